@@ -1,0 +1,94 @@
+# make              build the programs into build/
+# make demo         simulate three groups, run the daemon on them, show the mosaic
+# make check        run every test              (SAN=address,undefined: under sanitizers)
+# make lint         formatting, static analysis, layer rules
+# make bench        speed and memory beside the peers     (make torture: the long fault trials)
+# make install      DESTDIR=... PREFIX=/usr/local
+# Packages from etc/packages are installed by demo, check and deps when they are missing.
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+OPT     ?= -O3 -march=x86-64-v2 -fno-math-errno
+WARN    := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+           -Wmissing-prototypes -Wvla -Werror
+PKGS     = libuv cfitsio hdf5 sqlite3 fftw3f erfa libpng jansson libcrypto
+PREFIX  ?= /usr/local
+comma   := ,
+BUILD   := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+VERSION := 0.1.0
+
+ALL_CFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(OPT) $(SANFLAG) -I. \
+             $(shell pkg-config --cflags $(PKGS))
+LDLIBS     = $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
+
+LIB_SRC  := $(filter-out watcherd/main.c,$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c))
+TOOL_SRC := $(wildcard tools/*.c)
+TEST_SRC := $(wildcard tests/test_*.c)
+ALL_SRC  := $(LIB_SRC) watcherd/main.c $(TOOL_SRC) $(TEST_SRC)
+LIB      := $(BUILD)/libwatcherd.a
+PROGS    := $(BUILD)/watcherd $(TOOL_SRC:tools/%.c=$(BUILD)/%)
+TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+MAN      := $(wildcard etc/man/*.[1-8])
+
+all: $(PROGS)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/watcherd: $(BUILD)/obj/watcherd/main.o $(LIB)
+	$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(TOOL_SRC:tools/%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/obj/tools/%.o $(LIB)
+	$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+tests: $(TESTS)
+
+deps:
+	@tools/deps etc/packages
+deps-dev: deps
+	@tools/deps etc/packages-dev
+
+demo: deps
+	@$(MAKE) --no-print-directory -s -j2 all
+	@BUILD=$(BUILD) tools/demo
+
+check: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@BUILD=$(BUILD) CC="$(CC)" tests/run $(T)
+
+torture: deps
+	@$(MAKE) --no-print-directory -j2 all tests
+	@BUILD=$(BUILD) CC="$(CC)" tests/run --torture $(T)
+
+bench: deps-dev
+	@$(MAKE) --no-print-directory -j2 all tests
+	@BUILD=$(BUILD) tests/bench
+
+lint: deps-dev
+	clang-format --dry-run --Werror $(ALL_SRC) $(wildcard */*.h)
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability \
+	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) watcherd/main.c $(TOOL_SRC)
+	tools/layers
+
+format:
+	clang-format -i $(ALL_SRC) $(wildcard */*.h)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/watcherd
+	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 etc/watcherd.conf $(DESTDIR)$(PREFIX)/share/watcherd
+	$(if $(MAN),install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1)
+
+clean:
+	rm -rf build build-*
+
+.PHONY: all tests deps deps-dev demo check torture bench lint format install clean
+-include $(ALL_SRC:%.c=$(BUILD)/obj/%.d)

@@ -1,0 +1,58 @@
+/*
+ * registry.h: the three databases that operators and scripts ask: products.sqlite3
+ * (images, mosaics, mosaic_groups), data_registry.sqlite3 (data_registry),
+ * cal_registry.sqlite3 (caltables, calibrators).  A row is written after its product is visible, in
+ * one transaction, only if its generation is not older than the row's.
+ */
+#ifndef CORE_REGISTRY_H
+#define CORE_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct registry;
+
+int registry_open(struct registry **out, const char *state_dir, struct err *e);
+void registry_close(struct registry *r);
+
+struct reg_product {
+    const char *data_type;   /* image | mosaic */
+    const char *data_id;     /* group or mosaic name */
+    uint64_t generation;
+    const char *path;        /* published directory */
+    const char *fits;        /* main image in it */
+    const char *preview;     /* PNG */
+    const char *qa_status;   /* passed | warning | failed */
+    const char *metadata_json;
+    double start_mjd, end_mjd, ra_deg, dec_deg, noise_jy, dynamic_range, bmaj_arcsec,
+        bmin_arcsec, bpa_deg;
+    long n_tiles;            /* mosaic */
+    const char *tiles;       /* comma list of groups (mosaic) */
+};
+int registry_product(struct registry *r, const struct reg_product *p, struct err *e);
+
+struct reg_caltable {
+    const char *set_name, *path, *table_type; /* bandpass | gain */
+    const char *calibrator, *telescope, *source_group;
+    double mjd, valid_start_mjd, valid_end_mjd;
+};
+int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e);
+/* Path of the active table of this type and telescope nearest in time and valid at mjd; -ENOENT. */
+int registry_find_caltable(struct registry *r, const char *table_type,
+                           const char *telescope, double mjd, char *path, size_t size,
+                           struct err *e);
+
+/* Published tiles not yet used up by a mosaic, in time order: for window forming. */
+struct reg_tile {
+    char group[64];
+    double start_mjd, end_mjd, ra_deg, dec_deg;
+    int in_mosaic;           /* 1 when a mosaic already holds it */
+};
+int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e);
+/* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
+ * cal_applied, ... : note a window that is to be made. */
+int registry_mosaic_group(struct registry *r, const char *id, const char *tiles,
+                          const char *stage, const char *status, struct err *e);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * uvh5.h: read the sub-band files of one group into one struct vis.
+ *
+ * Accepts visdata [Nblts][1][Nfreqs][Npols] (DSA-110 and UVH5 before 1.0) and
+ * [Nblts][Nfreqs][Npols] (UVH5 1.x with a phase-centre catalogue), complex64 or compound
+ * integers; channel_width and freq_array scalar, [Nfreqs] or [1][Nfreqs], either sign and
+ * order; absent nsamples, flags and lst_array.
+ */
+#ifndef PIPELINE_UVH5_H
+#define PIPELINE_UVH5_H
+
+#include <stddef.h>
+
+struct err;
+struct vis;
+
+struct uvh5_opts {
+    double dut1_s; /* UT1 - UTC */
+};
+
+/* What a file's header says, cheaply; for checking a file against its name. */
+struct uvh5_info {
+    double t0_jd, t1_jd;     /* first and last integration centre, UTC */
+    double freq_lo_hz, freq_hi_hz;
+    double dec_app_rad;      /* MERIDIAN pointing; NAN when the file has none */
+    size_t ntime, nrow, nchan, npol;
+    char telescope[32];
+};
+
+int uvh5_info(const char *path, struct uvh5_info *info, struct err *e);
+
+/*
+ * uvh5_read_group: read and join sub-bands.
+ *
+ * Given:    path[nfile], in any order; opts
+ * Returned: *out: cross-correlations only (rows conjugated to ant1 < ant2), channels of all
+ *           files in one ascending axis; weight 0 where the value is NaN, Inf or exactly zero
+ *           or the file flags it, and data 0 there.
+ * Status:   0; ERR_FORMAT (not UVH5: which file, which data set, why); ERR_SHAPE (files of the
+ *           group disagree in antennas, times, baselines, polarisations or pointing, or overlap
+ *           in frequency: names both files); -ENOMEM; a negated errno.
+ */
+int uvh5_read_group(struct vis **out, const char *const *path, size_t nfile,
+                    const struct uvh5_opts *opts, struct err *e);
+
+#endif
