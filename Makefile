@@ -7,7 +7,7 @@
 # Packages from etc/packages are installed by demo, check and deps when they are missing.
 CC      ?= cc
 CFLAGS  ?= -O2 -g
-OPT     ?= -O3 -march=x86-64-v2 -fno-math-errno
+OPT     ?= -O3 -fno-math-errno
 WARN    := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -Werror
 PKGS     = libuv cfitsio hdf5 sqlite3 fftw3f erfa libpng jansson libcrypto
