@@ -34,19 +34,23 @@ all: $(PROGS)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo '  CC   $<'
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIB): $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(BUILD)/watcherd: $(BUILD)/obj/watcherd/main.o $(LIB)
-	$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LINK $@'
+	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(TOOL_SRC:tools/%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/obj/tools/%.o $(LIB)
-	$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LINK $@'
+	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	@echo '  LINK $@'
+	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 tests: $(TESTS)
 
@@ -73,7 +77,7 @@ bench: deps-dev
 
 lint: deps-dev
 	clang-format --dry-run --Werror $(ALL_SRC) $(wildcard */*.h)
-	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability \
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppress=varFuncNullUB --enable=warning,portability \
 	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) watcherd/main.c $(TOOL_SRC)
 	tools/layers
 

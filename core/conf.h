@@ -30,6 +30,7 @@ struct conf {
     struct {
         double tolerance_s;  /* 120 */
         long expected;       /* 16 */
+        double header_tolerance_s; /* header time against name, 300 */
         double deadline_s;   /* partial after this since the last arrival, 600 */
     } group;
     struct {
@@ -64,7 +65,7 @@ struct conf {
     } imaging;
     struct {
         long tiles;             /* 10 */
-        long overlap;           /* 2 */
+        long overlap;           /* 2; at most tiles - 1 counts */
         double max_gap_s;       /* 420 between successive tiles */
         double pb_cut;          /* 0.2 */
         double dec_tolerance_deg; /* 0.1 */

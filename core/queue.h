@@ -59,6 +59,10 @@ int queue_recover(struct queue *q, size_t *n, struct err *e);
 /* Status of (name, key); -ENOENT. */
 int queue_status(struct queue *q, const char *name, const char *key, struct task *out,
                  struct err *e);
+/* Every task of this name in key order; fn borrows it and may not call the queue. */
+typedef void queue_each_fn(void *arg, const struct task *task);
+int queue_each(struct queue *q, const char *name, queue_each_fn *fn, void *arg,
+               struct err *e);
 /* Number of tasks in a state; seconds until the next pending one is due (< 0: none). */
 int queue_count(struct queue *q, const char *status, size_t *n, struct err *e);
 int queue_next_due(struct queue *q, double *in_s, struct err *e);

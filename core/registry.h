@@ -13,6 +13,7 @@
 struct err;
 struct registry;
 
+/* Open or make the three files; several processes may have them open. */
 int registry_open(struct registry **out, const char *state_dir, struct err *e);
 void registry_close(struct registry *r);
 
@@ -29,7 +30,14 @@ struct reg_product {
         bmin_arcsec, bpa_deg;
     long n_tiles;            /* mosaic */
     const char *tiles;       /* comma list of groups (mosaic) */
+    int uncalibrated;        /* 1: imaged without gains; shown as cal_applied = 0 */
 };
+/*
+ * registry_product: note a published product: a row in data_registry, and one in images or mosaics
+ * (then also in mosaic_tiles, and a mosaic_groups row of this name becomes completed).
+ * NaN is noted as NULL.  Repeating is harmless.
+ * Status: 0; -ESTALE a newer generation is noted already, nothing was changed; other failures.
+ */
 int registry_product(struct registry *r, const struct reg_product *p, struct err *e);
 
 struct reg_caltable {
@@ -37,7 +45,11 @@ struct reg_caltable {
     const char *calibrator, *telescope, *source_group;
     double mjd, valid_start_mjd, valid_end_mjd;
 };
+/* Note a table under its path; its calibrator gets a row in calibrators if it has none. */
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e);
+/* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known). */
+int registry_calibrator(struct registry *r, const char *name, double ra_deg, double dec_deg,
+                        double flux_jy, struct err *e);
 /* Path of the active table of this type and telescope nearest in time and valid at mjd; -ENOENT. */
 int registry_find_caltable(struct registry *r, const char *table_type,
                            const char *telescope, double mjd, char *path, size_t size,
@@ -49,6 +61,7 @@ struct reg_tile {
     double start_mjd, end_mjd, ra_deg, dec_deg;
     int in_mosaic;           /* 1 when a mosaic already holds it */
 };
+/* All published images by start_mjd; *out is yours to free, NULL when there are none. */
 int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e);
 /* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
  * cal_applied, ... : note a window that is to be made. */

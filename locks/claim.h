@@ -12,7 +12,12 @@
  *   r.34  end: released | done | failed | broken-by ...   (O_EXCL)
  *   c.34  commit: a product of generation 34 became visible (O_EXCL)
  *
+ * The record names the machine, boot, process (PID, start time, pidfs inode, PID namespace), user
+ * and the program's executable name and version, so that others can prove its end (locks/owner.h)
+ * and people can see who it was.
+ *
  * Life: claim_acquire, any number of claim_check / claim_heartbeat, claim_commit, claim_release.
+ * A claim may be used by one thread at a time, and by a forked child in its parent's place.
  */
 #ifndef LOCKS_CLAIM_H
 #define LOCKS_CLAIM_H
@@ -20,7 +25,8 @@
 #include <stdint.h>
 
 struct err;
-struct claim; /* defined in claim.c */
+struct observer; /* locks/observer.h */
+struct claim;    /* defined in claim.c */
 
 enum { ERR_LOST = -10011 }; /* the claim was broken or overtaken: publish nothing */
 
@@ -29,30 +35,57 @@ struct claim_opts {
     double lease_s;     /* 0 means 60 */
     double heartbeat_s; /* 0 means 15 */
     int strict;         /* never take over without proof of death */
+    int relaxed;        /* do not force the record to disk: faster; a power cut may then leave
+                           an empty, opaque record behind */
+    int foreign;        /* also hold `<dir>.lock` the way seeds' scripts, filelock and flock(1) do */
+    uint64_t above;     /* generations start above this: the highest one ever published, in case
+                           somebody deleted the lock directory */
+    struct observer *observer; /* times the leases of owners that cannot be proved dead; borrowed;
+                                  NULL: such owners are never overtaken */
 };
 
 /*
  * claim_acquire: try once to claim.  dir (made if missing, parents too) is the group's own lock
- * directory, `<locks>/<group>`.
+ * directory, `<locks>/<group>`.  opts may be NULL.
  * Status: 0; -EBUSY held (sentence names the holder) - an answer; -EUCLEAN the newest record is
- * opaque (sentence says why) and is never taken over by itself; other negated errno.
+ * opaque (sentence says why) and is never taken over by itself; -ENOTSUP when `lockctl doctor`
+ * found that the file system cannot exclude; other negated errno.
+ *
+ * Notes:
+ *   1) A file `<dir>.lock` with a bare PID, as the seeds' scripts write it, is honoured: -EBUSY
+ *      unless its process is proved dead.
+ *   2) The descriptors are close-on-exec: a program that the owner starts does not hold the claim.
  */
 int claim_acquire(struct claim **out, const char *dir, const char *group,
                   const struct claim_opts *opts, struct err *e);
 
 uint64_t claim_generation(const struct claim *claim);
 
-/* Still ours?  0, or ERR_LOST. */
+/* Still ours?  0, or ERR_LOST; another errno when the directory cannot be read just now. */
 int claim_check(struct claim *claim, struct err *e);
 /* claim_check, then move the heartbeat counter on. */
 int claim_heartbeat(struct claim *claim, struct err *e);
+/* Seconds of CLOCK_BOOTTIME (it runs in suspend) since the last heartbeat or the claim's start. */
+double claim_silence_s(const struct claim *claim);
 
-/* May this generation still publish?  0, or ERR_LOST when any c.M with M > ours exists or we lost. */
+/*
+ * May this generation still publish?  0, or ERR_LOST when any c.M with M > ours exists or we lost.
+ * An owner that was silent for longer than its lease first shows itself by a heartbeat; if nobody
+ * took over meanwhile it may go on.
+ */
 int claim_may_commit(struct claim *claim, struct err *e);
-/* Make c.N; ERR_LOST when a higher generation has committed. */
+/* Make c.N; ERR_LOST when a higher generation has committed.  Safe to repeat. */
 int claim_commit(struct claim *claim, struct err *e);
 
-/* End with an outcome word ("released", "done", "failed"); frees.  ERR_LOST when broken before. */
+/* End with an outcome word ("released", "done", "failed"); frees, whatever the status.  ERR_LOST
+ * when broken before.  When r.N cannot be written (disk full) the kernel lock still goes. */
 int claim_release(struct claim *claim, const char *outcome, struct err *e);
+
+/*
+ * claim_break: end somebody else's generation with the evidence, as cleaners do.  Nothing is deleted; the
+ * owner learns of it at its next check.
+ * Status: 0; -EEXIST it had been ended before; other negated errno.
+ */
+int claim_break(int dirfd, uint64_t gen, const char *evidence, struct err *e);
 
 #endif

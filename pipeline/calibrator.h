@@ -13,16 +13,16 @@ struct vis;
 enum { CAL_MAXPOINT = 8 };
 
 struct calibrator {
-    char name[32], alias[32];  /* "1229+020", "3C273" */
-    double ra_rad, dec_rad;    /* ICRS */
+    char name[32], alias[32]; /* "1229+020", "3C273" */
+    double ra_rad, dec_rad;   /* ICRS */
     /* Either Perley-Butler coefficients (ncoeff > 0): log10 S = sum a_k log10(nu/GHz)^k, or points
      * joined in log-log, ends extended for at most a factor 1.5 in frequency. */
     int ncoeff;
     double coeff[6];
     int npoint;
     double freq_hz[CAL_MAXPOINT], flux_jy[CAL_MAXPOINT];
-    double lo_hz, hi_hz;       /* validity */
-    const char *source;        /* where the numbers come from */
+    double lo_hz, hi_hz; /* validity */
+    const char *source;  /* where the numbers come from */
 };
 
 /* The built-in table. */
@@ -39,10 +39,11 @@ int calibrator_flux(const struct calibrator *cal, double freq_hz, double *flux_j
  * effective beam in the field, if its beam response is at least min_beam and its apparent
  * flux at least min_jy.  NULL when there is none (an answer).  *apparent_jy at mid-band.
  */
-const struct calibrator *calibrator_in_field(const struct vis *vis, const struct beam *beam,
-                                             const struct calibrator *extra, size_t nextra,
-                                             double min_beam, double min_jy,
-                                             double *apparent_jy);
+const struct calibrator *calibrator_in_field(const struct vis *vis,
+                                             const struct beam *beam,
+                                             const struct calibrator *extra,
+                                             size_t nextra, double min_beam,
+                                             double min_jy, double *apparent_jy);
 
 /*
  * calibrator_parse: "NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]" (a command-line or settings

@@ -19,18 +19,18 @@ struct wcs;
 /* Stokes I samples to be imaged; arrays are borrowed. */
 struct samples {
     size_t nrow, nchan;
-    const double (*uvw_m)[3];  /* [nrow][3] for the image's phase centre */
-    const double *freq_hz;     /* [nchan] */
-    float complex *data;       /* [nrow][nchan] Jy, phased to the image's phase centre */
-    float *weight;             /* [nrow][nchan] > 0, or 0 = flagged */
+    const double (*uvw_m)[3]; /* [nrow][3] for the image's phase centre */
+    const double *freq_hz;    /* [nchan] */
+    float complex *data;      /* [nrow][nchan] Jy, phased to the image's phase centre */
+    float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
 };
 
 struct imager_opts {
-    size_t nx, ny;      /* wanted pixels, any even numbers */
+    size_t nx, ny; /* wanted pixels, any even numbers */
     double cell_rad;
-    double accuracy;    /* wanted rms error over rms image; 0 means 1e-5 */
-    int briggs;         /* 0 natural, 1 Briggs */
-    double robust;      /* -2 uniform-like .. +2 natural-like */
+    double accuracy; /* wanted rms error over rms image; 0 means 1e-5 */
+    int briggs;      /* 0 natural, 1 Briggs */
+    double robust;   /* -2 uniform-like .. +2 natural-like */
 };
 
 struct imager; /* opaque: plane fit, kernel, FFT plans, imaging weights */
@@ -38,30 +38,37 @@ struct imager; /* opaque: plane fit, kernel, FFT plans, imaging weights */
 /*
  * imager_new: fit the plane, choose K, compute imaging weights.
  * Given: samples (borrowed until imager_free), phase centre ICRS.
- * Status: 0; ERR_QUALITY no unflagged sample; ERR_SHAPE bad size or cell; -ENOMEM.
+ * Status: 0; ERR_QUALITY no unflagged sample; ERR_SHAPE bad size or cell, more than 1 % of the
+ * samples finer than the pixels, or a field too wide for the array; -ENOMEM.
  */
-int imager_new(struct imager **out, const struct samples *s, const struct imager_opts *opts,
-               double ra_rad, double dec_rad, struct err *e);
+int imager_new(struct imager **out, const struct samples *s,
+               const struct imager_opts *opts, double ra_rad, double dec_rad,
+               struct err *e);
 void imager_free(struct imager *im);
 
 /* The projection of all its images: reference at pixel [ny/2][nx/2] (0-based). */
 void imager_wcs(const struct imager *im, struct wcs *wcs);
 
 struct imager_info {
-    double a, b;           /* plane w = a u + b v */
-    double wmax, wrest;    /* largest |w| and |w'|, wavelengths */
-    int terms;             /* K */
+    double a, b;        /* plane w = a u + b v */
+    double wmax, wrest; /* largest |w| and |w'|, wavelengths */
+    int terms;          /* K */
     double uvmax_lambda;
-    double sum_weight;     /* of imaging weights */
-    double freq_hz;        /* weighted mean frequency */
-    size_t nsample;
-    double noise_factor;   /* sqrt(sum wi^2 / w) / sum wi: multiply by SEFD-like sigma of unit
+    double sum_weight; /* of imaging weights */
+    double freq_hz;    /* weighted mean frequency */
+    size_t nsample;    /* imaged */
+    size_t
+        ndropped; /* unflagged, but finer than the pixels: |u| or |v| > 1 / (2 cell) */
+    size_t nx, ny;
+    double
+        noise_factor; /* sqrt(sum wi^2 / w) / sum wi: multiply by SEFD-like sigma of unit
                               weight to predict the image noise */
 };
 void imager_info(const struct imager *im, struct imager_info *info);
 
 /* Dirty image of `data` ([nrow][nchan], e.g. samples->data or residuals), Jy/beam. */
-int imager_dirty(struct imager *im, const float complex *data, float *pix, struct err *e);
+int imager_dirty(struct imager *im, const float complex *data, float *pix,
+                 struct err *e);
 /* Point spread function at the phase centre, peak 1 at [ny/2][nx/2]. */
 int imager_psf(struct imager *im, float *pix, struct err *e);
 /*
@@ -75,6 +82,7 @@ int imager_predict(struct imager *im, const float *model, float scale,
  * imager_dft: the same dirty image at one pixel by direct double-precision sum, with the true
  * w (n - 1).  Slow; judges imager_dirty in tests and `--check` runs.
  */
-double imager_dft(const struct imager *im, const float complex *data, size_t x, size_t y);
+double imager_dft(const struct imager *im, const float complex *data, size_t x,
+                  size_t y);
 
 #endif

@@ -8,6 +8,7 @@
 #define PIPELINE_SOLVE_H
 
 #include <complex.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct err;
@@ -16,23 +17,29 @@ struct vis;
 /* Gains of one kind.  A gain of 0 means no solution: data of that antenna are flagged. */
 struct gains {
     size_t nant, ntime, nchan, npol; /* ntime or nchan 1: the same for all */
-    double *time_jd;          /* [ntime] */
-    double *freq_hz;          /* [nchan] (mean frequency when nchan is 1) */
-    float complex *g;         /* [ntime][nchan][nant][npol] */
-    int refant;               /* index of the reference antenna (phase 0) */
+    double *time_jd;                 /* [ntime] */
+    double *freq_hz;                 /* [nchan] (mean frequency when nchan is 1) */
+    float complex *g;                /* [ntime][nchan][nant][npol] */
+    int refant;                      /* index of the reference antenna (phase 0) */
 };
 
-int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan, size_t npol,
-                struct err *e);
+int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan,
+                size_t npol, struct err *e);
 void gains_free(struct gains *g);
 
+/* Whether gains are solved for this polarisation (AIPS code): XX, YY, RR, LL and Stokes I.  The
+ * cross-hands have no gains of their own; gains_apply uses the two parallel hands'. */
+bool gains_parallel(int pol);
+
 struct solve_opts {
-    int refant;          /* antenna index; -1: the one with most unflagged data nearest to the
+    int refant;   /* antenna index; -1: the one with most unflagged data nearest to the
                             array's centre */
-    int max_iter;        /* 0 means 100 */
-    double tolerance;    /* relative change; 0 means 1e-6 */
-    size_t min_baselines;/* antennas with fewer get no solution; 0 means 3 */
-    double min_uv_lambda;/* baselines shorter than this do not take part */
+    int max_iter; /* 0 means 100 */
+    double tolerance;     /* relative change; 0 means 1e-6 */
+    size_t min_baselines; /* antennas with fewer get no solution; 0 means 3 */
+    double min_uv_lambda; /* baselines shorter than this do not take part */
+    double min_snr; /* a gain below this many times its error is no solution; 0 means 3,
+                            negative: no such test */
 };
 
 /*
@@ -70,24 +77,29 @@ int gains_apply(struct vis *vis, const struct gains *g, struct err *e);
 /* Point source model for the rows of vis: [nrow][nchan] Jy, seen through the beam per integration. */
 struct beam;
 struct calibrator;
-int model_point(float complex *model, const struct vis *vis, const struct calibrator *cal,
-                const struct beam *beam, struct err *e);
+int model_point(float complex *model, const struct vis *vis,
+                const struct calibrator *cal, const struct beam *beam, struct err *e);
 
 /* Weighted rms of the phase of data x conj(model), degrees: all parallel-hand samples. */
 double solve_phase_rms_deg(const struct vis *vis, const float complex *model);
 
 /*
  * Gain tables on disk: HDF5 with pyuvdata's CalH5 names (Header/..., Data/gains
- * [Nants][Nfreqs][Ntimes][Njones] complex128, Data/flags), antennas by number.
- * caltable_read checks nothing against a group: gains_match does.
+ * [Nants_data][Nfreqs][Ntimes][Njones] complex128, Data/flags), gain convention "divide", antennas
+ * by number; gains of one channel are CalH5's wide_band.  Ours are in Header/extra_keywords.
  */
 struct caltable_info {
     char telescope[32], calibrator[32], group[64], kind[16]; /* kind: bandpass | gain */
-    double t_jd;     /* mid time */
+    double t_jd;                                             /* mid time */
 };
 int caltable_write(const char *path, const struct gains *g, const struct vis *vis,
                    const struct caltable_info *info, struct err *e);
-/* Gains re-ordered to vis's antennas, polarisations and channels; ERR_SHAPE when they do not fit. */
+/*
+ * caltable_read: gains re-ordered to vis's antennas, polarisations and channels (nearest, at most
+ * half a channel away).  An antenna that the table does not have gets no solution.
+ * Status: 0; ERR_FORMAT (not such a table); ERR_SHAPE when telescope, polarisations or channels
+ * do not fit or no antenna does; -ENOMEM; a negated errno.
+ */
 int caltable_read(struct gains **out, struct caltable_info *info, const char *path,
                   const struct vis *vis, struct err *e);
 

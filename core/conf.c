@@ -1,0 +1,696 @@
+#include "core/conf.h"
+
+#include "core/err.h"
+#include "core/path.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <iniparser/iniparser.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum conf_type { REAL, COUNT, FLAG, TEXT, WORD, PATH };
+
+/* One setting.  `extra` is the unit of a number and the allowed words of a WORD. */
+struct setting {
+    const char *section, *name;
+    enum conf_type type;
+    size_t offset, size;
+    double min, max; /* both allowed; numbers only */
+    const char *extra, *preset, *meaning;
+};
+
+#define AT(section, field)                                                             \
+    offsetof(struct conf, section.field), sizeof(((struct conf *)0)->section.field)
+
+/* clang-format off */
+static const struct setting settings[] = {
+{"paths", "root", PATH, AT(paths, root), 0, 0, "", "/var/lib/watcherd",
+ "folder under which all others lie; a relative path starts at this file's folder"},
+{"paths", "incoming", PATH, AT(paths, incoming), 0, 0, "", "", "where files arrive"},
+{"paths", "state", PATH, AT(paths, state), 0, 0, "", "",
+ "queue and registries; on a local file system"},
+{"paths", "scratch", PATH, AT(paths, scratch), 0, 0, "", "",
+ "products in the making; on the file system of products"},
+{"paths", "products", PATH, AT(paths, products), 0, 0, "", "", "published products"},
+{"paths", "locks", PATH, AT(paths, locks), 0, 0, "", "",
+ "claims; every machine must see the same folder"},
+
+{"watch", "stabilization_time_s", REAL, AT(watch, stabilization_time_s), 0, 3600, "s", "2",
+ "a file is settled after this long without a change"},
+{"watch", "max_wait_s", REAL, AT(watch, max_wait_s), 1, 604800, "s", "1800",
+ "a file that still grows after this is reported"},
+{"watch", "rescan_s", REAL, AT(watch, rescan_s), 0.1, 86400, "s", "60",
+ "the folder is read through this often, whatever the kernel reports"},
+{"watch", "extensions", TEXT, AT(watch, extensions), 0, 0, "", ".hdf5 .uvh5",
+ "ends of the names to look at, separated by spaces"},
+{"watch", "recursive", FLAG, AT(watch, recursive), 0, 0, "", "no",
+ "watch the folders below incoming too"},
+
+{"group", "tolerance_s", REAL, AT(group, tolerance_s), 0, 86400, "s", "120",
+ "files named within this of the earliest belong to one group"},
+{"group", "expected", COUNT, AT(group, expected), 1, 4096, "files", "16",
+ "members of a complete group"},
+{"group", "header_tolerance_s", REAL, AT(group, header_tolerance_s), 0, 86400, "s",
+     "300",
+     "a sub-band whose header time differs more from the time in its name is refused"},
+{"group", "deadline_s", REAL, AT(group, deadline_s), 0, 2592000, "s", "600",
+ "a group still short of members this long after the last arrival is partial"},
+
+{"workers", "count", COUNT, AT(workers, count), 0, 1024, "processes", "1",
+ "worker processes; 0 when they are started by someone else"},
+{"workers", "max_retries", COUNT, AT(workers, max_retries), 0, 1000, "", "3",
+ "times a task is tried again before it has failed"},
+{"workers", "retry_delay_s", REAL, AT(workers, retry_delay_s), 0, 86400, "s", "30",
+ "wait before the first retry, doubled each time"},
+{"workers", "lease_s", REAL, AT(workers, lease_s), 1, 86400, "s", "60",
+ "a claim without a heartbeat for this long may be taken over"},
+{"workers", "heartbeat_s", REAL, AT(workers, heartbeat_s), 0.1, 43200, "s", "15",
+ "time between heartbeats; at most half a lease"},
+{"workers", "stop_grace_s", REAL, AT(workers, stop_grace_s), 0, 86400, "s", "30",
+ "how long SIGTERM lets running tasks finish"},
+
+{"instrument", "dut1_s", REAL, AT(instrument, dut1_s), -0.9, 0.9, "s", "0", "UT1 - UTC"},
+{"instrument", "beam", WORD, AT(instrument, beam), 0, 0, "airy gaussian none", "airy",
+ "primary beam"},
+{"instrument", "dish_m", REAL, AT(instrument, dish_m), 0, 1000, "m", "0",
+ "dish diameter; 0: from the file"},
+
+{"calibration", "calibrator", TEXT, AT(calibration, calibrator), 0, 0, "", "auto",
+ "auto, none, NAME, or NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]"},
+{"calibration", "min_beam", REAL, AT(calibration, min_beam), 0, 1, "", "0.3",
+ "a calibrator counts where the primary beam is at least this"},
+{"calibration", "min_flux_jy", REAL, AT(calibration, min_flux_jy), 0, 1e6, "Jy", "0.5",
+ "smallest apparent flux of a calibrator"},
+{"calibration", "bandpass_valid_h", REAL, AT(calibration, bandpass_valid_h), 0, 87600, "h",
+ "24", "a bandpass may be used this long before and after"},
+{"calibration", "refant", COUNT, AT(calibration, refant), -1, 1e6, "", "-1",
+ "reference antenna's number; -1: automatic"},
+{"calibration", "model_rounds", COUNT, AT(calibration, model_rounds), 0, 100, "", "1",
+ "times to solve again with the field's own sources in the model"},
+
+{"imaging", "size", COUNT, AT(imaging, size), 0, 32768, "pixels", "0",
+ "pixels a side; 0: from the beam and the cell"},
+{"imaging", "cell_arcsec", REAL, AT(imaging, cell_arcsec), 0, 3600, "arcsec", "0",
+ "side of a pixel; 0: from the longest baseline"},
+{"imaging", "weighting", WORD, AT(imaging, weighting), 0, 0, "briggs natural", "briggs",
+ "weights of the visibilities"},
+{"imaging", "robust", REAL, AT(imaging, robust), -2, 2, "", "0.5",
+ "of briggs: -2 is uniform, 2 is natural"},
+{"imaging", "niter", COUNT, AT(imaging, niter), 0, 1e8, "", "2000",
+ "CLEAN components at most; 0: dirty image"},
+{"imaging", "auto_mask", REAL, AT(imaging, auto_mask), 0, 1000, "sigma", "5",
+ "CLEAN takes peaks above this"},
+{"imaging", "auto_threshold", REAL, AT(imaging, auto_threshold), 0, 1000, "sigma", "1",
+ "and follows them down to this; at most auto_mask"},
+{"imaging", "mgain", REAL, AT(imaging, mgain), 0.01, 1, "", "0.8",
+ "part of the peak removed before the visibilities are predicted again"},
+
+{"mosaic", "tiles", COUNT, AT(mosaic, tiles), 1, 1000, "", "10", "tiles of a mosaic"},
+{"mosaic", "overlap", COUNT, AT(mosaic, overlap), 0, 999, "", "2",
+ "tiles shared with the mosaic before; less than tiles"},
+{"mosaic", "max_gap_s", REAL, AT(mosaic, max_gap_s), 1, 864000, "s", "420",
+ "between the starts of successive tiles"},
+{"mosaic", "pb_cut", REAL, AT(mosaic, pb_cut), 0, 0.99, "", "0.2",
+ "no tile is used where its primary beam is below this"},
+{"mosaic", "dec_tolerance_deg", REAL, AT(mosaic, dec_tolerance_deg), 0, 180, "deg", "0.1",
+ "tiles of a mosaic agree in declination to this"},
+
+{"qa", "catalogue", PATH, AT(qa, catalogue), 0, 0, "", "",
+ "CSV of sources to compare with; empty: the built-in calibrators"},
+{"qa", "find_sigma", REAL, AT(qa, find_sigma), 1, 1000, "sigma", "7",
+ "a source is a peak above this"},
+};
+/* clang-format on */
+
+enum { NSETTINGS = sizeof settings / sizeof settings[0] };
+
+/* A line of the file is cut by iniparser 4.1 at 1024 bytes, its newline among them. */
+enum { LONGEST_LINE = 1000, LARGEST_FILE = 1 << 20 };
+
+/* What conf_load carries along: where each setting stood, for the sentences. */
+struct load {
+    const char *file; /* as the caller named it */
+    char folder[PATH_MAX];
+    int line[NSETTINGS]; /* 0: not in the file */
+    struct err *e;
+};
+
+static void *field(struct conf *conf, const struct setting *s)
+{
+    return (char *)conf + s->offset;
+}
+
+static const void *const_field(const struct conf *conf, const struct setting *s)
+{
+    return (const char *)conf + s->offset;
+}
+
+/* ------------------------------------------------------------------ values ---- */
+
+/* The one word among `words` (separated by spaces) that equals v. */
+static bool one_of(const char *words, const char *v)
+{
+    size_t n = strlen(v);
+
+    for (const char *w = words; *w != '\0'; w += strspn(w, " ")) {
+        size_t len = strcspn(w, " ");
+
+        if (len == n && strncmp(w, v, n) == 0)
+            return true;
+        w += len;
+    }
+    return false;
+}
+
+/* Each set_* puts text into a field and returns NULL, or says what the text is not. */
+
+static const char *set_real(void *to, const struct setting *s, const char *v)
+{
+    char *end;
+    double x;
+
+    /* strtod also reads "0x1p3", "nan" and "infinity"; nobody means them here */
+    if (v[strspn(v, "+-.0123456789eE")] != '\0')
+        return "is not a number";
+    x = strtod(v, &end);
+    if (end == v || *end != '\0')
+        return "is not a number";
+    if (!isfinite(x) || x < s->min || x > s->max)
+        return "is out of range";
+    memcpy(to, &x, sizeof x);
+    return NULL;
+}
+
+static const char *set_count(void *to, const struct setting *s, const char *v)
+{
+    char *end;
+    long n;
+
+    errno = 0;
+    n = strtol(v, &end, 10);
+    if (end == v || *end != '\0' || isspace((unsigned char)*v))
+        return "is not a whole number";
+    if (errno != 0 || (double)n < s->min || (double)n > s->max)
+        return "is out of range";
+    memcpy(to, &n, sizeof n);
+    return NULL;
+}
+
+static const char *set_flag(void *to, const struct setting *s, const char *v)
+{
+    bool on = one_of("yes true on 1", v);
+
+    (void)s;
+    if (!on && !one_of("no false off 0", v))
+        return "is neither yes nor no";
+    memcpy(to, &on, sizeof on);
+    return NULL;
+}
+
+static const char *set_text(void *to, const struct setting *s, const char *v)
+{
+    size_t n = strlen(v);
+
+    if (n >= s->size)
+        return "is too long";
+    memset(to, 0, s->size); /* so that equal settings are equal bytes */
+    memcpy(to, v, n);
+    return NULL;
+}
+
+static const char *set_word(void *to, const struct setting *s, const char *v)
+{
+    return one_of(s->extra, v) ? set_text(to, s, v) : "is none of its words";
+}
+
+static const struct {
+    const char *(*set)(void *to, const struct setting *s, const char *v);
+    const char *range; /* how a comment gives the range of such a setting */
+} types[] = {
+    [REAL] = {set_real, "number"},    [COUNT] = {set_count, "whole number"},
+    [FLAG] = {set_flag, "yes or no"}, [TEXT] = {set_text, "text"},
+    [WORD] = {set_word, "one of"},    [PATH] = {set_text, "path"},
+};
+
+/* "number from 0 to 3600 s", "one of airy gaussian none" */
+static void describe(const struct setting *s, char *out, size_t size)
+{
+    const char *range = types[s->type].range;
+
+    if (s->type == REAL || s->type == COUNT)
+        snprintf(out, size, "%s from %.10g to %.10g%s%s", range, s->min, s->max,
+                 s->extra[0] != '\0' ? " " : "", s->extra);
+    else
+        snprintf(out, size, "%s%s%s", range, s->extra[0] != '\0' ? " " : "", s->extra);
+}
+
+/* ---------------------------------------------------------------- defaults ---- */
+
+static bool is_path(const struct setting *s, const char *name)
+{
+    return strcmp(s->section, "paths") == 0 && (name == NULL || !strcmp(s->name, name));
+}
+
+/* Give every empty path its place below root. */
+static int derive_paths(struct conf *conf, struct err *e)
+{
+    for (size_t i = 0; i < NSETTINGS; i++) {
+        char *path = field(conf, &settings[i]);
+
+        if (is_path(&settings[i], NULL) && path[0] == '\0') {
+            int rc = path_join(path, PATH_MAX, conf->paths.root, settings[i].name, e);
+
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+/* The table's defaults, with the derived paths still empty. */
+static void presets(struct conf *conf)
+{
+    memset(conf, 0, sizeof *conf);
+    for (size_t i = 0; i < NSETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        const char *wrong = types[s->type].set(field(conf, s), s, s->preset);
+
+        assert(wrong == NULL);
+        (void)wrong;
+    }
+}
+
+void conf_defaults(struct conf *conf, const char *root)
+{
+    presets(conf);
+    if (root != NULL)
+        set_text(conf->paths.root, &settings[0], root);
+    derive_paths(conf, NULL);
+}
+
+/* ------------------------------------------------------------ names, nearest ---- */
+
+/* Levenshtein's distance of two short names. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64], nb = strnlen(b, 63);
+
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[nb];
+}
+
+/* Refuse section or (name != NULL) name, with the nearest one that exists. */
+static int unknown(const struct load *load, int line, const char *section,
+                   const char *name)
+{
+    size_t least = SIZE_MAX;
+    const struct setting *near = NULL;
+
+    for (size_t i = 0; i < NSETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        size_t d = SIZE_MAX;
+
+        if (name == NULL)
+            d = distance(section, s->section);
+        else if (strcmp(name, s->name) == 0)
+            d = 0; /* right name, wrong section: nearer than any misspelling here */
+        else if (strcmp(section, s->section) == 0)
+            d = distance(name, s->name);
+        if (d < least) {
+            least = d;
+            near = s;
+        }
+    }
+    assert(near != NULL);
+    if (name == NULL)
+        return err_set(load->e, ERR_FORMAT,
+                       "%s:%d: there is no section [%.40s]; the nearest is [%s]",
+                       load->file, line, section, near->section);
+    return err_set(load->e, ERR_FORMAT,
+                   "%s:%d: [%s] has no setting '%.40s'; the nearest is [%s] %s",
+                   load->file, line, section, name, near->section, near->name);
+}
+
+static bool known_section(const char *section)
+{
+    for (size_t i = 0; i < NSETTINGS; i++)
+        if (strcmp(section, settings[i].section) == 0)
+            return true;
+    return false;
+}
+
+/* --------------------------------------------------------------- the lines ---- */
+
+/* The name at *s (letters, digits, _), lower-cased; *s moves behind it and its spaces. */
+static void take_name(const char **s, char name[64])
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)**s) || **s == '_') {
+        if (n < 63)
+            name[n++] = (char)tolower((unsigned char)**s);
+        (*s)++;
+    }
+    name[n] = '\0';
+    *s += strspn(*s, " \t");
+}
+
+/* Why iniparser would cut this value, or keep its quotes; NULL when it would not. */
+static const char *bad_value(const char *v)
+{
+    const char *end;
+
+    if (*v != '"' && *v != '\'') {
+        end = strpbrk(v, ";#");
+        return end == NULL || end == v || isspace((unsigned char)end[-1])
+                   ? NULL
+                   : "a value with ; or # needs quotes";
+    }
+    end = strchr(v + 1, *v);
+    if (end == NULL)
+        return "the quote is not closed";
+    end += 1 + strspn(end + 1, " \t");
+    return *end == '\0' || *end == '#' || *end == ';'
+               ? NULL
+               : "there is text behind the closing quote";
+}
+
+/*
+ * Check one line (without its newline) of what iniparser tolerates or changes in silence.
+ * `section` is the current one and changes with a [section] line.
+ */
+static int check_line(struct load *load, int line, const char *s, char section[64])
+{
+    const char *wrong;
+    char name[64];
+
+    s += strspn(s, " \t");
+    if (*s == '\0' || *s == '#' || *s == ';')
+        return 0;
+    if (s[strlen(s) - 1] == '\\')
+        return err_set(load->e, ERR_FORMAT, "%s:%d: a line must not end in a backslash",
+                       load->file, line);
+    if (*s == '[') {
+        s++;
+        s += strspn(s, " \t");
+        take_name(&s, section);
+        if (*s != ']' || s[1 + strspn(s + 1, " \t")] != '\0')
+            return err_set(load->e, ERR_FORMAT, "%s:%d: not a [section]: %.80s",
+                           load->file, line, s);
+        return known_section(section) ? 0 : unknown(load, line, section, NULL);
+    }
+    take_name(&s, name);
+    if (name[0] == '\0' || *s != '=')
+        return err_set(load->e, ERR_FORMAT, "%s:%d: neither [section] nor name = value",
+                       load->file, line);
+    if (section[0] == '\0')
+        return err_set(load->e, ERR_FORMAT,
+                       "%s:%d: '%s' stands before the first [section]", load->file,
+                       line, name);
+    s++;
+    wrong = bad_value(s + strspn(s, " \t"));
+    if (wrong != NULL)
+        return err_set(load->e, ERR_FORMAT, "%s:%d: [%s] %s: %s", load->file, line,
+                       section, name, wrong);
+    for (size_t i = 0; i < NSETTINGS; i++) {
+        if (strcmp(section, settings[i].section) || strcmp(name, settings[i].name))
+            continue;
+        if (load->line[i] != 0)
+            return err_set(load->e, ERR_FORMAT,
+                           "%s:%d: [%s] %s is already set in line %d", load->file, line,
+                           section, name, load->line[i]);
+        load->line[i] = line;
+        return 0;
+    }
+    return unknown(load, line, section, name);
+}
+
+/* Check the whole text, which is cut up. */
+static int check_text(struct load *load, char *text, size_t n)
+{
+    char section[64] = "", *next;
+    int line = 0, rc;
+
+    if (memchr(text, '\0', n) != NULL)
+        return err_set(load->e, ERR_FORMAT, "%s is not a text file", load->file);
+    for (char *s = text; s != NULL && *s != '\0'; s = next) {
+        size_t len = strcspn(s, "\n");
+
+        next = s[len] == '\n' ? s + len + 1 : NULL;
+        line++;
+        if (len > LONGEST_LINE)
+            return err_set(load->e, ERR_FORMAT, "%s:%d: line longer than %d bytes",
+                           load->file, line, LONGEST_LINE);
+        while (len > 0 && isspace((unsigned char)s[len - 1]))
+            len--;
+        s[len] = '\0';
+        rc = check_line(load, line, s, section);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------- the loading ---- */
+
+static bool
+    complained; /* by iniparser, through the callback, which takes no argument */
+
+static int complain(const char *fmt, ...)
+{
+    (void)fmt;
+    complained = true;
+    return 0;
+}
+
+/* iniparser's reading of the file; NULL when it found anything to complain of. */
+static dictionary *parse(const char *file)
+{
+    dictionary *d;
+
+    complained = false;
+    iniparser_set_error_callback(complain);
+    d = iniparser_load(file);
+    iniparser_set_error_callback(NULL);
+    if (complained && d != NULL) {
+        iniparser_freedict(d);
+        d = NULL;
+    }
+    return d;
+}
+
+/* Where a relative path starts: the folder that the file lies in. */
+static int find_folder(struct load *load)
+{
+    char dir[PATH_MAX];
+    size_t n = (size_t)(path_base(load->file) - load->file);
+
+    if (n >= sizeof dir)
+        return err_set(load->e, -ENAMETOOLONG, "path too long: %.80s", load->file);
+    memcpy(dir, n == 0 ? "." : load->file, n == 0 ? 1 : n);
+    dir[n == 0 ? 1 : n] = '\0';
+    if (realpath(dir, load->folder) == NULL)
+        return err_set(load->e, -errno, "cannot find the folder of %s: %s", load->file,
+                       strerror(errno));
+    return 0;
+}
+
+/* Make the path in `to` absolute. */
+static int anchor(const struct load *load, char *to)
+{
+    char rest[PATH_MAX];
+    const char *s = rest;
+
+    if (to[0] == '/' || to[0] == '\0')
+        return 0;
+    memcpy(rest, to, strlen(to) + 1);
+    while (s[0] == '.' && s[1] == '/')
+        s += 2 + strspn(s + 2, "/");
+    if (s[0] == '\0' || strcmp(s, ".") == 0) {
+        memcpy(to, load->folder, strlen(load->folder) + 1);
+        return 0;
+    }
+    return path_join(to, PATH_MAX, load->folder, s, load->e);
+}
+
+/* Take the value of setting i out of what iniparser read. */
+static int take_value(struct conf *conf, const struct load *load, const dictionary *d,
+                      size_t i)
+{
+    const struct setting *s = &settings[i];
+    char key[160], range[160];
+    const char *v, *wrong;
+
+    snprintf(key, sizeof key, "%s:%s", s->section, s->name);
+    v = iniparser_getstring(d, key, NULL);
+    if (v == NULL)
+        wrong = "could not be read";
+    else if (is_path(s, "root") && *v == '\0')
+        wrong = "must not be empty";
+    else
+        wrong = types[s->type].set(field(conf, s), s, v);
+    if (wrong == NULL)
+        return s->type == PATH ? anchor(load, field(conf, s)) : 0;
+    describe(s, range, sizeof range);
+    return err_set(load->e, ERR_FORMAT, "%s:%d: [%s] %s = '%.60s' %s (%s)", load->file,
+                   load->line[i], s->section, s->name, v != NULL ? v : "", wrong,
+                   range);
+}
+
+/* What one setting demands of another. */
+static int check_together(const struct conf *conf, const struct load *load)
+{
+    const char *wrong = NULL;
+
+    if (conf->workers.heartbeat_s > conf->workers.lease_s / 2)
+        wrong = "[workers] heartbeat_s must be at most half of lease_s";
+    else if (conf->imaging.auto_threshold > conf->imaging.auto_mask)
+        wrong = "[imaging] auto_threshold must be at most auto_mask";
+    return wrong == NULL ? 0
+                         : err_set(load->e, ERR_FORMAT, "%s: %s", load->file, wrong);
+}
+
+int conf_load(struct conf *conf, const char *path, struct err *e)
+{
+    struct load load = {.file = path, .e = e};
+    struct conf fresh; /* so that *conf is untouched when the file is bad */
+    dictionary *d = NULL;
+    char *text = NULL;
+    size_t n;
+    int rc;
+
+    rc = path_read(&text, &n, path, LARGEST_FILE, e);
+    if (rc == 0)
+        rc = find_folder(&load);
+    if (rc == 0)
+        rc = check_text(&load, text, n);
+    if (rc != 0)
+        goto out;
+    d = parse(path);
+    if (d == NULL) {
+        rc = err_set(e, ERR_FORMAT, "%s is not a settings file that iniparser reads",
+                     path);
+        goto out;
+    }
+    presets(&fresh);
+    for (size_t i = 0; i < NSETTINGS && rc == 0; i++)
+        if (load.line[i] != 0)
+            rc = take_value(&fresh, &load, d, i);
+    if (rc == 0)
+        rc = derive_paths(&fresh, e);
+    if (rc == 0)
+        rc = check_together(&fresh, &load);
+    if (rc == 0)
+        *conf = fresh;
+
+out:
+    if (d != NULL)
+        iniparser_freedict(d);
+    free(text);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ printing ---- */
+
+/* The shortest decimal that reads back as the same double. */
+static void print_real(double x, FILE *out)
+{
+    char text[32];
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    fprintf(out, " %s", text);
+}
+
+/* In quotes only where iniparser would otherwise cut or strip. */
+static void print_text(const char *s, FILE *out)
+{
+    size_t n = strlen(s);
+    bool quote = n > 0 && (strpbrk(s, ";#") != NULL || isspace((unsigned char)s[0]) ||
+                           isspace((unsigned char)s[n - 1]) || s[n - 1] == '\\' ||
+                           s[0] == '"' || s[0] == '\'');
+    const char *mark = !quote ? "" : strchr(s, '"') != NULL ? "'" : "\"";
+
+    if (n > 0)
+        fprintf(out, " %s%s%s", mark, s, mark);
+}
+
+static void print_value(const struct conf *conf, const struct setting *s, FILE *out)
+{
+    const void *at = const_field(conf, s);
+
+    switch (s->type) {
+    case REAL:
+        print_real(*(const double *)at, out);
+        break;
+    case COUNT:
+        fprintf(out, " %ld", *(const long *)at);
+        break;
+    case FLAG:
+        fputs(*(const bool *)at ? " yes" : " no", out);
+        break;
+    case TEXT:
+    case WORD:
+    case PATH:
+        print_text(at, out);
+        break;
+    }
+}
+
+/* A path that lies where root puts it is printed as a comment: it then moves with root. */
+static bool is_derived(const struct conf *conf, const struct setting *s)
+{
+    char path[PATH_MAX];
+
+    return is_path(s, NULL) && !is_path(s, "root") &&
+           path_join(path, sizeof path, conf->paths.root, s->name, NULL) == 0 &&
+           strcmp(path, const_field(conf, s)) == 0;
+}
+
+void conf_print(const struct conf *conf, FILE *out)
+{
+    const char *section = "", *preset;
+    char range[160];
+
+    fputs("# Settings of watcherd.  Every setting may be left out; unknown names and "
+          "bad\n"
+          "# values are refused.  `watcherd --print-config` prints this file.\n",
+          out);
+    for (size_t i = 0; i < NSETTINGS; i++) {
+        const struct setting *s = &settings[i];
+
+        if (strcmp(section, s->section) != 0)
+            fprintf(out, "\n[%s]\n", s->section);
+        section = s->section;
+        describe(s, range, sizeof range);
+        preset = is_path(s, NULL) ? "below root" : "empty";
+        if (s->preset[0] != '\0')
+            preset = s->preset;
+        fprintf(out, "# %s\n#   %s; default %s\n", s->meaning, range, preset);
+        fprintf(out, "%s%s =", is_derived(conf, s) ? "# " : "", s->name);
+        print_value(conf, s, out);
+        fputc('\n', out);
+    }
+}

@@ -1,0 +1,470 @@
+#include "core/registry.h"
+
+#include "core/clock.h"
+#include "core/db.h"
+#include "core/err.h"
+#include "core/path.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct registry {
+    struct db *products, *data, *cal;
+};
+
+/* Columns have the names that the scripts of the telescope use; those that nothing here fills are
+ * for what is filled in by others, and empty. */
+static const char products_schema[] =
+    "CREATE TABLE images("
+    " id INTEGER PRIMARY KEY, group_id TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"
+    " ms_path TEXT, created_at TEXT NOT NULL, type TEXT NOT NULL DEFAULT 'image',"
+    " beam_major_arcsec REAL, beam_minor_arcsec REAL, beam_pa_deg REAL, noise_jy REAL,"
+    " dynamic_range REAL, pbcor INTEGER, center_ra_deg REAL, center_dec_deg REAL,"
+    " start_mjd REAL, end_mjd REAL, cal_applied INTEGER NOT NULL, qa_status TEXT,"
+    " thumbnail_path TEXT, status TEXT NOT NULL, published_path TEXT NOT NULL,"
+    " published_at TEXT NOT NULL, generation INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX images_time ON images(start_mjd);"
+    "CREATE TABLE mosaics("
+    " id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"
+    " created_at TEXT NOT NULL, start_mjd REAL, end_mjd REAL, integration_sec REAL,"
+    " n_images INTEGER, center_ra_deg REAL, center_dec_deg REAL, dec_min REAL,"
+    " dec_max REAL, noise_jy REAL, dynamic_range REAL, beam_major_arcsec REAL,"
+    " beam_minor_arcsec REAL, beam_pa_deg REAL, n_sources INTEGER, thumbnail_path TEXT,"
+    " status TEXT NOT NULL, method TEXT, tiles TEXT, output_path TEXT,"
+    " validation_issues TEXT, metrics_path TEXT, qa_status TEXT,"
+    " published_path TEXT NOT NULL, published_at TEXT NOT NULL,"
+    " generation INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE mosaic_tiles(mosaic TEXT NOT NULL, tile TEXT NOT NULL,"
+    " PRIMARY KEY (mosaic, tile)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX mosaic_tiles_tile ON mosaic_tiles(tile);"
+    "CREATE TABLE mosaic_groups("
+    " group_id TEXT PRIMARY KEY NOT NULL, mosaic_id TEXT, ms_paths TEXT NOT NULL,"
+    " calibration_ms_path TEXT, bpcal_solved INTEGER NOT NULL DEFAULT 0,"
+    " created_at TEXT NOT NULL, calibrated_at TEXT, imaged_at TEXT, mosaicked_at TEXT,"
+    " stage TEXT NOT NULL, status TEXT NOT NULL,"
+    " cal_applied INTEGER NOT NULL DEFAULT 0) STRICT;";
+
+static const char data_schema[] =
+    "CREATE TABLE data_registry("
+    " id INTEGER PRIMARY KEY, data_type TEXT NOT NULL, data_id TEXT NOT NULL,"
+    " base_path TEXT NOT NULL, status TEXT NOT NULL, stage_path TEXT,"
+    " published_path TEXT, created_at TEXT NOT NULL, staged_at TEXT, published_at TEXT,"
+    " publish_mode TEXT NOT NULL DEFAULT 'auto', metadata_json TEXT,"
+    " qa_status TEXT NOT NULL DEFAULT 'pending',"
+    " validation_status TEXT NOT NULL DEFAULT 'pending',"
+    " finalization_status TEXT NOT NULL DEFAULT 'pending',"
+    " auto_publish_enabled INTEGER NOT NULL DEFAULT 1,"
+    " publish_attempts INTEGER NOT NULL DEFAULT 0, publish_error TEXT,"
+    " photometry_status TEXT, photometry_job_id TEXT, generation INTEGER NOT NULL,"
+    " UNIQUE (data_type, data_id)) STRICT;"
+    "CREATE INDEX data_published ON data_registry(data_type, status, published_at);";
+
+static const char cal_schema[] =
+    "CREATE TABLE caltables("
+    " id INTEGER PRIMARY KEY, set_name TEXT NOT NULL, path TEXT NOT NULL UNIQUE,"
+    " table_type TEXT NOT NULL, order_index INTEGER NOT NULL DEFAULT 0, cal_field TEXT,"
+    " refant TEXT, created_at TEXT NOT NULL, valid_start_mjd REAL NOT NULL,"
+    " valid_end_mjd REAL NOT NULL, status TEXT NOT NULL DEFAULT 'active', notes TEXT,"
+    " source_ms_path TEXT, solver_command TEXT, solver_version TEXT, solver_params "
+    "TEXT,"
+    " quality_metrics TEXT, telescope TEXT, mjd REAL NOT NULL) STRICT;"
+    "CREATE INDEX caltables_time ON caltables(table_type, telescope, mjd);"
+    "CREATE TABLE calibrators("
+    " name TEXT PRIMARY KEY NOT NULL, ra_deg REAL, dec_deg REAL, flux_jy REAL,"
+    " dec_range_min REAL, dec_range_max REAL, source_catalog TEXT,"
+    " registered_at TEXT NOT NULL, registered_by TEXT,"
+    " status TEXT NOT NULL DEFAULT 'active', notes TEXT) STRICT;";
+
+/* Another worker's transaction is over in milliseconds; half a minute is a sick disk. */
+enum { BUSY_MS = 30000 };
+
+static const struct db_kind products_kind = {.what = "product registry",
+                                             .application_id = 0x77647270, /* "wdrp" */
+                                             .version = 1,
+                                             .busy_ms = BUSY_MS,
+                                             .schema = products_schema};
+static const struct db_kind data_kind = {.what = "data registry",
+                                         .application_id = 0x77647264, /* "wdrd" */
+                                         .version = 1,
+                                         .busy_ms = BUSY_MS,
+                                         .schema = data_schema};
+static const struct db_kind cal_kind = {.what = "calibration registry",
+                                        .application_id = 0x77647263, /* "wdrc" */
+                                        .version = 1,
+                                        .busy_ms = BUSY_MS,
+                                        .schema = cal_schema};
+
+int registry_open(struct registry **out, const char *state_dir, struct err *e)
+{
+    struct registry *r = calloc(1, sizeof *r);
+    char path[PATH_MAX];
+    int rc;
+
+    *out = NULL;
+    if (r == NULL)
+        return err_set(e, -ENOMEM, "out of memory opening the registries");
+    const struct {
+        const char *name;
+        const struct db_kind *kind;
+        struct db **db;
+    } files[] = {
+        {"products.sqlite3", &products_kind, &r->products},
+        {"data_registry.sqlite3", &data_kind, &r->data},
+        {"cal_registry.sqlite3", &cal_kind, &r->cal},
+    };
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        rc = path_join(path, sizeof path, state_dir, files[i].name, e);
+        if (rc == 0)
+            rc = db_open(files[i].db, path, files[i].kind, e);
+        if (rc != 0) {
+            registry_close(r);
+            return rc;
+        }
+    }
+    *out = r;
+    return 0;
+}
+
+void registry_close(struct registry *r)
+{
+    if (r == NULL)
+        return;
+    db_close(r->products);
+    db_close(r->data);
+    db_close(r->cal);
+    free(r);
+}
+
+/* ------------------------------------------------------------------ products ---- */
+
+static const char sql_generation[] =
+    "SELECT generation FROM data_registry WHERE data_type = ?1 AND data_id = ?2";
+static const char sql_data[] =
+    "INSERT INTO data_registry(data_type, data_id, base_path, status, published_path,"
+    " created_at, published_at, metadata_json, qa_status, finalization_status,"
+    " publish_attempts, generation)"
+    " VALUES (?1, ?2, ?3, 'published', ?3, ?4, ?4, ?5, coalesce(?6, 'pending'),"
+    " 'finalized', 1, ?7)"
+    " ON CONFLICT(data_type, data_id) DO UPDATE SET base_path = excluded.base_path,"
+    " status = 'published', published_path = excluded.published_path,"
+    " published_at = excluded.published_at, metadata_json = excluded.metadata_json,"
+    " qa_status = excluded.qa_status, finalization_status = 'finalized',"
+    " publish_attempts = publish_attempts + 1, publish_error = NULL,"
+    " generation = excluded.generation";
+static const char sql_image[] =
+    "INSERT INTO images(group_id, path, created_at, beam_major_arcsec, "
+    "beam_minor_arcsec,"
+    " beam_pa_deg, noise_jy, dynamic_range, center_ra_deg, center_dec_deg, start_mjd,"
+    " end_mjd, cal_applied, qa_status, thumbnail_path, status, published_path,"
+    " published_at, generation)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
+    " 'published', ?16, ?3, ?17)"
+    " ON CONFLICT(group_id) DO UPDATE SET path = excluded.path,"
+    " beam_major_arcsec = excluded.beam_major_arcsec,"
+    " beam_minor_arcsec = excluded.beam_minor_arcsec, beam_pa_deg = "
+    "excluded.beam_pa_deg,"
+    " noise_jy = excluded.noise_jy, dynamic_range = excluded.dynamic_range,"
+    " center_ra_deg = excluded.center_ra_deg, center_dec_deg = excluded.center_dec_deg,"
+    " start_mjd = excluded.start_mjd, end_mjd = excluded.end_mjd,"
+    " cal_applied = excluded.cal_applied, qa_status = excluded.qa_status,"
+    " thumbnail_path = excluded.thumbnail_path, status = 'published',"
+    " published_path = excluded.published_path, published_at = excluded.published_at,"
+    " generation = excluded.generation WHERE excluded.generation >= generation";
+static const char sql_mosaic[] =
+    "INSERT INTO mosaics(name, path, created_at, beam_major_arcsec, beam_minor_arcsec,"
+    " beam_pa_deg, noise_jy, dynamic_range, center_ra_deg, center_dec_deg, start_mjd,"
+    " end_mjd, n_images, qa_status, thumbnail_path, status, published_path, "
+    "output_path,"
+    " published_at, generation, tiles)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
+    " 'published', ?16, ?2, ?3, ?17, ?18)"
+    " ON CONFLICT(name) DO UPDATE SET path = excluded.path,"
+    " beam_major_arcsec = excluded.beam_major_arcsec,"
+    " beam_minor_arcsec = excluded.beam_minor_arcsec, beam_pa_deg = "
+    "excluded.beam_pa_deg,"
+    " noise_jy = excluded.noise_jy, dynamic_range = excluded.dynamic_range,"
+    " center_ra_deg = excluded.center_ra_deg, center_dec_deg = excluded.center_dec_deg,"
+    " start_mjd = excluded.start_mjd, end_mjd = excluded.end_mjd,"
+    " n_images = excluded.n_images, qa_status = excluded.qa_status,"
+    " thumbnail_path = excluded.thumbnail_path, status = 'published',"
+    " published_path = excluded.published_path, output_path = excluded.output_path,"
+    " published_at = excluded.published_at, generation = excluded.generation,"
+    " tiles = excluded.tiles WHERE excluded.generation >= generation";
+static const char sql_forget_tiles[] = "DELETE FROM mosaic_tiles WHERE mosaic = ?1";
+static const char sql_tile[] = "INSERT OR IGNORE INTO mosaic_tiles VALUES (?1, ?2)";
+static const char sql_group_done[] =
+    "UPDATE mosaic_groups SET mosaic_id = ?1, mosaicked_at = ?2, stage = 'published',"
+    " status = 'completed' WHERE group_id = ?1";
+
+/* Refuse a generation that is older than the one noted. */
+static int check_generation(struct registry *r, const struct reg_product *p,
+                            struct err *e)
+{
+    sqlite3_stmt *st;
+    int64_t noted;
+    int rc = db_start(r->data, &st, e, sql_generation, "tt", p->data_type, p->data_id);
+
+    if (rc == 0)
+        rc = db_row(r->data, st, e);
+    if (rc != 1)
+        return rc;
+    noted = sqlite3_column_int64(st, 0);
+    db_done(st);
+    if (noted <= (int64_t)p->generation)
+        return 0;
+    return err_set(e, -ESTALE,
+                   "%s %s of generation %llu comes after generation %lld was published",
+                   p->data_type, p->data_id, (unsigned long long)p->generation,
+                   (long long)noted);
+}
+
+/* One row of mosaic_tiles for each name of the comma list. */
+static int write_tiles(struct registry *r, const struct reg_product *p, struct err *e)
+{
+    char tile[NAME_MAX + 1];
+    int rc = db_run(r->products, NULL, e, sql_forget_tiles, "t", p->data_id);
+
+    for (const char *s = p->tiles != NULL ? p->tiles : ""; rc == 0 && *s != '\0';) {
+        size_t n = strcspn(s, ",");
+
+        if (n >= sizeof tile)
+            return err_set(e, -EINVAL,
+                           "mosaic %s has a tile with too long a name: %.80s",
+                           p->data_id, s);
+        memcpy(tile, s, n);
+        tile[n] = '\0';
+        if (n > 0)
+            rc = db_run(r->products, NULL, e, sql_tile, "tt", p->data_id, tile);
+        s += n + (s[n] == ',');
+    }
+    return rc;
+}
+
+static int write_image(struct registry *r, const struct reg_product *p, const char *now,
+                       struct err *e)
+{
+    return db_run(r->products, NULL, e, sql_image, "tttdddddddddittti", p->data_id,
+                  p->fits != NULL ? p->fits : p->path, now, p->bmaj_arcsec,
+                  p->bmin_arcsec, p->bpa_deg, p->noise_jy, p->dynamic_range, p->ra_deg,
+                  p->dec_deg, p->start_mjd, p->end_mjd, (int64_t)!p->uncalibrated,
+                  p->qa_status, p->preview, p->path, (int64_t)p->generation);
+}
+
+static int write_mosaic(struct registry *r, const struct reg_product *p,
+                        const char *now, struct err *e)
+{
+    int rc =
+        db_run(r->products, NULL, e, sql_mosaic, "tttddddddddditttit", p->data_id,
+               p->fits != NULL ? p->fits : p->path, now, p->bmaj_arcsec, p->bmin_arcsec,
+               p->bpa_deg, p->noise_jy, p->dynamic_range, p->ra_deg, p->dec_deg,
+               p->start_mjd, p->end_mjd, (int64_t)p->n_tiles, p->qa_status, p->preview,
+               p->path, (int64_t)p->generation, p->tiles);
+
+    if (rc == 0)
+        rc = write_tiles(r, p, e);
+    if (rc == 0)
+        rc = db_run(r->products, NULL, e, sql_group_done, "tt", p->data_id, now);
+    return rc;
+}
+
+static int check_product(const struct reg_product *p, struct err *e)
+{
+    if (p->data_type == NULL || p->data_id == NULL || p->path == NULL ||
+        p->data_id[0] == '\0')
+        return err_set(e, -EINVAL, "a product without type, name or path");
+    if (strcmp(p->data_type, "image") != 0 && strcmp(p->data_type, "mosaic") != 0)
+        return err_set(e, -EINVAL, "a product is an image or a mosaic, not '%.40s'",
+                       p->data_type);
+    if (strlen(p->data_id) >= sizeof((struct reg_tile *)0)->group)
+        return err_set(e, -EINVAL, "the name of a product is too long: %.80s",
+                       p->data_id);
+    return 0;
+}
+
+int registry_product(struct registry *r, const struct reg_product *p, struct err *e)
+{
+    char now[32];
+    int rc;
+
+    rc = check_product(p, e);
+    if (rc != 0)
+        return rc;
+    clock_iso(clock_wall_s(), now);
+    rc = db_begin(r->data,
+                  e); /* always data before products: two workers cannot cross */
+    if (rc != 0)
+        return rc;
+    rc = db_begin(r->products, e);
+    if (rc != 0)
+        return db_end(r->data, rc, e);
+    rc = check_generation(r, p, e);
+    if (rc == 0)
+        rc = db_run(r->data, NULL, e, sql_data, "tttttti", p->data_type, p->data_id,
+                    p->path, now, p->metadata_json, p->qa_status,
+                    (int64_t)p->generation);
+    if (rc == 0)
+        rc = strcmp(p->data_type, "image") == 0 ? write_image(r, p, now, e)
+                                                : write_mosaic(r, p, now, e);
+    /* A kill between the two commits leaves products behind: the product is then found whole
+     * by its manifest, noted again, and older generations are refused already. */
+    rc = db_end(r->data, rc, e);
+    return db_end(r->products, rc, e);
+}
+
+/* -------------------------------------------------------------- calibrations ---- */
+
+static const char sql_caltable[] =
+    "INSERT INTO caltables(set_name, path, table_type, cal_field, created_at,"
+    " valid_start_mjd, valid_end_mjd, status, source_ms_path, telescope, mjd)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'active', ?8, ?9, ?10)"
+    " ON CONFLICT(path) DO UPDATE SET set_name = excluded.set_name,"
+    " table_type = excluded.table_type, cal_field = excluded.cal_field,"
+    " created_at = excluded.created_at, valid_start_mjd = excluded.valid_start_mjd,"
+    " valid_end_mjd = excluded.valid_end_mjd, status = 'active',"
+    " source_ms_path = excluded.source_ms_path, telescope = excluded.telescope,"
+    " mjd = excluded.mjd";
+static const char sql_name_calibrator[] =
+    "INSERT OR IGNORE INTO calibrators(name, registered_at, registered_by)"
+    " VALUES (?1, ?2, 'watcherd')";
+static const char sql_calibrator[] =
+    "INSERT INTO calibrators(name, ra_deg, dec_deg, flux_jy, registered_at,"
+    " registered_by) VALUES (?1, ?2, ?3, ?4, ?5, 'watcherd')"
+    " ON CONFLICT(name) DO UPDATE SET ra_deg = excluded.ra_deg,"
+    " dec_deg = excluded.dec_deg, flux_jy = coalesce(excluded.flux_jy, flux_jy)";
+static const char sql_find[] =
+    "SELECT path FROM caltables WHERE table_type = ?1 AND telescope IS ?2"
+    " AND status = 'active' AND valid_start_mjd <= ?3 AND valid_end_mjd >= ?3"
+    " ORDER BY abs(mjd - ?3), created_at DESC, id DESC LIMIT 1";
+
+int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e)
+{
+    char now[32];
+    int rc;
+
+    if (!(c->valid_start_mjd <= c->valid_end_mjd))
+        return err_set(e, -EINVAL, "%s is valid from MJD %.6f to %.6f, which is never",
+                       c->path, c->valid_start_mjd, c->valid_end_mjd);
+    clock_iso(clock_wall_s(), now);
+    rc = db_begin(r->cal, e);
+    if (rc != 0)
+        return rc;
+    rc = db_run(r->cal, NULL, e, sql_caltable, "tttttddttd", c->set_name, c->path,
+                c->table_type, c->calibrator, now, c->valid_start_mjd, c->valid_end_mjd,
+                c->source_group, c->telescope, c->mjd);
+    if (rc == 0 && c->calibrator != NULL && c->calibrator[0] != '\0')
+        rc = db_run(r->cal, NULL, e, sql_name_calibrator, "tt", c->calibrator, now);
+    return db_end(r->cal, rc, e);
+}
+
+int registry_calibrator(struct registry *r, const char *name, double ra_deg,
+                        double dec_deg, double flux_jy, struct err *e)
+{
+    char now[32];
+
+    clock_iso(clock_wall_s(), now);
+    return db_run(r->cal, NULL, e, sql_calibrator, "tdddt", name, ra_deg, dec_deg,
+                  flux_jy, now);
+}
+
+int registry_find_caltable(struct registry *r, const char *table_type,
+                           const char *telescope, double mjd, char *path, size_t size,
+                           struct err *e)
+{
+    sqlite3_stmt *st;
+    int rc = db_start(r->cal, &st, e, sql_find, "ttd", table_type, telescope, mjd);
+
+    if (rc == 0)
+        rc = db_row(r->cal, st, e);
+    if (rc == 0)
+        return err_set(e, -ENOENT, "no %s table of %s is valid at MJD %.6f", table_type,
+                       telescope != NULL ? telescope : "any telescope", mjd);
+    if (rc < 0)
+        return rc;
+    rc = (size_t)sqlite3_column_bytes(st, 0) < size ? 0 : -ENAMETOOLONG;
+    db_text(st, 0, path, size);
+    db_done(st);
+    return rc == 0
+               ? 0
+               : err_set(e, rc, "path of a %s table too long: %s", table_type, path);
+}
+
+/* ------------------------------------------------------------------- windows ---- */
+
+static const char sql_tiles[] =
+    "SELECT group_id, start_mjd, end_mjd, center_ra_deg, center_dec_deg,"
+    " EXISTS (SELECT 1 FROM mosaic_tiles WHERE tile = group_id)"
+    " FROM images WHERE status = 'published' ORDER BY start_mjd, group_id";
+static const char sql_group[] =
+    "INSERT INTO mosaic_groups(group_id, ms_paths, stage, status, created_at, "
+    "cal_applied)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, coalesce((SELECT min(cal_applied) FROM images"
+    "  WHERE instr(',' || ?2 || ',', ',' || images.group_id || ',') > 0), 0))"
+    " ON CONFLICT(group_id) DO UPDATE SET ms_paths = excluded.ms_paths,"
+    " stage = excluded.stage, status = excluded.status,"
+    " cal_applied = excluded.cal_applied";
+
+/* One more tile at the end of the list. */
+static struct reg_tile *append(struct reg_tile **list, size_t *n, size_t *room)
+{
+    if (*n == *room) {
+        size_t want = *room == 0 ? 64 : 2 * *room;
+        struct reg_tile *more = realloc(*list, want * sizeof *more);
+
+        if (more == NULL)
+            return NULL;
+        *list = more;
+        *room = want;
+    }
+    memset(*list + *n, 0, sizeof **list);
+    return *list + (*n)++;
+}
+
+int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e)
+{
+    struct reg_tile *list = NULL, *tile;
+    size_t room = 0;
+    sqlite3_stmt *st;
+    int rc;
+
+    *out = NULL;
+    *n = 0;
+    rc = db_start(r->products, &st, e, sql_tiles, "");
+    if (rc != 0)
+        return rc;
+    while ((rc = db_row(r->products, st, e)) == 1) {
+        tile = append(&list, n, &room);
+        if (tile == NULL) {
+            db_done(st);
+            rc = err_set(e, -ENOMEM, "out of memory listing the tiles");
+            break;
+        }
+        db_text(st, 0, tile->group, sizeof tile->group);
+        tile->start_mjd = sqlite3_column_double(st, 1);
+        tile->end_mjd = sqlite3_column_double(st, 2);
+        tile->ra_deg = sqlite3_column_double(st, 3);
+        tile->dec_deg = sqlite3_column_double(st, 4);
+        tile->in_mosaic = sqlite3_column_int(st, 5);
+    }
+    if (rc != 0) {
+        free(list);
+        *n = 0;
+        return rc;
+    }
+    *out = list;
+    return 0;
+}
+
+int registry_mosaic_group(struct registry *r, const char *id, const char *tiles,
+                          const char *stage, const char *status, struct err *e)
+{
+    char now[32];
+
+    clock_iso(clock_wall_s(), now);
+    return db_run(r->products, NULL, e, sql_group, "ttttt", id, tiles, stage, status,
+                  now);
+}

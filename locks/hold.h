@@ -1,0 +1,37 @@
+/*
+ * hold.h: run a program for as long as a claim is ours, and not a moment longer.
+ */
+#ifndef LOCKS_HOLD_H
+#define LOCKS_HOLD_H
+
+struct err;
+struct claim;
+
+/*
+ * hold_run: start argv as the leader of a process group of its own, with WATCHERD_GROUP and
+ * WATCHERD_GENERATION in its environment; beat the claim's heart until it ends.
+ *
+ * Given:
+ *   claim        held by the caller, who goes on to commit and release it
+ *   heartbeat_s  between two beats
+ *
+ * Returned:
+ *   *code        the program's exit status, or 128 + the signal that ended it
+ *
+ * Status:
+ *   0         it ran to its end
+ *   ERR_LOST  the claim was lost meanwhile; the group has been killed
+ *   other     it could not be started
+ *
+ * Notes:
+ *   1) SIGTERM, SIGINT and SIGHUP to us are passed on to the group.  Single-threaded callers only:
+ *      the signals are blocked meanwhile.
+ *   2) When we are killed, the kernel kills the program itself (not what it started in
+ *      turn: its generation is then too old to publish anything).
+ *   3) A heartbeat that cannot be written (disk full) is tried again at the next beat: the lease
+ *      decides.
+ */
+int hold_run(struct claim *claim, const char *group, double heartbeat_s, char *const argv[],
+             int *code, struct err *e);
+
+#endif

@@ -1,0 +1,270 @@
+/* locklist.c: see locklist.h. */
+#include "locks/locklist.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "locks/claim.h"
+#include "locks/legacy.h"
+
+enum { DEPTH_MAX = 64, ENTRY_BUF = 16384 };
+
+/* One walk. */
+struct walk {
+    struct locklist *list;
+    struct observer *obs;
+    const char *dir;  /* the tree, as the caller named it */
+    char path[4096];  /* below the tree, "" for itself */
+    size_t capacity;
+};
+
+static void *must(void *p)
+{
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+static struct lock_entry *add(struct walk *w, const char *name, const char *where)
+{
+    struct locklist *list = w->list;
+    struct lock_entry *entry;
+    char printable[4 * sizeof w->path];
+
+    if (list->n == w->capacity) {
+        w->capacity = w->capacity != 0 ? 2 * w->capacity : 64;
+        list->item = must(realloc(list->item, w->capacity * sizeof *list->item));
+    }
+    entry = &list->item[list->n++];
+    memset(entry, 0, sizeof *entry);
+    record_escape(printable, sizeof printable, name);
+    entry->name = must(strdup(printable));
+    entry->where = must(strdup(where));
+    entry->age_s = -1;
+    return entry;
+}
+
+static void drop_last(struct walk *w)
+{
+    struct lock_entry *entry = &w->list->item[--w->list->n];
+
+    free(entry->name);
+    free(entry->where);
+}
+
+static void unreadable(struct walk *w, int rc)
+{
+    if (w->list->unreadable++ == 0)
+        snprintf(w->list->first_unreadable, sizeof w->list->first_unreadable,
+                 "cannot read %.90s/%.30s: %s", w->dir, w->path, strerror(-rc));
+}
+
+double locklist_age_s(const struct record *rec)
+{
+    double taken;
+
+    if (owner_same_boot(&rec->owner))
+        return clock_boot_s() - rec->t_boot_s;
+    if (strlen(rec->t_utc) < 19 || clock_parse(rec->t_utc, &taken) != 0)
+        return -1;
+    return clock_wall_s() - taken;
+}
+
+/* The group's name: its directory's below the tree; "x" for "x/.watcherd". */
+static void group_name(const struct walk *w, char *out, size_t size)
+{
+    static const char inner[] = "/.watcherd";
+    size_t n = strlen(w->path), m = strlen(inner);
+
+    if (n > m && strcmp(w->path + n - m, inner) == 0)
+        n -= m;
+    snprintf(out, size, "%.*s.lock", (int)n, n > 0 ? w->path : "");
+    if (n == 0)
+        snprintf(out, size, "..lock");
+}
+
+static void add_group(struct walk *w, int dirfd)
+{
+    char name[sizeof w->path + 8], key[4 * sizeof w->path];
+    struct lock_entry *entry;
+    int rc;
+
+    group_name(w, name, sizeof name);
+    entry = add(w, name, w->path);
+    snprintf(key, sizeof key, "%.*s", (int)(strlen(entry->name) - 5), entry->name);
+    rc = observer_look(w->obs, dirfd, key, &entry->view, NULL); /* as claim_acquire has it */
+    if (rc != 0)
+        unreadable(w, rc);
+    if (rc != 0 || entry->view.state == LOCK_FREE)
+        drop_last(w);
+    else if (entry->view.state != LOCK_OPAQUE)
+        entry->age_s = locklist_age_s(&entry->view.rec);
+}
+
+static void add_legacy(struct walk *w, int dirfd, const char *name)
+{
+    static const enum lock_state states[] = {
+        [LEGACY_ACTIVE] = LOCK_HELD, [LEGACY_DEAD] = LOCK_DEAD, [LEGACY_OPAQUE] = LOCK_OPAQUE};
+    char where[sizeof w->path + 256];
+    struct legacy_view view;
+    struct lock_entry *entry;
+
+    if (legacy_look(dirfd, name, &view, NULL) != 0 || view.state == LEGACY_NONE)
+        return;
+    snprintf(where, sizeof where, "%s%s%s", w->path, w->path[0] != '\0' ? "/" : "", name);
+    entry = add(w, where, where);
+    entry->legacy = true;
+    entry->age_s = view.age_s;
+    entry->view.state = states[view.state];
+    entry->view.unmoved_s = -1;
+    entry->view.rec.owner.pid = view.pid;
+    snprintf(entry->view.rec.owner.host, sizeof entry->view.rec.owner.host, "%s", view.host);
+    snprintf(entry->view.why, sizeof entry->view.why, "%s", view.why);
+}
+
+static void walk_dir(struct walk *w, int dirfd, int depth);
+
+static void walk_below(struct walk *w, int dirfd, const char *name, int depth)
+{
+    size_t n = strlen(w->path);
+    int fd, m;
+
+    m = snprintf(w->path + n, sizeof w->path - n, "%s%s", n > 0 ? "/" : "", name);
+    if (m < 0 || (size_t)m >= sizeof w->path - n) {
+        w->path[n] = '\0';
+        unreadable(w, -ENAMETOOLONG);
+        return;
+    }
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd == -1 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        unreadable(w, -errno);
+    if (fd != -1) {
+        walk_dir(w, fd, depth + 1);
+        close(fd);
+    }
+    w->path[n] = '\0';
+}
+
+static bool ends_with_lock(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 5 && strcmp(name + n - 5, ".lock") == 0;
+}
+
+static void walk_dir(struct walk *w, int dirfd, int depth)
+{
+    char *buf = must(malloc(ENTRY_BUF)), kind;
+    bool group = false;
+    uint64_t gen;
+    ssize_t n;
+
+    while ((n = getdents64(dirfd, buf, ENTRY_BUF)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *d = (const struct dirent64 *)(const void *)(buf + at);
+            const char *name = d->d_name;
+
+            at += d->d_reclen;
+            if (generations_parse(name, &kind, &gen))
+                group |= kind == 'g';
+            else if (d->d_type != DT_DIR && ends_with_lock(name))
+                add_legacy(w, dirfd, name);
+            else if ((d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) && depth < DEPTH_MAX &&
+                     strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+                walk_below(w, dirfd, name, depth);
+        }
+    if (n < 0)
+        unreadable(w, -errno);
+    free(buf);
+    if (group)
+        add_group(w, dirfd);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct lock_entry *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order != 0 ? order : (int)x->legacy - (int)y->legacy;
+}
+
+/* A claim's own companion file (claim_opts.foreign) stands right behind it: one lock, not two. */
+static void drop_companions(struct locklist *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct lock_entry *entry = &list->item[i];
+        const struct lock_entry *before = kept > 0 ? &list->item[kept - 1] : NULL;
+
+        if (before != NULL && entry->legacy && !before->legacy &&
+            strcmp(before->name, entry->name) == 0 &&
+            before->view.rec.owner.pid == entry->view.rec.owner.pid) {
+            free(entry->name);
+            free(entry->where);
+        } else {
+            list->item[kept++] = *entry;
+        }
+    }
+    list->n = kept;
+}
+
+int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
+                  struct err *e)
+{
+    struct walk w = {.list = out, .obs = obs, .dir = dir};
+    int fd;
+
+    memset(out, 0, sizeof *out);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1)
+        return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+    walk_dir(&w, fd, 0);
+    close(fd);
+    if (out->n > 0)
+        qsort(out->item, out->n, sizeof *out->item, by_name);
+    drop_companions(out);
+    return 0;
+}
+
+void locklist_clear(struct locklist *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        free(list->item[i].name);
+        free(list->item[i].where);
+    }
+    free(list->item);
+    memset(list, 0, sizeof *list);
+}
+
+int locklist_clean(const char *dir, const struct lock_entry *entry, const char *evidence,
+                   struct err *e)
+{
+    struct legacy_view view;
+    int rc, below, fd;
+
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1)
+        return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+    if (entry->legacy) {
+        rc = legacy_break(fd, entry->where, &view, e);
+    } else {
+        below = openat(fd, entry->where[0] != '\0' ? entry->where : ".",
+                       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        rc = below == -1 ? err_set(e, -errno, "cannot open %s: %s", entry->where,
+                                   strerror(errno))
+                         : claim_break(below, entry->view.gens.g, evidence, e);
+        if (below != -1)
+            close(below);
+    }
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,303 @@
+/* observer.c: see observer.h. */
+#include "locks/observer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/path.h"
+
+#define LEASES_UNMOVED 1.5 /* a beat may be late by half a lease before we are suspicious */
+
+/* One claim as last seen. */
+struct sighting {
+    char *key; /* NULL: empty slot */
+    uint64_t gen, beat;
+    double since_s;   /* BOOTTIME at which the beat was first seen */
+    double suspect_s; /* BOOTTIME of the first suspicion; < 0 none */
+};
+
+struct observer {
+    double (*now_s)(void);
+    struct sighting *slots; /* open addressing, a power of two of them */
+    size_t nslots, used;
+};
+
+struct observer *observer_new(void)
+{
+    struct observer *obs = calloc(1, sizeof *obs);
+
+    if (obs == NULL)
+        abort();
+    obs->now_s = clock_boot_s;
+    return obs;
+}
+
+void observer_free(struct observer *obs)
+{
+    if (obs == NULL)
+        return;
+    for (size_t i = 0; i < obs->nslots; i++)
+        free(obs->slots[i].key);
+    free(obs->slots);
+    free(obs);
+}
+
+void observer_set_clock(struct observer *obs, double (*now_s)(void))
+{
+    obs->now_s = now_s;
+}
+
+static uint64_t hash(const char *key) /* FNV-1a */
+{
+    uint64_t h = 0xcbf29ce484222325U;
+
+    for (; *key != '\0'; key++)
+        h = (h ^ (unsigned char)*key) * 0x100000001b3U;
+    return h;
+}
+
+static struct sighting *find(const struct observer *obs, const char *key)
+{
+    size_t i = hash(key) & (obs->nslots - 1);
+
+    while (obs->slots[i].key != NULL && strcmp(obs->slots[i].key, key) != 0)
+        i = (i + 1) & (obs->nslots - 1);
+    return &obs->slots[i];
+}
+
+static void grow(struct observer *obs)
+{
+    struct observer bigger = {.nslots = obs->nslots != 0 ? 2 * obs->nslots : 64};
+
+    bigger.slots = calloc(bigger.nslots, sizeof *bigger.slots);
+    if (bigger.slots == NULL)
+        abort();
+    for (size_t i = 0; i < obs->nslots; i++)
+        if (obs->slots[i].key != NULL)
+            *find(&bigger, obs->slots[i].key) = obs->slots[i];
+    free(obs->slots);
+    obs->slots = bigger.slots;
+    obs->nslots = bigger.nslots;
+}
+
+static struct sighting *sight(struct observer *obs, const char *key)
+{
+    struct sighting *s;
+
+    if (2 * (obs->used + 1) > obs->nslots)
+        grow(obs);
+    s = find(obs, key);
+    if (s->key == NULL) {
+        s->key = strdup(key);
+        if (s->key == NULL)
+            abort();
+        s->gen = 0;
+        obs->used++;
+    }
+    return s;
+}
+
+/* The counter in h.N, opened anew (an open file may be served from a cache on NFS). */
+static uint64_t read_beat(int dirfd, uint64_t gen)
+{
+    char name[RECORD_NAME], text[64] = "";
+    uint64_t in_file = 0, beat = 0;
+    ssize_t n;
+    int fd;
+
+    record_name(name, 'h', gen);
+    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd == -1)
+        return 0;
+    n = pread(fd, text, sizeof text - 1, 0);
+    close(fd);
+    if (n <= 0 || sscanf(text, "%" SCNu64 " %" SCNu64, &in_file, &beat) != 2)
+        return 0;
+    return in_file == gen ? beat : 0;
+}
+
+/* Time the heartbeat of an owner that is neither proved dead nor proved alive. */
+static void judge_lease(struct observer *obs, int dirfd, const char *key,
+                        struct lock_view *view)
+{
+    double now, limit = LEASES_UNMOVED * view->rec.lease_s;
+    struct sighting *s;
+
+    view->beat = read_beat(dirfd, view->gens.g);
+    view->state = LOCK_HELD;
+    if (obs == NULL)
+        return;
+    now = obs->now_s();
+    s = sight(obs, key);
+    if (s->gen != view->gens.g || s->beat != view->beat || s->since_s > now) {
+        s->gen = view->gens.g;
+        s->beat = view->beat;
+        s->since_s = now;
+        s->suspect_s = -1;
+    }
+    view->unmoved_s = now - s->since_s;
+    if (view->unmoved_s < limit)
+        return;
+    if (s->suspect_s < 0)
+        s->suspect_s = now;
+    view->state = now - s->suspect_s >= view->rec.heartbeat_s && now > s->suspect_s
+                      ? LOCK_EXPIRED
+                      : LOCK_SUSPECT;
+    snprintf(view->why + strlen(view->why), sizeof view->why - strlen(view->why),
+             "%sno heartbeat for %.1f s", view->why[0] != '\0' ? ", " : "",
+             view->unmoved_s);
+}
+
+/* Does the kernel lock prove anything here, and is it free? */
+static bool lock_is_free(int dirfd, const struct lock_view *view, const struct lockfs *fs)
+{
+    char name[RECORD_NAME];
+    bool free_now;
+    int fd;
+
+    if (view->rec.mode != MODE_FLOCK || fs->mode != MODE_FLOCK ||
+        strcmp(fs->type, view->rec.fs) != 0)
+        return false;
+    if (!fs->measured && !owner_same_boot(&view->rec.owner))
+        return false; /* a local disk that another machine reaches through a server */
+    record_name(name, 'g', view->gens.g);
+    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd == -1)
+        return false;
+    free_now = flock(fd, LOCK_SH | LOCK_NB) == 0; /* shared: observers do not disturb */
+    close(fd);
+    return free_now;
+}
+
+/* A record that names another user than its file's owner was not written by whom it names.  Asked
+ * only where user numbers mean the same to the writer and to us. */
+static bool forged(const struct lock_view *view, const struct lockfs *fs)
+{
+    const struct owner *o = &view->rec.owner;
+    struct owner me;
+
+    return fs->local && owner_self(&me, NULL) == 0 && strcmp(me.boot, o->boot) == 0 &&
+           me.pidns == o->pidns && view->rec.file_uid != 0 && view->rec.file_uid != o->uid;
+}
+
+/* The newest record is there and nobody has ended it. */
+static int judge(struct observer *obs, int dirfd, const char *key, struct lock_view *view)
+{
+    char name[RECORD_NAME];
+    enum owner_life life;
+    struct lockfs fs;
+    int rc;
+
+    record_name(name, 'g', view->gens.g);
+    rc = record_read(dirfd, name, view->gens.g, &view->rec, view->why);
+    if (rc < 0)
+        return rc;
+    lockfs_get(dirfd, &fs);
+    if (rc == 0 && forged(view, &fs)) {
+        snprintf(view->why, sizeof view->why, "the record's file belongs to another user");
+        rc = RECORD_OPAQUE;
+    }
+    if (rc == RECORD_OPAQUE) {
+        memset(&view->rec, 0, sizeof view->rec);
+        view->state = LOCK_OPAQUE;
+        return 0;
+    }
+    life = owner_judge(&view->rec.owner, view->why);
+    if (life != OWNER_DEAD && lock_is_free(dirfd, view, &fs)) {
+        life = OWNER_DEAD;
+        snprintf(view->why, sizeof view->why, "owner no longer holds its kernel lock");
+    }
+    view->state = life == OWNER_DEAD ? LOCK_DEAD : LOCK_HELD;
+    if (life == OWNER_UNKNOWN)
+        judge_lease(obs, dirfd, key, view);
+    return 0;
+}
+
+int observer_look(struct observer *obs, int dirfd, const char *key, struct lock_view *view,
+                  struct err *e)
+{
+    int rc = 0;
+
+    for (int i = 0; i < 3; i++) {
+        memset(view, 0, sizeof *view);
+        view->unmoved_s = -1;
+        rc = generations_scan(dirfd, &view->gens);
+        if (rc != 0 || view->gens.g == 0 || view->gens.ended)
+            break;
+        rc = judge(obs, dirfd, key, view);
+        if (rc != -ENOENT && rc != -ESTALE) /* else it was collected under our feet */
+            break;
+    }
+    if (rc != 0)
+        return err_set(e, rc, "cannot read the claims of %s: %s", key, strerror(-rc));
+    return 0;
+}
+
+int observer_load(struct observer *obs, const char *path, struct err *e)
+{
+    struct owner me;
+    json_t *json, *row;
+    const char *key;
+    int rc = owner_self(&me, e);
+
+    if (rc != 0)
+        return rc;
+    json = json_load_file(path, 0, NULL);
+    if (json_is_string(json_object_get(json, "boot")) &&
+        strcmp(json_string_value(json_object_get(json, "boot")), me.boot) == 0)
+        json_object_foreach(json_object_get(json, "seen"), key, row)
+        {
+            struct sighting *s = sight(obs, key);
+
+            s->gen = (uint64_t)json_integer_value(json_array_get(row, 0));
+            s->beat = (uint64_t)json_integer_value(json_array_get(row, 1));
+            s->since_s = json_number_value(json_array_get(row, 2));
+            s->suspect_s = json_number_value(json_array_get(row, 3));
+        }
+    json_decref(json);
+    return 0;
+}
+
+int observer_save(const struct observer *obs, const char *path, struct err *e)
+{
+    json_t *json, *seen = json_object();
+    struct owner me;
+    char *text;
+    int rc = owner_self(&me, e);
+
+    for (size_t i = 0; i < obs->nslots && rc == 0; i++) {
+        const struct sighting *s = &obs->slots[i];
+
+        if (s->key != NULL)
+            json_object_set_new(seen, s->key,
+                                json_pack("[I, I, f, f]", (json_int_t)s->gen,
+                                          (json_int_t)s->beat, s->since_s, s->suspect_s));
+    }
+    json = json_pack("{s:s, s:o}", "boot", me.boot, "seen", seen);
+    text = rc == 0 && json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    if (text != NULL)
+        rc = path_write(path, text, strlen(text), e);
+    free(text);
+    json_decref(json);
+    return rc;
+}
+
+const char *lock_state_name(enum lock_state state)
+{
+    static const char *const names[] = {
+        [LOCK_FREE] = "FREE",       [LOCK_HELD] = "ACTIVE",     [LOCK_DEAD] = "DEAD",
+        [LOCK_SUSPECT] = "SUSPECT", [LOCK_EXPIRED] = "EXPIRED", [LOCK_OPAQUE] = "OPAQUE",
+    };
+
+    return names[state];
+}

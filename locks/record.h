@@ -1,0 +1,79 @@
+/*
+ * record.h: the one-line JSON in `g.N`, and the names in a group's lock directory.
+ */
+#ifndef LOCKS_RECORD_H
+#define LOCKS_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "locks/lockfs.h"
+#include "locks/owner.h"
+
+struct err;
+
+enum {
+    RECORD_VERSION = 1,
+    RECORD_MAX = 4096, /* bytes; anything longer was not written by us */
+    RECORD_NONCE = 33,
+    RECORD_TEXT = 256,
+    RECORD_NAME = 32, /* "g.18446744073709551615" */
+    RECORD_OPAQUE = 1,
+};
+
+struct record {
+    uint64_t gen;
+    char group[RECORD_TEXT]; /* escaped: printable ASCII and UTF-8 */
+    char task[RECORD_TEXT];
+    char nonce[RECORD_NONCE]; /* 32 random hex digits: was it really this call that linked? */
+    struct owner owner;
+    char fs[16];
+    enum claim_mode mode;
+    double lease_s, heartbeat_s;
+    char t_utc[32];
+    double t_boot_s; /* CLOCK_BOOTTIME of the owner's machine */
+    uint64_t after;  /* generation that was taken over; 0 when the group was free */
+    char evidence[OWNER_WHY]; /* why that one was held to be dead */
+    uint32_t file_uid; /* owner of the file, when read */
+};
+
+/* Fill nonce, owner, times; the rest is the caller's. */
+int record_init(struct record *rec, struct err *e);
+/* The line with its newline, malloc'ed; NULL when memory is out. */
+char *record_format(const struct record *rec, size_t *n);
+
+/*
+ * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.
+ * Status: 0; RECORD_OPAQUE with the reason in why (not ours to judge: unparsable, newer, no
+ * regular file, another generation inside); negated errno (-ENOENT, -ESTALE, -EIO ...).
+ */
+int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
+                char why[OWNER_WHY]);
+
+/* Is `name` the record with this nonce?  1, 0, or a negated errno. */
+int record_has_nonce(int dirfd, const char *name, const char *nonce);
+
+/* "g.34" */
+void record_name(char out[RECORD_NAME], char kind, uint64_t gen);
+
+/* The highest number of each kind of file in a group's lock directory; 0 means none. */
+struct generations {
+    uint64_t g, h, r, c;
+    uint64_t top;      /* the highest of all: the next claim is top + 1 */
+    uint64_t g_lowest; /* of the g files */
+    bool ended;        /* r.g exists */
+};
+
+/*
+ * generations_scan: one pass over the directory, no stat.
+ * Status: 0, or a negated errno.  -ESTALE has been tried three times.
+ */
+int generations_scan(int dirfd, struct generations *out);
+/* Parse "g.34"; false for everything else ("g.034", "g.34~"). */
+bool generations_parse(const char *name, char *kind, uint64_t *gen);
+
+/* Make text printable: control bytes, backslash and bad UTF-8 become \xNN. */
+void record_escape(char *out, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,45 @@
+/* step.c: see step.h. */
+#include "locks/step.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Set once, at the first step; `left` counts down to the chosen one and rests at 0. */
+static long left = -1;
+static int stop_there;
+
+static long from_env(const char *name)
+{
+    const char *text = getenv(name);
+
+    return text != NULL ? strtol(text, NULL, 10) : 0;
+}
+
+void lock_step(void)
+{
+    if (left == 0)
+        return;
+    if (left < 0) {
+        left = from_env("WATCHERD_CRASH_AT");
+        stop_there = 0;
+        if (left <= 0) {
+            left = from_env("WATCHERD_STOP_AT");
+            stop_there = 1;
+        }
+        if (left <= 0) {
+            left = 0;
+            return;
+        }
+    }
+    if (--left > 0)
+        return;
+    if (!stop_there)
+        _exit(LOCK_CRASH_EXIT);
+    raise(SIGSTOP);
+}
+
+void lock_step_restart(void)
+{
+    left = -1;
+}

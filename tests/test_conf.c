@@ -1,0 +1,246 @@
+#include "tests/test.h"
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct conf conf, other;
+static struct err e;
+
+static void put(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* conf_load of this text in the file f.conf. */
+static int load(const char *text)
+{
+    put("f.conf", text);
+    memset(&e, 0, sizeof e);
+    return conf_load(&conf, "f.conf", &e);
+}
+
+static void an_empty_file_gives_the_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(load("# nothing\n\n"), 0);
+    assert_string_equal(conf.paths.incoming, "/var/lib/watcherd/incoming");
+    assert_string_equal(conf.paths.locks, "/var/lib/watcherd/locks");
+    assert_true(conf.watch.stabilization_time_s == 2.0);
+    assert_true(conf.group.tolerance_s == 120 && conf.group.expected == 16);
+    assert_string_equal(conf.watch.extensions, ".hdf5 .uvh5");
+    assert_string_equal(conf.calibration.calibrator, "auto");
+    assert_true(conf.calibration.refant == -1 && conf.imaging.robust == 0.5);
+    assert_true(!conf.watch.recursive && conf.qa.catalogue[0] == '\0');
+    conf_defaults(&other, NULL);
+    assert_memory_equal(&conf, &other, sizeof conf);
+}
+
+static void every_kind_of_value_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(load("[Watch]\nRecursive = yes ; all of it\n"
+                          "  stabilization_time_s=0.25\r\nextensions = \".uvh5;1\"\n"
+                          "[workers]\ncount = 3\n[calibration]\nrefant = -1\n"
+                          "calibrator = 3C48,24.42,33.16,16.5,1400\n"
+                          "[imaging]\nweighting = natural # best for 3C273"),
+                     0);
+    assert_true(conf.watch.recursive);
+    assert_true(conf.watch.stabilization_time_s == 0.25);
+    assert_string_equal(conf.watch.extensions, ".uvh5;1");
+    assert_int_equal(conf.workers.count, 3);
+    assert_string_equal(conf.calibration.calibrator, "3C48,24.42,33.16,16.5,1400");
+    assert_string_equal(conf.imaging.weighting, "natural");
+    assert_true(conf.mosaic.tiles == 10); /* untouched */
+}
+
+static void paths_start_at_the_files_folder_and_follow_root(void **state)
+{
+    char here[PATH_MAX], want[PATH_MAX + 64];
+
+    (void)state;
+    assert_non_null(realpath(".", here));
+    assert_int_equal(mkdir("etc", 0755), 0);
+    put("etc/w.conf", "[paths]\nroot = ./data\nproducts = /out\nscratch = tmp\n"
+                      "[qa]\ncatalogue = ../sky.csv\n");
+    assert_int_equal(conf_load(&conf, "etc/w.conf", &e), 0);
+    snprintf(want, sizeof want, "%s/etc/data", here);
+    assert_string_equal(conf.paths.root, want);
+    snprintf(want, sizeof want, "%s/etc/data/incoming", here);
+    assert_string_equal(conf.paths.incoming, want);
+    snprintf(want, sizeof want, "%s/etc/tmp", here);
+    assert_string_equal(conf.paths.scratch, want);
+    assert_string_equal(conf.paths.products, "/out");
+    snprintf(want, sizeof want, "%s/etc/../sky.csv", here);
+    assert_string_equal(conf.qa.catalogue, want);
+    assert_int_equal(load("[paths]\nroot = .\n"), 0);
+    assert_string_equal(conf.paths.root, here);
+}
+
+/* A file, and what the sentence about it must hold. */
+static const struct {
+    const char *text, *says;
+} refused[] = {
+    {"[watch]\nrescan_s = 6O\n", "f.conf:2: [watch] rescan_s = '6O' is not a number"},
+    {"[watch]\nrescan_s = 60 s\n", "is not a number"},
+    {"[watch]\nrescan_s = \n", "is not a number"},
+    {"[watch]\nrescan_s = nan\n", "is not a number"},
+    {"[watch]\nrescan_s = inf\n", "is not a number"},
+    {"[watch]\nrescan_s = 0x10\n", "is not a number"},
+    {"[watch]\nrescan_s = 1e999\n", "is out of range"},
+    {"[watch]\nrescan_s = 0\n", "is out of range (number from 0.1 to 86400 s)"},
+    {"[group]\nexpected = 16.0\n", "is not a whole number"},
+    {"[group]\nexpected = 99999999999999999999\n", "is out of range"},
+    {"[group]\nexpected = 0\n", "is out of range"},
+    {"[watch]\nrecursive = maybe\n", "is neither yes nor no"},
+    {"[imaging]\nweighting = uniform\n",
+     "is none of its words (one of briggs natural)"},
+    {"[imaging]\nweighting = briggs natural\n", "is none of its words"},
+    {"[imaging]\nweigthing = briggs\n",
+     "no setting 'weigthing'; the nearest is [imaging] weighting"},
+    {"[group]\nlease_s = 60\n", "the nearest is [workers] lease_s"},
+    {"[imagine]\n",
+     "f.conf:1: there is no section [imagine]; the nearest is [imaging]"},
+    {"[watch]\n[]\n", "there is no section []"},
+    {"rescan_s = 60\n", "stands before the first [section]"},
+    {"[watch]\nrescan_s = 60\n[group]\n[watch]\nRESCAN_S = 61\n",
+     "f.conf:5: [watch] rescan_s is already set in line 2"},
+    {"[watch]\nrescan_s 60\n", "f.conf:2: neither [section] nor name = value"},
+    {"[watch\nrescan_s = 60\n", "f.conf:1: not a [section]"},
+    {"[watch] 7]\n", "f.conf:1: not a [section]"},
+    {"[watch]\nrescan_s = \\\n60\n", "must not end in a backslash"},
+    {"[paths]\nroot = \"/data\n", "the quote is not closed"},
+    {"[paths]\nroot = \"/data\"/x\n", "there is text behind the closing quote"},
+    {"[paths]\nroot = /data/a;b\n", "a value with ; or # needs quotes"},
+    {"[paths]\nroot =\n", "must not be empty"},
+    {"[instrument]\nbeam = \"airy gaussian\"\n", "is none of its words"},
+    {"[workers]\nheartbeat_s = 40\n", "heartbeat_s must be at most half of lease_s"},
+    {"[imaging]\nauto_mask = 0.5\n", "auto_threshold must be at most auto_mask"},
+    {"x", "f.conf:1: neither [section] nor name = value"},
+};
+
+static void what_is_wrong_is_refused_with_file_line_and_reason(void **state)
+{
+    (void)state;
+    conf_defaults(&conf, "/elsewhere");
+    other = conf;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        assert_int_equal(load(refused[i].text), ERR_FORMAT);
+        if (strstr(e.text, refused[i].says) == NULL)
+            fail_msg("case %zu: '%s' does not say '%s'", i, e.text, refused[i].says);
+        assert_memory_equal(&conf, &other, sizeof conf); /* and nothing has changed */
+    }
+}
+
+/* iniparser cuts lines at 1024 bytes and stops strings at a NUL. */
+static void lines_that_iniparser_would_cut_are_refused(void **state)
+{
+    char text[1300];
+    FILE *f;
+
+    (void)state;
+    for (int n = 990; n <= 1030; n++) {
+        int len = snprintf(text, sizeof text, "[paths]\nroot = /");
+
+        memset(text + len, 'a', (size_t)(n - 8));
+        text[8 + n] = '\0';
+        assert_int_equal(load(text), n <= 1000 ? 0 : ERR_FORMAT);
+        assert_true(n > 1000 || strlen(conf.paths.root) == (size_t)n - 7);
+        assert_true(n <= 1000 || strstr(e.text, "f.conf:2: line longer") != NULL);
+    }
+    f = fopen("f.conf", "w");
+    fwrite("[watch]\nrescan_s = 6\0junk\n", 1, 26, f);
+    fclose(f);
+    assert_int_equal(conf_load(&conf, "f.conf", &e), ERR_FORMAT);
+    assert_string_equal(e.text, "f.conf is not a text file");
+    assert_int_equal(conf_load(&conf, "absent.conf", &e), -ENOENT);
+    assert_non_null(strstr(e.text, "absent.conf"));
+    assert_int_equal(conf_load(&conf, ".", &e), ERR_FORMAT);
+}
+
+static void print_to(const struct conf *c, const char *path)
+{
+    FILE *f = fopen(path, "w");
+
+    conf_print(c, f);
+    fclose(f);
+}
+
+/* With NULs to the end, as conf_load leaves it. */
+#define SET(field, text)                                                               \
+    snprintf(memset(field, 0, sizeof field), sizeof field, "%s", text)
+
+static void what_is_printed_reads_back_the_same(void **state)
+{
+    (void)state;
+    conf_defaults(&conf, "/data/a b");
+    SET(conf.paths.products, "/out;put #1");
+    SET(conf.paths.scratch, "/scratch ");
+    SET(conf.qa.catalogue, "/it's");
+    SET(conf.calibration.calibrator, "'3C48'");
+    SET(conf.watch.extensions, "");
+    conf.group.tolerance_s = 1.0 / 3;
+    conf.imaging.robust = -0.1;
+    conf.watch.recursive = true;
+    conf.calibration.refant = 102;
+    print_to(&conf, "printed.conf");
+    assert_int_equal(conf_load(&other, "printed.conf", &e), 0);
+    assert_memory_equal(&conf, &other, sizeof conf);
+}
+
+static void print_names_meaning_unit_range_and_default(void **state)
+{
+    char *text;
+
+    (void)state;
+    conf_defaults(&conf, NULL);
+    print_to(&conf, "printed.conf");
+    assert_int_equal(path_read(&text, NULL, "printed.conf", 1 << 20, &e), 0);
+    assert_non_null(strstr(text, "# side of a pixel; 0: from the longest baseline\n"
+                                 "#   number from 0 to 3600 arcsec; default 0\n"
+                                 "cell_arcsec = 0\n"));
+    free(text);
+}
+
+/* Runs at the top of the checkout. */
+static void the_file_in_etc_is_what_the_table_prints(void **state)
+{
+    char *file, *printed = NULL;
+    size_t n, m;
+    FILE *f = open_memstream(&printed, &m);
+
+    (void)state;
+    conf_defaults(&conf, NULL);
+    conf_print(&conf, f);
+    fclose(f);
+    assert_int_equal(path_read(&file, &n, "etc/watcherd.conf", 1 << 20, &e), 0);
+    assert_string_equal(file, printed);
+    assert_int_equal(conf_load(&other, "etc/watcherd.conf", &e), 0);
+    assert_memory_equal(&conf, &other, sizeof conf);
+    free(file);
+    free(printed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OWN_DIR(an_empty_file_gives_the_defaults),
+        OWN_DIR(every_kind_of_value_is_read),
+        OWN_DIR(paths_start_at_the_files_folder_and_follow_root),
+        OWN_DIR(what_is_wrong_is_refused_with_file_line_and_reason),
+        OWN_DIR(lines_that_iniparser_would_cut_are_refused),
+        OWN_DIR(what_is_printed_reads_back_the_same),
+        OWN_DIR(print_names_meaning_unit_range_and_default),
+        cmocka_unit_test(the_file_in_etc_is_what_the_table_prints),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,236 @@
+#include "tests/test.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/err.h"
+#include "pipeline/h5.h"
+
+static struct err e;
+
+static const double F64[6] = {1.5, -2, 3e300, 4, 0, 1e-300};
+static const unsigned char BOOLS[6] = {0, 1, 1, 0, 0, 1};
+
+/* Every type once, 2-D [3][2] where there is more than one value. */
+static void make(const char *path)
+{
+    const size_t dim[2] = {3, 2}, chunk[2] = {2, 1}, two[1] = {2};
+    const float f32[6] = {1, 2, 3, 4, 5, 6.5F};
+    const int64_t i64[6] = {1, -2, INT64_MAX, INT64_MIN, 5, 6};
+    const int32_t i32[6] = {1, -2, 3, 4, 5, INT32_MIN};
+    const float c64[6][2] = {{1, -1}, {2, -2}, {3, -3}, {4, -4}, {5, -5}, {6, 0.5F}};
+    const double c128[6][2] = {{1, -1}, {2, 1e-300}, {3, -3}, {4, -4}, {5, -5}, {6, 0}};
+    const double two_thousand = 2000;
+    struct h5 *h5;
+
+    assert_int_equal(h5_create(&h5, path, &e), 0);
+    assert_int_equal(h5_write(h5, "A/f64", H5_F64, 0, 2, dim, chunk, F64, &e), 0);
+    assert_int_equal(h5_write(h5, "A/f32", H5_F32, 0, 2, dim, NULL, f32, &e), 0);
+    assert_int_equal(h5_write(h5, "A/B/i64", H5_I64, 0, 2, dim, NULL, i64, &e), 0);
+    assert_int_equal(h5_write(h5, "A/B/i32", H5_I32, 0, 2, dim, NULL, i32, &e), 0);
+    assert_int_equal(h5_write(h5, "bool", H5_BOOL, 0, 2, dim, chunk, BOOLS, &e), 0);
+    assert_int_equal(h5_write(h5, "c64", H5_C64, 0, 2, dim, chunk, c64, &e), 0);
+    assert_int_equal(h5_write(h5, "c128", H5_C128, 0, 2, dim, NULL, c128, &e), 0);
+    assert_int_equal(
+        h5_write(h5, "names", H5_STRING, 4, 1, two, NULL, "ab\0\0wxyz", &e), 0);
+    assert_int_equal(h5_write(h5, "name", H5_STRING, 5, 0, NULL, NULL, "drift", &e), 0);
+    assert_int_equal(
+        h5_write(h5, "vname", H5_VSTRING, 0, 0, NULL, NULL, "HADEC\x01", &e), 0);
+    assert_int_equal(
+        h5_write(h5, "scalar", H5_F64, 0, 0, NULL, NULL, &two_thousand, &e), 0);
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static struct h5 *made(void)
+{
+    struct h5 *h5 = NULL;
+
+    make("a.h5");
+    assert_int_equal(h5_open(&h5, "a.h5", &e), 0);
+    return h5;
+}
+
+static void numbers_come_back_as_they_went(void **state)
+{
+    struct h5 *h5 = made();
+    double f64[6];
+    float f32[6];
+    int64_t i64[6];
+    unsigned char b[6];
+
+    (void)state;
+    assert_int_equal(h5_read_f64(h5, "A/f64", f64, 6, &e), 0);
+    assert_memory_equal(f64, F64, sizeof f64);
+    assert_int_equal(h5_read_f32(h5, "A/f32", f32, 6, &e), 0);
+    assert_true(f32[0] == 1 && f32[5] == 6.5F);
+    assert_int_equal(h5_read_i64(h5, "A/B/i64", i64, 6, &e), 0);
+    assert_true(i64[1] == -2 && i64[2] == INT64_MAX && i64[3] == INT64_MIN);
+    assert_int_equal(h5_read_i64(h5, "A/B/i32", i64, 6, &e), 0);
+    assert_true(i64[4] == 5 && i64[5] == INT32_MIN);
+    assert_int_equal(h5_read_f64(h5, "A/B/i32", f64, 6, &e), 0);
+    assert_true(f64[1] == -2);
+    assert_int_equal(h5_read_bool(h5, "bool", b, 6, &e), 0);
+    assert_memory_equal(b, BOOLS, 6);
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static void complex_numbers_come_back_as_they_went(void **state)
+{
+    struct h5 *h5 = made();
+    float complex c64[6];
+    double complex c128[6];
+
+    (void)state;
+    assert_int_equal(h5_read_c64(h5, "c64", c64, 6, &e), 0);
+    assert_true(crealf(c64[4]) == 5 && cimagf(c64[4]) == -5 && cimagf(c64[5]) == 0.5F);
+    assert_int_equal(h5_read_c128(h5, "c128", c128, 6, &e), 0);
+    assert_true(creal(c128[1]) == 2 && cimag(c128[1]) == 1e-300);
+    assert_int_equal(h5_read_c64(h5, "c128", c64, 6, &e), 0);
+    assert_true(crealf(c64[3]) == 4 && cimagf(c64[3]) == -4);
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static void texts_are_cut_and_made_printable(void **state)
+{
+    struct h5 *h5 = made();
+    char names[2][4], text[8];
+
+    (void)state;
+    assert_int_equal(h5_read_texts(h5, "names", names[0], 2, 4, &e), 0);
+    assert_string_equal(names[0], "ab");
+    assert_string_equal(names[1], "wxy"); /* the fourth letter has no room */
+    assert_int_equal(h5_read_text(h5, "name", text, sizeof text, &e), 0);
+    assert_string_equal(text, "drift");
+    assert_int_equal(h5_read_text(h5, "vname", text, sizeof text, &e), 0);
+    assert_string_equal(text, "HADEC?");
+    assert_int_equal(h5_read_text(h5, "scalar", text, sizeof text, &e), 0);
+    assert_string_equal(text, "2000");
+    assert_int_equal(h5_read_text(h5, "c64", text, sizeof text, &e), ERR_SHAPE);
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static void shapes_and_names_are_told(void **state)
+{
+    struct h5 *h5 = made();
+    size_t dim[H5_MAXDIM];
+    char name[8];
+    int ndim;
+
+    (void)state;
+    assert_true(h5_has(h5, "A/B/i64") && h5_has(h5, "A/B") && h5_has(h5, "scalar"));
+    assert_false(h5_has(h5, "A/C/i64") || h5_has(h5, "") || h5_has(h5, "scalar/x"));
+    assert_int_equal(h5_shape(h5, "c64", dim, &ndim, &e), 0);
+    assert_true(ndim == 2 && dim[0] == 3 && dim[1] == 2);
+    assert_int_equal(h5_shape(h5, "scalar", dim, &ndim, &e), 0);
+    assert_int_equal(ndim, 0);
+    assert_int_equal(h5_shape(h5, "A/B", dim, &ndim, &e), ERR_FORMAT);
+    assert_int_equal(h5_shape(h5, "nothing", dim, &ndim, &e), -ENOENT);
+    assert_string_equal(e.text, "a.h5: has no nothing");
+    assert_int_equal(h5_child(h5, "A", 0, name, sizeof name), 0);
+    assert_string_equal(name, "B");
+    assert_int_equal(h5_child(h5, "A", 2, name, sizeof name), 0);
+    assert_string_equal(name, "f64");
+    assert_int_equal(h5_child(h5, "A", 3, name, sizeof name), -ENOENT);
+    assert_int_equal(h5_child(h5, "Z", 0, name, sizeof name), -ENOENT);
+    assert_string_equal(h5_path(h5), "a.h5");
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static void what_does_not_fit_is_refused_with_a_sentence(void **state)
+{
+    struct h5 *h5 = made();
+    double f64[7];
+    float complex c64[6];
+    unsigned char b[6];
+
+    (void)state;
+    assert_int_equal(h5_read_f64(h5, "A/f64", f64, 7, &e), ERR_SHAPE);
+    assert_string_equal(e.text, "a.h5: A/f64: has 6 values instead of 7");
+    assert_int_equal(h5_read_f64(h5, "c64", f64, 6, &e), ERR_FORMAT);
+    assert_string_equal(e.text, "a.h5: c64: not numbers");
+    assert_int_equal(h5_read_f64(h5, "name", f64, 1, &e), ERR_FORMAT);
+    assert_int_equal(h5_read_c64(h5, "A/f64", c64, 6, &e), ERR_FORMAT);
+    assert_int_equal(h5_read_bool(h5, "A/f64", b, 6, &e), ERR_FORMAT);
+    assert_int_equal(h5_read_f64(h5, "A", f64, 6, &e), ERR_FORMAT);
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static void files_that_are_not_hdf5_are_refused(void **state)
+{
+    struct h5 *h5;
+    FILE *f = fopen("text.h5", "w");
+
+    (void)state;
+    fputs("no HDF5\n", f);
+    fclose(f);
+    assert_int_equal(h5_open(&h5, "text.h5", &e), ERR_FORMAT);
+    assert_null(h5);
+    assert_non_null(strstr(e.text, "text.h5"));
+    assert_int_equal(h5_open(&h5, "missing.h5", &e), -ENOENT);
+    assert_int_equal(mkfifo("pipe.h5", 0600), 0);
+    assert_int_equal(h5_open(&h5, "pipe.h5", &e), ERR_FORMAT); /* and does not wait */
+    assert_int_equal(h5_open(&h5, ".", &e), ERR_FORMAT);
+    make("cut.h5");
+    assert_int_equal(truncate("cut.h5", 3000), 0);
+    assert_int_equal(h5_open(&h5, "cut.h5", &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "truncated"));
+}
+
+static void making_a_file_never_overwrites(void **state)
+{
+    struct h5 *h5;
+
+    (void)state;
+    make("a.h5");
+    assert_int_equal(h5_create(&h5, "a.h5", &e), -EEXIST);
+    assert_null(h5);
+    assert_int_equal(h5_create(&h5, "no/such/folder.h5", &e), -ENOENT);
+    assert_int_equal(h5_create(&h5, "twice.h5", &e), 0);
+    assert_int_equal(h5_write(h5, "x", H5_F64, 0, 0, NULL, NULL, F64, &e), 0);
+    assert_int_equal(h5_write(h5, "x", H5_F64, 0, 0, NULL, NULL, F64, &e), -EIO);
+    assert_non_null(strstr(e.text, "twice.h5: x: not written"));
+    assert_int_equal(h5_close(h5, &e), 0);
+}
+
+static void read_file(const char *path, char *bytes, size_t n)
+{
+    FILE *f = fopen(path, "rb");
+
+    assert_non_null(f);
+    assert_int_equal(fread(bytes, 1, n, f), n);
+    fclose(f);
+}
+
+/* No time stamps: what a file holds decides its bytes. */
+static void equal_content_makes_equal_bytes(void **state)
+{
+    static char one[40000], two[40000];
+    struct stat st;
+
+    (void)state;
+    make("1.h5");
+    make("2.h5");
+    assert_int_equal(stat("1.h5", &st), 0);
+    assert_true(st.st_size > 1000 && (size_t)st.st_size < sizeof one);
+    read_file("1.h5", one, (size_t)st.st_size);
+    read_file("2.h5", two, (size_t)st.st_size);
+    assert_memory_equal(one, two, (size_t)st.st_size);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OWN_DIR(numbers_come_back_as_they_went),
+        OWN_DIR(complex_numbers_come_back_as_they_went),
+        OWN_DIR(texts_are_cut_and_made_printable),
+        OWN_DIR(shapes_and_names_are_told),
+        OWN_DIR(what_does_not_fit_is_refused_with_a_sentence),
+        OWN_DIR(files_that_are_not_hdf5_are_refused),
+        OWN_DIR(making_a_file_never_overwrites),
+        OWN_DIR(equal_content_makes_equal_bytes),
+    };
+
+    return cmocka_run_group_tests_name("h5", tests, NULL, NULL);
+}

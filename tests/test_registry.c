@@ -1,0 +1,466 @@
+#include "tests/test.h"
+
+#include "core/err.h"
+#include "core/registry.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static struct registry *r;
+static struct err e;
+
+static int open_registry(void **state)
+{
+    r = NULL;
+    return in_own_dir(state) == 0 ? registry_open(&r, ".", NULL) : -1;
+}
+
+static int close_registry(void **state)
+{
+    registry_close(r);
+    r = NULL;
+    return remove_dir(state);
+}
+
+/* A statement by the sqlite3 program's way; values joined by |, rows by newlines. */
+static int add_row(void *to, int n, char **v, char **names)
+{
+    char *s = to;
+
+    (void)names;
+    for (int i = 0; i < n; i++) {
+        size_t len = strlen(s);
+
+        snprintf(s + len, 2048 - len, "%s%s",
+                 i > 0     ? "|"
+                 : len > 0 ? "\n"
+                           : "",
+                 v[i] != NULL ? v[i] : "NULL");
+    }
+    return 0;
+}
+
+static const char *ask(const char *file, const char *sql)
+{
+    static char rows[2048];
+    sqlite3 *db;
+    char *why = NULL;
+
+    rows[0] = '\0';
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, add_row, rows, &why) != SQLITE_OK)
+        snprintf(rows, sizeof rows, "error: %s", why);
+    sqlite3_free(why);
+    sqlite3_close(db);
+    return rows;
+}
+
+/* A tile of five minutes at `mjd`. */
+static struct reg_product image(const char *group, double mjd, uint64_t generation)
+{
+    struct reg_product p = {.data_type = "image",
+                            .data_id = group,
+                            .generation = generation,
+                            .path = "/products/tile",
+                            .fits = "/products/tile/image.fits",
+                            .preview = "/products/tile/image.png",
+                            .qa_status = "passed",
+                            .metadata_json = "{\"beam\":\"airy\"}",
+                            .start_mjd = mjd,
+                            .end_mjd = mjd + 0.0035,
+                            .ra_deg = 187.28,
+                            .dec_deg = 2.05,
+                            .noise_jy = 0.012,
+                            .dynamic_range = 73,
+                            .bmaj_arcsec = 31.5,
+                            .bmin_arcsec = 17.25,
+                            .bpa_deg = -12};
+
+    return p;
+}
+
+static struct reg_product mosaic(const char *name, const char *tiles, long n,
+                                 uint64_t generation)
+{
+    struct reg_product p = image(name, 61000.1, generation);
+
+    p.data_type = "mosaic";
+    p.path = "/products/mosaic";
+    p.fits = "/products/mosaic/mosaic.fits";
+    p.tiles = tiles;
+    p.n_tiles = n;
+    return p;
+}
+
+static void note(struct reg_product p)
+{
+    assert_int_equal(registry_product(r, &p, &e), 0);
+}
+
+static void every_number_of_an_image_is_in_its_column(void **state)
+{
+    (void)state;
+    note(image("g1", 61000.25, 4));
+    assert_string_equal(
+        ask("products.sqlite3",
+            "SELECT group_id, path, type, beam_major_arcsec, beam_minor_arcsec,"
+            " beam_pa_deg, noise_jy, dynamic_range, center_ra_deg, center_dec_deg,"
+            " start_mjd, end_mjd, cal_applied, qa_status, thumbnail_path, status,"
+            " published_path, generation FROM images"),
+        "g1|/products/tile/image.fits|image|31.5|17.25|-12.0|0.012|73.0|187.28|2.05|"
+        "61000.25|61000.2535|1|passed|/products/tile/image.png|published|"
+        "/products/tile|4");
+    assert_string_equal(ask("data_registry.sqlite3",
+                            "SELECT data_type, data_id, base_path, status, "
+                            "published_path, metadata_json,"
+                            " qa_status, publish_mode, finalization_status, generation,"
+                            " length(published_at), abs(julianday(published_at) - "
+                            "julianday('now')) < 0.01"
+                            " FROM data_registry"),
+                        "image|g1|/products/tile|published|/products/"
+                        "tile|{\"beam\":\"airy\"}|passed|auto|"
+                        "finalized|4|24|1");
+}
+
+static void every_number_of_a_mosaic_is_in_its_column(void **state)
+{
+    (void)state;
+    note(mosaic("m1", "g1,g2,g3", 3, 2));
+    assert_string_equal(
+        ask("products.sqlite3",
+            "SELECT name, path, output_path, n_images, tiles, beam_major_arcsec,"
+            " beam_minor_arcsec, beam_pa_deg, noise_jy, dynamic_range, center_ra_deg,"
+            " center_dec_deg, start_mjd, end_mjd, qa_status, thumbnail_path, status,"
+            " published_path, generation FROM mosaics"),
+        "m1|/products/mosaic/mosaic.fits|/products/mosaic/mosaic.fits|3|g1,g2,g3|31.5|"
+        "17.25|-12.0|0.012|73.0|187.28|2.05|61000.1|61000.1035|passed|"
+        "/products/tile/image.png|published|/products/mosaic|2");
+    assert_string_equal(ask("products.sqlite3", "SELECT * FROM mosaic_tiles"),
+                        "m1|g1\nm1|g2\nm1|g3");
+}
+
+static void an_older_generation_never_replaces_a_newer(void **state)
+{
+    struct reg_product late = image("g1", 61000.25, 3);
+
+    (void)state;
+    note(image("g1", 61000.25, 4));
+    late.path = "/products/late";
+    assert_int_equal(registry_product(r, &late, &e), -ESTALE);
+    assert_string_equal(
+        e.text, "image g1 of generation 3 comes after generation 4 was published");
+    assert_string_equal(ask("data_registry.sqlite3",
+                            "SELECT published_path, generation FROM data_registry"),
+                        "/products/tile|4");
+    assert_string_equal(
+        ask("products.sqlite3", "SELECT published_path, generation FROM images"),
+        "/products/tile|4");
+
+    late.generation = 4; /* the same again, after a crash: fine, still one row */
+    note(late);
+    late.generation = 5;
+    note(late);
+    assert_string_equal(ask("products.sqlite3",
+                            "SELECT count(*), max(generation), min(published_path),"
+                            " min(created_at) <= min(published_at) FROM images"),
+                        "1|5|/products/late|1");
+    assert_string_equal(ask("data_registry.sqlite3",
+                            "SELECT count(*), max(generation) FROM data_registry"),
+                        "1|5");
+}
+
+static void an_image_and_a_mosaic_may_have_one_name(void **state)
+{
+    (void)state;
+    note(image("2026-11-22T01:00:00", 61000.25, 4));
+    note(mosaic("2026-11-22T01:00:00", "2026-11-22T01:00:00", 1, 1));
+    assert_string_equal(
+        ask("data_registry.sqlite3",
+            "SELECT data_type, generation FROM data_registry ORDER BY 1"),
+        "image|4\nmosaic|1");
+}
+
+static void what_was_not_measured_is_null(void **state)
+{
+    struct reg_product p = image("g1", 61000.25, 1);
+
+    (void)state;
+    p.noise_jy = p.bpa_deg = NAN;
+    p.preview = NULL;
+    p.qa_status = NULL;
+    p.uncalibrated = 1;
+    note(p);
+    assert_string_equal(ask("products.sqlite3",
+                            "SELECT noise_jy, beam_pa_deg, thumbnail_path, cal_applied"
+                            " FROM images"),
+                        "NULL|NULL|NULL|0");
+    assert_string_equal(
+        ask("data_registry.sqlite3", "SELECT qa_status FROM data_registry"), "pending");
+}
+
+static void products_without_name_or_of_unknown_type_are_refused(void **state)
+{
+    struct reg_product p = image("", 61000.25, 1);
+
+    (void)state;
+    assert_int_equal(registry_product(r, &p, &e), -EINVAL);
+    p = image("g1", 61000.25, 1);
+    p.data_type = "table";
+    assert_int_equal(registry_product(r, &p, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "'table'"));
+    assert_string_equal(
+        ask("data_registry.sqlite3", "SELECT count(*) FROM data_registry"), "0");
+}
+
+static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
+{
+    struct reg_tile *tile;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(n, 0);
+    assert_null(tile);
+    note(image("g3", 61000.3, 1));
+    note(image("g1", 61000.1, 1));
+    note(image("g10", 61000.4, 1)); /* a name that holds another */
+    note(image("g2", 61000.2, 1));
+    note(mosaic("m1", "g10,g1", 2, 1));
+    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(n, 4);
+    assert_string_equal(tile[0].group, "g1");
+    assert_string_equal(tile[1].group, "g2");
+    assert_string_equal(tile[2].group, "g3");
+    assert_string_equal(tile[3].group, "g10");
+    assert_int_equal(tile[0].in_mosaic, 1);
+    assert_int_equal(tile[1].in_mosaic, 0);
+    assert_int_equal(tile[2].in_mosaic, 0);
+    assert_int_equal(tile[3].in_mosaic, 1);
+    assert_true(tile[1].start_mjd == 61000.2 && tile[1].end_mjd == 61000.2 + 0.0035);
+    assert_true(tile[1].ra_deg == 187.28 && tile[1].dec_deg == 2.05);
+    free(tile);
+
+    note(mosaic("m1", "g2", 1, 2)); /* made again with other tiles: those are free */
+    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(tile[0].in_mosaic, 0);
+    assert_int_equal(tile[1].in_mosaic, 1);
+    free(tile);
+}
+
+static void more_tiles_than_fit_at_first_are_listed(void **state)
+{
+    struct reg_tile *tile;
+    size_t n;
+
+    (void)state;
+    ask("products.sqlite3",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 201)"
+        " INSERT INTO images(group_id, path, created_at, cal_applied, status,"
+        " published_path, published_at, generation, start_mjd)"
+        " SELECT 'g' || i, '', '', 1, 'published', '', '', 1, 1000 - i FROM n");
+    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(n, 201);
+    assert_string_equal(tile[0].group, "g201");
+    assert_string_equal(tile[200].group, "g1");
+    free(tile);
+}
+
+static void the_nearest_valid_table_is_found(void **state)
+{
+    struct reg_caltable c = {"set1", "/cal/b1", "bandpass", "3C273", "SZA",
+                             "g1",   61000.0,   60999.0,    61001.0};
+    char path[64];
+
+    (void)state;
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    c.path = "/cal/b2";
+    c.mjd = 61000.6;
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    c.path = "/cal/g";
+    c.table_type = "gain";
+    c.mjd = 61000.5;
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    c.path = "/cal/other";
+    c.table_type = "bandpass";
+    c.telescope = "DSA-110";
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    c.path = "/cal/short";
+    c.telescope = "SZA";
+    c.valid_start_mjd = 61000.49;
+    c.valid_end_mjd = 61000.495;
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+
+#define FIND(mjd)                                                                      \
+    registry_find_caltable(r, "bandpass", "SZA", mjd, path, sizeof path, &e)
+    assert_int_equal(FIND(61000.5), 0);
+    assert_string_equal(path, "/cal/b2");
+    assert_int_equal(FIND(61000.25), 0);
+    assert_string_equal(path, "/cal/b1");
+    assert_int_equal(FIND(61000.492), 0);
+    assert_string_equal(path, "/cal/short");
+    assert_int_equal(FIND(61001.0), 0); /* the end belongs to it */
+    assert_int_equal(FIND(61001.1), -ENOENT);
+    assert_non_null(strstr(e.text, "no bandpass table of SZA"));
+    ask("cal_registry.sqlite3", "UPDATE caltables SET status = 'retired'"
+                                " WHERE path = '/cal/b2'");
+    assert_int_equal(FIND(61000.6), 0);
+    assert_string_equal(path, "/cal/b1");
+
+    c.valid_end_mjd = NAN;
+    assert_int_equal(registry_caltable(r, &c, &e), -EINVAL);
+}
+
+static void a_window_knows_whether_its_tiles_were_calibrated(void **state)
+{
+    struct reg_product raw = image("g2", 61000.2, 1);
+
+    (void)state;
+    note(image("g1", 61000.1, 1));
+    assert_int_equal(registry_mosaic_group(r, "w", "g1", "imaged", "pending", &e), 0);
+    assert_string_equal(
+        ask("products.sqlite3", "SELECT cal_applied FROM mosaic_groups"), "1");
+    raw.uncalibrated = 1;
+    raw.data_id = "g"; /* part of the name g1, and no tile of the window */
+    note(raw);
+    assert_int_equal(registry_mosaic_group(r, "w", "g1", "imaged", "pending", &e), 0);
+    assert_string_equal(
+        ask("products.sqlite3", "SELECT cal_applied FROM mosaic_groups"), "1");
+    raw.data_id = "g2";
+    note(raw);
+    assert_int_equal(registry_mosaic_group(r, "w", "g1,g2", "imaged", "pending", &e),
+                     0);
+    assert_string_equal(ask("products.sqlite3",
+                            "SELECT group_id, ms_paths, stage, status, cal_applied"
+                            " FROM mosaic_groups"),
+                        "w|g1,g2|imaged|pending|0");
+    note(mosaic("w", "g1,g2", 2, 1));
+    assert_string_equal(ask("products.sqlite3",
+                            "SELECT mosaic_id, stage, status, length(mosaicked_at)"
+                            " FROM mosaic_groups"),
+                        "w|published|completed|24");
+}
+
+/* The queries that operators have in their runbooks, word for word. */
+static void the_runbooks_queries_work(void **state)
+{
+    struct reg_caltable c = {"set1", "/cal/b1", "bandpass", "3C48", "DSA-110",
+                             "g1",   61000.0,   60999.0,    61001.0};
+    const char *rows;
+
+    (void)state;
+    note(image("g1", 61000.1, 1));
+    assert_int_equal(registry_mosaic_group(r, "m1", "g1", "imaged", "pending", &e), 0);
+    rows =
+        ask("products.sqlite3", "SELECT\n    group_id,\n    stage,\n    status,\n"
+                                "    created_at,\n    cal_applied\nFROM mosaic_groups\n"
+                                "ORDER BY created_at DESC\nLIMIT 20;\n");
+    assert_memory_equal(rows, "m1|imaged|pending|20", 20);
+
+    note(mosaic("m1", "g1", 1, 1));
+    rows = ask("data_registry.sqlite3",
+               "SELECT\n    data_id,\n    status,\n    published_path,\n"
+               "    published_at\nFROM data_registry\n"
+               "WHERE data_type = 'mosaic' AND status = 'published'\n"
+               "ORDER BY published_at DESC\nLIMIT 20;\n");
+    assert_memory_equal(rows, "m1|published|/products/mosaic|20", 32);
+
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    assert_string_equal(
+        ask("cal_registry.sqlite3", "SELECT name, dec_deg FROM calibrators;"),
+        "3C48|NULL");
+    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, &e), 0);
+    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, NAN, &e), 0);
+    assert_int_equal(registry_caltable(r, &c, &e),
+                     0); /* does not forget the position */
+    assert_string_equal(
+        ask("cal_registry.sqlite3", "SELECT name, dec_deg FROM calibrators;"),
+        "3C48|33.1598");
+    assert_string_equal(
+        ask("cal_registry.sqlite3", "SELECT ra_deg, flux_jy FROM calibrators"),
+        "24.4221|16.5");
+}
+
+/* Workers write at the same time, and make the files at the same time. */
+static void several_processes_write_and_none_is_lost(void **state)
+{
+    enum { WORKERS = 4, EACH = 12 };
+    pid_t pid[WORKERS];
+    char want[64];
+
+    (void)state;
+    for (int w = 0; w < WORKERS; w++) {
+        pid[w] = fork();
+        if (pid[w] != 0)
+            continue;
+        struct registry *mine = NULL;
+
+        for (int i = 0; i < EACH; i++) {
+            char name[32];
+            struct reg_product p;
+
+            snprintf(name, sizeof name, "g%d-%d", w, i);
+            p = image(name, 61000 + w, 1);
+            if ((i % 4 == 0 && registry_open(&mine, ".", NULL) != 0) ||
+                registry_product(mine, &p, NULL) != 0)
+                _exit(1);
+            p = image("contested", 61000, (uint64_t)(EACH * w + i));
+            if (registry_product(mine, &p, &e) != 0 && e.code != -ESTALE)
+                _exit(1);
+            if (i % 4 == 3)
+                registry_close(mine);
+        }
+        _exit(0);
+    }
+    for (int w = 0; w < WORKERS; w++) {
+        int status;
+
+        waitpid(pid[w], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    snprintf(want, sizeof want, "%d|%d", WORKERS * EACH + 1, WORKERS * EACH - 1);
+    assert_string_equal(
+        ask("products.sqlite3", "SELECT count(*), max(generation) FROM images"), want);
+    assert_string_equal(ask("data_registry.sqlite3",
+                            "SELECT count(*), max(generation) FROM data_registry"),
+                        want);
+}
+
+static void a_newer_schema_or_foreign_file_is_refused(void **state)
+{
+    struct registry *second;
+
+    (void)state;
+    ask("cal_registry.sqlite3", "PRAGMA user_version = 9");
+    assert_int_equal(registry_open(&second, ".", &e), ERR_FORMAT);
+    assert_null(second);
+    assert_non_null(strstr(e.text, "cal_registry.sqlite3 has schema version 9"));
+    assert_int_equal(registry_open(&second, "absent", &e), -ENOENT);
+    assert_non_null(strstr(e.text, "absent/products.sqlite3"));
+}
+
+#define REGISTRY(test)                                                                 \
+    cmocka_unit_test_setup_teardown(test, open_registry, close_registry)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        REGISTRY(every_number_of_an_image_is_in_its_column),
+        REGISTRY(every_number_of_a_mosaic_is_in_its_column),
+        REGISTRY(an_older_generation_never_replaces_a_newer),
+        REGISTRY(an_image_and_a_mosaic_may_have_one_name),
+        REGISTRY(what_was_not_measured_is_null),
+        REGISTRY(products_without_name_or_of_unknown_type_are_refused),
+        REGISTRY(tiles_come_in_time_order_with_their_mosaics_mark),
+        REGISTRY(more_tiles_than_fit_at_first_are_listed),
+        REGISTRY(the_nearest_valid_table_is_found),
+        REGISTRY(a_window_knows_whether_its_tiles_were_calibrated),
+        REGISTRY(the_runbooks_queries_work),
+        OWN_DIR(several_processes_write_and_none_is_lost),
+        REGISTRY(a_newer_schema_or_foreign_file_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,314 @@
+/*
+ * uvh5info: what UVH5 files say of themselves, and chosen visibilities as the pipeline
+ * reads them.
+ */
+#include <getopt.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "core/err.h"
+#include "pipeline/uvh5.h"
+
+/* ROW,CHAN,POL: what to dump; ALL for a "*". */
+struct pick {
+    long row, chan, pol;
+};
+enum { ALL = -1 };
+
+struct options {
+    bool json, dump;
+    struct pick pick;
+    struct uvh5_opts read;
+};
+
+static const char usage[] =
+    "usage: uvh5info [--json] [--dut1 SECONDS] FILE...\n"
+    "       uvh5info --dump ROW,CHAN,POL [--json] [--dut1 SECONDS] FILE...\n"
+    "Print the header of each FILE, or visibilities of all FILEs joined into one "
+    "group.\n"
+    "ROW, CHAN and POL count from 0; '*' takes all.\n";
+
+static const char *const phasing_name[] = {"meridian", "sidereal", "unphased"};
+
+static double deg(double rad)
+{
+    return rad / ASTRO_DEG;
+}
+
+/* A number that JSON can hold. */
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static void print_line(json_t *object)
+{
+    json_dumpf(object, stdout,
+               JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+    putchar('\n');
+    json_decref(object);
+}
+
+/* ICRS of the first integration's meridian point or phase centre; NAN without one. */
+static void first_centre(const struct uvh5_info *info, double dut1_s, double *ra_rad,
+                         double *dec_rad)
+{
+    struct astro_epoch ep;
+    double v[3];
+
+    *ra_rad = info->phase_ra_rad;
+    *dec_rad = info->phase_dec_rad;
+    if (info->phasing != VIS_MERIDIAN)
+        return;
+    astro_epoch_init(&ep, info->t0_jd, dut1_s);
+    astro_meridian(&info->site, info->dec_app_rad, v);
+    astro_itrf_to_icrs(&ep, v, ra_rad, dec_rad);
+}
+
+static void info_json(const char *path, const struct uvh5_info *info, double dut1_s)
+{
+    json_t *pols = json_array(), *o = json_object();
+    double ra, dec;
+
+    first_centre(info, dut1_s, &ra, &dec);
+    for (size_t p = 0; p < info->npol; p++)
+        json_array_append_new(pols, json_integer(info->pol[p]));
+    json_object_set_new(o, "file", json_string(path));
+    json_object_set_new(o, "telescope", json_string(info->telescope));
+    json_object_set_new(o, "instrument", json_string(info->instrument));
+    json_object_set_new(o, "object", json_string(info->object));
+    json_object_set_new(o, "latitude_deg", number(deg(info->site.lat_rad)));
+    json_object_set_new(o, "longitude_deg", number(deg(info->site.lon_rad)));
+    json_object_set_new(o, "altitude_m", number(info->site.alt_m));
+    json_object_set_new(o, "antennas", json_integer((json_int_t)info->nant));
+    json_object_set_new(o, "rows", json_integer((json_int_t)info->nrow));
+    json_object_set_new(o, "times", json_integer((json_int_t)info->ntime));
+    json_object_set_new(o, "first_jd", number(info->t0_jd));
+    json_object_set_new(o, "last_jd", number(info->t1_jd));
+    json_object_set_new(o, "integration_s", number(info->tint_s));
+    json_object_set_new(o, "first_lst_rad",
+                        number(astro_lst(info->t0_jd, dut1_s, info->site.lon_rad)));
+    json_object_set_new(o, "phasing", json_string(phasing_name[info->phasing]));
+    json_object_set_new(o, "dec_apparent_deg", number(deg(info->dec_app_rad)));
+    json_object_set_new(o, "centre_ra_deg", number(deg(ra)));
+    json_object_set_new(o, "centre_dec_deg", number(deg(dec)));
+    json_object_set_new(o, "channels", json_integer((json_int_t)info->nchan));
+    json_object_set_new(o, "lowest_hz", number(info->freq_lo_hz));
+    json_object_set_new(o, "highest_hz", number(info->freq_hi_hz));
+    json_object_set_new(o, "width_hz", number(info->width_hz));
+    json_object_set_new(o, "polarisations", pols);
+    print_line(o);
+}
+
+static void info_text(const char *path, const struct uvh5_info *info, double dut1_s)
+{
+    char t0[20], t1[20];
+    double ra, dec;
+
+    first_centre(info, dut1_s, &ra, &dec);
+    astro_jd_to_iso(info->t0_jd, t0);
+    astro_jd_to_iso(info->t1_jd, t1);
+    printf("%s\n", path);
+    printf("  telescope      %s %s, object '%s'\n", info->telescope, info->instrument,
+           info->object);
+    printf("  site           latitude %.6f, longitude %.6f deg, altitude %.1f m\n",
+           deg(info->site.lat_rad), deg(info->site.lon_rad), info->site.alt_m);
+    printf("  times          %zu of %.3f s: %s to %s UTC (JD %.6f to %.6f)\n",
+           info->ntime, info->tint_s, t0, t1, info->t0_jd, info->t1_jd);
+    printf("  sidereal time  %.6f h at the first\n",
+           deg(astro_lst(info->t0_jd, dut1_s, info->site.lon_rad)) / 15);
+    printf("  phasing        %s", phasing_name[info->phasing]);
+    if (info->phasing == VIS_MERIDIAN)
+        printf(" at apparent declination %.4f deg", deg(info->dec_app_rad));
+    if (info->phasing != VIS_UNPHASED)
+        printf("; %sICRS %.6f %+.6f deg",
+               info->phasing == VIS_MERIDIAN ? "at the first time " : "", deg(ra),
+               deg(dec));
+    printf("\n  antennas       %zu\n", info->nant);
+    printf("  baselines      %zu cross-correlations over all times\n", info->nrow);
+    printf("  channels       %zu from %.6f to %.6f MHz, %.6f MHz wide\n", info->nchan,
+           info->freq_lo_hz * 1e-6, info->freq_hi_hz * 1e-6, info->width_hz * 1e-6);
+    printf("  polarisations ");
+    for (size_t p = 0; p < info->npol; p++)
+        printf(" %d", info->pol[p]);
+    printf("\n");
+}
+
+static int show_headers(char **path, int n, const struct options *opts)
+{
+    struct uvh5_info info;
+    struct err e;
+    int status = EX_OK;
+
+    for (int i = 0; i < n; i++) {
+        if (uvh5_info(path[i], &info, &e) != 0) {
+            fprintf(stderr, "uvh5info: %s\n", e.text);
+            status = EXIT_FAILURE;
+        } else if (opts->json) {
+            info_json(path[i], &info, opts->read.dut1_s);
+        } else {
+            info_text(path[i], &info, opts->read.dut1_s);
+        }
+    }
+    return status;
+}
+
+static void sample_json(const struct vis *vis, size_t row, size_t chan, size_t pol,
+                        const double uvw_m[3])
+{
+    size_t at = (row * vis->nchan + chan) * vis->npol + pol;
+
+    print_line(json_pack(
+        "{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:[f,f,f]}",
+        "row", (int)row, "chan", (int)chan, "pol", (int)pol, "antenna1",
+        vis->ant_number[vis->row_ant1[row]], "antenna2",
+        vis->ant_number[vis->row_ant2[row]], "jd", vis->time_jd[vis->row_time[row]],
+        "integration_s", vis->tint_s[vis->row_time[row]], "freq_hz", vis->freq_hz[chan],
+        "width_hz", vis->width_hz[chan], "code", vis->pol[pol], "re",
+        (double)crealf(vis->data[at]), "im", (double)cimagf(vis->data[at]), "weight",
+        (double)vis->weight[at], "uvw_m", uvw_m[0], uvw_m[1], uvw_m[2]));
+}
+
+static void sample_text(const struct vis *vis, size_t row, size_t chan, size_t pol,
+                        const double uvw_m[3])
+{
+    size_t at = (row * vis->nchan + chan) * vis->npol + pol;
+
+    printf("%zu %zu %zu  %d-%d %.8f %.6f %d  %.9g %.9g %.9g  %.4f %.4f %.4f\n", row,
+           chan, pol, vis->ant_number[vis->row_ant1[row]],
+           vis->ant_number[vis->row_ant2[row]], vis->time_jd[vis->row_time[row]],
+           vis->freq_hz[chan] * 1e-6, vis->pol[pol], (double)crealf(vis->data[at]),
+           (double)cimagf(vis->data[at]), (double)vis->weight[at], uvw_m[0], uvw_m[1],
+           uvw_m[2]);
+}
+
+/* First and end of what `pick` takes of n; false when it takes nothing. */
+static bool range(long pick, size_t n, size_t *first, size_t *end)
+{
+    *first = pick == ALL ? 0 : (size_t)pick;
+    *end = pick == ALL ? n : (size_t)pick + 1;
+    return *end <= n;
+}
+
+static int dump(char **path, int n, const struct options *opts)
+{
+    size_t row0, row1, chan0, chan1, pol0, pol1;
+    struct vis *vis = NULL;
+    double(*uvw_m)[3] = NULL;
+    double ra, dec;
+    struct err e;
+    int status = EXIT_FAILURE;
+
+    if (uvh5_read_group(&vis, (const char *const *)path, (size_t)n, &opts->read, &e) !=
+        0) {
+        fprintf(stderr, "uvh5info: %s\n", e.text);
+        return EXIT_FAILURE;
+    }
+    if (!range(opts->pick.row, vis->nrow, &row0, &row1) ||
+        !range(opts->pick.chan, vis->nchan, &chan0, &chan1) ||
+        !range(opts->pick.pol, vis->npol, &pol0, &pol1)) {
+        fprintf(stderr,
+                "uvh5info: --dump: the group has %zu rows, %zu channels and %zu "
+                "polarisations\n",
+                vis->nrow, vis->nchan, vis->npol);
+        goto out;
+    }
+    uvw_m = calloc(vis->nrow, sizeof *uvw_m);
+    if (uvw_m == NULL)
+        goto out;
+    vis_mean_pointing(vis, &ra, &dec);
+    if (vis->phasing == VIS_SIDEREAL) {
+        ra = vis->phase_ra_rad;
+        dec = vis->phase_dec_rad;
+    }
+    vis_uvw(vis, ra, dec, uvw_m);
+    for (size_t r = row0; r < row1; r++)
+        for (size_t c = chan0; c < chan1; c++)
+            for (size_t p = pol0; p < pol1; p++)
+                (opts->json ? sample_json : sample_text)(vis, r, c, p, uvw_m[r]);
+    status = EX_OK;
+out:
+    free(uvw_m);
+    vis_free(vis);
+    return status;
+}
+
+static bool parse_pick(const char *text, struct pick *pick)
+{
+    long *part[] = {&pick->row, &pick->chan, &pick->pol};
+
+    for (int k = 0; k < 3; k++) {
+        char *end;
+
+        if (*text == '*') {
+            *part[k] = ALL;
+            end = (char *)text + 1;
+        } else {
+            *part[k] = strtol(text, &end, 10);
+            if (end == text || *text < '0' || *text > '9')
+                return false;
+        }
+        if (*end != (k < 2 ? ',' : '\0'))
+            return false;
+        text = end + 1;
+    }
+    return true;
+}
+
+static bool parse_dut1(const char *text, double *dut1_s)
+{
+    char *end;
+
+    *dut1_s = strtod(text, &end);
+    return end != text && *end == '\0' && fabs(*dut1_s) < 1;
+}
+
+/* EX_OK to go on; otherwise *status is how to leave. */
+static bool parse(int argc, char **argv, struct options *opts, int *status)
+{
+    static const struct option option[] = {
+        {"json", no_argument, NULL, 'j'},       {"dump", required_argument, NULL, 'd'},
+        {"dut1", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},    {0}};
+    int c;
+
+    *status = EX_USAGE;
+    while ((c = getopt_long(argc, argv, "", option, NULL)) != -1) {
+        if (c == 'j') {
+            opts->json = true;
+        } else if (c == 'd' && parse_pick(optarg, &opts->pick)) {
+            opts->dump = true;
+        } else if (c == 'u' && parse_dut1(optarg, &opts->read.dut1_s)) {
+            continue;
+        } else if (c == 'h' || c == 'v') {
+            fputs(c == 'h' ? usage : "uvh5info " VERSION "\n", stdout);
+            *status = EX_OK;
+            return false;
+        } else {
+            if (c != '?')
+                fprintf(stderr, "uvh5info: cannot understand '%s'\n", optarg);
+            fputs(usage, stderr);
+            return false;
+        }
+    }
+    if (optind < argc)
+        return true;
+    fputs(usage, stderr);
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    struct options opts = {0};
+    int status;
+
+    if (!parse(argc, argv, &opts, &status))
+        return status;
+    status = (opts.dump ? dump : show_headers)(argv + optind, argc - optind, &opts);
+    return fflush(stdout) == 0 ? status : EX_IOERR;
+}

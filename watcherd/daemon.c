@@ -1,0 +1,648 @@
+#include "watcherd/daemon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "core/queue.h"
+#include "core/registry.h"
+#include "pipeline/product.h"
+#include "watcherd/group.h"
+#include "watcherd/pool.h"
+#include "watcherd/settle.h"
+#include "watcherd/watch.h"
+#include "watcherd/window.h"
+#include "watcherd/worker.h"
+
+/* A busy claim is looked at again after this; its owner may be on another machine. */
+#define BUSY_RETRY_S 5.0
+/* With --once: files that are still not whole after this many quiet seconds are left. */
+#define ONCE_PATIENCE_S 3.0
+
+struct daemon {
+    struct conf *conf;
+    struct daemon_opts opts;
+    uv_loop_t loop;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uv_signal_t signal[3];
+    struct watch *watch;
+    struct settle *settle;
+    struct group_table *groups;
+    struct queue *queue;
+    struct registry *registry;
+    struct pool *pool;
+    char me[64];            /* worker_id in the queue */
+    double last_event;      /* boot clock: anything about a file */
+    double stop_at;         /* when running workers are told to stop; 0: not stopping */
+    bool stopping, terminated, killed;
+    bool look_for_windows;
+    char said_window[512];  /* the last reason why no mosaic can be made */
+    size_t nfailed;
+};
+
+static void plan(struct daemon *d, double in_s);
+
+/* ---- files ---- */
+
+static void on_dirty(void *arg, const char *path, enum watch_how how)
+{
+    struct daemon *d = arg;
+
+    d->last_event = clock_boot_s();
+    settle_dirty(d->settle, path, how, d->last_event);
+}
+
+static void on_notice(void *arg, const char *text)
+{
+    (void)arg;
+    log_event(LOG_WARN, "watch", "reason", text, NULL);
+}
+
+static void on_settle(void *arg, const struct settle_news *news)
+{
+    struct daemon *d = arg;
+
+    d->last_event = clock_boot_s();
+    switch (news->what) {
+    case SETTLE_IS_SETTLED:
+        log_event(LOG_DEBUG, "settled", "file", news->path, "bytes", log_u(news->id.size),
+                  "waited_s", log_f(news->waited_s, 1), NULL);
+        if (group_add(d->groups, news->path, &news->id, d->last_event) == -EINVAL)
+            log_event(LOG_WARN, "foreign", "file", news->path, "reason",
+                      "its name is not YYYY-MM-DDTHH:MM:SS_sbNN", NULL);
+        break;
+    case SETTLE_IS_BAD:
+        log_event(LOG_ERROR, "bad_file", "file", news->path, "reason", news->reason, NULL);
+        group_remove(d->groups, news->path);
+        d->nfailed++;
+        break;
+    case SETTLE_IS_OVERDUE:
+        log_event(LOG_WARN, "overdue", "file", news->path, "reason", news->reason,
+                  "waited_s", log_f(news->waited_s, 0), NULL);
+        break;
+    case SETTLE_IS_CHANGED:
+    case SETTLE_IS_GONE:
+        group_remove(d->groups, news->path);
+        break;
+    }
+}
+
+/* ---- groups ---- */
+
+/* The product of a group is what its manifest says, not what the queue remembers. */
+static bool is_published(const struct daemon *d, const char *kind, const char *name)
+{
+    char dir[PATH_MAX];
+    json_t *manifest = NULL;
+    bool yes = path_join(dir, sizeof dir, d->conf->paths.products, kind, NULL) == 0 &&
+               product_current(&manifest, NULL, dir, name, 0, NULL) == 0;
+
+    json_decref(manifest);
+    return yes;
+}
+
+static void enqueue(struct daemon *d, const struct group_view *g)
+{
+    json_t *files = json_array(), *params = json_object();
+    struct task old = {0};
+    struct err e = {0};
+    char *text;
+    int made = 0, again, rc;
+
+    for (int i = 0; i < g->expected; i++)
+        if (g->member[i].path != NULL)
+            json_array_append_new(files, json_string(g->member[i].path));
+    json_object_set_new(params, "files", files);
+    text = json_dumps(params, JSON_COMPACT);
+    again = queue_status(d->queue, "continuum", g->name, &old, NULL) == 0 &&
+            strcmp(old.status, "completed") == 0 && !is_published(d, "tiles", g->name);
+    rc = queue_spawn(d->queue, "continuum", g->name, text, 0,
+                     (int)d->conf->workers.max_retries, again, &made, &e);
+    if (rc != 0) {
+        log_event(LOG_ERROR, "enqueue", "group", g->name, "reason", e.text, NULL);
+    } else {
+        log_event(LOG_INFO, "group_complete", "group", g->name, "files",
+                  log_d(g->present), "queued", made ? "yes" : "already", NULL);
+        group_mark(d->groups, g->name,
+                   !made && strcmp(old.status, "completed") == 0 ? GROUP_DONE
+                   : !made && strcmp(old.status, "failed") == 0  ? GROUP_FAILED
+                                                                 : GROUP_ENQUEUED);
+    }
+    task_clear(&old);
+    free(text);
+    json_decref(params);
+}
+
+static void on_group(void *arg, const struct group_news *news)
+{
+    static const char *const oddity[] = {
+        [GROUP_HAS_DUPLICATE] = "duplicate", [GROUP_HAS_SURPLUS] = "surplus",
+        [GROUP_HAS_LATE] = "late",           [GROUP_HAS_REWRITTEN] = "rewritten",
+        [GROUP_IS_QUARANTINED] = "quarantined",
+    };
+    struct daemon *d = arg;
+    char why[512];
+
+    switch (news->what) {
+    case GROUP_IS_COMPLETE:
+    case GROUP_IS_PROCESSABLE:
+        enqueue(d, news->group);
+        break;
+    case GROUP_IS_PARTIAL:
+        snprintf(why, sizeof why, "%d of %d members after %.0f s", news->group->present,
+                 news->group->expected, d->conf->group.deadline_s);
+        log_event(LOG_WARN, "partial", "group", news->group->name, "reason", why, NULL);
+        break;
+    case GROUP_IS_QUARANTINED:
+    case GROUP_HAS_DUPLICATE:
+    case GROUP_HAS_SURPLUS:
+    case GROUP_HAS_LATE:
+    case GROUP_HAS_REWRITTEN:
+        log_event(LOG_WARN, oddity[news->what], "group", news->group->name, "file",
+                  news->path != NULL ? news->path : "", NULL);
+        break;
+    }
+}
+
+/* ---- mosaics ---- */
+
+struct open_task {
+    char key[QUEUE_TEXT];
+};
+
+static void earliest_open(void *arg, const struct task *t)
+{
+    struct open_task *first = arg;
+
+    if ((strcmp(t->status, "pending") == 0 || strcmp(t->status, "claimed") == 0) &&
+        (first->key[0] == '\0' || strcmp(t->key, first->key) < 0))
+        snprintf(first->key, sizeof first->key, "%s", t->key);
+}
+
+static int spawn_mosaic(struct daemon *d, const struct reg_tile *tile, size_t n,
+                        struct err *e)
+{
+    json_t *tiles = json_array(), *params = json_object();
+    char id[128], *text, list[4096] = "";
+    size_t used = 0;
+    int made = 0, rc;
+
+    window_name(tile, id, sizeof id);
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(tiles, json_string(tile[i].group));
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+                                     i > 0 ? "," : "", tile[i].group);
+    }
+    json_object_set_new(params, "tiles", tiles);
+    text = json_dumps(params, JSON_COMPACT);
+    rc = queue_spawn(d->queue, "mosaic", id, text, 1, (int)d->conf->workers.max_retries, 0,
+                     &made, e);
+    if (rc == 0 && made) {
+        log_event(LOG_INFO, "window", "mosaic", id, "tiles", list, NULL);
+        rc = registry_mosaic_group(d->registry, id, list, "formed", "pending", e);
+    }
+    free(text);
+    json_decref(params);
+    return rc;
+}
+
+/*
+ * Form the next window from the published tiles.  A tile that is still to come inside the
+ * window is waited for, so that the result does not depend on which worker was faster.
+ */
+static void find_window(struct daemon *d)
+{
+    struct window_opts opts = {.tiles = (size_t)d->conf->mosaic.tiles,
+                               .overlap = (size_t)d->conf->mosaic.overlap,
+                               .max_gap_s = d->conf->mosaic.max_gap_s,
+                               .dec_tolerance_deg = d->conf->mosaic.dec_tolerance_deg};
+    struct open_task open = {""};
+    struct reg_tile *tile = NULL;
+    char why[512] = "";
+    struct err e = {0};
+    size_t n = 0, first = 0, count = 0;
+    int rc = registry_tiles(d->registry, &tile, &n, &e);
+
+    d->look_for_windows = false;
+    if (rc == 0)
+        rc = queue_each(d->queue, "continuum", earliest_open, &open, &e);
+    if (rc == 0)
+        count = window_find(tile, n, &opts, &first, why, sizeof why);
+    if (rc == 0 && count > 0 && open.key[0] != '\0' &&
+        strcmp(open.key, tile[first + count - 1].group) < 0) {
+        snprintf(why, sizeof why, "group %s is still to come", open.key);
+        count = 0;
+    }
+    if (rc == 0 && count > 0)
+        rc = spawn_mosaic(d, tile + first, count, &e);
+    else if (rc == 0 && strcmp(why, d->said_window) != 0) {
+        log_event(LOG_INFO, "no_mosaic_yet", "reason", why, NULL);
+        snprintf(d->said_window, sizeof d->said_window, "%s", why);
+    }
+    if (rc != 0)
+        log_event(LOG_ERROR, "window", "reason", e.text, NULL);
+    free(tile);
+}
+
+/* ---- tasks ---- */
+
+static void on_said(void *arg, const struct task *task, json_t *line)
+{
+    const char *step = json_string_value(json_object_get(line, "step"));
+    const char *detail = json_string_value(json_object_get(line, "detail"));
+
+    (void)arg;
+    if (step != NULL)
+        log_event(LOG_INFO, "step", "task", task->name, "group", task->key, "step", step,
+                  "took_s", log_f(json_number_value(json_object_get(line, "took_s")), 2),
+                  "detail", detail != NULL ? detail : "", NULL);
+}
+
+/* What an outcome means for the task: the whole table of retries. */
+static const struct {
+    const char *outcome;
+    enum { COMPLETE, HAND_BACK, RETRY, GIVE_UP } then;
+    enum log_level level;
+} verdicts[] = {
+    {WORKER_DONE, COMPLETE, LOG_INFO},    {WORKER_SKIPPED, COMPLETE, LOG_INFO},
+    {WORKER_BUSY, HAND_BACK, LOG_INFO},   {WORKER_LOST, HAND_BACK, LOG_WARN},
+    {WORKER_STOPPED, HAND_BACK, LOG_INFO}, {WORKER_MACHINE, RETRY, LOG_ERROR},
+    {WORKER_FAILED, RETRY, LOG_ERROR},    {WORKER_BAD, GIVE_UP, LOG_ERROR},
+};
+
+static double retry_delay(const struct daemon *d, const struct task *task)
+{
+    return d->conf->workers.retry_delay_s * pow(2, fmin(task->retry_count, 10));
+}
+
+static void on_ended(void *arg, const struct task *task, const char *outcome,
+                     const char *reason, json_t *result)
+{
+    struct daemon *d = arg;
+    const char *path = json_string_value(json_object_get(result, "path"));
+    size_t v = sizeof verdicts / sizeof verdicts[0] - 2; /* "failed" */
+    struct err e = {0};
+    struct task now = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++)
+        if (strcmp(outcome, verdicts[i].outcome) == 0)
+            v = i;
+    /* A full disk or missing permission is nobody's attempt: a service waits for it. */
+    if (strcmp(outcome, WORKER_MACHINE) == 0 && !d->opts.once)
+        rc = queue_release(d->queue, task->id, task->fence, retry_delay(d, task), &e);
+    else if (verdicts[v].then == COMPLETE)
+        rc = queue_complete(d->queue, task->id, task->fence, path, &e);
+    else if (verdicts[v].then == HAND_BACK)
+        rc = queue_release(d->queue, task->id, task->fence,
+                           strcmp(outcome, WORKER_BUSY) == 0 ? BUSY_RETRY_S : 0, &e);
+    else
+        rc = queue_fail(d->queue, task->id, task->fence, reason,
+                        verdicts[v].then == RETRY, retry_delay(d, task), &e);
+    log_event(verdicts[v].level, outcome, "task", task->name, "group", task->key, "reason",
+              reason, "path", path != NULL ? path : "", NULL);
+    if (rc == ERR_LOST_TASK)
+        log_event(LOG_WARN, "late_word", "group", task->key, "reason", e.text, NULL);
+    else if (rc != 0)
+        log_event(LOG_ERROR, "queue", "group", task->key, "reason", e.text, NULL);
+    if (queue_status(d->queue, task->name, task->key, &now, NULL) == 0) {
+        bool completed = strcmp(now.status, "completed") == 0;
+
+        if (strcmp(now.status, "failed") == 0) {
+            d->nfailed++;
+            log_event(LOG_ERROR, "task_failed", "task", task->name, "group", task->key,
+                      "reason", reason, NULL);
+        }
+        if (strcmp(task->name, "continuum") == 0 &&
+            (completed || strcmp(now.status, "failed") == 0))
+            group_mark(d->groups, task->key, completed ? GROUP_DONE : GROUP_FAILED);
+        task_clear(&now);
+    }
+    d->look_for_windows = true;
+    plan(d, 0);
+}
+
+static void start_workers(struct daemon *d)
+{
+    while (!d->stopping && pool_running(d->pool) < (size_t)d->conf->workers.count) {
+        struct task task = {0};
+        struct err e = {0};
+        int rc = queue_claim(d->queue, d->me, &task, &e);
+
+        if (rc == 0 && (rc = pool_start(d->pool, &task, &e)) != 0)
+            queue_release(d->queue, task.id, task.fence, BUSY_RETRY_S, NULL);
+        if (rc == 0)
+            log_event(LOG_INFO, "start", "task", task.name, "group", task.key, "attempt",
+                      log_d(task.retry_count + 1), NULL);
+        else if (rc != -EAGAIN)
+            log_event(LOG_ERROR, "start", "reason", e.text, NULL);
+        task_clear(&task);
+        if (rc != 0)
+            return;
+    }
+}
+
+/* ---- the loop ---- */
+
+static void say_left(void *arg, const char *path, enum settle_state state,
+                     double waited_s)
+{
+    struct daemon *d = arg;
+    char why[512];
+
+    (void)waited_s;
+    if (state == SETTLE_BAD)
+        return;
+    settle_why(d->settle, path, why, sizeof why, clock_boot_s());
+    log_event(LOG_WARN, "left", "file", path, "reason", why, NULL);
+    d->nfailed++;
+}
+
+static void say_collecting(void *arg, const struct group_view *g)
+{
+    struct daemon *d = arg;
+    char why[1024];
+
+    if (g->state != GROUP_COLLECTING && g->state != GROUP_PARTIAL)
+        return;
+    group_why(d->groups, g->name, why, sizeof why, clock_boot_s());
+    log_event(LOG_WARN, "left", "group", g->name, "reason", why, NULL);
+    d->nfailed++;
+}
+
+/* With --once: is there nothing left that we could do? */
+static bool all_done(struct daemon *d, double now)
+{
+    struct settle_stats st;
+    size_t pending = 0;
+
+    settle_stats(d->settle, now, &st);
+    queue_count(d->queue, "pending", &pending, NULL);
+    if (pool_running(d->pool) > 0 || pending > 0 || d->look_for_windows)
+        return false;
+    return st.waiting == 0 ||
+           now - d->last_event > d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S;
+}
+
+static void end_loop(struct daemon *d)
+{
+    uv_timer_stop(&d->timer);
+    uv_stop(&d->loop);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    double now = clock_boot_s();
+
+    if (d->stopping) {
+        if (pool_running(d->pool) == 0) {
+            end_loop(d);
+            return;
+        }
+        if (now >= d->stop_at && !d->terminated) {
+            log_event(LOG_WARN, "stopping", "reason", "grace is over, workers hand back",
+                      NULL);
+            pool_signal(d->pool, SIGTERM);
+            d->terminated = true;
+        } else if (now >= d->stop_at + 10 && !d->killed) {
+            pool_signal(d->pool, SIGKILL);
+            d->killed = true;
+        }
+        plan(d, 0.1);
+        return;
+    }
+    if (watch_tick(d->watch, now) > 0)
+        settle_recheck(d->settle, NULL, now);
+    settle_tick(d->settle, now, on_settle, d);
+    group_ready(d->groups, now, on_group, d);
+    if (d->look_for_windows)
+        find_window(d);
+    start_workers(d);
+    if (d->opts.once && all_done(d, now)) {
+        settle_each_unsettled(d->settle, now, say_left, d);
+        group_each(d->groups, say_collecting, d);
+        end_loop(d);
+        return;
+    }
+    plan(d, d->opts.once ? 0.2 : 60);
+}
+
+static double sooner(double a, double b)
+{
+    return b >= 0 && b < a ? b : a;
+}
+
+/* Come back in in_s, or earlier when something is due earlier. */
+static void plan(struct daemon *d, double in_s)
+{
+    double now = clock_boot_s(), due = -1;
+
+    if (!d->stopping) {
+        in_s = sooner(in_s, watch_next_scan_s(d->watch, now));
+        in_s = sooner(in_s, settle_next_s(d->settle, now));
+        in_s = sooner(in_s, group_next_s(d->groups, now));
+        if (pool_running(d->pool) < (size_t)d->conf->workers.count &&
+            queue_next_due(d->queue, &due, NULL) == 0)
+            in_s = sooner(in_s, due < 0 ? -1 : fmax(due, 0.01));
+    }
+    uv_update_time(&d->loop);
+    uv_timer_start(&d->timer, on_timer, (uint64_t)ceil(in_s * 1000), 0);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct daemon *d = poll->data;
+
+    (void)events;
+    if (status == 0)
+        watch_read(d->watch);
+    plan(d, 60);
+}
+
+static void reload(struct daemon *d)
+{
+    struct conf *fresh = malloc(sizeof *fresh);
+    struct err e = {0};
+
+    assert(fresh != NULL);
+    conf_defaults(fresh, NULL);
+    if (conf_load(fresh, d->opts.conf_path, &e) != 0) {
+        log_event(LOG_ERROR, "reload", "reason", e.text, "kept", "the old settings", NULL);
+    } else {
+        if (memcmp(&fresh->paths, &d->conf->paths, sizeof fresh->paths) != 0 ||
+            memcmp(&fresh->watch, &d->conf->watch, sizeof fresh->watch) != 0 ||
+            memcmp(&fresh->group, &d->conf->group, sizeof fresh->group) != 0)
+            log_event(LOG_WARN, "reload", "reason",
+                      "[paths], [watch] and [group] are taken at the next start", NULL);
+        fresh->paths = d->conf->paths;
+        fresh->watch = d->conf->watch;
+        fresh->group = d->conf->group;
+        *d->conf = *fresh;
+        log_event(LOG_INFO, "reload", "file", d->opts.conf_path, NULL);
+    }
+    free(fresh);
+    d->look_for_windows = true;
+    plan(d, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int sig)
+{
+    struct daemon *d = handle->data;
+
+    if (sig == SIGHUP) {
+        reload(d);
+        return;
+    }
+    log_event(LOG_INFO, "stopping", "signal", sig == SIGTERM ? "TERM" : "INT", "running",
+              log_u(pool_running(d->pool)), NULL);
+    /* A second signal does not wait for the grace. */
+    d->stop_at = clock_boot_s() + (d->stopping ? 0 : d->conf->workers.stop_grace_s);
+    d->stopping = true;
+    plan(d, 0);
+}
+
+static void known_group(void *arg, const struct task *t)
+{
+    struct daemon *d = arg;
+
+    /* What is pending is formed again from its files; ended ones only need their name kept. */
+    if (strcmp(t->status, "failed") == 0)
+        group_mark(d->groups, t->key, GROUP_FAILED);
+    else if (strcmp(t->status, "completed") == 0 && is_published(d, "tiles", t->key))
+        group_mark(d->groups, t->key, GROUP_DONE);
+    else if (strcmp(t->status, "completed") != 0)
+        group_mark(d->groups, t->key, GROUP_ENQUEUED);
+}
+
+static int make_dirs(const struct conf *conf, struct err *e)
+{
+    const char *dir[] = {conf->paths.incoming, conf->paths.state, conf->paths.scratch,
+                         conf->paths.locks, conf->paths.products};
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof dir / sizeof dir[0]; i++) {
+        rc = path_mkdirs(dir[i], e);
+        /* Products may be on a disk that is not there yet: the worker's business. */
+        if (rc != 0 && dir[i] == conf->paths.products) {
+            log_event(LOG_ERROR, "products", "reason", e->text, NULL);
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
+static int open_rooms(struct daemon *d, struct err *e)
+{
+    const struct conf *conf = d->conf;
+    char path[PATH_MAX];
+    size_t left = 0;
+    int rc;
+    struct watch_opts wo = {.extensions = conf->watch.extensions,
+                            .rescan_s = conf->watch.rescan_s,
+                            .dirty = on_dirty,
+                            .notice = on_notice,
+                            .arg = d};
+    struct settle_opts so = {.quiet_s = conf->watch.stabilization_time_s,
+                             .max_wait_s = conf->watch.max_wait_s};
+    struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
+                            .expected = (int)conf->group.expected,
+                            .deadline_s = conf->group.deadline_s};
+    struct pool_opts po = {.loop = &d->loop,
+                           .conf_path = d->opts.conf_path,
+                           .said = on_said,
+                           .ended = on_ended,
+                           .arg = d};
+
+    if ((rc = make_dirs(conf, e)) != 0 ||
+        (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) != 0 ||
+        (rc = queue_open(&d->queue, path, e)) != 0 ||
+        (rc = queue_recover(d->queue, &left, e)) != 0 ||
+        (rc = registry_open(&d->registry, conf->paths.state, e)) != 0)
+        return rc;
+    if (left > 0)
+        log_event(LOG_WARN, "recovered", "tasks", log_u(left), "reason",
+                  "they were left claimed by an earlier run", NULL);
+    d->pool = pool_new(&po);
+    d->settle = settle_new(&so);
+    d->groups = group_table_new(&go);
+    if (d->groups == NULL)
+        return err_set(e, -EINVAL, "[group] expected is larger than %d",
+                       GROUP_MAX_EXPECTED);
+    if ((rc = queue_each(d->queue, "continuum", known_group, d, e)) != 0 ||
+        (rc = watch_new(&d->watch, &wo, e)) != 0)
+        return rc;
+    return watch_add_root(d->watch, conf->paths.incoming,
+                          conf->watch.recursive ? WATCH_RECURSIVE : 0, e);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    struct daemon *d = calloc(1, sizeof *d);
+    char host[48] = "";
+    int rc;
+
+    assert(d != NULL);
+    d->conf = conf;
+    d->opts = *opts;
+    d->look_for_windows = true;
+    d->last_event = clock_boot_s();
+    gethostname(host, sizeof host - 1);
+    snprintf(d->me, sizeof d->me, "%s:%d", host, (int)getpid());
+    uv_loop_init(&d->loop);
+    uv_timer_init(&d->loop, &d->timer);
+    d->timer.data = d;
+    rc = open_rooms(d, e);
+    if (rc == 0) {
+        for (size_t i = 0; i < 3; i++) {
+            uv_signal_init(&d->loop, &d->signal[i]);
+            d->signal[i].data = d;
+            uv_signal_start(&d->signal[i], on_signal, signals[i]);
+        }
+        if (watch_fd(d->watch) >= 0) {
+            uv_poll_init(&d->loop, &d->poll, watch_fd(d->watch));
+            d->poll.data = d;
+            uv_poll_start(&d->poll, UV_READABLE, on_readable);
+        }
+        log_event(LOG_INFO, "ready", "version", VERSION, "incoming",
+                  conf->paths.incoming, "workers", log_d(conf->workers.count), NULL);
+        plan(d, 0);
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+        log_event(LOG_INFO, "ended", "failed", log_u(d->nfailed), NULL);
+    }
+    uv_walk(&d->loop, close_handle, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    if (rc == 0 && opts->once && d->nfailed > 0)
+        rc = 1;
+    if (d->pool != NULL)
+        pool_free(d->pool);
+    watch_free(d->watch);
+    settle_free(d->settle);
+    group_table_free(d->groups);
+    registry_close(d->registry);
+    queue_close(d->queue);
+    free(d);
+    return rc;
+}

@@ -1,0 +1,133 @@
+/*
+ * main.c: `watcherd` and `watcherd worker`.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "watcherd/daemon.h"
+#include "watcherd/worker.h"
+
+static const char usage[] =
+    "usage: watcherd -c FILE [--once] [--verbose]\n"
+    "       watcherd -c FILE --check-config\n"
+    "       watcherd --print-config\n"
+    "\n"
+    "Watches the `incoming` directory of the settings file, groups the sub-band files that\n"
+    "arrive, and makes from each complete group a calibrated image and from each window of\n"
+    "images a mosaic, published under `products`.  Logs one key=value line an event to stderr.\n"
+    "\n"
+    "  -c, --config FILE   settings (INI); only [paths] root has to be in it\n"
+    "      --once          work off what is there, then exit\n"
+    "      --check-config  say whether FILE is in order, and exit\n"
+    "      --print-config  print every setting with its meaning and default, and exit\n"
+    "  -v, --verbose       log also what happens to single files\n"
+    "  -h, --help          this text\n"
+    "      --version       version and licence\n"
+    "\n"
+    "Signals: TERM and INT let running tasks finish for [workers] stop_grace_s, then have them\n"
+    "handed back (a second one at once); HUP reads the settings again.\n"
+    "Exit status: 0 done as asked; 1 with --once when a task failed or something was left over;\n"
+    "64 wrong usage; 78 wrong settings; 75 another watcherd runs on this state directory;\n"
+    "71 could not start.\n"
+    "\n"
+    "A first try:  uvh5sim --out /tmp/in --groups 1 --antennas 24 --calibrator 0834+555\n"
+    "              printf '[paths]\\nroot = /tmp/w\\nincoming = /tmp/in\\n' > w.conf\n"
+    "              watcherd -c w.conf --once\n";
+
+enum { OPT_ONCE = 256, OPT_CHECK, OPT_PRINT, OPT_VERSION };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"once", no_argument, NULL, OPT_ONCE},
+    {"check-config", no_argument, NULL, OPT_CHECK},
+    {"print-config", no_argument, NULL, OPT_PRINT},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static int complain(const char *text)
+{
+    fprintf(stderr, "watcherd: %s\n", text);
+    return EX_USAGE;
+}
+
+static int exit_status(int rc, const struct err *e)
+{
+    if (rc >= 0)
+        return rc;
+    fprintf(stderr, "watcherd: %s\n", e->text);
+    return rc == -EBUSY ? EX_TEMPFAIL : EX_OSERR;
+}
+
+int main(int argc, char **argv)
+{
+    bool worker = argc > 1 && strcmp(argv[1], "worker") == 0;
+    bool check = false;
+    struct daemon_opts opts = {0};
+    static struct conf conf; /* large; one for the program */
+    static char path[PATH_MAX];
+    struct err e = {0};
+    int c;
+
+    if (worker) {
+        argc--;
+        argv++;
+    }
+    while ((c = getopt_long(argc, argv, "c:vh", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            if (realpath(optarg, path) == NULL) {
+                fprintf(stderr, "watcherd: cannot read %s: %s\n", optarg,
+                        strerror(errno));
+                return EX_CONFIG;
+            }
+            opts.conf_path = path;
+            break;
+        case OPT_ONCE:
+            opts.once = true;
+            break;
+        case OPT_CHECK:
+            check = true;
+            break;
+        case OPT_PRINT:
+            conf_defaults(&conf, NULL);
+            conf_print(&conf, stdout);
+            return 0;
+        case 'v':
+            log_set_level(LOG_DEBUG);
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        case OPT_VERSION:
+            printf("watcherd %s\nLicence GPL-3.0-or-later\n", VERSION);
+            return 0;
+        default:
+            return complain("see watcherd --help");
+        }
+    }
+    if (optind < argc)
+        return complain("there is no such command; see watcherd --help");
+    if (opts.conf_path == NULL)
+        return complain("which settings?  -c FILE; see watcherd --help");
+    conf_defaults(&conf, NULL);
+    if (conf_load(&conf, path, &e) != 0) {
+        fprintf(stderr, "watcherd: %s\n", e.text);
+        return EX_CONFIG;
+    }
+    if (check) {
+        printf("%s is in order\n", path);
+        return 0;
+    }
+    return worker ? worker_main(&conf) : exit_status(daemon_run(&conf, &opts, &e), &e);
+}
