@@ -24,10 +24,12 @@ LDLIBS     = $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
 LIB_SRC  := $(filter-out watcherd/main.c,$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
-ALL_SRC  := $(LIB_SRC) watcherd/main.c $(TOOL_SRC) $(TEST_SRC)
+ALL_SRC  := $(LIB_SRC) watcherd/main.c $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
 LIB      := $(BUILD)/libwatcherd.a
 PROGS    := $(BUILD)/watcherd $(TOOL_SRC:tools/%.c=$(BUILD)/%)
+BENCH_SRC:= $(wildcard tests/bench_*.c)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+BENCHES  := $(BENCH_SRC:tests/%.c=$(BUILD)/tests/%)
 MAN      := $(wildcard etc/man/*.[1-8])
 
 all: $(PROGS)
@@ -47,12 +49,13 @@ $(BUILD)/watcherd: $(BUILD)/obj/watcherd/main.o $(LIB)
 $(TOOL_SRC:tools/%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/obj/tools/%.o $(LIB)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIB)
+$(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 tests: $(TESTS)
+benches: $(BENCHES)
 
 deps:
 	@tools/deps etc/packages
@@ -72,7 +75,7 @@ torture: deps
 	@BUILD=$(BUILD) CC="$(CC)" tests/run --torture $(T)
 
 bench: deps-dev
-	@$(MAKE) --no-print-directory -j2 all tests
+	@$(MAKE) --no-print-directory -j2 all benches
 	@BUILD=$(BUILD) tests/bench
 
 lint: deps-dev
@@ -94,5 +97,5 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps deps-dev demo check torture bench lint format install clean
+.PHONY: all tests benches deps deps-dev demo check torture bench lint format install clean
 -include $(ALL_SRC:%.c=$(BUILD)/obj/%.d)

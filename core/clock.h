@@ -5,8 +5,8 @@
 #ifndef CORE_CLOCK_H
 #define CORE_CLOCK_H
 
-double clock_boot_s(void);                 /* seconds since boot, monotonic */
-double clock_wall_s(void);                 /* Unix seconds, UTC */
+double clock_boot_s(void);                   /* seconds since boot, monotonic */
+double clock_wall_s(void);                   /* Unix seconds, UTC */
 void clock_iso(double unix_s, char out[32]); /* "2026-11-22T01:15:16.123Z" */
 /* "YYYY-MM-DDTHH:MM:SS" (exactly 19 characters at s) to Unix seconds; 0 or -EINVAL. */
 int clock_parse(const char *s, double *unix_s);

@@ -18,56 +18,59 @@ struct err;
 struct conf {
     struct {
         char root[PATH_MAX], incoming[PATH_MAX], state[PATH_MAX], scratch[PATH_MAX],
-            products[PATH_MAX], locks[PATH_MAX]; /* absolute; derived from root when empty */
+            products[PATH_MAX],
+            locks[PATH_MAX]; /* absolute; derived from root when empty */
     } paths;
     struct {
         double stabilization_time_s; /* quiet period, 2.0 */
-        double max_wait_s;           /* a file that still grows after this is reported, 1800 */
-        double rescan_s;             /* periodic scan of local file systems, 60 */
-        char extensions[256];        /* ".hdf5 .uvh5" */
-        bool recursive;              /* false */
+        double max_wait_s;    /* a file that still grows after this is reported, 1800 */
+        double rescan_s;      /* periodic scan of local file systems, 60 */
+        char extensions[256]; /* ".hdf5 .uvh5" */
+        bool recursive;       /* false */
     } watch;
     struct {
-        double tolerance_s;  /* 120 */
-        long expected;       /* 16 */
+        double tolerance_s;        /* 120 */
+        long expected;             /* 16 */
         double header_tolerance_s; /* header time against name, 300 */
-        double deadline_s;   /* partial after this since the last arrival, 600 */
+        double deadline_s;         /* partial after this since the last arrival, 600 */
     } group;
     struct {
-        long count;          /* 1 */
-        long max_retries;    /* 3 */
-        double retry_delay_s;/* 30, doubled each time */
-        double lease_s;      /* 60 */
-        double heartbeat_s;  /* 15 */
-        double stop_grace_s; /* SIGTERM: let running tasks finish this long, 30 */
+        long count;           /* 1 */
+        long max_retries;     /* 3 */
+        double retry_delay_s; /* 30, doubled each time */
+        double lease_s;       /* 60 */
+        double heartbeat_s;   /* 15 */
+        double stop_grace_s;  /* SIGTERM: let running tasks finish this long, 30 */
     } workers;
     struct {
-        double dut1_s;       /* 0 */
-        char beam[16];       /* airy | gaussian | none */
-        double dish_m;       /* 0: from the file */
+        double dut1_s; /* 0 */
+        char beam[16]; /* airy | gaussian | none */
+        double dish_m; /* 0: from the file */
     } instrument;
     struct {
-        char calibrator[512];   /* auto | none | NAME | NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX] */
-        double min_beam;        /* 0.3 */
-        double min_flux_jy;     /* 0.5, apparent */
-        double bandpass_valid_h;/* 24, either side */
-        long refant;            /* antenna number; -1 automatic */
-        long model_rounds;      /* solve again with the field's own sources in the model, 1 */
+        char calibrator
+            [512]; /* auto | none | NAME | NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX] */
+        double min_beam;         /* 0.3 */
+        double min_flux_jy;      /* 0.5, apparent */
+        double bandpass_valid_h; /* 24, either side */
+        long refant;             /* antenna number; -1 automatic */
+        long
+            model_rounds; /* solve again with the field's own sources in the model, 1 */
     } calibration;
     struct {
-        long size;              /* pixels a side; 0 from beam and cell */
-        double cell_arcsec;     /* 0 from the longest baseline */
-        char weighting[16];     /* briggs | natural */
-        double robust;          /* 0.5 */
-        long niter;             /* 2000 */
+        long size;                        /* pixels a side; 0 from beam and cell */
+        double cell_arcsec;               /* 0 from the longest baseline */
+        char weighting[16];               /* briggs | natural */
+        double robust;                    /* 0.5 */
+        long niter;                       /* 2000 */
         double auto_mask, auto_threshold; /* 5, 1 */
-        double mgain;           /* 0.8 */
+        double mgain;                     /* 0.8 */
     } imaging;
     struct {
-        long tiles;             /* 10 */
-        long overlap;           /* 2; at most tiles - 1 counts */
-        double max_gap_s;       /* 420 between successive tiles */
-        double pb_cut;          /* 0.2 */
+        long tiles;               /* 10 */
+        long overlap;             /* 2; at most tiles - 1 counts */
+        double max_gap_s;         /* 420 between successive tiles */
+        double pb_cut;            /* 0.2 */
         double dec_tolerance_deg; /* 0.1 */
     } mosaic;
     struct {

@@ -17,8 +17,7 @@ void log_set_level(enum log_level level);
  *     log_event(LOG_INFO, "settled", "file", path, "bytes", log_u(size), NULL);
  * Values with spaces, quotes, '=' or control bytes are quoted and escaped.
  */
-void log_event(enum log_level level, const char *event, ...)
-    __attribute__((sentinel));
+void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 /* Numbers as text, in one of 16 rotating static buffers (single-threaded programs). */
 const char *log_u(unsigned long long v);
 const char *log_d(long long v);

@@ -20,20 +20,21 @@ struct queue;
 enum { QUEUE_ID = 37, QUEUE_TEXT = 256, ERR_LOST_TASK = -10012 };
 
 struct task {
-    char id[QUEUE_ID];          /* UUID version 7: sorts by creation */
-    char name[64];              /* "continuum", "mosaic" */
-    char key[QUEUE_TEXT];       /* group or window: with name, unique */
-    char *params;               /* JSON; owned by the struct, task_clear frees */
-    char status[16];            /* pending claimed completed failed cancelled */
+    char id[QUEUE_ID];    /* UUID version 7: sorts by creation */
+    char name[64];        /* "continuum", "mosaic" */
+    char key[QUEUE_TEXT]; /* group or window: with name, unique */
+    char *params;         /* JSON; owned by the struct, task_clear frees */
+    char status[16];      /* pending claimed completed failed cancelled */
     int priority, retry_count, max_retries;
     int64_t fence;
-    double run_after;           /* Unix s */
+    double run_after; /* Unix s */
     char error[QUEUE_TEXT];
     char worker[64];
 };
 void task_clear(struct task *t);
 
-int queue_open(struct queue **out, const char *path, struct err *e); /* one process at a time */
+int queue_open(struct queue **out, const char *path,
+               struct err *e); /* one process at a time */
 void queue_close(struct queue *q);
 
 /*
@@ -48,8 +49,8 @@ int queue_claim(struct queue *q, const char *worker, struct task *out, struct er
 int queue_complete(struct queue *q, const char *id, int64_t fence, const char *result,
                    struct err *e);
 /* retry: back to pending after delay_s while retry_count < max_retries, else failed. */
-int queue_fail(struct queue *q, const char *id, int64_t fence, const char *error, int retry,
-               double delay_s, struct err *e);
+int queue_fail(struct queue *q, const char *id, int64_t fence, const char *error,
+               int retry, double delay_s, struct err *e);
 /* Hand back, retry_count unchanged, not before delay_s from now. */
 int queue_release(struct queue *q, const char *id, int64_t fence, double delay_s,
                   struct err *e);

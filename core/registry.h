@@ -18,19 +18,19 @@ int registry_open(struct registry **out, const char *state_dir, struct err *e);
 void registry_close(struct registry *r);
 
 struct reg_product {
-    const char *data_type;   /* image | mosaic */
-    const char *data_id;     /* group or mosaic name */
+    const char *data_type; /* image | mosaic */
+    const char *data_id;   /* group or mosaic name */
     uint64_t generation;
-    const char *path;        /* published directory */
-    const char *fits;        /* main image in it */
-    const char *preview;     /* PNG */
-    const char *qa_status;   /* passed | warning | failed */
+    const char *path;      /* published directory */
+    const char *fits;      /* main image in it */
+    const char *preview;   /* PNG */
+    const char *qa_status; /* passed | warning | failed */
     const char *metadata_json;
     double start_mjd, end_mjd, ra_deg, dec_deg, noise_jy, dynamic_range, bmaj_arcsec,
         bmin_arcsec, bpa_deg;
-    long n_tiles;            /* mosaic */
-    const char *tiles;       /* comma list of groups (mosaic) */
-    int uncalibrated;        /* 1: imaged without gains; shown as cal_applied = 0 */
+    long n_tiles;      /* mosaic */
+    const char *tiles; /* comma list of groups (mosaic) */
+    int uncalibrated;  /* 1: imaged without gains; shown as cal_applied = 0 */
 };
 /*
  * registry_product: note a published product: a row in data_registry, and one in images or mosaics
@@ -48,8 +48,8 @@ struct reg_caltable {
 /* Note a table under its path; its calibrator gets a row in calibrators if it has none. */
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e);
 /* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known). */
-int registry_calibrator(struct registry *r, const char *name, double ra_deg, double dec_deg,
-                        double flux_jy, struct err *e);
+int registry_calibrator(struct registry *r, const char *name, double ra_deg,
+                        double dec_deg, double flux_jy, struct err *e);
 /* Path of the active table of this type and telescope nearest in time and valid at mjd; -ENOENT. */
 int registry_find_caltable(struct registry *r, const char *table_type,
                            const char *telescope, double mjd, char *path, size_t size,
@@ -59,7 +59,7 @@ int registry_find_caltable(struct registry *r, const char *table_type,
 struct reg_tile {
     char group[64];
     double start_mjd, end_mjd, ra_deg, dec_deg;
-    int in_mosaic;           /* 1 when a mosaic already holds it */
+    int in_mosaic; /* 1 when a mosaic already holds it */
 };
 /* All published images by start_mjd; *out is yours to free, NULL when there are none. */
 int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e);

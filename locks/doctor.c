@@ -146,6 +146,20 @@ static int take_ofd(int fd)
     return fcntl(fd, F_OFD_SETLK, &whole);
 }
 
+/* FUSE tells its server of a close some time after close(2) has returned. */
+static bool take_soon(int (*take)(int fd), int fd)
+{
+    struct timespec nap = {.tv_nsec = 2000000};
+    double start = clock_boot_s();
+
+    while (take(fd) != 0) {
+        if (clock_boot_s() - start > 2)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
 /* Hold through a, try through b; let go, try again. */
 static enum coherence try_lock(const struct pair *p, int (*take)(int fd))
 {
@@ -162,7 +176,7 @@ static enum coherence try_lock(const struct pair *p, int (*take)(int fd))
     } else if (errno == EWOULDBLOCK || errno == EACCES) {
         close(first);
         first = -1;
-        if (take(second) == 0) /* it was the lock that refused us, and it goes with its holder */
+        if (take_soon(take, second)) /* it was the lock that refused us, and it goes with its holder */
             found = p->peer ? COHERENT : UNPROVED;
     }
 out:

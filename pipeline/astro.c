@@ -117,8 +117,8 @@ void astro_lm_to_radec(double ra0, double dec0, double l, double m, double *ra,
     double r2 = l * l + m * m;
     double n = r2 < 1 ? sqrt(1 - r2) : 0;
 
-    *dec = atan2(m * cos(dec0) + n * sin(dec0),
-                 hypot(l, n * cos(dec0) - m * sin(dec0)));
+    *dec =
+        atan2(m * cos(dec0) + n * sin(dec0), hypot(l, n * cos(dec0) - m * sin(dec0)));
     *ra = eraAnp(ra0 + atan2(l, n * cos(dec0) - m * sin(dec0)));
 }
 

@@ -28,8 +28,8 @@ struct site {
 /* One instant, prepared once and used for many directions. */
 struct astro_epoch {
     double jd_utc;
-    double era_rad;     /* earth rotation angle, from UT1 */
-    double astrom[40];  /* ERFA's eraASTROM, opaque */
+    double era_rad;    /* earth rotation angle, from UT1 */
+    double astrom[40]; /* ERFA's eraASTROM, opaque */
 };
 
 /* astro_epoch_init: prepare an instant.  Given: jd_utc days, dut1_s = UT1-UTC seconds. */

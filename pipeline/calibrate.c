@@ -36,9 +36,8 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
         if (run->vis->ant_number[a] == want)
             opts->refant = (int)a;
     if (want >= 0 && opts->refant < 0)
-        return err_set(e, -EINVAL,
-                       "[calibration] refant %ld is not an antenna of %s", want,
-                       run->group);
+        return err_set(e, -EINVAL, "[calibration] refant %ld is not an antenna of %s",
+                       want, run->group);
     return 0;
 }
 
@@ -62,10 +61,9 @@ static int find_calibrator(struct tile_run *run, struct err *e)
     }
     if (rc != 0)
         return rc;
-    run->cal = calibrator_in_field(run->vis, &run->beam, only, only != NULL,
-                                   conf->calibration.min_beam,
-                                   conf->calibration.min_flux_jy,
-                                   &run->cal_apparent_jy);
+    run->cal = calibrator_in_field(
+        run->vis, &run->beam, only, only != NULL, conf->calibration.min_beam,
+        conf->calibration.min_flux_jy, &run->cal_apparent_jy);
     if (only != NULL && run->cal != NULL && strcmp(run->cal->name, only->name) != 0)
         run->cal = NULL;
     return 0;
@@ -152,15 +150,17 @@ static int solve_and_apply(struct tile_run *run, const float complex *model,
     return 0;
 }
 
-int tile_calibrate(struct tile_run *run, struct err *e)
+int tile_calibrate(void *arg, struct err *e)
 {
+    struct tile_run *run = arg;
     struct vis *vis = run->vis;
     int stored, rc = find_calibrator(run, e);
 
     if (rc != 0)
         return rc;
     if (strcmp(run->env->conf->calibration.calibrator, "none") == 0) {
-        snprintf(run->detail, sizeof run->detail, "not calibrated, as the settings say");
+        snprintf(run->detail, sizeof run->detail,
+                 "not calibrated, as the settings say");
         return 0;
     }
     if (run->cal != NULL) {
@@ -176,10 +176,11 @@ int tile_calibrate(struct tile_run *run, struct err *e)
     if (stored < 0)
         return stored;
     if (run->cal == NULL && !stored)
-        return err_set(e, ERR_QUALITY,
-                       "No calibrator registered for Dec %.2f: none of the table is in the "
-                       "field of %s and no bandpass of %s is valid at its time",
-                       run->dec_rad / ASTRO_DEG, run->group, vis->telescope);
+        return err_set(
+            e, ERR_QUALITY,
+            "No calibrator registered for Dec %.2f: none of the table is in the "
+            "field of %s and no bandpass of %s is valid at its time",
+            run->dec_rad / ASTRO_DEG, run->group, vis->telescope);
     if (run->cal != NULL) {
         if (stored)
             run->phase_rms_bandpass_deg = solve_phase_rms_deg(vis, run->model);
@@ -218,8 +219,9 @@ static float *other_components(const struct tile_run *run, struct err *e)
     return pix;
 }
 
-int tile_refine(struct tile_run *run, struct err *e)
+int tile_refine(void *arg, struct err *e)
 {
+    struct tile_run *run = arg;
     long rounds = run->env->conf->calibration.model_rounds, round;
     size_t n = run->vis->nrow * run->vis->nchan;
     float complex *model;

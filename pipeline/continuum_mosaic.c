@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
@@ -17,16 +16,17 @@
 #include "pipeline/judge.h"
 #include "pipeline/mosaic.h"
 #include "pipeline/product.h"
+#include "pipeline/steps.h"
 
 struct mosaic_run {
     const struct continuum_env *env;
     const char *id;
     const char *const *group;
     size_t ngroup;
-    struct tile *tile;            /* [ngroup] */
-    struct image **flat, **pb;    /* [ngroup] what tile[] borrows */
+    struct tile *tile;         /* [ngroup] */
+    struct image **flat, **pb; /* [ngroup] what tile[] borrows */
     struct image *sky, *weight;
-    float *noise;                 /* [ny][nx] 1 / sqrt(weight) */
+    float *noise; /* [ny][nx] 1 / sqrt(weight) */
     struct source_list sources;
     struct qa_match match;
     double noise_jy, peak_jy, min_noise_jy;
@@ -61,8 +61,9 @@ static int read_tile(struct mosaic_run *run, size_t i, struct err *e)
     return rc;
 }
 
-static int step_tiles(struct mosaic_run *run, struct err *e)
+static int step_tiles(void *arg, struct err *e)
 {
+    struct mosaic_run *run = arg;
     int rc = 0;
 
     run->tile = calloc(run->ngroup, sizeof *run->tile);
@@ -76,8 +77,9 @@ static int step_tiles(struct mosaic_run *run, struct err *e)
     return rc;
 }
 
-static int step_mosaic(struct mosaic_run *run, struct err *e)
+static int step_mosaic(void *arg, struct err *e)
 {
+    struct mosaic_run *run = arg;
     struct mosaic_opts opts = {.pb_cut = run->env->conf->mosaic.pb_cut,
                                .beam_tolerance = 0.2};
     int rc = mosaic_make(&run->sky, &run->weight, run->tile, run->ngroup, &opts, e);
@@ -92,8 +94,9 @@ static int step_mosaic(struct mosaic_run *run, struct err *e)
     return 0;
 }
 
-static int step_qa(struct mosaic_run *run, struct err *e)
+static int step_qa(void *arg, struct err *e)
 {
+    struct mosaic_run *run = arg;
     const struct conf *conf = run->env->conf;
     size_t n = run->sky->nx * run->sky->ny;
     double best = 0;
@@ -151,8 +154,9 @@ static json_t *mosaic_meta(const struct mosaic_run *run)
     return m;
 }
 
-static int step_write(struct mosaic_run *run, struct err *e)
+static int step_write(void *arg, struct err *e)
 {
+    struct mosaic_run *run = arg;
     const struct fits_card cards[] = {
         {"NTILES", NULL, (double)run->ngroup, "tiles combined"},
         {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms"},
@@ -176,10 +180,7 @@ static int step_write(struct mosaic_run *run, struct err *e)
     return rc;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(struct mosaic_run *run, struct err *e);
-} steps[] = {
+static const struct step steps[] = {
     {"tiles", step_tiles},
     {"mosaic", step_mosaic},
     {"qa", step_qa},
@@ -208,25 +209,12 @@ int continuum_mosaic(const struct continuum_env *env, const char *id,
                      struct err *e)
 {
     struct mosaic_run run = {.env = env, .id = id, .group = group, .ngroup = ngroup};
-    json_t *seconds = json_object();
-    int rc = 0;
+    json_t *seconds;
+    int rc;
 
     *meta = NULL;
-    for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof steps[0]; i++) {
-        double start = clock_boot_s(), took;
-
-        if (env->cancelled != NULL && env->cancelled(env->arg)) {
-            rc = err_set(e, -ECANCELED, "%s was stopped before step %s", id,
-                         steps[i].name);
-            break;
-        }
-        run.detail[0] = '\0';
-        rc = steps[i].run(&run, e);
-        took = clock_boot_s() - start;
-        json_object_set_new(seconds, steps[i].name, json_real(took));
-        if (rc == 0 && env->step != NULL)
-            env->step(env->arg, steps[i].name, took, run.detail);
-    }
+    rc = steps_run(steps, sizeof steps / sizeof steps[0], &run, run.detail, env, id,
+                   &seconds, e);
     if (rc == 0) {
         *meta = mosaic_meta(&run);
         json_object_set(*meta, "seconds", seconds);

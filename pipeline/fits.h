@@ -9,7 +9,7 @@ struct image;
 
 struct fits_card { /* an extra header card; ends with name == NULL */
     const char *name;
-    const char *text;    /* string value, or NULL for a number */
+    const char *text; /* string value, or NULL for a number */
     double number;
     const char *comment;
 };

@@ -20,10 +20,10 @@ struct tile {
 };
 
 struct mosaic_opts {
-    double pb_cut;        /* tile pixels with less beam are not used, e.g. 0.2 */
-    double cell_rad;      /* 0: the smallest of the tiles */
-    size_t max_side;      /* refuse larger, with a sentence; 0 means 20000 */
-    double beam_tolerance;/* tiles whose beams differ more are refused; e.g. 0.2 */
+    double pb_cut;         /* tile pixels with less beam are not used, e.g. 0.2 */
+    double cell_rad;       /* 0: the smallest of the tiles */
+    size_t max_side;       /* refuse larger, with a sentence; 0 means 20000 */
+    double beam_tolerance; /* tiles whose beams differ more are refused; e.g. 0.2 */
 };
 
 /*

@@ -55,9 +55,9 @@ static int list_files(json_t *files, const char *dir, struct err *e)
         if (rc == 0)
             rc = path_sha256(path, hex, &size, e);
         if (rc == 0)
-            json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name",
-                                                   name[i]->d_name, "size",
-                                                   (json_int_t)size, "sha256", hex));
+            json_array_append_new(files,
+                                  json_pack("{s:s, s:I, s:s}", "name", name[i]->d_name,
+                                            "size", (json_int_t)size, "sha256", hex));
         free(name[i]);
     }
     free(name);
@@ -69,10 +69,10 @@ static json_t *list_inputs(const struct product_input *input, size_t ninput)
     json_t *list = json_array();
 
     for (size_t i = 0; i < ninput; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I}", "path", input[i].path, "size",
-                            (json_int_t)input[i].size, "mtime_ns",
-                            (json_int_t)input[i].mtime_ns));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:I}", "path", input[i].path,
+                                        "size", (json_int_t)input[i].size, "mtime_ns",
+                                        (json_int_t)input[i].mtime_ns));
     return list;
 }
 
@@ -254,8 +254,7 @@ static int move_link(const char *kind_dir, const char *name, struct err *e)
     uint64_t gen;
     int rc;
 
-    while ((gen = product_newest(kind_dir, name)) >
-           link_generation(kind_dir, name)) {
+    while ((gen = product_newest(kind_dir, name)) > link_generation(kind_dir, name)) {
         if ((size_t)snprintf(text, sizeof text, ".%s.link%d", name, (int)getpid()) >=
             sizeof text)
             return err_set(e, -ENAMETOOLONG, "product name %s is too long", name);
@@ -382,10 +381,10 @@ int product_same_inputs(json_t *manifest, const struct product_input *input,
         const char *path = NULL;
         json_int_t size = -1, mtime = -1;
 
-        if (json_unpack(json_array_get(list, i), "{s:s, s:I, s:I}", "path", &path, "size",
-                        &size, "mtime_ns", &mtime) != 0 ||
-            strcmp(path, input[i].path) != 0 ||
-            (uint64_t)size != input[i].size || mtime != input[i].mtime_ns)
+        if (json_unpack(json_array_get(list, i), "{s:s, s:I, s:I}", "path", &path,
+                        "size", &size, "mtime_ns", &mtime) != 0 ||
+            strcmp(path, input[i].path) != 0 || (uint64_t)size != input[i].size ||
+            mtime != input[i].mtime_ns)
             return 0;
     }
     return 1;

@@ -11,11 +11,11 @@ struct err;
 struct image;
 
 struct source {
-    char name[32];           /* of a catalogue; empty for found ones */
+    char name[32]; /* of a catalogue; empty for found ones */
     double ra_rad, dec_rad;
-    double flux_jy;          /* peak, Jy/beam (found) or flux (catalogue) */
-    double spix, freq_hz;    /* catalogue: spectral index and its reference frequency */
-    double snr;              /* found */
+    double flux_jy;       /* peak, Jy/beam (found) or flux (catalogue) */
+    double spix, freq_hz; /* catalogue: spectral index and its reference frequency */
+    double snr;           /* found */
 };
 
 struct source_list {
@@ -42,10 +42,12 @@ int catalogue_read(struct source_list *out, const char *path, struct err *e);
 int catalogue_write(const char *path, const struct source_list *list, struct err *e);
 
 struct qa_match {
-    size_t nexpected;   /* catalogue sources in the image brighter than nsigma local noise */
-    size_t nfound;      /* of these, found within one beam */
-    double flux_ratio;  /* median found / catalogue at the image's frequency; NAN for none */
-    double offset_rad;  /* median separation */
+    size_t
+        nexpected; /* catalogue sources in the image brighter than nsigma local noise */
+    size_t nfound; /* of these, found within one beam */
+    double
+        flux_ratio; /* median found / catalogue at the image's frequency; NAN for none */
+    double offset_rad; /* median separation */
     double worst_ratio, worst_offset_rad;
 };
 /* noise: local noise map or NULL for one number from qa_noise. */

@@ -26,18 +26,21 @@ struct tile_run {
     const char *const *path;
     size_t npath;
 
-    struct vis *vis; /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */
+    struct vis
+        *vis; /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */
     double ra_rad, dec_rad;
     struct beam beam;
 
     struct calibrator own;        /* a calibrator given in the settings */
     const struct calibrator *cal; /* the one in the field, NULL for none */
     double cal_apparent_jy;
-    float complex *model;   /* [nrow][nchan] the calibrator's visibilities; NULL without one */
-    struct gains *bandpass; /* solved here; NULL when an older one was applied */
-    struct gains *gain;     /* per integration, solved here */
+    float complex
+        *model; /* [nrow][nchan] the calibrator's visibilities; NULL without one */
+    struct gains *bandpass;   /* solved here; NULL when an older one was applied */
+    struct gains *gain;       /* per integration, solved here */
     char bandpass_path[4096]; /* the older table that was applied, or empty */
-    double phase_rms_raw_deg, phase_rms_bandpass_deg, phase_rms_deg; /* against model; NAN */
+    double phase_rms_raw_deg, phase_rms_bandpass_deg,
+        phase_rms_deg; /* against model; NAN */
 
     double (*uvw_m)[3];      /* [nrow] */
     float complex *stokes_i; /* [nrow][nchan] */
@@ -56,13 +59,14 @@ struct tile_run {
     char detail[200]; /* what the last step says of itself */
 };
 
-int tile_convert(struct tile_run *run, struct err *e);
-int tile_calibrate(struct tile_run *run, struct err *e);
-int tile_image(struct tile_run *run, struct err *e);
+/* The steps; `run` is a struct tile_run. */
+int tile_convert(void *run, struct err *e);
+int tile_calibrate(void *run, struct err *e);
+int tile_image(void *run, struct err *e);
 /* Solve again with the field's own sources in the model, and image again. */
-int tile_refine(struct tile_run *run, struct err *e);
-int tile_qa(struct tile_run *run, struct err *e);
-int tile_write(struct tile_run *run, struct err *e);
+int tile_refine(void *run, struct err *e);
+int tile_qa(void *run, struct err *e);
+int tile_write(void *run, struct err *e);
 json_t *tile_meta(const struct tile_run *run);
 
 /* Everything that image and refine made, so that they can run again. */

@@ -24,7 +24,8 @@ static const struct {
 } dishes[] = {
     {"OVRO_MMA", "DSA", 4.65}, /* the writer of the DSA-110 files stores 4.65 */
     {"DSA-110", "", 4.65},
-    {"", "SZA", 3.5}, /* Sunyaev-Zel'dovich Array: 3.5 m, Muchovej et al. 2007, ApJ 663, 708 */
+    {"", "SZA",
+     3.5}, /* Sunyaev-Zel'dovich Array: 3.5 m, Muchovej et al. 2007, ApJ 663, 708 */
     {"SZA", "", 3.5},
     {"HERA", "", 14.0}, /* DeBoer et al. 2017, PASP 129, 045001 */
 };
@@ -44,8 +45,8 @@ static void choose_beam(struct tile_run *run)
     run->beam.diameter_m = conf->instrument.dish_m;
     for (size_t a = 0; run->beam.diameter_m <= 0 && a < vis->nant; a++)
         run->beam.diameter_m = vis->ant_diameter_m[a];
-    for (size_t i = 0; run->beam.diameter_m <= 0 && i < sizeof dishes / sizeof dishes[0];
-         i++)
+    for (size_t i = 0;
+         run->beam.diameter_m <= 0 && i < sizeof dishes / sizeof dishes[0]; i++)
         if (says(vis->telescope, dishes[i].telescope) &&
             says(vis->instrument, dishes[i].instrument))
             run->beam.diameter_m = dishes[i].dish_m;
@@ -92,16 +93,18 @@ static int check_headers(const struct tile_run *run, struct err *e)
         if (isnan(freq_of[i]))
             continue;
         if (last >= 0 && freq_of[i] >= freq_of[last])
-            return err_set(e, ERR_FORMAT,
-                           "%s: sub-band %02d (%.1f MHz) is not below sub-band %02d (%.1f MHz)",
-                           run->group, i, freq_of[i] / 1e6, last, freq_of[last] / 1e6);
+            return err_set(
+                e, ERR_FORMAT,
+                "%s: sub-band %02d (%.1f MHz) is not below sub-band %02d (%.1f MHz)",
+                run->group, i, freq_of[i] / 1e6, last, freq_of[last] / 1e6);
         last = i;
     }
     return 0;
 }
 
-int tile_convert(struct tile_run *run, struct err *e)
+int tile_convert(void *arg, struct err *e)
 {
+    struct tile_run *run = arg;
     struct uvh5_opts opts = {.dut1_s = run->env->conf->instrument.dut1_s};
     struct vis *vis;
     int rc = check_headers(run, e);
@@ -115,9 +118,10 @@ int tile_convert(struct tile_run *run, struct err *e)
         return err_set(e, ERR_QUALITY, "%s: every visibility is flagged, zero or NaN",
                        run->group);
     if (vis->phasing == VIS_UNPHASED)
-        return err_set(e, ERR_QUALITY,
-                       "%s: the correlator did not track any direction (unprojected data)",
-                       run->group);
+        return err_set(
+            e, ERR_QUALITY,
+            "%s: the correlator did not track any direction (unprojected data)",
+            run->group);
     choose_beam(run);
     if (vis->phasing == VIS_SIDEREAL) {
         run->ra_rad = vis->phase_ra_rad;

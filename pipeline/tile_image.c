@@ -51,12 +51,9 @@ static int stokes_i(struct tile_run *run, struct err *e)
         }
     }
     vis_uvw(vis, run->ra_rad, run->dec_rad, run->uvw_m);
-    run->samples = (struct samples){vis->nrow,
-                                    vis->nchan,
-                                    (const double(*)[3])run->uvw_m,
-                                    vis->freq_hz,
-                                    run->stokes_i,
-                                    run->stokes_w};
+    run->samples =
+        (struct samples){vis->nrow,    vis->nchan,    (const double(*)[3])run->uvw_m,
+                         vis->freq_hz, run->stokes_i, run->stokes_w};
     return 0;
 }
 
@@ -210,8 +207,9 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
                           &psf->bmin_rad, &psf->bpa_rad, e);
 }
 
-int tile_image(struct tile_run *run, struct err *e)
+int tile_image(void *arg, struct err *e)
 {
+    struct tile_run *run = arg;
     struct imager_opts opts = {0};
     struct image *psf;
     int rc;

@@ -28,8 +28,9 @@ static float *noise_map(const struct tile_run *run)
     return map;
 }
 
-int tile_qa(struct tile_run *run, struct err *e)
+int tile_qa(void *arg, struct err *e)
 {
+    struct tile_run *run = arg;
     const struct conf *conf = run->env->conf;
     size_t n = run->flat->nx * run->flat->ny;
     float *noise;
@@ -45,7 +46,8 @@ int tile_qa(struct tile_run *run, struct err *e)
         return err_set(e, -ENOMEM, "out of memory for the noise map of %s", run->group);
     rc = qa_find(&run->sources, run->corrected, noise, conf->qa.find_sigma, e);
     if (rc == 0)
-        rc = judge_catalogue(&run->match, run->corrected, noise, &run->sources, conf, e);
+        rc =
+            judge_catalogue(&run->match, run->corrected, noise, &run->sources, conf, e);
     free(noise);
     if (rc != 0)
         return rc;
@@ -79,11 +81,13 @@ static int write_gains(const struct tile_run *run, const struct gains *g,
     return rc != 0 ? rc : caltable_write(path, g, vis, &info, e);
 }
 
-int tile_write(struct tile_run *run, struct err *e)
+int tile_write(void *arg, struct err *e)
 {
+    struct tile_run *run = arg;
     const struct fits_card cards[] = {
         {"GROUP", run->group, 0, "earliest sub-band time of the group"},
-        {"CALIB", run->cal != NULL ? run->cal->name : "none", 0, "calibrator in the field"},
+        {"CALIB", run->cal != NULL ? run->cal->name : "none", 0,
+         "calibrator in the field"},
         {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms of the residual"},
         {"DYNRANGE", NULL, run->peak_jy / run->noise_jy, "peak over noise"},
         {"WPLANE_A", NULL, run->info.a, "w = a u + b v, fitted"},
@@ -94,8 +98,8 @@ int tile_write(struct tile_run *run, struct err *e)
         const char *name;
         const struct image *img;
     } out[] = {
-        {"image.fits", run->flat},       {"image-pb.fits", run->corrected},
-        {"pb.fits", run->pb},            {"residual.fits", run->residual},
+        {"image.fits", run->flat}, {"image-pb.fits", run->corrected},
+        {"pb.fits", run->pb},      {"residual.fits", run->residual},
         {"psf.fits", run->psf},
     };
     char path[4096];
@@ -140,9 +144,10 @@ json_t *tile_meta(const struct tile_run *run)
     judge_number(m, "sources", (double)run->sources.n);
     judge_put(cal, "name", run->cal != NULL ? run->cal->name : "none");
     judge_number(cal, "apparent_jy", run->cal_apparent_jy);
-    judge_put(cal, "bandpass", run->bandpass != NULL      ? "bandpass.h5"
-                               : run->bandpass_path[0] != '\0' ? run->bandpass_path
-                                                               : "none");
+    judge_put(cal, "bandpass",
+              run->bandpass != NULL           ? "bandpass.h5"
+              : run->bandpass_path[0] != '\0' ? run->bandpass_path
+                                              : "none");
     judge_number(cal, "solved_bandpass", run->bandpass != NULL);
     judge_number(cal, "phase_rms_raw_deg", run->phase_rms_raw_deg);
     judge_number(cal, "phase_rms_bandpass_deg", run->phase_rms_bandpass_deg);

@@ -29,36 +29,36 @@ struct vis {
     struct site site;
     double dut1_s; /* UT1 - UTC used for every direction of this struct */
 
-    size_t nant;               /* telescope's antennas, also those without data */
-    char (*ant_name)[VIS_NAME];/* [nant] */
-    int *ant_number;           /* [nant] */
-    double (*ant_pos_m)[3];    /* [nant][3] ITRF metres from the site's position */
-    double *ant_diameter_m;    /* [nant]; 0 where the file does not say */
+    size_t nant;                /* telescope's antennas, also those without data */
+    char (*ant_name)[VIS_NAME]; /* [nant] */
+    int *ant_number;            /* [nant] */
+    double (*ant_pos_m)[3];     /* [nant][3] ITRF metres from the site's position */
+    double *ant_diameter_m;     /* [nant]; 0 where the file does not say */
 
     enum vis_phasing phasing;
     double phase_ra_rad, phase_dec_rad; /* ICRS; VIS_SIDEREAL, and after vis_rephase */
     double dec_app_rad;                 /* VIS_MERIDIAN: apparent declination */
 
     size_t ntime;
-    double *time_jd;        /* [ntime] UTC, centre of the integration, ascending */
-    double *tint_s;         /* [ntime] */
-    double (*stop)[3];      /* [ntime][3] ITRF unit vectors; null vector: not stopped */
-    double (*pointing)[3];  /* [ntime][3] ITRF unit vectors: where the dishes look */
+    double *time_jd;       /* [ntime] UTC, centre of the integration, ascending */
+    double *tint_s;        /* [ntime] */
+    double (*stop)[3];     /* [ntime][3] ITRF unit vectors; null vector: not stopped */
+    double (*pointing)[3]; /* [ntime][3] ITRF unit vectors: where the dishes look */
 
-    size_t nrow;            /* baseline-times, cross-correlations only */
-    int *row_time;          /* [nrow] index into time_jd */
-    int *row_ant1;          /* [nrow] index into ant_*; row_ant1 < row_ant2 */
-    int *row_ant2;          /* [nrow] */
+    size_t nrow;   /* baseline-times, cross-correlations only */
+    int *row_time; /* [nrow] index into time_jd */
+    int *row_ant1; /* [nrow] index into ant_*; row_ant1 < row_ant2 */
+    int *row_ant2; /* [nrow] */
 
     size_t nchan;
-    double *freq_hz;        /* [nchan] ascending, channel centres */
-    double *width_hz;       /* [nchan] positive */
+    double *freq_hz;  /* [nchan] ascending, channel centres */
+    double *width_hz; /* [nchan] positive */
 
     size_t npol;
-    int pol[VIS_MAXPOL];    /* AIPS codes: -1 RR, -2 LL, -5 XX, -6 YY, 1 I ... */
+    int pol[VIS_MAXPOL]; /* AIPS codes: -1 RR, -2 LL, -5 XX, -6 YY, 1 I ... */
 
-    float complex *data;    /* [nrow][nchan][npol] as correlated, Jy once calibrated */
-    float *weight;          /* [nrow][nchan][npol]; 0 = flagged.  From the reader: 2 x
+    float complex *data; /* [nrow][nchan][npol] as correlated, Jy once calibrated */
+    float *weight;       /* [nrow][nchan][npol]; 0 = flagged.  From the reader: 2 x
                                bandwidth x time x valid fraction (variance SEFD^2 / weight);
                                applying gains scales it by |g1 g2|^2 */
 };

@@ -11,8 +11,8 @@
 struct wcs {
     double ra_rad, dec_rad; /* ICRS of the reference pixel (CRVAL) */
     double crpix1, crpix2;  /* reference pixel, FITS: the first pixel's centre is 1 */
-    double cell_rad;        /* pixel side, > 0; CDELT1 = -cell (east left), CDELT2 = +cell */
-    double xi, eta;         /* PV2_1, PV2_2 */
+    double cell_rad; /* pixel side, > 0; CDELT1 = -cell (east left), CDELT2 = +cell */
+    double xi, eta;  /* PV2_1, PV2_2 */
 };
 
 /* 0-based pixel (x column, y row; centres at integers) to ICRS; 0, or -EDOM off the sphere. */

@@ -44,6 +44,7 @@ struct daemon {
     struct registry *registry;
     struct pool *pool;
     char me[64];            /* worker_id in the queue */
+    char settings[PATH_MAX]; /* the settings in force, for the workers */
     double last_event;      /* boot clock: anything about a file */
     double stop_at;         /* when running workers are told to stop; 0: not stopping */
     bool stopping, terminated, killed;
@@ -145,12 +146,28 @@ static void enqueue(struct daemon *d, const struct group_view *g)
     json_decref(params);
 }
 
+/* "13 of 16 members after 600 s, missing sb03 sb07 sb11" */
+static void say_missing(const struct group_view *g, double deadline_s, char *why,
+                        size_t size)
+{
+    int used = snprintf(why, size, "%d of %d members after %.3g s, missing", g->present,
+                        g->expected, deadline_s);
+
+    for (int i = 0; i < g->expected && (size_t)used < size; i++)
+        if (g->member[i].path == NULL)
+            used += snprintf(why + used, size - (size_t)used, " sb%02d", i);
+}
+
 static void on_group(void *arg, const struct group_news *news)
 {
-    static const char *const oddity[] = {
-        [GROUP_HAS_DUPLICATE] = "duplicate", [GROUP_HAS_SURPLUS] = "surplus",
-        [GROUP_HAS_LATE] = "late",           [GROUP_HAS_REWRITTEN] = "rewritten",
-        [GROUP_IS_QUARANTINED] = "quarantined",
+    static const struct {
+        const char *event, *reason;
+    } oddity[] = {
+        [GROUP_HAS_DUPLICATE] = {"duplicate", "the group has this sub-band already"},
+        [GROUP_HAS_SURPLUS] = {"surplus", "its sub-band is not below [group] expected"},
+        [GROUP_HAS_LATE] = {"late", "it came after its group was taken up"},
+        [GROUP_HAS_REWRITTEN] = {"rewritten", "it changed after its group was taken up"},
+        [GROUP_IS_QUARANTINED] = {"quarantined", "the group is not complete"},
     };
     struct daemon *d = arg;
     char why[512];
@@ -161,8 +178,7 @@ static void on_group(void *arg, const struct group_news *news)
         enqueue(d, news->group);
         break;
     case GROUP_IS_PARTIAL:
-        snprintf(why, sizeof why, "%d of %d members after %.0f s", news->group->present,
-                 news->group->expected, d->conf->group.deadline_s);
+        say_missing(news->group, d->conf->group.deadline_s, why, sizeof why);
         log_event(LOG_WARN, "partial", "group", news->group->name, "reason", why, NULL);
         break;
     case GROUP_IS_QUARANTINED:
@@ -170,8 +186,9 @@ static void on_group(void *arg, const struct group_news *news)
     case GROUP_HAS_SURPLUS:
     case GROUP_HAS_LATE:
     case GROUP_HAS_REWRITTEN:
-        log_event(LOG_WARN, oddity[news->what], "group", news->group->name, "file",
-                  news->path != NULL ? news->path : "", NULL);
+        log_event(LOG_WARN, oddity[news->what].event, "group", news->group->name, "file",
+                  news->path != NULL ? news->path : "", "reason",
+                  oddity[news->what].reason, NULL);
         break;
     }
 }
@@ -296,8 +313,11 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
     size_t v = sizeof verdicts / sizeof verdicts[0] - 2; /* "failed" */
     struct err e = {0};
     struct task now = {0};
+    bool failed = false;
     int rc = 0;
 
+    if (d->terminated && result == NULL)
+        outcome = WORKER_STOPPED; /* it could not say so, or we did not let it */
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++)
         if (strcmp(outcome, verdicts[i].outcome) == 0)
             v = i;
@@ -312,25 +332,22 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
     else
         rc = queue_fail(d->queue, task->id, task->fence, reason,
                         verdicts[v].then == RETRY, retry_delay(d, task), &e);
-    log_event(verdicts[v].level, outcome, "task", task->name, "group", task->key, "reason",
-              reason, "path", path != NULL ? path : "", NULL);
     if (rc == ERR_LOST_TASK)
         log_event(LOG_WARN, "late_word", "group", task->key, "reason", e.text, NULL);
     else if (rc != 0)
         log_event(LOG_ERROR, "queue", "group", task->key, "reason", e.text, NULL);
     if (queue_status(d->queue, task->name, task->key, &now, NULL) == 0) {
-        bool completed = strcmp(now.status, "completed") == 0;
-
-        if (strcmp(now.status, "failed") == 0) {
-            d->nfailed++;
-            log_event(LOG_ERROR, "task_failed", "task", task->name, "group", task->key,
-                      "reason", reason, NULL);
-        }
+        failed = strcmp(now.status, "failed") == 0;
+        d->nfailed += failed;
         if (strcmp(task->name, "continuum") == 0 &&
-            (completed || strcmp(now.status, "failed") == 0))
-            group_mark(d->groups, task->key, completed ? GROUP_DONE : GROUP_FAILED);
+            (failed || strcmp(now.status, "completed") == 0))
+            group_mark(d->groups, task->key, failed ? GROUP_FAILED : GROUP_DONE);
         task_clear(&now);
     }
+    /* One line an end: that no further attempt follows is its event, not a second line. */
+    log_event(verdicts[v].level, failed ? "task_failed" : outcome, "task", task->name,
+              "group", task->key, "outcome", outcome, "reason", reason, "path",
+              path != NULL ? path : "", NULL);
     d->look_for_windows = true;
     plan(d, 0);
 }
@@ -378,9 +395,11 @@ static void say_collecting(void *arg, const struct group_view *g)
 
     if (g->state != GROUP_COLLECTING && g->state != GROUP_PARTIAL)
         return;
+    d->nfailed++;
+    if (g->state == GROUP_PARTIAL)
+        return; /* it was said at its deadline */
     group_why(d->groups, g->name, why, sizeof why, clock_boot_s());
     log_event(LOG_WARN, "left", "group", g->name, "reason", why, NULL);
-    d->nfailed++;
 }
 
 /* With --once: is there nothing left that we could do? */
@@ -422,7 +441,7 @@ static void on_timer(uv_timer_t *timer)
             pool_signal(d->pool, SIGKILL);
             d->killed = true;
         }
-        plan(d, 0.1);
+        plan(d, 60);
         return;
     }
     if (watch_tick(d->watch, now) > 0)
@@ -438,7 +457,7 @@ static void on_timer(uv_timer_t *timer)
         end_loop(d);
         return;
     }
-    plan(d, d->opts.once ? 0.2 : 60);
+    plan(d, 60);
 }
 
 static double sooner(double a, double b)
@@ -451,7 +470,13 @@ static void plan(struct daemon *d, double in_s)
 {
     double now = clock_boot_s(), due = -1;
 
-    if (!d->stopping) {
+    /* Whoever plans later must not put off what was due sooner. */
+    if (d->stopping)
+        in_s = fmin(in_s, 0.1);
+    else if (d->look_for_windows)
+        in_s = 0;
+    else {
+        in_s = fmin(in_s, d->opts.once ? 0.2 : 60);
         in_s = sooner(in_s, watch_next_scan_s(d->watch, now));
         in_s = sooner(in_s, settle_next_s(d->settle, now));
         in_s = sooner(in_s, group_next_s(d->groups, now));
@@ -473,6 +498,22 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     plan(d, 60);
 }
 
+/* What the workers read: the settings in force, not a file that somebody may be editing. */
+static int write_settings(struct daemon *d, const struct conf *conf, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    int rc;
+
+    assert(out != NULL);
+    conf_print(conf, out);
+    fclose(out);
+    rc = path_write(d->settings, text, n, e);
+    free(text);
+    return rc;
+}
+
 static void reload(struct daemon *d)
 {
     struct conf *fresh = malloc(sizeof *fresh);
@@ -491,8 +532,13 @@ static void reload(struct daemon *d)
         fresh->paths = d->conf->paths;
         fresh->watch = d->conf->watch;
         fresh->group = d->conf->group;
-        *d->conf = *fresh;
-        log_event(LOG_INFO, "reload", "file", d->opts.conf_path, NULL);
+        if (write_settings(d, fresh, &e) != 0) {
+            log_event(LOG_ERROR, "reload", "reason", e.text, "kept", "the old settings",
+                      NULL);
+        } else {
+            *d->conf = *fresh;
+            log_event(LOG_INFO, "reload", "file", d->opts.conf_path, NULL);
+        }
     }
     free(fresh);
     d->look_for_windows = true;
@@ -562,7 +608,7 @@ static int open_rooms(struct daemon *d, struct err *e)
                             .expected = (int)conf->group.expected,
                             .deadline_s = conf->group.deadline_s};
     struct pool_opts po = {.loop = &d->loop,
-                           .conf_path = d->opts.conf_path,
+                           .conf_path = d->settings,
                            .said = on_said,
                            .ended = on_ended,
                            .arg = d};
@@ -571,7 +617,10 @@ static int open_rooms(struct daemon *d, struct err *e)
         (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) != 0 ||
         (rc = queue_open(&d->queue, path, e)) != 0 ||
         (rc = queue_recover(d->queue, &left, e)) != 0 ||
-        (rc = registry_open(&d->registry, conf->paths.state, e)) != 0)
+        (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
+        (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
+                        "settings.conf", e)) != 0 ||
+        (rc = write_settings(d, conf, e)) != 0)
         return rc;
     if (left > 0)
         log_event(LOG_WARN, "recovered", "tasks", log_u(left), "reason",

@@ -22,8 +22,9 @@ static size_t run_end(const struct reg_tile *tile, size_t n, size_t a,
     return b;
 }
 
-size_t window_find(const struct reg_tile *tile, size_t n, const struct window_opts *opts,
-                   size_t *first, char *why, size_t size)
+size_t window_find(const struct reg_tile *tile, size_t n,
+                   const struct window_opts *opts, size_t *first, char *why,
+                   size_t size)
 {
     size_t overlap = opts->overlap < opts->tiles ? opts->overlap : opts->tiles - 1;
     size_t best = 0, best_at = 0;

@@ -9,8 +9,9 @@
 struct reg_tile;
 
 struct window_opts {
-    size_t tiles, overlap;    /* tiles of a mosaic; how many of them the next one takes again */
-    double max_gap_s;         /* between the middles of successive tiles */
+    size_t tiles,
+        overlap;      /* tiles of a mosaic; how many of them the next one takes again */
+    double max_gap_s; /* between the middles of successive tiles */
     double dec_tolerance_deg; /* against the first tile of a run */
 };
 
@@ -23,8 +24,9 @@ struct window_opts {
  * Note: a run is a stretch without gap and with one declination; in a run a window starts at the
  * first tile, or `overlap` tiles before the end of the last mosaic.
  */
-size_t window_find(const struct reg_tile *tile, size_t n, const struct window_opts *opts,
-                   size_t *first, char *why, size_t size);
+size_t window_find(const struct reg_tile *tile, size_t n,
+                   const struct window_opts *opts, size_t *first, char *why,
+                   size_t size);
 
 /* "mosaic_" and the first tile's name with ':' replaced by '-'. */
 void window_name(const struct reg_tile *first, char *out, size_t size);

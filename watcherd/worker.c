@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,7 +94,7 @@ static const char *outcome_of(int code)
         {ERR_QUALITY, WORKER_BAD}, {-EBUSY, WORKER_BUSY},      {ERR_LOST, WORKER_LOST},
         {-ECANCELED, WORKER_STOPPED}, {-ENOSPC, WORKER_MACHINE}, {-EDQUOT, WORKER_MACHINE},
         {-EROFS, WORKER_MACHINE},  {-EACCES, WORKER_MACHINE},  {-EPERM, WORKER_MACHINE},
-        {-EINVAL, WORKER_BAD},
+        {-ENOTDIR, WORKER_MACHINE}, {-ENOTSUP, WORKER_MACHINE}, {-EINVAL, WORKER_BAD},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -127,6 +128,14 @@ static void *heartbeat(void *arg)
     return NULL;
 }
 
+/* The daemon holds the other end of stdout; it may have died before we asked to be told. */
+static bool nobody_listens(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 static int cancelled(void *arg)
 {
     struct worker *w = arg;
@@ -135,7 +144,7 @@ static int cancelled(void *arg)
     pthread_mutex_lock(&w->mutex);
     lost = w->lost;
     pthread_mutex_unlock(&w->mutex);
-    return told_to_stop || lost;
+    return told_to_stop || lost || nobody_listens();
 }
 
 static int gate_may(void *arg, struct err *e)
@@ -480,6 +489,7 @@ int worker_main(const struct conf *conf)
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* a dead daemon's workers hand back and end */
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w.wake, &attr);

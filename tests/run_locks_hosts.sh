@@ -1,0 +1,60 @@
+#!/bin/bash
+# Owners on other machines (unshare: own name, PID namespace, boot id) and in containers.
+# matrix: locks 7 reboot
+# matrix: locks 8 cloned images
+# matrix: locks 9 container, other PID namespace
+# matrix: locks 10 flock node-local (what doctor says)
+# matrix: locks 11 flock coherent
+# matrix: locks 2 killed holder, other host
+. tests/locks_rig.sh
+need_unshare
+old=00000000-1111-2222-3333-444444444444
+hold=("$lockctl" run --lease 0.2 --heartbeat 0.05)
+
+# 9: a container on this host, local disk: the kernel lock decides, both ways
+start unshare -p -f -m --mount-proc --kill-child "${hold[@]}" disk g -- sleep 100
+until_true test -e disk/g/h.1
+expect_state "live container" disk g ACTIVE "PID namespace"
+kill_hard "$pid"
+expect_state "killed container" disk g DEAD "kernel lock"
+"$lockctl" run disk g -- true || fail "a killed container's group is not claimable at once"
+[ -e disk/g/g.2 ] || fail "no second generation"
+
+# 7: this machine before its last boot
+start_host "$(uname -n)" "$old" "${hold[@]}" disk old -- sleep 100
+until_true test -e disk/old/h.1
+cp disk/old/g.1 record # its hashed machine id
+kill_hard "$pid"
+machine=$(sed 's/.*"machine":"\([0-9a-f]*\)".*/\1/' record)
+expect_state "boot not in the history" disk old ACTIVE "cloned image"
+echo "$machine $old" >boots
+WATCHERD_BOOTS=$rig/boots expect_state "boot in the history" disk old DEAD "rebooted"
+
+# 10, 11: what kernel locks are worth between two mounts
+two_mounts
+"$lockctl" doctor A --peer B | grep -qx 'mode: gen, written to .watcherd/fs.json' ||
+    fail "node-local locks: $("$lockctl" doctor A --peer B)"
+"$lockctl" doctor A --peer disk 2>/dev/null
+[ $? = 74 ] || fail "doctor takes another directory for a peer"
+
+# 8 and 2: a clone (our machine id, our name), alive and then dead: only its lease decides
+start_host "$(uname -n)" "$old" "${hold[@]}" A g -- sleep 100
+until_true test -e B/g/h.1
+expect_state "live clone" B g ACTIVE "cloned image"
+"$lockctl" run --wait 0.5 B g -- true 2>/dev/null && fail "a live clone was overtaken"
+kill_hard "$pid"
+expect_state "dead clone" B g ACTIVE "cloned image"
+"$lockctl" run --wait 5 B g -- true || fail "a dead clone was never overtaken"
+"$lockctl" explain B g | grep -q 'generation 2.*took over: .*no heartbeat for' || fail "no evidence"
+drop_mounts
+
+two_mounts coherent
+"$lockctl" doctor A --peer B | grep -qx 'mode: gen+flock, written to .watcherd/fs.json' ||
+    fail "coherent locks: $("$lockctl" doctor A --peer B)"
+start_host far "$old" "${hold[@]}" A g -- sleep 100
+until_true test -e B/g/h.1
+expect_state "live far owner" B g ACTIVE
+kill_hard "$pid"
+until_true sh -c "[ \"\$('$lockctl' list B | grep -c DEAD)\" = 1 ]"
+expect_state "dead far owner, coherent locks" B g DEAD "kernel lock"
+exit 0
