@@ -24,10 +24,10 @@ LDLIBS     = $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
 LIB_SRC  := $(filter-out watcherd/main.c,$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
+BENCH_SRC := $(wildcard tests/bench_*.c)
 ALL_SRC  := $(LIB_SRC) watcherd/main.c $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
 LIB      := $(BUILD)/libwatcherd.a
 PROGS    := $(BUILD)/watcherd $(TOOL_SRC:tools/%.c=$(BUILD)/%)
-BENCH_SRC:= $(wildcard tests/bench_*.c)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 BENCHES  := $(BENCH_SRC:tests/%.c=$(BUILD)/tests/%)
 MAN      := $(wildcard etc/man/*.[1-8])
