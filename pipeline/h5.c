@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "core/err.h"
+#include "pipeline/lzf.h"
 
 /* More elements than this in one data set is a broken or malicious file. */
 static const uint64_t MAX_ELEMENTS = UINT64_C(1) << 40;
@@ -60,45 +61,6 @@ static int fail_lib(const struct h5 *h5, const char *name, struct err *e)
 
 /* ---- open and close ---- */
 
-/*
- * Unpack LZF (the compression that h5py brings along and HDF5 has not; pyuvdata's default
- * for flags and nsamples).  A control byte below 32 is followed by that many literal bytes
- * plus one; another holds a length in its upper 3 bits (7: one more byte of it follows) and
- * the upper 5 bits of a distance, and the lower 8 follow: copy length + 2 bytes from
- * distance + 1 back.  Returns the bytes unpacked, 0 when the input is not LZF or too long.
- */
-static size_t unpack_lzf(const unsigned char *in, size_t n, unsigned char *out,
-                         size_t size)
-{
-    size_t i = 0, k = 0;
-
-    while (i < n) {
-        size_t c = in[i++], len, back;
-
-        if (c < 32) {
-            len = c + 1;
-            if (len > n - i || len > size - k)
-                return 0;
-            memcpy(out + k, in + i, len);
-            i += len;
-            k += len;
-            continue;
-        }
-        len = c >> 5;
-        if (len == 7 && i < n)
-            len += in[i++];
-        if (i >= n)
-            return 0;
-        back = ((c & 31) << 8 | in[i++]) + 1;
-        len += 2;
-        if (back > k || len > size - k)
-            return 0;
-        for (; len > 0; len--, k++) /* may overlap itself: a byte at a time */
-            out[k] = out[k - back];
-    }
-    return k;
-}
-
 /* HDF5 calls this for every LZF chunk; value[2] is the chunk's size unpacked.  0 fails. */
 static size_t lzf_filter(unsigned flags, size_t nvalue, const unsigned *value, size_t n,
                          size_t *size, void **buf)
@@ -109,7 +71,7 @@ static size_t lzf_filter(unsigned flags, size_t nvalue, const unsigned *value, s
     if ((flags & H5Z_FLAG_REVERSE) == 0 || room == 0)
         return 0;
     out = H5allocate_memory(room, 0);
-    got = out != NULL ? unpack_lzf(*buf, n, out, room) : 0;
+    got = out != NULL ? lzf_unpack(*buf, n, out, room) : 0;
     if (got == 0) {
         H5free_memory(out);
         return 0;

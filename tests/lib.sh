@@ -48,9 +48,10 @@ incoming = $dir/in
 [watch]
 stabilization_time_s = 0.1
 [imaging]
-size = 256
-cell_arcsec = 20
-niter = 200
+weighting = natural
+size = 512
+cell_arcsec = 11
+niter = 50
 [calibration]
 model_rounds = 0
 [mosaic]

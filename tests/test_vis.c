@@ -225,18 +225,19 @@ static void the_mean_pointing_is_in_the_middle_of_the_drift(void **state)
 
 static void the_mean_pointing_crosses_zero_hours(void **state)
 {
-    struct vis *vis = meridian_vis();
-    double ra, dec, at;
-
     (void)state;
-    vis_mean_pointing(vis, &ra, &dec);
-    for (size_t t = 0; t < NTIME; t++) /* later until the middle is at 0 h */
-        vis->time_jd[t] += (TWO_PI - ra) / TWO_PI * 0.99726957;
-    vis_mean_pointing(vis, &ra, &dec);
-    at = remainder(ra, TWO_PI);
-    assert_true(fabs(at) < 0.005); /* and not 12 h */
-    assert_true(ra >= 0 && ra < TWO_PI);
-    vis_free(vis);
+    for (int side = -1; side <= 1; side += 2) {
+        struct vis *vis = meridian_vis();
+        double ra, dec;
+
+        vis_mean_pointing(vis, &ra, &dec);
+        for (size_t t = 0; t < NTIME; t++) /* the middle goes 0.006 rad beside 0 h */
+            vis->time_jd[t] += (TWO_PI - ra + side * 0.006) / TWO_PI * 0.99726957;
+        vis_mean_pointing(vis, &ra, &dec);
+        assert_near(remainder(ra, TWO_PI), side * 0.006, 0.005); /* and not 12 h */
+        assert_true(ra >= 0 && ra < TWO_PI);
+        vis_free(vis);
+    }
 }
 
 static void the_valid_fraction_counts_weights(void **state)
