@@ -124,8 +124,13 @@ static void judge_fd(int fd, int lock, struct legacy_view *view)
 /* -EUCLEAN: no regular file (a link, a socket). */
 static int open_legacy(int dirfd, const char *name, int flags)
 {
-    int fd = openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+    int fd = -1;
 
+    for (int i = 0; i < 3 && fd == -1; i++) { /* a stale handle says nothing: ask again */
+        fd = openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+        if (fd == -1 && errno != ESTALE)
+            break;
+    }
     if (fd == -1)
         return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EUCLEAN : -errno;
     return fd;

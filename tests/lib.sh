@@ -30,7 +30,7 @@ end_all() {
     wait 2>/dev/null || true
     for p in ${mounted:-}; do umount -l "$p" 2>/dev/null || true; done
     chmod -R u+w "$dir" 2>/dev/null || true
-    rm -rf "$dir"
+    [ -n "${KEEP:-}" ] || rm -rf "$dir"
 }
 
 own_dir() {

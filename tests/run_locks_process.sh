@@ -6,7 +6,7 @@
 # matrix: locks 22 clock jumps while holding
 # matrix: locks 26 what the dead owner started
 . tests/locks_rig.sh
-hold=("$lockctl" run --lease 0.2 --heartbeat 0.05)
+hold=("$lockctl" run --lease 0.1 --heartbeat 0.03)
 
 # 3: the stopped owner comes back and wants to commit
 start "${hold[@]}" --commit d g -- sh -c 'echo $$ >program; until [ -e go ]; do sleep 0.02; done' 2>late.err
@@ -36,18 +36,17 @@ end_of "$pid"
 until_true ended "$(cat grandchild)"
 
 # util-linux flock and ours exclude one another
-start flock d/f.lock sleep 100
+start flock --no-fork d/f.lock sleep 100
 until_true sh -c "! flock -n d/f.lock true"
 "$lockctl" run --foreign d f -- true 2>/dev/null
 [ $? = 75 ] || fail "flock(1) did not exclude us"
 "$lockctl" run d f -- true 2>/dev/null
 [ $? = 75 ] || fail "flock(1) was not honoured"
 kill_hard "$pid"
-pkill -P "$pid" 2>/dev/null # its sleep inherited the lock
 start "${hold[@]}" --foreign d h -- sleep 100
 until_true test -e d/h/h.1
 flock -n d/h.lock true && fail "we did not exclude flock(1)"
-python=$(command -v python3)
+python=/usr/bin/python3
 if "$python" -c 'import filelock' 2>/dev/null; then
     "$python" -c 'import filelock, sys
 try:
@@ -76,9 +75,9 @@ S
         "${hold[@]}" m g -- sleep 100
     until_true test -s m/g/h.1
     echo -3600s >offset # a jump of two hours while it holds
-    sh clock.sh "$faketime" "$rig/offset" "$lockctl" run --wait 0.6 m g -- true 2>/dev/null
+    sh clock.sh "$faketime" "$rig/offset" "$lockctl" run --wait 0.3 m g -- true 2>/dev/null
     [ $? = 75 ] || fail "a wrong clock made a live owner expire"
-    "$lockctl" cleanup m --wait 0.5 --timeout 0 | grep -q '^Removed 0' || fail "cleanup took it"
+    "$lockctl" cleanup m --wait 0.3 --timeout 0 | grep -q '^Removed 0' || fail "cleanup took it"
     kill_hard "$pid"
     until_true sh -c "'$lockctl' cleanup m --wait 1 --timeout 0 | grep -q 'g.lock (age > 0 s)'"
 else

@@ -214,7 +214,8 @@ static int spawn_mosaic(struct daemon *d, const struct reg_tile *tile, size_t n,
     json_t *tiles = json_array(), *params = json_object();
     char id[128], *text, list[4096] = "";
     size_t used = 0;
-    int made = 0, rc;
+    struct task old = {0};
+    int made = 0, again, rc;
 
     window_name(tile, id, sizeof id);
     for (size_t i = 0; i < n; i++) {
@@ -225,8 +226,11 @@ static int spawn_mosaic(struct daemon *d, const struct reg_tile *tile, size_t n,
     }
     json_object_set_new(params, "tiles", tiles);
     text = json_dumps(params, JSON_COMPACT);
-    rc = queue_spawn(d->queue, "mosaic", id, text, 1, (int)d->conf->workers.max_retries, 0,
-                     &made, e);
+    again = queue_status(d->queue, "mosaic", id, &old, NULL) == 0 &&
+            strcmp(old.status, "completed") == 0 && !is_published(d, "mosaics", id);
+    task_clear(&old);
+    rc = queue_spawn(d->queue, "mosaic", id, text, 1, (int)d->conf->workers.max_retries,
+                     again, &made, e);
     if (rc == 0 && made) {
         log_event(LOG_INFO, "window", "mosaic", id, "tiles", list, NULL);
         rc = registry_mosaic_group(d->registry, id, list, "formed", "pending", e);
@@ -236,11 +240,22 @@ static int spawn_mosaic(struct daemon *d, const struct reg_tile *tile, size_t n,
     return rc;
 }
 
+/* Is a tile of this window still to come?  Then why[] says which. */
+static bool must_wait(const struct open_task *open, const struct reg_tile *last, char *why,
+                      size_t size)
+{
+    if (open->key[0] == '\0' || strcmp(open->key, last->group) >= 0)
+        return false;
+    snprintf(why, size, "group %s is still to come", open->key);
+    return true;
+}
+
 /*
- * Form the next window from the published tiles.  A tile that is still to come inside the
- * window is waited for, so that the result does not depend on which worker was faster.
+ * Form all windows that the published tiles allow.  A tile that is still to come inside a
+ * window is waited for, so that the result does not depend on which worker was faster.  A window
+ * counts as used up once its task exists, also when that failed: the next ones go on.
  */
-static void find_window(struct daemon *d)
+static void find_windows(struct daemon *d)
 {
     struct window_opts opts = {.tiles = (size_t)d->conf->mosaic.tiles,
                                .overlap = (size_t)d->conf->mosaic.overlap,
@@ -250,22 +265,20 @@ static void find_window(struct daemon *d)
     struct reg_tile *tile = NULL;
     char why[512] = "";
     struct err e = {0};
-    size_t n = 0, first = 0, count = 0;
+    size_t n = 0, first = 0, count;
     int rc = registry_tiles(d->registry, &tile, &n, &e);
 
     d->look_for_windows = false;
     if (rc == 0)
         rc = queue_each(d->queue, "continuum", earliest_open, &open, &e);
-    if (rc == 0)
-        count = window_find(tile, n, &opts, &first, why, sizeof why);
-    if (rc == 0 && count > 0 && open.key[0] != '\0' &&
-        strcmp(open.key, tile[first + count - 1].group) < 0) {
-        snprintf(why, sizeof why, "group %s is still to come", open.key);
-        count = 0;
-    }
-    if (rc == 0 && count > 0)
+    while (rc == 0 &&
+           (count = window_find(tile, n, &opts, &first, why, sizeof why)) > 0 &&
+           !must_wait(&open, &tile[first + count - 1], why, sizeof why)) {
         rc = spawn_mosaic(d, tile + first, count, &e);
-    else if (rc == 0 && strcmp(why, d->said_window) != 0) {
+        for (size_t i = 0; i < count; i++)
+            tile[first + i].in_mosaic = 1;
+    }
+    if (rc == 0 && strcmp(why, d->said_window) != 0) {
         log_event(LOG_INFO, "no_mosaic_yet", "reason", why, NULL);
         snprintf(d->said_window, sizeof d->said_window, "%s", why);
     }
@@ -346,8 +359,8 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
     }
     /* One line an end: that no further attempt follows is its event, not a second line. */
     log_event(verdicts[v].level, failed ? "task_failed" : outcome, "task", task->name,
-              "group", task->key, "outcome", outcome, "reason", reason, "path",
-              path != NULL ? path : "", NULL);
+              "group", task->key, "reason", reason, "path", path != NULL ? path : "",
+              NULL);
     d->look_for_windows = true;
     plan(d, 0);
 }
@@ -449,7 +462,7 @@ static void on_timer(uv_timer_t *timer)
     settle_tick(d->settle, now, on_settle, d);
     group_ready(d->groups, now, on_group, d);
     if (d->look_for_windows)
-        find_window(d);
+        find_windows(d);
     start_workers(d);
     if (d->opts.once && all_done(d, now)) {
         settle_each_unsettled(d->settle, now, say_left, d);

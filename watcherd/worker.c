@@ -420,8 +420,12 @@ static int claim_and_make(struct worker *w, const char *const *item, size_t n,
         pthread_mutex_unlock(&w->mutex);
         pthread_join(thread, NULL);
     }
-    if (rc != ERR_LOST) /* a loser's scratch is kept for the janitor */
+    if (rc >= 0) { /* what killed workers left of this group, too */
+        path_join(text, sizeof text, w->conf->paths.scratch, w->key, NULL);
+        path_remove_tree(text, NULL);
+    } else if (rc != ERR_LOST) { /* a loser's scratch is kept for the winner to clear */
         path_remove_tree(w->scratch, NULL);
+    }
     /* A committed product stays, even when the claim was broken a moment later. */
     claim_release(w->claim,
                   rc >= 0            ? "done"
