@@ -88,11 +88,11 @@ format:
 	clang-format -i $(ALL_SRC) $(wildcard */*.h)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/share/watcherd
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd
 	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 etc/watcherd.conf $(DESTDIR)$(PREFIX)/share/watcherd
-	$(if $(MAN),install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1)
+	for page in $(MAN); do install -D -m 644 $$page \
+	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
 clean:
 	rm -rf build build-*

@@ -1,6 +1,7 @@
 #include "core/conf.h"
 
 #include "core/err.h"
+#include "core/groupname.h"
 #include "core/path.h"
 
 #include <assert.h>
@@ -48,7 +49,15 @@ static const struct setting settings[] = {
  "ends of the names to look at, separated by spaces"},
 {"watch", "recursive", FLAG, AT(watch, recursive), 0, 0, "", "no",
  "watch the folders below incoming too"},
+{"watch", "also", TEXT, AT(watch, also), 0, 0, "", "",
+ "more folders to watch like incoming: absolute paths, separated by spaces"},
+{"watch", "min_bytes", COUNT, AT(watch, min_bytes), 0, 1e15, "bytes", "0",
+ "a file that is smaller is bad"},
+{"watch", "max_bytes", COUNT, AT(watch, max_bytes), 0, 1e15, "bytes", "0",
+ "a file that is larger is bad; 0: no limit"},
 
+{"group", "pattern", TEXT, AT(group, pattern), 0, 0, "", "subband",
+ "subband, file, directory, or like {time:%Y-%m-%dT%H:%M:%S}_sb{member:2} or {name}_{member:2}"},
 {"group", "tolerance_s", REAL, AT(group, tolerance_s), 0, 86400, "s", "120",
  "files named within this of the earliest belong to one group"},
 {"group", "expected", COUNT, AT(group, expected), 1, 4096, "files", "16",
@@ -58,6 +67,10 @@ static const struct setting settings[] = {
      "a sub-band whose header time differs more from the time in its name is refused"},
 {"group", "deadline_s", REAL, AT(group, deadline_s), 0, 2592000, "s", "600",
  "a group still short of members this long after the last arrival is partial"},
+{"group", "partial", WORD, AT(group, partial), 0, 0, "hold process quarantine", "hold",
+ "what becomes of a partial group: it waits on, is processed as it is, or is set aside"},
+{"group", "min_members", COUNT, AT(group, min_members), 0, 1024, "files", "0",
+ "members that partial = process asks for; 0: all that are expected"},
 
 {"workers", "count", COUNT, AT(workers, count), 0, 1024, "processes", "1",
  "worker processes; 0 when they are started by someone else"},
@@ -556,15 +569,34 @@ static int take_value(struct conf *conf, const struct load *load, const dictiona
                    range);
 }
 
+/* Does every word begin with a slash? */
+static bool all_absolute(const char *words)
+{
+    for (const char *w = words; *(w += strspn(w, " ")) != '\0'; w += strcspn(w, " "))
+        if (*w != '/')
+            return false;
+    return true;
+}
+
 /* What one setting demands of another. */
 static int check_together(const struct conf *conf, const struct load *load)
 {
     const char *wrong = NULL;
+    struct groupname rule;
+    struct err why = {0};
 
-    if (conf->workers.heartbeat_s > conf->workers.lease_s / 2)
+    if (groupname_compile(&rule, conf->group.pattern, &why) != 0)
+        wrong = why.text;
+    else if (conf->workers.heartbeat_s > conf->workers.lease_s / 2)
         wrong = "[workers] heartbeat_s must be at most half of lease_s";
     else if (conf->imaging.auto_threshold > conf->imaging.auto_mask)
         wrong = "[imaging] auto_threshold must be at most auto_mask";
+    else if (conf->watch.max_bytes > 0 && conf->watch.min_bytes > conf->watch.max_bytes)
+        wrong = "[watch] min_bytes must be at most max_bytes";
+    else if (conf->group.min_members > conf->group.expected)
+        wrong = "[group] min_members must be at most expected";
+    else if (!all_absolute(conf->watch.also))
+        wrong = "[watch] also must be absolute paths, separated by spaces";
     return wrong == NULL ? 0
                          : err_set(load->e, ERR_FORMAT, "%s: %s", load->file, wrong);
 }

@@ -27,12 +27,17 @@ struct conf {
         double rescan_s;      /* periodic scan of local file systems, 60 */
         char extensions[256]; /* ".hdf5 .uvh5" */
         bool recursive;       /* false */
+        char also[900];       /* more roots, absolute, separated by spaces */
+        long min_bytes, max_bytes; /* of a file; 0: no limit */
     } watch;
     struct {
+        char pattern[128];         /* groupname.h; "subband" */
         double tolerance_s;        /* 120 */
         long expected;             /* 16 */
         double header_tolerance_s; /* header time against name, 300 */
         double deadline_s;         /* partial after this since the last arrival, 600 */
+        char partial[16];          /* hold | process | quarantine */
+        long min_members;          /* for process; 0: expected */
     } group;
     struct {
         long count;           /* 1 */

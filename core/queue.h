@@ -67,5 +67,7 @@ int queue_each(struct queue *q, const char *name, queue_each_fn *fn, void *arg,
 /* Number of tasks in a state; seconds until the next pending one is due (< 0: none). */
 int queue_count(struct queue *q, const char *status, size_t *n, struct err *e);
 int queue_next_due(struct queue *q, double *in_s, struct err *e);
+/* Number of pending tasks that are claimed before this pending one, due or not. */
+int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e);
 
 #endif

@@ -133,6 +133,9 @@ static const char sql_recover[] =
     "UPDATE t_tasks SET status = 'pending', run_after = 0, worker_id = NULL,"
     " claimed_at = NULL WHERE status = 'claimed'";
 static const char sql_count[] = "SELECT count(*) FROM t_tasks WHERE status = ?1";
+static const char sql_ahead[] =
+    "SELECT count(*) FROM t_tasks INDEXED BY t_ready WHERE status = 'pending'"
+    " AND (priority > ?1 OR (priority = ?1 AND (task_key, task_id) < (?2, ?3)))";
 static const char sql_due[] =
     "SELECT min(run_after) FROM t_tasks INDEXED BY t_due WHERE status = 'pending'";
 
@@ -481,6 +484,22 @@ int queue_next_due(struct queue *q, double *in_s, struct err *e)
 
         *in_s = in > 0 ? in : 0;
     }
+    db_done(st);
+    return 0;
+}
+
+int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e)
+{
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_ahead, "itt", (int64_t)task->priority, task->key,
+                      task->id);
+
+    *n = 0;
+    if (rc == 0)
+        rc = db_row(q->db, st, e);
+    if (rc != 1)
+        return rc;
+    *n = (size_t)sqlite3_column_int64(st, 0);
     db_done(st);
     return 0;
 }

@@ -140,11 +140,13 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
     int rc;
 
     lock_step();
-    claim->recfd = openat(claim->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    claim->recfd =
+        openat(claim->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (claim->recfd == -1)
-        return errno == EEXIST ? -EEXIST
-                               : err_set(e, -errno, "cannot write in lock directory %s: %s",
-                                         claim->dir, strerror(errno));
+        return errno == EEXIST
+                   ? -EEXIST
+                   : err_set(e, -errno, "cannot write in lock directory %s: %s",
+                             claim->dir, strerror(errno));
     if (claim->rec.mode == MODE_FLOCK && flock(claim->recfd, LOCK_EX | LOCK_NB) != 0)
         claim->rec.mode = MODE_GEN; /* ENOLCK, ENOSYS: no kernel locks here after all */
     line = record_format(&claim->rec, &n);
@@ -252,7 +254,8 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
     if (fd == -1)
         return -errno;
     lock_step();
-    rc = write_all(fd, line, strlen(line)); /* the name is what counts, the line is for people */
+    rc = write_all(fd, line,
+                   strlen(line)); /* the name is what counts, the line is for people */
     close(fd);
     return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
 }
@@ -261,14 +264,17 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
  * server's own clock (that of the record which we just made). */
 static void collect(const struct claim *claim, const struct generations *gens)
 {
-    static const char kinds[] = {'h', 'r', 'g'}; /* g last: it is what shows that it was there */
+    static const char kinds[] = {'h', 'r',
+                                 'g'}; /* g last: it is what shows that it was there */
     char name[RECORD_NAME];
     struct stat mine, st;
     uint64_t gen = gens->g_lowest;
 
-    if (gen == 0 || gen + KEEP_GENERATIONS >= claim->rec.gen || fstat(claim->recfd, &mine) != 0)
+    if (gen == 0 || gen + KEEP_GENERATIONS >= claim->rec.gen ||
+        fstat(claim->recfd, &mine) != 0)
         return;
-    for (int i = 0; i < COLLECT_AT_ONCE && gen + KEEP_GENERATIONS < claim->rec.gen; i++, gen++) {
+    for (int i = 0; i < COLLECT_AT_ONCE && gen + KEEP_GENERATIONS < claim->rec.gen;
+         i++, gen++) {
         record_name(name, 'g', gen);
         if (fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
@@ -299,7 +305,8 @@ static int confirm(struct claim *claim, struct err *e)
                        strerror(-rc));
     if (gens.top != claim->rec.gen) {
         mark_end(claim->dirfd, claim->rec.gen, "released overtaken before it began\n");
-        return err_set(e, -EBUSY, "%s: generation %" PRIu64 " came while claiming %" PRIu64,
+        return err_set(e, -EBUSY,
+                       "%s: generation %" PRIu64 " came while claiming %" PRIu64,
                        claim->rec.group, gens.top, claim->rec.gen);
     }
     collect(claim, &gens);
@@ -320,10 +327,11 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
         return rc;
     lockfs_get(claim->dirfd, &fs);
     if (fs.mode == MODE_REFUSE)
-        return err_set(e, -ENOTSUP,
-                       "%s: file names are not exclusive on this %s file system, nothing "
-                       "can be claimed here",
-                       claim->dir, fs.type);
+        return err_set(
+            e, -ENOTSUP,
+            "%s: file names are not exclusive on this %s file system, nothing "
+            "can be claimed here",
+            claim->dir, fs.type);
     snprintf(claim->rec.fs, sizeof claim->rec.fs, "%s", fs.type);
     claim->rec.mode = fs.mode;
     claim->rec.gen = (view.gens.top > opts->above ? view.gens.top : opts->above) + 1;
@@ -331,7 +339,8 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
     return rc == 0 ? confirm(claim, e) : rc;
 }
 
-static int honour_legacy(struct claim *claim, const struct claim_opts *opts, struct err *e)
+static int honour_legacy(struct claim *claim, const struct claim_opts *opts,
+                         struct err *e)
 {
     struct legacy_view view;
     char path[4096];
@@ -370,7 +379,8 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
     if (rc != 0)
         goto fail;
     record_escape(claim->rec.group, sizeof claim->rec.group, group);
-    record_escape(claim->rec.task, sizeof claim->rec.task, opts->task != NULL ? opts->task : "");
+    record_escape(claim->rec.task, sizeof claim->rec.task,
+                  opts->task != NULL ? opts->task : "");
     claim->rec.lease_s = opts->lease_s > 0 ? opts->lease_s : 60;
     claim->rec.heartbeat_s = opts->heartbeat_s > 0 ? opts->heartbeat_s : 15;
     rc = open_dir(claim, e);
@@ -384,7 +394,8 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
             break;
     }
     if (rc == -EEXIST)
-        rc = err_set(e, -EBUSY, "%s is being claimed by others, who were faster each time",
+        rc = err_set(e, -EBUSY,
+                     "%s is being claimed by others, who were faster each time",
                      claim->rec.group);
     if (rc != 0)
         goto fail;
@@ -425,10 +436,12 @@ static int still_there(const struct claim *claim, struct err *e)
         if (rc != -ESTALE)
             break;
     }
-    if (rc == -ENOENT || (rc == 0 && (st.st_dev != claim->dev || st.st_ino != claim->ino)))
+    if (rc == -ENOENT ||
+        (rc == 0 && (st.st_dev != claim->dev || st.st_ino != claim->ino)))
         return lost(claim, e, "its record was deleted");
     if (rc != 0)
-        return err_set(e, rc, "cannot look at %s/%s: %s", claim->dir, name, strerror(-rc));
+        return err_set(e, rc, "cannot look at %s/%s: %s", claim->dir, name,
+                       strerror(-rc));
     return 0;
 }
 
@@ -467,15 +480,16 @@ static int beat(struct claim *claim, struct err *e)
     record_name(name, 'h', claim->rec.gen);
     if (claim->beatfd == -1) {
         lock_step();
-        claim->beatfd =
-            openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        claim->beatfd = openat(claim->dirfd, name,
+                               O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     }
     n = snprintf(text, sizeof text, "%" PRIu64 " %-20" PRIu64 "\n", claim->rec.gen,
                  claim->beats + 1);
     lock_step();
     if (claim->beatfd == -1 || pwrite(claim->beatfd, text, (size_t)n, 0) != n)
-        return err_set(e, errno != 0 ? -errno : -EIO, "cannot write heartbeat %s/%s: %s",
-                       claim->dir, name, strerror(errno));
+        return err_set(e, errno != 0 ? -errno : -EIO,
+                       "cannot write heartbeat %s/%s: %s", claim->dir, name,
+                       strerror(errno));
     claim->beats++;
     claim->last_beat_s = clock_boot_s();
     return 0;
@@ -569,10 +583,11 @@ int claim_break(int dirfd, uint64_t gen, const char *evidence, struct err *e)
 
     if (rc != 0)
         return rc;
-    snprintf(line, sizeof line, "broken-by %s %s %" PRId64 ": %s\n", me.machine, me.host,
-             me.pid, evidence);
+    snprintf(line, sizeof line, "broken-by %s %s %" PRId64 ": %s\n", me.machine,
+             me.host, me.pid, evidence);
     rc = mark_end(dirfd, gen, line);
     if (rc != 0)
-        return err_set(e, rc, "cannot end generation %" PRIu64 ": %s", gen, strerror(-rc));
+        return err_set(e, rc, "cannot end generation %" PRIu64 ": %s", gen,
+                       strerror(-rc));
     return 0;
 }

@@ -35,12 +35,14 @@ struct claim_opts {
     double lease_s;     /* 0 means 60 */
     double heartbeat_s; /* 0 means 15 */
     int strict;         /* never take over without proof of death */
-    int relaxed;        /* do not force the record to disk: faster; a power cut may then leave
+    int relaxed; /* do not force the record to disk: faster; a power cut may then leave
                            an empty, opaque record behind */
-    int foreign;        /* also hold `<dir>.lock` the way seeds' scripts, filelock and flock(1) do */
-    uint64_t above;     /* generations start above this: the highest one ever published, in case
+    int foreign; /* also hold `<dir>.lock` the way seeds' scripts, filelock and flock(1) do */
+    uint64_t
+        above; /* generations start above this: the highest one ever published, in case
                            somebody deleted the lock directory */
-    struct observer *observer; /* times the leases of owners that cannot be proved dead; borrowed;
+    struct observer
+        *observer; /* times the leases of owners that cannot be proved dead; borrowed;
                                   NULL: such owners are never overtaken */
 };
 

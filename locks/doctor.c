@@ -19,7 +19,8 @@
 #include "core/path.h"
 #include "locks/record.h"
 
-#define SEEN_WITHIN_S 65.0 /* NFS keeps directory attributes for up to acdirmax = 60 s */
+#define SEEN_WITHIN_S                                                                  \
+    65.0 /* NFS keeps directory attributes for up to acdirmax = 60 s */
 
 /* The two ways to one directory; b is a itself when there is no peer. */
 struct pair {
@@ -176,7 +177,9 @@ static enum coherence try_lock(const struct pair *p, int (*take)(int fd))
     } else if (errno == EWOULDBLOCK || errno == EACCES) {
         close(first);
         first = -1;
-        if (take_soon(take, second)) /* it was the lock that refused us, and it goes with its holder */
+        if (take_soon(
+                take,
+                second)) /* it was the lock that refused us, and it goes with its holder */
             found = p->peer ? COHERENT : UNPROVED;
     }
 out:
@@ -218,7 +221,8 @@ static void mount_options(int fd, char *out, size_t size)
         char device[32], here[256], super[512];
         const char *dash = strstr(line, " - ");
 
-        if (dash == NULL || sscanf(line, "%*s %*s %31s %*s %*s %255s", device, here) != 2 ||
+        if (dash == NULL ||
+            sscanf(line, "%*s %*s %31s %*s %*s %255s", device, here) != 2 ||
             strcmp(device, want) != 0)
             continue;
         super[0] = '\0';
@@ -249,12 +253,13 @@ static int open_probe(const char *base, const char *name, struct err *e)
 
     snprintf(path, sizeof path, "%s/.watcherd/%s", base, name);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd != -1 ? fd : err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
+    return fd != -1 ? fd
+                    : err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
 }
 
 /* Make the probe directory through dir and find it through peer. */
-static int open_pair(struct pair *p, const char *dir, const char *peer, const char *name,
-                     struct err *e)
+static int open_pair(struct pair *p, const char *dir, const char *peer,
+                     const char *name, struct err *e)
 {
     struct pair outer = {-1, -1, peer != NULL};
     char path[4096];
@@ -276,7 +281,8 @@ static int open_pair(struct pair *p, const char *dir, const char *peer, const ch
         if (outer.b == -1)
             return err_set(e, -errno, "cannot open %s: %s", peer, strerror(errno));
         snprintf(path, sizeof path, ".watcherd/%s", name);
-        rc = faccessat(outer.b, ".watcherd", F_OK, 0) == 0 && wait_for_name(&outer, path) >= 0
+        rc = faccessat(outer.b, ".watcherd", F_OK, 0) == 0 &&
+                     wait_for_name(&outer, path) >= 0
                  ? 0
                  : err_set(e, -EXDEV, "%s is not the same directory as %s", peer, dir);
         close(outer.b);
@@ -333,7 +339,8 @@ out:
     return rc;
 }
 
-int doctor_write(const struct doctor *d, const char *dir, const char *peer, struct err *e)
+int doctor_write(const struct doctor *d, const char *dir, const char *peer,
+                 struct err *e)
 {
     char path[4096], now[32];
     json_t *json;
@@ -341,15 +348,17 @@ int doctor_write(const struct doctor *d, const char *dir, const char *peer, stru
     int rc;
 
     clock_iso(clock_wall_s(), now);
-    json = json_pack("{s:s, s:s, s:s?, s:s, s:b, s:b, s:b, s:b, s:b, s:s, s:s, s:f, s:f, s:f, "
-                     "s:s, s:s}",
-                     "mode", lockfs_mode_name(d->mode), "type", d->type, "peer", peer,
-                     "peer_type", d->peer_type, "excl", (int)d->excl, "link", (int)d->link,
-                     "rename", (int)d->rename, "fsync_file", (int)d->fsync_file, "fsync_dir",
-                     (int)d->fsync_dir, "flock", coherence_name(d->flock), "ofd",
-                     coherence_name(d->ofd), "name_s", d->name_s, "beat_s", d->beat_s,
-                     "clock_s", d->clock_s, "options", d->options, "examined", now);
-    text = json != NULL ? json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
+    json = json_pack(
+        "{s:s, s:s, s:s?, s:s, s:b, s:b, s:b, s:b, s:b, s:s, s:s, s:f, s:f, s:f, "
+        "s:s, s:s}",
+        "mode", lockfs_mode_name(d->mode), "type", d->type, "peer", peer, "peer_type",
+        d->peer_type, "excl", (int)d->excl, "link", (int)d->link, "rename",
+        (int)d->rename, "fsync_file", (int)d->fsync_file, "fsync_dir",
+        (int)d->fsync_dir, "flock", coherence_name(d->flock), "ofd",
+        coherence_name(d->ofd), "name_s", d->name_s, "beat_s", d->beat_s, "clock_s",
+        d->clock_s, "options", d->options, "examined", now);
+    text =
+        json != NULL ? json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(json);
     if (text == NULL)
         return err_set(e, -EILSEQ, "the findings on %s cannot be written as JSON", dir);

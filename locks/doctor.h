@@ -22,15 +22,15 @@ enum coherence {
 };
 
 struct doctor {
-    char type[16];        /* as in struct lockfs */
-    char peer_type[16];   /* "" without a peer */
-    char options[512];    /* mount options, as /proc/self/mountinfo has them */
+    char type[16];      /* as in struct lockfs */
+    char peer_type[16]; /* "" without a peer */
+    char options[512];  /* mount options, as /proc/self/mountinfo has them */
     bool excl, link, rename, fsync_file, fsync_dir;
     enum coherence flock, ofd; /* ofd: open file description locks; for people */
-    double name_s;        /* until a new name was seen through the peer */
-    double beat_s;        /* until a new heartbeat was */
-    double clock_s;       /* file server's clock minus ours; coarse */
-    enum claim_mode mode; /* what follows */
+    double name_s;             /* until a new name was seen through the peer */
+    double beat_s;             /* until a new heartbeat was */
+    double clock_s;            /* file server's clock minus ours; coarse */
+    enum claim_mode mode;      /* what follows */
 };
 
 /*
@@ -38,7 +38,8 @@ struct doctor {
  * Status: 0, whatever was found; -ENOENT and others when dir or peer cannot be used at all;
  * -EXDEV when peer is not the same directory.
  */
-int doctor_examine(struct doctor *out, const char *dir, const char *peer, struct err *e);
+int doctor_examine(struct doctor *out, const char *dir, const char *peer,
+                   struct err *e);
 
 /* Write `<dir>/.watcherd/fs.json`. */
 int doctor_write(const struct doctor *findings, const char *dir, const char *peer,

@@ -56,8 +56,8 @@ static int wait_signal(const sigset_t *set, double until_s)
     return sigtimedwait(set, NULL, &ts);
 }
 
-static int watch_over(struct claim *claim, pid_t pid, double heartbeat_s, const sigset_t *set,
-                      int *code, struct err *e)
+static int watch_over(struct claim *claim, pid_t pid, double heartbeat_s,
+                      const sigset_t *set, int *code, struct err *e)
 {
     double due = clock_boot_s() + heartbeat_s;
     int status, sig;
@@ -79,8 +79,8 @@ static int watch_over(struct claim *claim, pid_t pid, double heartbeat_s, const 
     return 0;
 }
 
-int hold_run(struct claim *claim, const char *group, double heartbeat_s, char *const argv[],
-             int *code, struct err *e)
+int hold_run(struct claim *claim, const char *group, double heartbeat_s,
+             char *const argv[], int *code, struct err *e)
 {
     pid_t pid, parent = getpid();
     sigset_t set, old;

@@ -31,7 +31,7 @@ struct claim;
  *   3) A heartbeat that cannot be written (disk full) is tried again at the next beat: the lease
  *      decides.
  */
-int hold_run(struct claim *claim, const char *group, double heartbeat_s, char *const argv[],
-             int *code, struct err *e);
+int hold_run(struct claim *claim, const char *group, double heartbeat_s,
+             char *const argv[], int *code, struct err *e);
 
 #endif

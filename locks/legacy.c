@@ -84,7 +84,8 @@ static void judge_pid(int fd, struct legacy_view *view)
     lockfs_get(fd, &fs);
     if (view->host[0] == '\0' && !fs.local) {
         snprintf(view->why, sizeof view->why,
-                 "process %" PRId64 " of an unnamed host that shares this %s file system",
+                 "process %" PRId64
+                 " of an unnamed host that shares this %s file system",
                  view->pid, fs.type);
         view->state = LEGACY_ACTIVE;
         return;
@@ -92,7 +93,8 @@ static void judge_pid(int fd, struct legacy_view *view)
     him = me;
     him.pid = view->pid;
     him.start = him.pidfs = 0;
-    view->state = owner_judge(&him, view->why) == OWNER_DEAD ? LEGACY_DEAD : LEGACY_ACTIVE;
+    view->state =
+        owner_judge(&him, view->why) == OWNER_DEAD ? LEGACY_DEAD : LEGACY_ACTIVE;
 }
 
 /* Judge an open file.  lock: LOCK_SH to look, LOCK_EX to keep it when it is not taken. */
@@ -126,8 +128,10 @@ static int open_legacy(int dirfd, const char *name, int flags)
 {
     int fd = -1;
 
-    for (int i = 0; i < 3 && fd == -1; i++) { /* a stale handle says nothing: ask again */
-        fd = openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+    for (int i = 0; i < 3 && fd == -1;
+         i++) { /* a stale handle says nothing: ask again */
+        fd = openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+                    0644);
         if (fd == -1 && errno != ESTALE)
             break;
     }
@@ -145,7 +149,8 @@ int legacy_look(int dirfd, const char *name, struct legacy_view *view, struct er
     if (fd == -ENOENT)
         return 0;
     if (fd == -EUCLEAN || fd == -EACCES) {
-        verdict(view, LEGACY_OPAQUE, fd == -EACCES ? "may not be read" : "not a regular file");
+        verdict(view, LEGACY_OPAQUE,
+                fd == -EACCES ? "may not be read" : "not a regular file");
         return 0;
     }
     if (fd < 0)
@@ -214,9 +219,11 @@ int legacy_acquire(struct legacy **out, const char *path, struct err *e)
         fd = open_legacy(AT_FDCWD, path, O_RDWR | O_CREAT);
         if (fd < 0)
             return err_set(e, fd, "cannot open %s: %s", path, strerror(-fd));
+        lock_step();
         judge_fd(fd, LOCK_EX, &view);
         if (view.state == LEGACY_ACTIVE || view.state == LEGACY_OPAQUE) {
-            rc = err_set(e, -EBUSY, "%s is held by another program: %s", path, view.why);
+            rc =
+                err_set(e, -EBUSY, "%s is held by another program: %s", path, view.why);
             break;
         }
         if (names_fd(AT_FDCWD, path, fd)) {
@@ -229,8 +236,9 @@ int legacy_acquire(struct legacy **out, const char *path, struct err *e)
     if (rc != 0) {
         if (fd != -1)
             close(fd);
-        return rc == -EBUSY ? err_set(e, rc, "%s is held by another program: %s", path, view.why)
-                            : err_set(e, rc, "cannot write %s", path);
+        return rc == -EBUSY
+                   ? err_set(e, rc, "%s is held by another program: %s", path, view.why)
+                   : err_set(e, rc, "cannot write %s", path);
     }
     legacy = calloc(1, sizeof *legacy);
     if (legacy == NULL || (legacy->path = strdup(path)) == NULL)

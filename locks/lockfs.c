@@ -15,17 +15,17 @@ static const struct {
     const char *name;
     bool local;
 } types[] = {
-    {0xEF53, "ext4", true},          {0x58465342, "xfs", true},
-    {0x9123683E, "btrfs", true},     {0x01021994, "tmpfs", true},
-    {0x858458F6, "ramfs", true},     {0x2FC12FC1, "zfs", true},
-    {0xF2F52010, "f2fs", true},      {0xCA451A4E, "bcachefs", true},
-    {0x794C7630, "overlay", true},   {0x6969, "nfs", false},
-    {0x65735546, "fuse", false},     {0xFF534D42, "cifs", false},
-    {0xFE534D42, "smb2", false},     {0x0BD00BD0, "lustre", false},
-    {0x47504653, "gpfs", false},     {0x01021997, "9p", false},
-    {0x00C36400, "ceph", false},     {0x5346414F, "afs", false},
-    {0x19830326, "beegfs", false},   {0x7461636F, "ocfs2", false},
-    {0x01161970, "gfs2", false},     {0x4D44, "vfat", true},
+    {0xEF53, "ext4", true},        {0x58465342, "xfs", true},
+    {0x9123683E, "btrfs", true},   {0x01021994, "tmpfs", true},
+    {0x858458F6, "ramfs", true},   {0x2FC12FC1, "zfs", true},
+    {0xF2F52010, "f2fs", true},    {0xCA451A4E, "bcachefs", true},
+    {0x794C7630, "overlay", true}, {0x6969, "nfs", false},
+    {0x65735546, "fuse", false},   {0xFF534D42, "cifs", false},
+    {0xFE534D42, "smb2", false},   {0x0BD00BD0, "lustre", false},
+    {0x47504653, "gpfs", false},   {0x01021997, "9p", false},
+    {0x00C36400, "ceph", false},   {0x5346414F, "afs", false},
+    {0x19830326, "beegfs", false}, {0x7461636F, "ocfs2", false},
+    {0x01161970, "gfs2", false},   {0x4D44, "vfat", true},
     {0x2011BAB0, "exfat", true},
 };
 

@@ -20,7 +20,8 @@ enum claim_mode {
 struct lockfs {
     char type[16]; /* "ext4", "nfs", "fuse", or the magic number in hex */
     bool local;    /* one kernel serves it: its locks are the same for all who see it */
-    bool measured; /* fs.json was found, and tried against a peer: it speaks for other machines */
+    bool
+        measured; /* fs.json was found, and tried against a peer: it speaks for other machines */
     enum claim_mode mode;
 };
 

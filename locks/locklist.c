@@ -21,9 +21,11 @@ enum { DEPTH_MAX = 64, ENTRY_BUF = 16384 };
 struct walk {
     struct locklist *list;
     struct observer *obs;
-    const char *dir;  /* the tree, as the caller named it */
-    char path[4096];  /* below the tree, "" for itself */
+    const char *dir; /* the tree, as the caller named it */
+    char path[4096]; /* below the tree, "" for itself */
     size_t capacity;
+    struct lockfs fs; /* of the groups below the directory fs_of; most have many */
+    char fs_of[4096];
 };
 
 static void *must(void *p)
@@ -91,16 +93,37 @@ static void group_name(const struct walk *w, char *out, size_t size)
         snprintf(out, size, "..lock");
 }
 
-static void add_group(struct walk *w, int dirfd)
+/* What lockfs_get says is the same for all groups of one parent: ask once. */
+static const struct lockfs *known_fs(struct walk *w, int dirfd)
+{
+    const char *slash = strrchr(w->path, '/');
+    size_t n = slash != NULL ? (size_t)(slash - w->path) + 1 : 0;
+
+    if (w->fs.type[0] == '\0' || strlen(w->fs_of) != n ||
+        memcmp(w->fs_of, w->path, n) != 0) {
+        lockfs_get(dirfd, &w->fs);
+        memcpy(w->fs_of, w->path, n);
+        w->fs_of[n] = '\0';
+    }
+    return &w->fs;
+}
+
+static void add_group(struct walk *w, int dirfd, struct generations *gens)
 {
     char name[sizeof w->path + 8], key[4 * sizeof w->path];
     struct lock_entry *entry;
     int rc;
 
+    generations_finish(gens, dirfd);
+    if (gens->ended)
+        return;
     group_name(w, name, sizeof name);
     entry = add(w, name, w->path);
     snprintf(key, sizeof key, "%.*s", (int)(strlen(entry->name) - 5), entry->name);
-    rc = observer_look(w->obs, dirfd, key, &entry->view, NULL); /* as claim_acquire has it */
+    /* the key as claim_acquire has it */
+    rc = observer_judge(w->obs, dirfd, key, known_fs(w, dirfd), gens, &entry->view);
+    if (rc == -ENOENT || rc == -ESTALE) /* it changed under our feet */
+        rc = observer_look(w->obs, dirfd, key, &entry->view, NULL);
     if (rc != 0)
         unreadable(w, rc);
     if (rc != 0 || entry->view.state == LOCK_FREE)
@@ -111,22 +134,25 @@ static void add_group(struct walk *w, int dirfd)
 
 static void add_legacy(struct walk *w, int dirfd, const char *name)
 {
-    static const enum lock_state states[] = {
-        [LEGACY_ACTIVE] = LOCK_HELD, [LEGACY_DEAD] = LOCK_DEAD, [LEGACY_OPAQUE] = LOCK_OPAQUE};
+    static const enum lock_state states[] = {[LEGACY_ACTIVE] = LOCK_HELD,
+                                             [LEGACY_DEAD] = LOCK_DEAD,
+                                             [LEGACY_OPAQUE] = LOCK_OPAQUE};
     char where[sizeof w->path + 256];
     struct legacy_view view;
     struct lock_entry *entry;
 
     if (legacy_look(dirfd, name, &view, NULL) != 0 || view.state == LEGACY_NONE)
         return;
-    snprintf(where, sizeof where, "%s%s%s", w->path, w->path[0] != '\0' ? "/" : "", name);
+    snprintf(where, sizeof where, "%s%s%s", w->path, w->path[0] != '\0' ? "/" : "",
+             name);
     entry = add(w, where, where);
     entry->legacy = true;
     entry->age_s = view.age_s;
     entry->view.state = states[view.state];
     entry->view.unmoved_s = -1;
     entry->view.rec.owner.pid = view.pid;
-    snprintf(entry->view.rec.owner.host, sizeof entry->view.rec.owner.host, "%s", view.host);
+    snprintf(entry->view.rec.owner.host, sizeof entry->view.rec.owner.host, "%s",
+             view.host);
     snprintf(entry->view.why, sizeof entry->view.why, "%s", view.why);
 }
 
@@ -162,30 +188,31 @@ static bool ends_with_lock(const char *name)
 
 static void walk_dir(struct walk *w, int dirfd, int depth)
 {
-    char *buf = must(malloc(ENTRY_BUF)), kind;
-    bool group = false;
-    uint64_t gen;
+    char *buf = must(malloc(ENTRY_BUF));
+    struct generations gens = {0};
     ssize_t n;
 
     while ((n = getdents64(dirfd, buf, ENTRY_BUF)) > 0)
         for (ssize_t at = 0; at < n;) {
-            const struct dirent64 *d = (const struct dirent64 *)(const void *)(buf + at);
+            const struct dirent64 *d =
+                (const struct dirent64 *)(const void *)(buf + at);
             const char *name = d->d_name;
 
             at += d->d_reclen;
-            if (generations_parse(name, &kind, &gen))
-                group |= kind == 'g';
-            else if (d->d_type != DT_DIR && ends_with_lock(name))
+            if (generations_note(&gens, name))
+                continue;
+            if (d->d_type != DT_DIR && ends_with_lock(name))
                 add_legacy(w, dirfd, name);
-            else if ((d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) && depth < DEPTH_MAX &&
-                     strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+            else if ((d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) &&
+                     depth < DEPTH_MAX && strcmp(name, ".") != 0 &&
+                     strcmp(name, "..") != 0)
                 walk_below(w, dirfd, name, depth);
         }
     if (n < 0)
         unreadable(w, -errno);
     free(buf);
-    if (group)
-        add_group(w, dirfd);
+    if (gens.g != 0)
+        add_group(w, dirfd, &gens);
 }
 
 static int by_name(const void *a, const void *b)
@@ -245,8 +272,8 @@ void locklist_clear(struct locklist *list)
     memset(list, 0, sizeof *list);
 }
 
-int locklist_clean(const char *dir, const struct lock_entry *entry, const char *evidence,
-                   struct err *e)
+int locklist_clean(const char *dir, const struct lock_entry *entry,
+                   const char *evidence, struct err *e)
 {
     struct legacy_view view;
     int rc, below, fd;

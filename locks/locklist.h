@@ -16,7 +16,8 @@ struct lock_entry {
     char *where; /* below the tree: the group's directory, or the legacy file's path */
     bool legacy;
     double age_s; /* since it was taken; < 0 unknown */
-    struct lock_view view; /* of a legacy lock: state, why, and rec.owner's pid and host */
+    struct lock_view
+        view; /* of a legacy lock: state, why, and rec.owner's pid and host */
 };
 
 struct locklist {
@@ -42,7 +43,7 @@ double locklist_age_s(const struct record *rec);
  * locklist_clean: end one dead or expired lock, unless it has changed since it was read.
  * Status: 0; -EEXIST or -EBUSY when somebody was faster, or it is no longer dead; other errnos.
  */
-int locklist_clean(const char *dir, const struct lock_entry *entry, const char *evidence,
-                   struct err *e);
+int locklist_clean(const char *dir, const struct lock_entry *entry,
+                   const char *evidence, struct err *e);
 
 #endif

@@ -16,7 +16,8 @@
 #include "core/err.h"
 #include "core/path.h"
 
-#define LEASES_UNMOVED 1.5 /* a beat may be late by half a lease before we are suspicious */
+#define LEASES_UNMOVED                                                                 \
+    1.5 /* a beat may be late by half a lease before we are suspicious */
 
 /* One claim as last seen. */
 struct sighting {
@@ -30,6 +31,12 @@ struct observer {
     double (*now_s)(void);
     struct sighting *slots; /* open addressing, a power of two of them */
     size_t nslots, used;
+    struct { /* the last process asked after: one holds many groups */
+        struct owner who;
+        enum owner_life life;
+        char why[OWNER_WHY];
+        double at_s;
+    } last;
 };
 
 struct observer *observer_new(void)
@@ -159,7 +166,8 @@ static void judge_lease(struct observer *obs, int dirfd, const char *key,
 }
 
 /* Does the kernel lock prove anything here, and is it free? */
-static bool lock_is_free(int dirfd, const struct lock_view *view, const struct lockfs *fs)
+static bool lock_is_free(int dirfd, const struct lock_view *view,
+                         const struct lockfs *fs)
 {
     char name[RECORD_NAME];
     bool free_now;
@@ -187,24 +195,51 @@ static bool forged(const struct lock_view *view, const struct lockfs *fs)
     struct owner me;
 
     return fs->local && owner_self(&me, NULL) == 0 && strcmp(me.boot, o->boot) == 0 &&
-           me.pidns == o->pidns && view->rec.file_uid != 0 && view->rec.file_uid != o->uid;
+           me.pidns == o->pidns && view->rec.file_uid != 0 &&
+           view->rec.file_uid != o->uid;
+}
+
+#define LIFE_KEPT_S 0.02 /* a verdict on a process is as good for its next group */
+
+static enum owner_life judge_owner(struct observer *obs, const struct owner *who,
+                                   char why[OWNER_WHY])
+{
+    enum owner_life life;
+
+    if (obs != NULL && who->pid == obs->last.who.pid &&
+        who->start == obs->last.who.start && who->pidfs == obs->last.who.pidfs &&
+        who->pidns == obs->last.who.pidns &&
+        strcmp(who->boot, obs->last.who.boot) == 0 &&
+        strcmp(who->machine, obs->last.who.machine) == 0 &&
+        clock_boot_s() - obs->last.at_s < LIFE_KEPT_S) {
+        memcpy(why, obs->last.why, OWNER_WHY);
+        return obs->last.life;
+    }
+    life = owner_judge(who, why);
+    if (obs != NULL) {
+        obs->last.who = *who;
+        obs->last.life = life;
+        memcpy(obs->last.why, why, OWNER_WHY);
+        obs->last.at_s = clock_boot_s();
+    }
+    return life;
 }
 
 /* The newest record is there and nobody has ended it. */
-static int judge(struct observer *obs, int dirfd, const char *key, struct lock_view *view)
+static int judge(struct observer *obs, int dirfd, const char *key,
+                 const struct lockfs *fs, struct lock_view *view)
 {
     char name[RECORD_NAME];
     enum owner_life life;
-    struct lockfs fs;
     int rc;
 
     record_name(name, 'g', view->gens.g);
     rc = record_read(dirfd, name, view->gens.g, &view->rec, view->why);
     if (rc < 0)
         return rc;
-    lockfs_get(dirfd, &fs);
-    if (rc == 0 && forged(view, &fs)) {
-        snprintf(view->why, sizeof view->why, "the record's file belongs to another user");
+    if (rc == 0 && forged(view, fs)) {
+        snprintf(view->why, sizeof view->why,
+                 "the record's file belongs to another user");
         rc = RECORD_OPAQUE;
     }
     if (rc == RECORD_OPAQUE) {
@@ -212,8 +247,8 @@ static int judge(struct observer *obs, int dirfd, const char *key, struct lock_v
         view->state = LOCK_OPAQUE;
         return 0;
     }
-    life = owner_judge(&view->rec.owner, view->why);
-    if (life != OWNER_DEAD && lock_is_free(dirfd, view, &fs)) {
+    life = judge_owner(obs, &view->rec.owner, view->why);
+    if (life != OWNER_DEAD && lock_is_free(dirfd, view, fs)) {
         life = OWNER_DEAD;
         snprintf(view->why, sizeof view->why, "owner no longer holds its kernel lock");
     }
@@ -223,18 +258,29 @@ static int judge(struct observer *obs, int dirfd, const char *key, struct lock_v
     return 0;
 }
 
-int observer_look(struct observer *obs, int dirfd, const char *key, struct lock_view *view,
-                  struct err *e)
+int observer_judge(struct observer *obs, int dirfd, const char *key,
+                   const struct lockfs *fs, const struct generations *gens,
+                   struct lock_view *view)
 {
+    memset(view, 0, sizeof *view);
+    view->unmoved_s = -1;
+    view->gens = *gens;
+    return gens->g == 0 || gens->ended ? 0 : judge(obs, dirfd, key, fs, view);
+}
+
+int observer_look(struct observer *obs, int dirfd, const char *key,
+                  struct lock_view *view, struct err *e)
+{
+    struct generations gens;
+    struct lockfs fs;
     int rc = 0;
 
+    lockfs_get(dirfd, &fs);
     for (int i = 0; i < 3; i++) {
-        memset(view, 0, sizeof *view);
-        view->unmoved_s = -1;
-        rc = generations_scan(dirfd, &view->gens);
-        if (rc != 0 || view->gens.g == 0 || view->gens.ended)
+        rc = generations_scan(dirfd, &gens);
+        if (rc != 0)
             break;
-        rc = judge(obs, dirfd, key, view);
+        rc = observer_judge(obs, dirfd, key, &fs, &gens, view);
         if (rc != -ENOENT && rc != -ESTALE) /* else it was collected under our feet */
             break;
     }
@@ -281,7 +327,8 @@ int observer_save(const struct observer *obs, const char *path, struct err *e)
         if (s->key != NULL)
             json_object_set_new(seen, s->key,
                                 json_pack("[I, I, f, f]", (json_int_t)s->gen,
-                                          (json_int_t)s->beat, s->since_s, s->suspect_s));
+                                          (json_int_t)s->beat, s->since_s,
+                                          s->suspect_s));
     }
     json = json_pack("{s:s, s:o}", "boot", me.boot, "seen", seen);
     text = rc == 0 && json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -295,8 +342,9 @@ int observer_save(const struct observer *obs, const char *path, struct err *e)
 const char *lock_state_name(enum lock_state state)
 {
     static const char *const names[] = {
-        [LOCK_FREE] = "FREE",       [LOCK_HELD] = "ACTIVE",     [LOCK_DEAD] = "DEAD",
-        [LOCK_SUSPECT] = "SUSPECT", [LOCK_EXPIRED] = "EXPIRED", [LOCK_OPAQUE] = "OPAQUE",
+        [LOCK_FREE] = "FREE",       [LOCK_HELD] = "ACTIVE",
+        [LOCK_DEAD] = "DEAD",       [LOCK_SUSPECT] = "SUSPECT",
+        [LOCK_EXPIRED] = "EXPIRED", [LOCK_OPAQUE] = "OPAQUE",
     };
 
     return names[state];

@@ -59,8 +59,13 @@ void observer_set_clock(struct observer *obs, double (*now_s)(void));
  * Status: 0; -ESTALE, -EIO and other errnos when the directory cannot be read, of which
  * none means free.
  */
-int observer_look(struct observer *obs, int dirfd, const char *key, struct lock_view *view,
-                  struct err *e);
+int observer_look(struct observer *obs, int dirfd, const char *key,
+                  struct lock_view *view, struct err *e);
+
+/* The same for one who has just scanned the directory and knows its file system. */
+int observer_judge(struct observer *obs, int dirfd, const char *key,
+                   const struct lockfs *fs, const struct generations *gens,
+                   struct lock_view *view);
 
 /*
  * What has been seen, kept in a file between runs of a program.  Loading ignores what another boot of
@@ -69,6 +74,7 @@ int observer_look(struct observer *obs, int dirfd, const char *key, struct lock_
 int observer_load(struct observer *obs, const char *path, struct err *e);
 int observer_save(const struct observer *obs, const char *path, struct err *e);
 
-const char *lock_state_name(enum lock_state state); /* "ACTIVE" for HELD, as the list shows it */
+const char *
+lock_state_name(enum lock_state state); /* "ACTIVE" for HELD, as the list shows it */
 
 #endif

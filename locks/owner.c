@@ -97,9 +97,9 @@ static uint64_t own_pidns(void)
 
 /* What /proc/PID/stat says of a process. */
 struct stat_line {
-    char state;       /* field 3 */
-    long threads;     /* field 20 */
-    uint64_t start;   /* field 22, ticks */
+    char state;     /* field 3 */
+    long threads;   /* field 20 */
+    uint64_t start; /* field 22, ticks */
 };
 
 static int read_stat_line(int64_t pid, struct stat_line *out)
@@ -108,7 +108,8 @@ static int read_stat_line(int64_t pid, struct stat_line *out)
     char path[4096], text[1024], *p, *rest;
     ssize_t n;
 
-    snprintf(path, sizeof path, "%s/%" PRId64 "/stat", root != NULL ? root : "/proc", pid);
+    snprintf(path, sizeof path, "%s/%" PRId64 "/stat", root != NULL ? root : "/proc",
+             pid);
     n = slurp(path, text, sizeof text);
     if (n < 0)
         return (int)n;
@@ -180,7 +181,8 @@ static void keep_history(const struct owner *me)
         path = BOOTS_FILE;
     if (path[0] == '\0' || me->machine[0] == '\0')
         return;
-    fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+              0644);
     if (fd == -1)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
@@ -238,7 +240,8 @@ int owner_self(struct owner *out, struct err *e)
     return rc;
 }
 
-static enum owner_life verdict(enum owner_life life, char why[OWNER_WHY], const char *text)
+static enum owner_life verdict(enum owner_life life, char why[OWNER_WHY],
+                               const char *text)
 {
     snprintf(why, OWNER_WHY, "%s", text);
     return life;
@@ -272,7 +275,8 @@ static enum owner_life judge_process(const struct owner *who, char why[OWNER_WHY
     if (line.state == 'T' || line.state == 't')
         return verdict(OWNER_UNKNOWN, why, "process is stopped");
     if (who->start == 0 && (who->pidfs == 0 || pidfs == 0))
-        return verdict(OWNER_UNKNOWN, why, "process id exists, its start is not recorded");
+        return verdict(OWNER_UNKNOWN, why,
+                       "process id exists, its start is not recorded");
     return verdict(OWNER_ALIVE, why, "process is running");
 }
 

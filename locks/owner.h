@@ -20,7 +20,13 @@
 
 struct err;
 
-enum { OWNER_ID = 33, OWNER_BOOT = 37, OWNER_HOST = 65, OWNER_EXE = 64, OWNER_WHY = 160 };
+enum {
+    OWNER_ID = 33,
+    OWNER_BOOT = 37,
+    OWNER_HOST = 65,
+    OWNER_EXE = 64,
+    OWNER_WHY = 160
+};
 
 struct owner {
     char machine[OWNER_ID]; /* /etc/machine-id, hashed; "" when the machine has none */

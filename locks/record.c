@@ -16,6 +16,13 @@
 #include "core/clock.h"
 #include "core/err.h"
 
+/* A record as it is read: numbers all of one width. */
+struct raw {
+    struct record rec;
+    uint64_t version, pid, uid;
+    char mode[16];
+};
+
 int record_init(struct record *rec, struct err *e)
 {
     uint8_t bytes[16];
@@ -34,22 +41,24 @@ char *record_format(const struct record *rec, size_t *n)
 {
     const struct owner *o = &rec->owner;
     char *text, *line = NULL;
-    json_t *json = json_pack(
-        "{s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, "
-        "s:f, s:f, s:s, s:f}",
-        "v", RECORD_VERSION, "group", rec->group, "gen", (json_int_t)rec->gen, "nonce",
-        rec->nonce, "machine", o->machine, "host", o->host, "boot", o->boot, "pid",
-        (json_int_t)o->pid, "start", (json_int_t)o->start, "pidfs", (json_int_t)o->pidfs,
-        "pidns", (json_int_t)o->pidns, "uid", (json_int_t)o->uid, "exe", o->exe, "task",
-        rec->task, "fs", rec->fs, "mode", lockfs_mode_name(rec->mode), "lease_s",
-        rec->lease_s, "hb_s", rec->heartbeat_s, "t_utc", rec->t_utc, "t_boot_s",
-        rec->t_boot_s);
+    json_t *json =
+        json_pack("{s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, "
+                  "s:s, s:s, s:s, "
+                  "s:f, s:f, s:s, s:f}",
+                  "v", RECORD_VERSION, "group", rec->group, "gen", (json_int_t)rec->gen,
+                  "nonce", rec->nonce, "machine", o->machine, "host", o->host, "boot",
+                  o->boot, "pid", (json_int_t)o->pid, "start", (json_int_t)o->start,
+                  "pidfs", (json_int_t)o->pidfs, "pidns", (json_int_t)o->pidns, "uid",
+                  (json_int_t)o->uid, "exe", o->exe, "task", rec->task, "fs", rec->fs,
+                  "mode", lockfs_mode_name(rec->mode), "lease_s", rec->lease_s, "hb_s",
+                  rec->heartbeat_s, "t_utc", rec->t_utc, "t_boot_s", rec->t_boot_s);
 
     if (json != NULL && rec->after != 0) {
         json_object_set_new(json, "after", json_integer((json_int_t)rec->after));
         json_object_set_new(json, "evidence", json_string(rec->evidence));
     }
-    text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+    text =
+        json != NULL ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(json);
     if (text != NULL) {
         *n = strlen(text) + 1;
@@ -63,35 +72,47 @@ char *record_format(const struct record *rec, size_t *n)
     return line;
 }
 
-static bool take_text(json_t *json, const char *key, char *out, size_t size)
-{
-    json_t *value = json_object_get(json, key);
-
-    if (!json_is_string(value) || json_string_length(value) >= size)
-        return false;
-    memcpy(out, json_string_value(value), json_string_length(value) + 1);
-    return true;
-}
-
-static bool take_number(json_t *json, const char *key, uint64_t *out)
-{
-    json_t *value = json_object_get(json, key);
-
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-        return false;
-    *out = (uint64_t)json_integer_value(value);
-    return true;
-}
-
-static bool take_seconds(json_t *json, const char *key, double *out)
-{
-    json_t *value = json_object_get(json, key);
-
-    if (!json_is_number(value) || !(json_number_value(value) >= 0))
-        return false;
-    *out = json_number_value(value);
-    return true;
-}
+/* The record's fields: where each goes, and as what. */
+static const struct field {
+    const char *key;
+    enum kind { TEXT, WHOLE, SECONDS } kind;
+    size_t at, size;
+    bool optional;
+} fields[] = {
+#define FIELD(key, kind, member)                                                       \
+    {                                                                                  \
+        key, kind, offsetof(struct raw, member), sizeof(((struct raw *)0)->member),    \
+            false                                                                      \
+    }
+#define MAYBE(key, kind, member)                                                       \
+    {                                                                                  \
+        key, kind, offsetof(struct raw, member), sizeof(((struct raw *)0)->member),    \
+            true                                                                       \
+    }
+    FIELD("v", WHOLE, version),
+    FIELD("group", TEXT, rec.group),
+    FIELD("gen", WHOLE, rec.gen),
+    FIELD("nonce", TEXT, rec.nonce),
+    FIELD("machine", TEXT, rec.owner.machine),
+    FIELD("host", TEXT, rec.owner.host),
+    FIELD("boot", TEXT, rec.owner.boot),
+    FIELD("pid", WHOLE, pid),
+    FIELD("start", WHOLE, rec.owner.start),
+    FIELD("pidfs", WHOLE, rec.owner.pidfs),
+    FIELD("pidns", WHOLE, rec.owner.pidns),
+    FIELD("uid", WHOLE, uid),
+    FIELD("exe", TEXT, rec.owner.exe),
+    FIELD("task", TEXT, rec.task),
+    FIELD("fs", TEXT, rec.fs),
+    FIELD("mode", TEXT, mode),
+    FIELD("lease_s", SECONDS, rec.lease_s),
+    FIELD("hb_s", SECONDS, rec.heartbeat_s),
+    FIELD("t_utc", TEXT, rec.t_utc),
+    FIELD("t_boot_s", SECONDS, rec.t_boot_s),
+    MAYBE("after", WHOLE, rec.after),
+    MAYBE("evidence", TEXT, rec.evidence),
+};
+enum { NFIELD = sizeof fields / sizeof *fields };
 
 static int opaque(char why[OWNER_WHY], const char *text)
 {
@@ -99,59 +120,162 @@ static int opaque(char why[OWNER_WHY], const char *text)
     return RECORD_OPAQUE;
 }
 
-static int take_all(json_t *json, struct record *rec, char why[OWNER_WHY])
+static bool set_text(struct raw *raw, const struct field *f, const char *text, size_t n)
 {
-    struct owner *o = &rec->owner;
-    char mode[16];
-    uint64_t pid, uid;
-    int m;
+    char *to = (char *)raw + f->at;
 
-    if (!take_text(json, "group", rec->group, sizeof rec->group) ||
-        !take_number(json, "gen", &rec->gen) ||
-        !take_text(json, "nonce", rec->nonce, sizeof rec->nonce) ||
-        !take_text(json, "machine", o->machine, sizeof o->machine) ||
-        !take_text(json, "host", o->host, sizeof o->host) ||
-        !take_text(json, "boot", o->boot, sizeof o->boot) ||
-        !take_number(json, "pid", &pid) || !take_number(json, "start", &o->start) ||
-        !take_number(json, "pidfs", &o->pidfs) || !take_number(json, "pidns", &o->pidns) ||
-        !take_number(json, "uid", &uid) ||
-        !take_text(json, "exe", o->exe, sizeof o->exe) ||
-        !take_text(json, "task", rec->task, sizeof rec->task) ||
-        !take_text(json, "fs", rec->fs, sizeof rec->fs) ||
-        !take_text(json, "mode", mode, sizeof mode) ||
-        !take_seconds(json, "lease_s", &rec->lease_s) ||
-        !take_seconds(json, "hb_s", &rec->heartbeat_s) ||
-        !take_text(json, "t_utc", rec->t_utc, sizeof rec->t_utc) ||
-        !take_seconds(json, "t_boot_s", &rec->t_boot_s))
-        return opaque(why, "the record lacks a field, or one is of a wrong kind");
-    m = lockfs_mode_by_name(mode);
-    if (m < 0)
+    if (f->kind != TEXT || n >= f->size)
+        return false;
+    memcpy(to, text, n);
+    to[n] = '\0';
+    return true;
+}
+
+static bool set_number(struct raw *raw, const struct field *f, bool whole, uint64_t u,
+                       double d)
+{
+    void *to = (char *)raw + f->at;
+
+    if (f->kind == WHOLE && whole)
+        memcpy(to, &u, sizeof u);
+    else if (f->kind == SECONDS && d >= 0)
+        memcpy(to, &d, sizeof d);
+    else
+        return false;
+    return true;
+}
+
+/* The field of this name; the writer's order is tried first. */
+static const struct field *find_field(const char *key, size_t n, size_t expected)
+{
+    for (size_t i = 0; i < NFIELD; i++) {
+        const struct field *f = &fields[(expected + i) % NFIELD];
+
+        if (strncmp(f->key, key, n) == 0 && f->key[n] == '\0')
+            return f;
+    }
+    return NULL;
+}
+
+/* A string without escapes, in plain ASCII: the end quote, or NULL. */
+static const char *plain_string(const char *p)
+{
+    while (*p >= ' ' && *p != '"' && *p != '\\' && *p != 0x7F)
+        p++;
+    return *p == '"' ? p : NULL;
+}
+
+/*
+ * What we write is nearly always flat, compact and plain; reading it so takes a tenth of jansson's
+ * time, and lists are long.  False: not that plain, ask jansson.
+ */
+static bool read_plain(const char *p, struct raw *raw, uint32_t *seen)
+{
+    for (size_t i = 0; *p == (i == 0 ? '{' : ','); i++) {
+        const char *key = p + 2, *end = p[1] == '"' ? plain_string(key) : NULL;
+        const struct field *f =
+            end != NULL ? find_field(key, (size_t)(end - key), i) : NULL;
+
+        if (f == NULL || end[1] != ':' || (*seen & 1U << (f - fields)) != 0)
+            return false;
+        *seen |= 1U << (f - fields);
+        p = end + 2;
+        if (*p == '"') {
+            end = plain_string(p + 1);
+            if (end == NULL || !set_text(raw, f, p + 1, (size_t)(end - p - 1)))
+                return false;
+            p = end + 1;
+        } else {
+            char *rest;
+            double d;
+            uint64_t u;
+
+            if (*p < '0' || *p > '9')
+                return false;
+            u = strtoull(p, &rest, 10);
+            d = (double)u;
+            if (*rest == '.' || *rest == 'e' || *rest == 'E')
+                d = strtod(p, &rest);
+            else if (rest - p > 18)
+                return false;
+            if (!set_number(raw, f, d == (double)u, u, d))
+                return false;
+            p = rest;
+        }
+    }
+    return p[0] == '}' && p[1] == '\n' && p[2] == '\0';
+}
+
+/* Unknown names are skipped: a later program may add some without a new version. */
+static bool read_json(const json_t *json, struct raw *raw, uint32_t *seen)
+{
+    for (size_t i = 0; i < NFIELD; i++) {
+        const json_t *value = json_object_get(json, fields[i].key);
+        bool ok = false;
+
+        if (value == NULL)
+            continue;
+        if (json_is_string(value))
+            ok = set_text(raw, &fields[i], json_string_value(value),
+                          json_string_length(value));
+        else if (json_is_number(value) && json_number_value(value) >= 0)
+            ok = set_number(raw, &fields[i], json_is_integer(value),
+                            (uint64_t)json_integer_value(value),
+                            json_number_value(value));
+        if (!ok)
+            return false;
+        *seen |= 1U << i;
+    }
+    return true;
+}
+
+static int take_all(const struct raw *raw, uint32_t seen, struct record *rec,
+                    char why[OWNER_WHY])
+{
+    int mode = lockfs_mode_by_name(raw->mode);
+
+    for (size_t i = 0; i < NFIELD; i++)
+        if (!fields[i].optional && (seen & 1U << i) == 0)
+            return opaque(why, "the record lacks a field");
+    if (mode < 0)
         return opaque(why, "the record names an unknown mode");
-    rec->mode = (enum claim_mode)m;
-    o->pid = (int64_t)pid;
-    o->uid = (uint32_t)uid;
-    if (take_number(json, "after", &rec->after))
-        take_text(json, "evidence", rec->evidence, sizeof rec->evidence);
+    *rec = raw->rec;
+    rec->mode = (enum claim_mode)mode;
+    rec->owner.pid = (int64_t)raw->pid;
+    rec->owner.uid = (uint32_t)raw->uid;
     return 0;
 }
 
+/* text: n bytes and a NUL. */
 static int parse(const char *text, size_t n, uint64_t gen, struct record *rec,
                  char why[OWNER_WHY])
 {
-    json_t *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-    json_t *version = json_object_get(json, "v");
-    int rc;
+    struct raw raw = {0};
+    uint32_t seen = 0;
+    int rc = 0;
 
     memset(rec, 0, sizeof *rec);
-    if (json == NULL)
-        rc = opaque(why, n == 0 ? "the record is empty" : "the record is not JSON");
-    else if (!json_is_integer(version))
-        rc = opaque(why, "the record has no version");
-    else if (json_integer_value(version) != RECORD_VERSION)
+    if (strlen(text) != n || !read_plain(text, &raw, &seen)) {
+        json_t *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+        json_t *version = json_object_get(json, "v");
+
+        memset(&raw, 0, sizeof raw);
+        seen = 0;
+        if (json == NULL)
+            rc = opaque(why, n == 0 ? "the record is empty" : "the record is not JSON");
+        else if (!json_is_integer(version))
+            rc = opaque(why, "the record has no version");
+        else if (json_integer_value(version) == RECORD_VERSION &&
+                 !read_json(json, &raw, &seen))
+            rc = opaque(why, "a field of the record is of a wrong kind");
+        else
+            raw.version = (uint64_t)json_integer_value(version);
+        json_decref(json);
+    }
+    if (rc == 0 && raw.version != RECORD_VERSION)
         rc = opaque(why, "the record is of another version of watcherd");
-    else
-        rc = take_all(json, rec, why);
-    json_decref(json);
+    if (rc == 0)
+        rc = take_all(&raw, seen, rec, why);
     if (rc == 0 && rec->gen != gen)
         rc = opaque(why, "the record is of another generation than its name");
     return rc;
@@ -183,13 +307,13 @@ static ssize_t read_regular(int dirfd, const char *name, char *buf, size_t size,
 int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
                 char why[OWNER_WHY])
 {
-    char text[RECORD_MAX + 1];
+    char text[RECORD_MAX + 2];
     uint32_t uid = 0;
     ssize_t n = 0;
     int rc;
 
     for (int i = 0; i < 3; i++) { /* a stale handle says nothing: ask again by name */
-        n = read_regular(dirfd, name, text, sizeof text, &uid);
+        n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
         if (n != -ESTALE)
             break;
     }
@@ -201,6 +325,7 @@ int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
         return (int)n;
     if (n > RECORD_MAX)
         return opaque(why, "the record is far too long");
+    text[n] = '\0';
     rc = parse(text, (size_t)n, gen, rec, why);
     rec->file_uid = uid;
     return rc;
@@ -241,19 +366,35 @@ bool generations_parse(const char *name, char *kind, uint64_t *gen)
     return true;
 }
 
-static void note(struct generations *out, char kind, uint64_t gen)
+bool generations_note(struct generations *gens, const char *name)
 {
-    uint64_t *highest = kind == 'g'   ? &out->g
-                        : kind == 'h' ? &out->h
-                        : kind == 'r' ? &out->r
-                                      : &out->c;
+    uint64_t gen, *highest;
+    char kind;
 
+    if (!generations_parse(name, &kind, &gen))
+        return false;
+    highest = kind == 'g'   ? &gens->g
+              : kind == 'h' ? &gens->h
+              : kind == 'r' ? &gens->r
+                            : &gens->c;
     if (gen > *highest)
         *highest = gen;
-    if (gen > out->top)
-        out->top = gen;
-    if (kind == 'g' && (out->g_lowest == 0 || gen < out->g_lowest))
-        out->g_lowest = gen;
+    if (gen > gens->top)
+        gens->top = gen;
+    if (kind == 'g' && (gens->g_lowest == 0 || gen < gens->g_lowest))
+        gens->g_lowest = gen;
+    return true;
+}
+
+void generations_finish(struct generations *gens, int dirfd)
+{
+    char name[RECORD_NAME];
+
+    gens->ended = gens->g != 0 && gens->r == gens->g;
+    if (gens->g != 0 && gens->r > gens->g) { /* somebody deleted records by hand */
+        record_name(name, 'r', gens->g);
+        gens->ended = faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    }
 }
 
 static int scan_once(int dirfd, struct generations *out)
@@ -268,12 +409,10 @@ static int scan_once(int dirfd, struct generations *out)
         return -errno;
     while ((n = getdents64(fd, buf, sizeof buf)) > 0)
         for (ssize_t at = 0; at < n;) {
-            const struct dirent64 *d = (const struct dirent64 *)(const void *)(buf + at);
-            uint64_t gen;
-            char kind;
+            const struct dirent64 *d =
+                (const struct dirent64 *)(const void *)(buf + at);
 
-            if (generations_parse(d->d_name, &kind, &gen))
-                note(out, kind, gen);
+            generations_note(out, d->d_name);
             at += d->d_reclen;
         }
     if (n < 0)
@@ -284,7 +423,6 @@ static int scan_once(int dirfd, struct generations *out)
 
 int generations_scan(int dirfd, struct generations *out)
 {
-    char name[RECORD_NAME];
     int rc = 0;
 
     for (int i = 0; i < 3; i++) {
@@ -292,14 +430,9 @@ int generations_scan(int dirfd, struct generations *out)
         if (rc != -ESTALE)
             break;
     }
-    if (rc != 0 || out->g == 0)
-        return rc;
-    out->ended = out->r == out->g;
-    if (out->r > out->g) { /* somebody deleted records by hand */
-        record_name(name, 'r', out->g);
-        out->ended = faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    }
-    return 0;
+    if (rc == 0)
+        generations_finish(out, dirfd);
+    return rc;
 }
 
 /* Length of the UTF-8 sequence at p, 0 when it is not one (RFC 3629). */

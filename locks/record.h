@@ -26,7 +26,8 @@ struct record {
     uint64_t gen;
     char group[RECORD_TEXT]; /* escaped: printable ASCII and UTF-8 */
     char task[RECORD_TEXT];
-    char nonce[RECORD_NONCE]; /* 32 random hex digits: was it really this call that linked? */
+    char nonce
+        [RECORD_NONCE]; /* 32 random hex digits: was it really this call that linked? */
     struct owner owner;
     char fs[16];
     enum claim_mode mode;
@@ -35,7 +36,7 @@ struct record {
     double t_boot_s; /* CLOCK_BOOTTIME of the owner's machine */
     uint64_t after;  /* generation that was taken over; 0 when the group was free */
     char evidence[OWNER_WHY]; /* why that one was held to be dead */
-    uint32_t file_uid; /* owner of the file, when read */
+    uint32_t file_uid;        /* owner of the file, when read */
 };
 
 /* Fill nonce, owner, times; the rest is the caller's. */
@@ -70,6 +71,10 @@ struct generations {
  * Status: 0, or a negated errno.  -ESTALE has been tried three times.
  */
 int generations_scan(int dirfd, struct generations *out);
+/* For a reader that walks the directory itself: start at zeros, note each name (others are ignored,
+ * false), and finish. */
+bool generations_note(struct generations *gens, const char *name);
+void generations_finish(struct generations *gens, int dirfd);
 /* Parse "g.34"; false for everything else ("g.034", "g.34~"). */
 bool generations_parse(const char *name, char *kind, uint64_t *gen);
 

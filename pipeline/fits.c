@@ -185,6 +185,17 @@ static void put_header(fitsfile *f, const struct image *img,
     }
 }
 
+/* A failed write is the machine's fault, not the data's; CFITSIO leaves errno as stdio set it. */
+static int write_error(struct err *e, const char *path, int status, int why)
+{
+    if (why == ENOSPC || why == EDQUOT)
+        return err_set(e, -why, "cannot write %s: %s", path, strerror(why));
+    cfitsio_error(e, "write", path, status);
+    if (e != NULL && e->code == ERR_FORMAT)
+        e->code = -EIO;
+    return status == MEMORY_ALLOCATION ? -ENOMEM : -EIO;
+}
+
 int fits_write_image(const char *path, const struct image *img,
                      const struct fits_card *extra, struct err *e)
 {
@@ -195,6 +206,7 @@ int fits_write_image(const char *path, const struct image *img,
     if (unlink(path) != 0 && errno != ENOENT)
         return err_set(e, -errno, "cannot replace %s: %s", path, strerror(errno));
     fits_clear_errmsg();
+    errno = 0;
     if (fits_create_diskfile(&f, path, &status))
         return cfitsio_error(e, "create", path, status);
     fits_create_img(f, FLOAT_IMG, 4, naxes, &status);
@@ -208,7 +220,7 @@ int fits_write_image(const char *path, const struct image *img,
         status = close_status;
     if (status == 0)
         return 0;
-    rc = cfitsio_error(e, "write", path, status);
+    rc = write_error(e, path, status, errno);
     unlink(path);
     return rc;
 }

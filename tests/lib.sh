@@ -2,10 +2,11 @@
 #
 #   own_dir NAME                 make $dir, remove it (and end what we started) at the end
 #   settings [LINE...]           write w.conf in $dir for small, quick runs; lines are added
-#   start [CONF]                 start the daemon in the background: $daemon its pid, log in log
-#   once [CONF]                  run it with --once: $rc its exit status, log in log
+#   start [CONF]                 start the daemon in the background: $daemon its pid, a new log in log
+#   once [CONF]                  run it with --once: $rc its exit status, log added to log
 #   wait_for FILE PATTERN S      until a line of FILE matches (egrep), or fail after S seconds
 #   stop                         TERM, and wait: $rc
+#   gone PID                     wait until the process has ended
 # shellcheck shell=bash disable=SC2034,SC2154
 
 build=$(cd "${BUILD:-build}" && pwd)
@@ -78,12 +79,13 @@ END
 simulate() {
     local to=$1 at=$2
     shift 2
-    "$build/uvh5sim" --out "$to" --truth "$dir/truth" --start "$at" --antennas 14 \
+    "$build/uvh5sim" --quiet --out "$to" --truth "$dir/truth" --start "$at" --antennas 14 \
         --integrations 4 --channels 2 --calibrator 0834+555 --no-field --noise-sefd 600 \
-        --seed 7 --quiet "$@"
+        --seed 7 "$@" >/dev/null
 }
 
 start() {
+    [ ! -e "${2:-log}" ] || mv "${2:-log}" "${2:-log}.before"
     "$build/watcherd" -c "${1:-w.conf}" 2>>"${2:-log}" &
     daemon=$!
     wait_for "${2:-log}" 'event=ready' 5
@@ -100,11 +102,29 @@ stop() {
     wait "$daemon" || rc=$?
 }
 
-# tail -F tells of each line as it is written; grep ends at the first that matches.
+# grep ends at the first line that matches, tail when it then has nobody to write to (or at -s: some
+# file systems, overlays among them, give tail no events).
 wait_for() {
-    timeout "$3" grep -E -m1 -q -e "$2" <(exec tail -n +1 -F "$1" 2>/dev/null --pid=$$) ||
+    timeout "$3" grep -E -m1 -q -e "$2" <(exec tail -s 0.02 -n +1 -F "$1" 2>/dev/null) ||
         fail "no line like $2 in $1 within $3 s"
 }
+
+# until_true S COMMAND...: ask again and again what tells nobody of its change.
+until_true() {
+    local end=$((SECONDS + $1 + 1))
+    shift
+    [ -p "$dir/never" ] || mkfifo "$dir/never"
+    until "$@"; do
+        [ $SECONDS -lt $end ] || fail "never true: $*"
+        read -r -t 0.02 <>"$dir/never" || true
+    done
+}
+
+ended() { # ended PID: no such process, or nobody has fetched its status yet
+    case $(cut -d')' -f2 "/proc/$1/stat" 2>/dev/null) in '' | ' Z'*) ;; *) return 1 ;; esac
+}
+
+gone() { until_true 5 ended "$1"; }
 
 count() { # count PATTERN [FILE]: lines that match
     grep -E -c -e "$1" "${2:-log}" || true

@@ -40,6 +40,9 @@ start() {
     started+=("$pid")
 }
 
+# Sanitizers want to be loaded before any LD_PRELOAD.
+sanitized() { nm "$lockctl" 2>/dev/null | grep -q __asan; }
+
 # two_mounts [coherent]: A and B are two clients' views of back.
 two_mounts() {
     local opts=()

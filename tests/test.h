@@ -45,11 +45,11 @@ static inline int remove_dir(void **state)
  * Tests are started from the top of the checkout. */
 static inline const char *shared_data(void)
 {
-    static char path[4096];
+    static char *path; /* made once, kept until the end */
     const char *set = getenv("WATCHERD_TEST_DATA");
 
-    if (path[0] == '\0' && realpath(set != NULL ? set : "../shared/data", path) == NULL)
-        return NULL;
+    if (path == NULL)
+        path = realpath(set != NULL ? set : "../shared/data", NULL);
     return path;
 }
 

@@ -88,7 +88,8 @@ static void generations_grow_by_one_from_claim_to_claim(void **state)
     struct err e;
 
     (void)state;
-    for (uint64_t gen = 1; gen <= 12; gen++) { /* past one digit: g.10 comes after g.9 */
+    for (uint64_t gen = 1; gen <= 12;
+         gen++) { /* past one digit: g.10 comes after g.9 */
         struct claim *claim = take("locks/a");
 
         assert_int_equal(claim_generation(claim), gen);
@@ -119,7 +120,8 @@ static void nothing_but_the_generation_files_is_left_behind(void **state)
     assert_int_equal(claim_heartbeat(claim, &e), 0);
     assert_int_equal(claim_commit(claim, &e), 0);
     assert_int_equal(claim_release(claim, "done", &e), 0);
-    assert_int_equal(system("test \"$(ls -A locks/a | tr '\\n' ' ')\" = 'c.1 g.1 h.1 r.1 '"), 0);
+    assert_int_equal(
+        system("test \"$(ls -A locks/a | tr '\\n' ' ')\" = 'c.1 g.1 h.1 r.1 '"), 0);
 }
 
 /* matrix: locks 1 killed holder, same host */
@@ -132,8 +134,9 @@ static void a_dead_owner_of_this_host_is_overtaken_at_once(void **state)
     assert_int_equal(child_claims("locks/a", 0), 0);
     claim = take("locks/a");
     assert_int_equal(claim_generation(claim), 2);
-    assert_int_equal(
-        system("grep -q '\"after\":1,\"evidence\":\"process no longer exists\"' locks/a/g.2"), 0);
+    assert_int_equal(system("grep -q '\"after\":1,\"evidence\":\"process no longer "
+                            "exists\"' locks/a/g.2"),
+                     0);
     assert_int_equal(claim_release(claim, "done", &e), 0);
 }
 
@@ -211,7 +214,8 @@ static void a_removed_lock_directory_is_a_lost_claim_and_is_made_again(void **st
     assert_int_equal(claim_generation(next), 1);
     assert_int_equal(claim_commit(claim, &e), ERR_LOST);
     assert_int_equal(claim_release(claim, "done", &e), ERR_LOST);
-    assert_int_equal(claim_check(next, &e), 0); /* the late one did not harm the new one */
+    assert_int_equal(claim_check(next, &e),
+                     0); /* the late one did not harm the new one */
     assert_int_equal(claim_release(next, "done", &e), 0);
 }
 
@@ -228,9 +232,13 @@ static void damaged_records_are_opaque_and_never_overtaken(void **state)
         {"mkfifo locks/a/g.1", "not a regular file"},
         {"ln -s /etc/passwd locks/a/g.1", "not a regular file"},
         {"mkdir locks/a/g.1", "not a regular file"},
-        {"mknod locks/a/g.1 c 1 5 2>/dev/null || mkfifo locks/a/g.1", "not a regular file"},
+        {"mknod locks/a/g.1 c 1 5 2>/dev/null || mkfifo locks/a/g.1",
+         "not a regular file"},
         {"echo '{\"v\":2}' > locks/a/g.1", "another version"},
-        {"echo '{\"v\":1,\"pid\":\"1\"}' > locks/a/g.1", "lacks a field"},
+        {"echo '{\"v\":1,\"pid\":\"1\"}' > locks/a/g.1", "wrong kind"},
+        {"echo '{\"v\":1,\"pid\":-1}' > locks/a/g.1", "wrong kind"},
+        {"echo '{\"v\":1,\"pid\":1}' > locks/a/g.1", "lacks a field"},
+        {"echo '{\"v\":1,\"v\":1}' > locks/a/g.1", "not JSON"},
     };
 
     (void)state;
@@ -245,6 +253,31 @@ static void damaged_records_are_opaque_and_never_overtaken(void **state)
             fail_msg("%s: %s", cases[i].make, e.text);
         assert_false(exists("locks/a/g.2"));
     }
+}
+
+/* The quick reader and jansson must read the same; jansson's turn is forced by a space. */
+static void a_record_reads_the_same_however_it_is_spaced(void **state)
+{
+    struct record quick_one, slow_one;
+    struct claim *claim;
+    char why[OWNER_WHY];
+    struct err e;
+    int dirfd;
+
+    (void)state;
+    assert_int_equal(child_claims("locks/a", 0), 0);
+    claim = take("locks/a"); /* with "after" and "evidence" */
+    dirfd = open("locks/a", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(record_read(dirfd, "g.2", 2, &quick_one, why), 0);
+    assert_int_equal(system("sed -i 's/:/: /; s/}$/,\"later\":[1,{}]}/' locks/a/g.2"),
+                     0);
+    assert_int_equal(record_read(dirfd, "g.2", 2, &slow_one, why), 0);
+    assert_memory_equal(&quick_one, &slow_one, sizeof quick_one);
+    assert_int_equal(quick_one.after, 1);
+    assert_int_equal(quick_one.owner.pid, getpid());
+    assert_true(quick_one.lease_s > 59.9 && quick_one.lease_s < 60.1);
+    close(dirfd);
+    claim_release(claim, "done", &e);
 }
 
 static void a_record_of_another_generation_than_its_name_is_opaque(void **state)
@@ -283,7 +316,8 @@ static void a_directory_that_cannot_be_written_is_an_error_not_a_claim(void **st
     pid_t pid;
 
     (void)state;
-    assert_int_equal(system("mkdir -p locks/a && chmod 555 locks/a && chmod 755 . locks"), 0);
+    assert_int_equal(
+        system("mkdir -p locks/a && chmod 555 locks/a && chmod 755 . locks"), 0);
     pid = fork();
     if (pid == 0) {
         struct claim *claim;
@@ -293,14 +327,16 @@ static void a_directory_that_cannot_be_written_is_an_error_not_a_claim(void **st
         if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
             _exit(9);
         rc = claim_acquire(&claim, "locks/a", "grp", &quick, &e);
-        _exit(rc == -EACCES && claim == NULL && strstr(e.text, "locks/a") != NULL ? 0 : 1);
+        _exit(rc == -EACCES && claim == NULL && strstr(e.text, "locks/a") != NULL ? 0
+                                                                                  : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
 }
 
 /* matrix: locks 20 crash at every step */
-static void after_a_crash_at_any_step_the_group_is_claimable_and_nothing_repeats(void **state)
+static void
+after_a_crash_at_any_step_the_group_is_claimable_and_nothing_repeats(void **state)
 {
     uint64_t last = 0;
     int step, code;
@@ -320,7 +356,7 @@ static void after_a_crash_at_any_step_the_group_is_claimable_and_nothing_repeats
         assert_int_equal(claim_commit(claim, &e), 0);
         assert_int_equal(claim_release(claim, "done", &e), 0);
     }
-    assert_int_equal(code, 0);     /* the sweep ended because the whole life was walked */
+    assert_int_equal(code, 0); /* the sweep ended because the whole life was walked */
     assert_in_range(step, 10, 60); /* and it has a plausible number of steps */
 }
 
@@ -383,7 +419,8 @@ static void a_claimer_that_slept_through_collection_is_refused(void **state)
     claim_release(take("locks/a"), "done", &e);
     pid = fork();
     if (pid == 0) {
-        setenv("WATCHERD_STOP_AT", "4", 1); /* temp made, written, (synced); link comes next */
+        setenv("WATCHERD_STOP_AT", "4",
+               1); /* temp made, written, (synced); link comes next */
         lock_step_restart();
         _exit(claim_acquire(&claim, "locks/a", "grp", &quick, &e) == -EBUSY ? 0 : 1);
     }
@@ -420,7 +457,8 @@ static void young_generations_are_not_collected(void **state)
 }
 
 /* matrix: locks 17 no space for the record */
-static void without_space_no_partial_record_is_seen_and_the_group_stays_free(void **state)
+static void
+without_space_no_partial_record_is_seen_and_the_group_stays_free(void **state)
 {
     int status;
     pid_t pid;
@@ -434,7 +472,8 @@ static void without_space_no_partial_record_is_seen_and_the_group_stays_free(voi
 
         if (system("mkdir small && mount -t tmpfs -o size=16k none small") != 0)
             _exit(77);
-        if (system("mkdir -p small/locks/a; cat /dev/zero > small/fill 2>/dev/null; true") != 0)
+        if (system("mkdir -p small/locks/a; cat /dev/zero > small/fill 2>/dev/null; "
+                   "true") != 0)
             _exit(2);
         rc = claim_acquire(&claim, "small/locks/a", "grp", &quick, &e);
         if (rc != -ENOSPC || system("test -z \"$(ls -A small/locks/a)\"") != 0)
@@ -458,8 +497,9 @@ static void without_space_no_partial_record_is_seen_and_the_group_stays_free(voi
 /* matrix: locks 32 odd group names */
 static void any_group_name_is_recorded_printably(void **state)
 {
-    static const char *const names[] = {"-rf", "a b", "new\nline", "plus+", "M 31 \xc3\xa9",
-                                        "bad\xff", "$(touch pwned)", "back\\slash"};
+    static const char *const names[] = {
+        "-rf",           "a b",     "new\nline",      "plus+",
+        "M 31 \xc3\xa9", "bad\xff", "$(touch pwned)", "back\\slash"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -539,6 +579,7 @@ int main(void)
         OWN_DIR(committing_twice_is_committing_once),
         OWN_DIR(a_removed_lock_directory_is_a_lost_claim_and_is_made_again),
         OWN_DIR(damaged_records_are_opaque_and_never_overtaken),
+        OWN_DIR(a_record_reads_the_same_however_it_is_spaced),
         OWN_DIR(a_record_of_another_generation_than_its_name_is_opaque),
         OWN_DIR(no_descriptor_of_a_claim_survives_exec),
         OWN_DIR(a_directory_that_cannot_be_written_is_an_error_not_a_claim),

@@ -229,6 +229,52 @@ static void the_file_in_etc_is_what_the_table_prints(void **state)
     free(printed);
 }
 
+/* The end of a setting's name in what conf_print wrote: "name = value" or "# name = value". */
+static int name_length(const char *line)
+{
+    return (int)strcspn(line, " =");
+}
+
+/* Runs at the top of the checkout.  The page says of each setting, in order: its name, then
+ * the line of its type, range and default. */
+static void the_manual_page_names_every_setting_with_its_range_and_default(void **state)
+{
+    char *page, *printed = NULL, *save = NULL, *from, want[512];
+    size_t n = 0, m;
+    FILE *f = open_memstream(&printed, &m);
+
+    (void)state;
+    conf_defaults(&conf, NULL);
+    conf_print(&conf, f);
+    fclose(f);
+    assert_int_equal(path_read(&page, NULL, "etc/man/watcherd.conf.5", 1 << 20, &e), 0);
+    for (from = page; *from != '\0'; from++) /* roff's backslashes */
+        if (*from != '\\')
+            page[n++] = *from;
+    page[n] = '\0';
+    from = page;
+    for (char *line = strtok_r(printed, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
+        if (line[0] == '[') {
+            snprintf(want, sizeof want, "\n.SS %s\n", line);
+        } else if (strncmp(line, "#   ", 4) == 0) {
+            char *name = strtok_r(NULL, "\n", &save);
+
+            name += strncmp(name, "# ", 2) == 0 ? 2 : 0;
+            snprintf(want, sizeof want, "\n.B %.*s\n%s\n", name_length(name), name,
+                     line + 4);
+        } else {
+            continue;
+        }
+        from = strstr(from, want);
+        if (from == NULL)
+            fail_msg("etc/man/watcherd.conf.5 does not say, or not in its place:%s",
+                     want);
+    }
+    free(page);
+    free(printed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +286,8 @@ int main(void)
         OWN_DIR(what_is_printed_reads_back_the_same),
         OWN_DIR(print_names_meaning_unit_range_and_default),
         cmocka_unit_test(the_file_in_etc_is_what_the_table_prints),
+        cmocka_unit_test(
+            the_manual_page_names_every_setting_with_its_range_and_default),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "watcherd/group.h"
+#include "core/group.h"
 
 enum { EXPECTED = 16, TOLERANCE_S = 120, MAX_FILES = 40000, MAX_GROUPS = 6000 };
 
@@ -350,20 +350,19 @@ static void only_real_dates_and_exact_names_are_parsed(void **state)
         "2025-05-07T00:04:06_SB01.hdf5",
         "9999-05-07T00:04:06_sb01.hdf5",
     };
-    int64_t t;
-    int index;
+    struct groupname_hit hit;
+    struct groupname rule;
 
     (void)state;
+    assert_int_equal(groupname_compile(&rule, "subband", NULL), 0);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(group_parse_subband(bad[i], &t, &index), -EINVAL);
-    assert_int_equal(group_parse_subband("2024-02-29T23:59:58_sb07.uvh5", &t, &index),
-                     0);
-    assert_int_equal(index, 7);
-    assert_int_equal(t, 1709251198); /* date -ud 2024-02-29T23:59:58 +%s */
-    assert_int_equal(group_parse_subband("2000-01-01T00:00:00_sb99.hdf5", &t, &index),
-                     0);
-    assert_int_equal(t, 946684800);
-    assert_int_equal(index, 99);
+        assert_int_equal(groupname_parse(&rule, bad[i], &hit), -EINVAL);
+    assert_int_equal(groupname_parse(&rule, "2024-02-29T23:59:58_sb07.uvh5", &hit), 0);
+    assert_int_equal(hit.member, 7);
+    assert_int_equal(hit.key, 1709251198); /* date -ud 2024-02-29T23:59:58 +%s */
+    assert_int_equal(groupname_parse(&rule, "2000-01-01T00:00:00_sb99.hdf5", &hit), 0);
+    assert_int_equal(hit.key, 946684800);
+    assert_int_equal(hit.member, 99);
 }
 
 static void foreign_names_are_counted_and_not_kept(void **state)

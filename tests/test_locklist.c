@@ -42,10 +42,14 @@ static void foreign_claim(const char *dir, unsigned int gen, const char *extra)
     assert_int_equal(system(cmd), 0);
     snprintf(path, sizeof path, "%s/g.%u", dir, gen);
     snprintf(text, sizeof text,
-             "{\"v\":1,\"group\":\"grp\",\"gen\":%u,\"nonce\":\"%032u\",\"machine\":\"%032d\","
-             "\"host\":\"lxd110h03\",\"boot\":\"714e924b-0000-0000-0000-000000000000\",\"pid\":4321,"
-             "\"start\":221345,\"pidfs\":35735,\"pidns\":4026531836,\"uid\":1001,\"exe\":\"watcherd "
-             "1.0.0\",\"task\":\"\",\"fs\":\"nfs\",\"mode\":\"gen\",\"lease_s\":60,\"hb_s\":15,"
+             "{\"v\":1,\"group\":\"grp\",\"gen\":%u,\"nonce\":\"%032u\",\"machine\":\"%"
+             "032d\","
+             "\"host\":\"lxd110h03\",\"boot\":\"714e924b-0000-0000-0000-000000000000\","
+             "\"pid\":4321,"
+             "\"start\":221345,\"pidfs\":35735,\"pidns\":4026531836,\"uid\":1001,"
+             "\"exe\":\"watcherd "
+             "1.0.0\",\"task\":\"\",\"fs\":\"nfs\",\"mode\":\"gen\",\"lease_s\":60,"
+             "\"hb_s\":15,"
              "\"t_utc\":\"2031-11-22T01:15:16.123Z\",\"t_boot_s\":2213.5%s}\n",
              gen, gen, 7, extra);
     put(path, text);
@@ -79,7 +83,8 @@ static void a_silent_owner_is_held_then_suspect_then_expired_by_our_clock(void *
     (void)state;
     foreign_claim("locks/a", 3, "");
     put("locks/a/h.3", "3 17\n");
-    assert_int_equal(look(obs, &view), LOCK_HELD); /* its date of 2031 is nothing to us */
+    assert_int_equal(look(obs, &view),
+                     LOCK_HELD); /* its date of 2031 is nothing to us */
     assert_int_equal(view.beat, 17);
     fake_now += 89.9; /* 1.5 leases are 90 s */
     assert_int_equal(look(obs, &view), LOCK_HELD);
@@ -181,7 +186,8 @@ static void what_was_seen_survives_in_a_file_for_this_boot_only(void **state)
     fake_now += 16;
     assert_int_equal(look(next, &view), LOCK_EXPIRED);
     observer_free(next);
-    assert_int_equal(system("sed -i 's/\"boot\":\"[0-9a-f]/\"boot\":\"x/' seen.json"), 0);
+    assert_int_equal(system("sed -i 's/\"boot\":\"[0-9a-f]/\"boot\":\"x/' seen.json"),
+                     0);
     next = new_observer();
     fake_now += 5000;
     assert_int_equal(observer_load(next, "seen.json", &e), 0);
@@ -194,7 +200,8 @@ static void what_was_seen_survives_in_a_file_for_this_boot_only(void **state)
 }
 
 /* matrix: locks 23 holder that slept past its lease */
-static void an_owner_that_was_silent_for_its_lease_shows_itself_before_committing(void **state)
+static void
+an_owner_that_was_silent_for_its_lease_shows_itself_before_committing(void **state)
 {
     struct claim_opts opts = {.relaxed = 1, .lease_s = 1e-6};
     struct claim *claim;
@@ -203,7 +210,8 @@ static void an_owner_that_was_silent_for_its_lease_shows_itself_before_committin
     (void)state;
     assert_int_equal(claim_acquire(&claim, "locks/a", "a", NULL, &e), 0);
     assert_int_equal(claim_may_commit(claim, &e), 0);
-    assert_int_not_equal(access("locks/a/h.1", F_OK), 0); /* within its lease it need not */
+    assert_int_not_equal(access("locks/a/h.1", F_OK),
+                         0); /* within its lease it need not */
     assert_int_equal(claim_release(claim, "done", &e), 0);
     assert_int_equal(claim_acquire(&claim, "locks/a", "a", &opts, &e), 0);
     while (claim_silence_s(claim) <= opts.lease_s)
@@ -273,7 +281,8 @@ static void a_tree_lists_claims_and_foreign_locks_by_name(void **state)
     struct err e;
 
     (void)state;
-    assert_int_equal(claim_acquire(&claim, "tree/b", "b", &opts, &e), 0); /* with b.lock */
+    assert_int_equal(claim_acquire(&claim, "tree/b", "b", &opts, &e),
+                     0); /* with b.lock */
     assert_int_equal(claim_acquire(&freed, "tree/free", "free", NULL, &e), 0);
     assert_int_equal(claim_release(freed, "done", &e), 0);
     foreign_claim("tree/deep/er/c/.watcherd", 5, "");
@@ -381,14 +390,15 @@ static void legacy_files_are_read_in_all_their_dialects(void **state)
     (void)state;
     gethostname(host, sizeof host);
     snprintf(dead, sizeof dead, "%d", dead_pid());
-#define CASE(st, ...) \
+#define CASE(st, ...)                                                                  \
     snprintf(cases[n].text, sizeof cases[n].text, __VA_ARGS__), cases[n++].state = (st)
     CASE(LEGACY_ACTIVE, "%d", live);
     CASE(LEGACY_DEAD, "%s\n", dead);
     CASE(LEGACY_DEAD, "%s\n%s\n", dead, host);
     CASE(LEGACY_ACTIVE, "%s\notherhost\n", dead);
     CASE(LEGACY_ACTIVE, "%s:otherhost", dead);
-    CASE(LEGACY_DEAD, "{\"pid\": %s, \"hostname\": \"%s\", \"timestamp\": 1.5}", dead, host);
+    CASE(LEGACY_DEAD, "{\"pid\": %s, \"hostname\": \"%s\", \"timestamp\": 1.5}", dead,
+         host);
     CASE(LEGACY_OPAQUE, "{\"pid\": \"%s\"}", dead);
     CASE(LEGACY_OPAQUE, "99999999999999999999");
     for (int i = 0; i < n; i++) {
@@ -401,6 +411,56 @@ static void legacy_files_are_read_in_all_their_dialects(void **state)
             fail_msg("%s: state %d, %s", cases[i].text, view.state, view.why);
         assert_int_equal(legacy_break(AT_FDCWD, "x.lock", &view, &e),
                          cases[i].state == LEGACY_DEAD ? 0 : -EBUSY);
+    }
+}
+
+/* Break (or take) x.lock in a child that stops between opening and locking it; its PID. */
+static pid_t stop_after_open(bool breaks)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct legacy_view view;
+        struct legacy *held;
+        struct err e;
+
+        setenv("WATCHERD_STOP_AT", breaks ? "1" : "2", 1);
+        lock_step_restart();
+        _exit((breaks ? legacy_break(AT_FDCWD, "x.lock", &view, &e)
+                      : legacy_acquire(&held, "x.lock", &e)) == -EBUSY
+                  ? 0
+                  : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+/* matrix: locks 19 legacy: the name became another's while a breaker or taker slept */
+static void one_who_slept_on_an_old_file_does_not_touch_the_new_one(void **state)
+{
+    (void)state;
+    for (int breaks = 0; breaks < 2; breaks++) {
+        struct legacy_view view;
+        struct legacy *held;
+        struct err e = {0};
+        char text[32];
+        pid_t sleeper;
+        int status;
+
+        snprintf(text, sizeof text, "%d", dead_pid());
+        put("x.lock", text);
+        sleeper = stop_after_open(breaks);
+        assert_int_equal(legacy_break(AT_FDCWD, "x.lock", &view, &e), 0);
+        assert_int_equal(legacy_acquire(&held, "x.lock", &e), 0);
+        kill(sleeper, SIGCONT);
+        assert_int_equal(waitpid(sleeper, &status, 0), sleeper);
+        assert_int_equal(status, 0);
+        assert_int_equal(legacy_look(AT_FDCWD, "x.lock", &view, &e), 0);
+        assert_int_equal(view.state, LEGACY_ACTIVE);
+        assert_int_equal(view.pid, getpid());
+        legacy_release(held);
     }
 }
 
@@ -457,6 +517,7 @@ int main(void)
         OWN_DIR(cleaning_ends_a_dead_claim_once),
         OWN_DIR(a_cleaner_killed_in_the_middle_leaves_the_lock_to_the_next),
         OWN_DIR(legacy_files_are_read_in_all_their_dialects),
+        OWN_DIR(one_who_slept_on_an_old_file_does_not_touch_the_new_one),
         OWN_DIR(racing_breakers_never_remove_a_live_lock),
     };
 

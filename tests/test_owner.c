@@ -32,9 +32,10 @@ static void make_proc(char state, long threads, unsigned long start, const char 
     assert_int_equal(system("mkdir -p proc/77 proc/sys/kernel/random proc/self/ns"), 0);
     put("proc/sys/kernel/random/boot_id", BOOT_NOW "\n");
     /* the name in field 2 may hold spaces and brackets: proc(5) */
-    snprintf(text, sizeof text,
-             "77 (ca) 9 (sa) %c 1 77 77 0 -1 4194560 100 0 0 0 1 1 0 0 20 0 %ld 0 %lu 1 1\n",
-             state, threads, start);
+    snprintf(
+        text, sizeof text,
+        "77 (ca) 9 (sa) %c 1 77 77 0 -1 4194560 100 0 0 0 1 1 0 0 20 0 %ld 0 %lu 1 1\n",
+        state, threads, start);
     put("proc/77/stat", text);
     if (pidfs != NULL)
         put("proc/77/pidfs", pidfs);
@@ -85,15 +86,16 @@ static struct owner of_77(void)
 static void the_machine_id_is_hashed_by_hmac_sha_256(void **state)
 {
     /* RFC 4231, test case 2 */
-    static const uint8_t want[32] = {
-        0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
-        0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
+    static const uint8_t want[32] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e,
+                                     0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
+                                     0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83,
+                                     0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
     uint8_t mac[32];
     char id[33];
 
     (void)state;
-    machine_hmac((const uint8_t *)"Jefe", 4, (const uint8_t *)"what do ya want for nothing?", 28,
-                 mac);
+    machine_hmac((const uint8_t *)"Jefe", 4,
+                 (const uint8_t *)"what do ya want for nothing?", 28, mac);
     assert_memory_equal(mac, want, 32);
     machine_id(id);
     if (access("/etc/machine-id", R_OK) == 0) {
@@ -131,8 +133,10 @@ static void a_forked_child_is_another_owner(void **state)
     assert_int_equal(pipe(ends), 0);
     if (fork() == 0) {
         owner_self(&child, &e);
-        _exit(write(ends[1], &child, sizeof child) == sizeof child && child.pid == getpid() ? 0
-                                                                                            : 1);
+        _exit(write(ends[1], &child, sizeof child) == sizeof child &&
+                      child.pid == getpid()
+                  ? 0
+                  : 1);
     }
     assert_int_equal(read(ends[0], &child, sizeof child), sizeof child);
     wait(NULL);
@@ -158,7 +162,8 @@ static void a_process_that_ended_is_dead(void **state)
     who.start = who.pidfs = 0;
     siginfo_t info;
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-    assert_int_equal(owner_judge(&who, why), OWNER_DEAD); /* a zombie still has its number */
+    assert_int_equal(owner_judge(&who, why),
+                     OWNER_DEAD); /* a zombie still has its number */
     assert_string_equal(why, "process has ended and was not waited for");
     waitpid(pid, NULL, 0);
     assert_int_equal(owner_judge(&who, why), OWNER_DEAD);
@@ -180,7 +185,8 @@ static const struct {
     {"waits for a disk", 'D', 1, 5000, "300", 300, OWNER_ALIVE, "running"},
     {"later start", 'S', 1, 5007, NULL, 0, OWNER_DEAD, "another process"},
     /* matrix: locks 6 PID reuse inside one tick */
-    {"same tick, other pidfs inode", 'S', 1, 5000, "301", 300, OWNER_DEAD, "another process"},
+    {"same tick, other pidfs inode", 'S', 1, 5000, "301", 300, OWNER_DEAD,
+     "another process"},
     {"zombie", 'Z', 1, 5000, "300", 300, OWNER_DEAD, "ended"},
     {"leader gone, threads run", 'Z', 3, 5000, "300", 300, OWNER_ALIVE, "running"},
     {"stopped", 'T', 1, 5000, "300", 300, OWNER_UNKNOWN, "stopped"},
@@ -199,7 +205,8 @@ static void a_process_is_judged_by_start_state_and_pidfs(void **state)
         make_proc(processes[i].state, processes[i].threads, processes[i].start,
                   processes[i].pidfs);
         who.pidfs = processes[i].recorded;
-        if (judge(&who, why) != processes[i].life || strstr(why, processes[i].why) == NULL)
+        if (judge(&who, why) != processes[i].life ||
+            strstr(why, processes[i].why) == NULL)
             fail_msg("%s: %s", processes[i].what, why);
     }
 }
@@ -232,7 +239,8 @@ static void an_earlier_boot_of_this_machine_is_dead(void **state)
     strcpy(who.boot, BOOT_THEN);
     assert_int_equal(judge(&who, why), OWNER_DEAD);
     assert_string_equal(why, "machine was rebooted since");
-    assert_int_equal(system("grep -c '" BOOT_NOW "' boots >/dev/null"), 0); /* it was noted */
+    assert_int_equal(system("grep -c '" BOOT_NOW "' boots >/dev/null"),
+                     0); /* it was noted */
 }
 
 /* matrix: locks 8 cloned images */
@@ -273,7 +281,8 @@ static void a_process_that_we_may_not_signal_is_alive(void **state)
     (void)state;
     unsetenv("WATCHERD_PROC");
     if (getuid() != 0) {
-        print_message("skipped: only root has processes that others may not signal here\n");
+        print_message(
+            "skipped: only root has processes that others may not signal here\n");
         skip();
     }
     if (fork() == 0) {

@@ -28,16 +28,19 @@
 #include "locks/locklist.h"
 #include "locks/observer.h"
 
-enum { EX_LOST = 76, EX_OPAQUE = 65 }; /* EX_PROTOCOL and EX_DATAERR: the nearest there are */
+enum {
+    EX_LOST = 76,
+    EX_OPAQUE = 65
+}; /* EX_PROTOCOL and EX_DATAERR: the nearest there are */
 
 struct args {
     const char *dir, *group, *peer, *task;
-    char **program;   /* run: what to run, ended by NULL */
+    char **program; /* run: what to run, ended by NULL */
     double lease_s, heartbeat_s;
     bool force, commit, foreign;
     double timeout_s; /* an expired lock younger than this is left alone */
-    double wait_s;    /* cleanup: how long to watch owners that cannot be judged at once */
-    long long gen;    /* break: which */
+    double wait_s; /* cleanup: how long to watch owners that cannot be judged at once */
+    long long gen; /* break: which */
     bool dry_run, json, verbose, strict;
 };
 
@@ -93,14 +96,15 @@ static void remember(const struct observer *obs, const struct args *args)
 static json_t *entry_json(const struct lock_entry *entry)
 {
     const struct record *rec = &entry->view.rec;
-    json_t *json = json_pack(
-        "{s:s, s:s, s:b, s:s, s:I, s:s, s:s}", "state", lock_state_name(entry->view.state),
-        "lock", entry->name, "legacy", (int)entry->legacy, "reason", entry->view.why, "pid",
-        (json_int_t)rec->owner.pid, "host", rec->owner.host, "where", entry->where);
+    json_t *json = json_pack("{s:s, s:s, s:b, s:s, s:I, s:s, s:s}", "state",
+                             lock_state_name(entry->view.state), "lock", entry->name,
+                             "legacy", (int)entry->legacy, "reason", entry->view.why,
+                             "pid", (json_int_t)rec->owner.pid, "host", rec->owner.host,
+                             "where", entry->where);
 
     if (json == NULL) /* a path that is not UTF-8 */
-        json = json_pack("{s:s, s:s}", "state", lock_state_name(entry->view.state), "lock",
-                         entry->name);
+        json = json_pack("{s:s, s:s}", "state", lock_state_name(entry->view.state),
+                         "lock", entry->name);
     json_object_set_new(json, "age_s",
                         entry->age_s >= 0 ? json_real(entry->age_s) : json_null());
     if (!entry->legacy && entry->view.state != LOCK_OPAQUE) {
@@ -114,8 +118,9 @@ static json_t *entry_json(const struct lock_entry *entry)
         json_object_set_new(json, "heartbeat",
                             json_integer((json_int_t)entry->view.beat));
         json_object_set_new(json, "unmoved_s",
-                            entry->view.unmoved_s >= 0 ? json_real(entry->view.unmoved_s)
-                                                       : json_null());
+                            entry->view.unmoved_s >= 0
+                                ? json_real(entry->view.unmoved_s)
+                                : json_null());
     }
     return json;
 }
@@ -140,7 +145,8 @@ static void print_entry(const struct lock_entry *entry, bool verbose)
     if (!verbose)
         return;
     if (rec->gen != 0)
-        printf("      generation %" PRIu64 ", %s on %s, process %" PRId64 ", since %s\n",
+        printf("      generation %" PRIu64 ", %s on %s, process %" PRId64
+               ", since %s\n",
                rec->gen, rec->owner.exe, rec->owner.host, rec->owner.pid, rec->t_utc);
     else if (rec->owner.pid != 0)
         printf("      process %" PRId64 "\n", rec->owner.pid);
@@ -207,7 +213,8 @@ static bool is_garbage(const struct lock_entry *entry, const struct args *args,
         snprintf(why, OWNER_WHY, "%s", entry->view.why);
         return true;
     }
-    if (entry->view.state != LOCK_EXPIRED || args->strict || entry->age_s < args->timeout_s)
+    if (entry->view.state != LOCK_EXPIRED || args->strict ||
+        entry->age_s < args->timeout_s)
         return false;
     spell_duration(limit, args->timeout_s);
     snprintf(why, OWNER_WHY, "age > %s", limit);
@@ -238,8 +245,8 @@ static void count_removal(const struct lock_entry *entry, const char *why,
                           const struct args *args, json_t *removed)
 {
     if (removed != NULL)
-        json_array_append_new(removed,
-                              json_pack("{s:s, s:s}", "lock", entry->name, "reason", why));
+        json_array_append_new(
+            removed, json_pack("{s:s, s:s}", "lock", entry->name, "reason", why));
     else
         printf("%s dead lock: %s (%s)\n", args->dry_run ? "Would remove" : "Removed",
                entry->name, why);
@@ -258,8 +265,11 @@ static int run_cleanup(const struct args *args)
         printf("Scanning for dead locks in: %s\n", args->dir);
     fflush(stdout);
     rc = read_patiently(&list, obs, args, &e);
-    if (rc == 0 && !args->dry_run)
-        remember(obs, args);
+    for (size_t i = 0; i < list.n && rc == 0 && !args->dry_run; i++)
+        if (list.item[i].view.unmoved_s >= 0) { /* there is a silence to be timed */
+            remember(obs, args);
+            break;
+        }
     observer_free(obs);
     if (rc != 0) {
         json_decref(removed);
@@ -285,7 +295,8 @@ static int run_cleanup(const struct args *args)
         print_json(json_pack("{s:I, s:o, s:b}", "found", (json_int_t)list.n, "removed",
                              removed, "dry_run", (int)args->dry_run));
     else
-        printf("%s %zu dead lock files\n", args->dry_run ? "Would remove" : "Removed", gone);
+        printf("%s %zu dead lock files\n", args->dry_run ? "Would remove" : "Removed",
+               gone);
     rc = report_unreadable(&list);
     locklist_clear(&list);
     return failed > 0 ? 1 : rc;
@@ -299,7 +310,8 @@ static int open_group(const struct args *args, struct err *e)
     if (path_join(path, sizeof path, args->dir, args->group, e) != 0)
         return -ENAMETOOLONG;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd != -1 ? fd : err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
+    return fd != -1 ? fd
+                    : err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
 }
 
 /* The first line of `kind`.`gen`, printable; false when there is no such file. */
@@ -337,13 +349,15 @@ static json_t *history(int dirfd, const struct generations *gens)
         rc = record_read(dirfd, name, gen, &rec, why);
         if (rc < 0)
             break;
-        row = json_pack("{s:I, s:s, s:s}", "gen", (json_int_t)gen, "host",
-                        rc == 0 ? rec.owner.host : "", "taken", rc == 0 ? rec.t_utc : "");
+        row =
+            json_pack("{s:I, s:s, s:s}", "gen", (json_int_t)gen, "host",
+                      rc == 0 ? rec.owner.host : "", "taken", rc == 0 ? rec.t_utc : "");
         if (rc == 0 && rec.after != 0)
             json_object_set_new(row, "took_over", json_string(rec.evidence));
         if (first_line(dirfd, 'r', gen, line))
             json_object_set_new(row, "end", json_string(line));
-        json_object_set_new(row, "committed", json_boolean(first_line(dirfd, 'c', gen, line)));
+        json_object_set_new(row, "committed",
+                            json_boolean(first_line(dirfd, 'c', gen, line)));
         json_array_append_new(rows, row);
     }
     return rows;
@@ -401,8 +415,8 @@ static int run_explain(const struct args *args)
         return view->state == LOCK_OPAQUE ? EX_OPAQUE : EX_OK;
     }
     if (view->state == LOCK_FREE) {
-        printf("%s is free; the next claim will be generation %" PRIu64 "\n", args->group,
-               view->gens.top + 1);
+        printf("%s is free; the next claim will be generation %" PRIu64 "\n",
+               args->group, view->gens.top + 1);
     } else {
         print_entry(&entry, true);
         if (view->rec.gen != 0)
@@ -410,8 +424,8 @@ static int run_explain(const struct args *args)
                    ", pidfs %" PRIu64 "\n      %s on %s, lease %g s, heartbeat %" PRIu64
                    "\n",
                    view->rec.owner.boot, view->rec.owner.pidns, view->rec.owner.start,
-                   view->rec.owner.pidfs, lockfs_mode_name(view->rec.mode), view->rec.fs,
-                   view->rec.lease_s, view->beat);
+                   view->rec.owner.pidfs, lockfs_mode_name(view->rec.mode),
+                   view->rec.fs, view->rec.lease_s, view->beat);
     }
     print_history(past);
     json_decref(past);
@@ -433,15 +447,16 @@ static int run_break(const struct args *args)
     if (rc >= 0)
         rc = observer_look(NULL, dirfd, args->group, &view, &e);
     if (rc == 0 && view.gens.g != (uint64_t)args->gen)
-        rc = err_set(&e, -ESTALE, "%s is at generation %" PRIu64 ", not %lld", args->group,
-                     view.gens.g, args->gen);
+        rc = err_set(&e, -ESTALE, "%s is at generation %" PRIu64 ", not %lld",
+                     args->group, view.gens.g, args->gen);
     if (rc == 0 && view.state == LOCK_FREE)
         rc = err_set(&e, -ESTALE, "generation %lld of %s has already ended", args->gen,
                      args->group);
     if (rc == 0 && view.state == LOCK_HELD && !args->force &&
         strcmp(view.why, "process is running") == 0)
         rc = err_set(&e, -ESTALE,
-                     "process %" PRId64 " is running and holds %s; --force breaks it all the "
+                     "process %" PRId64
+                     " is running and holds %s; --force breaks it all the "
                      "same",
                      view.rec.owner.pid, args->group);
     snprintf(why, sizeof why, "by hand, user %u", (unsigned int)getuid());
@@ -471,23 +486,26 @@ static int run_doctor(const struct args *args)
     if (rc != 0)
         return fail(exit_code(rc), &e);
     if (args->json) {
-        print_json(json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:f, s:f, s:f}", "mode",
-                             lockfs_mode_name(d.mode), "type", d.type, "excl", (int)d.excl,
-                             "link", (int)d.link, "rename", (int)d.rename, "flock",
-                             coherence_name(d.flock), "ofd", coherence_name(d.ofd), "name_s",
-                             d.name_s, "beat_s", d.beat_s, "clock_s", d.clock_s));
+        print_json(json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:f, s:f, s:f}",
+                             "mode", lockfs_mode_name(d.mode), "type", d.type, "excl",
+                             (int)d.excl, "link", (int)d.link, "rename", (int)d.rename,
+                             "flock", coherence_name(d.flock), "ofd",
+                             coherence_name(d.ofd), "name_s", d.name_s, "beat_s",
+                             d.beat_s, "clock_s", d.clock_s));
         return d.mode == MODE_REFUSE ? 1 : EX_OK;
     }
     printf("%s is on %s (%s)\n", args->dir, d.type, d.options);
     if (args->peer != NULL)
         printf("%s is the same directory, on %s\n", args->peer, d.peer_type);
-    printf("  exclusive create   %s\n  exclusive link     %s\n  rename             %s\n",
-           yes(d.excl), yes(d.link), yes(d.rename));
-    printf("  flock              %s\n  fcntl (OFD)        %s\n", coherence_name(d.flock),
-           coherence_name(d.ofd));
+    printf(
+        "  exclusive create   %s\n  exclusive link     %s\n  rename             %s\n",
+        yes(d.excl), yes(d.link), yes(d.rename));
+    printf("  flock              %s\n  fcntl (OFD)        %s\n",
+           coherence_name(d.flock), coherence_name(d.ofd));
     printf("  fsync              file %s, directory %s\n", yes(d.fsync_file),
            yes(d.fsync_dir));
-    printf("  new name seen in   %.3f s\n  heartbeat seen in  %.3f s\n", d.name_s, d.beat_s);
+    printf("  new name seen in   %.3f s\n  heartbeat seen in  %.3f s\n", d.name_s,
+           d.beat_s);
     printf("  its clock          %+.3f s from ours\n", d.clock_s);
     if (args->peer == NULL && d.mode == MODE_GEN)
         puts("  without --peer nothing can be said of kernel locks between machines");
@@ -497,8 +515,8 @@ static int run_doctor(const struct args *args)
 }
 
 /* Try to claim until --wait is over; leases of silent owners are timed meanwhile. */
-static int claim_patiently(struct claim **claim, const char *dir, const struct args *args,
-                           struct err *e)
+static int claim_patiently(struct claim **claim, const char *dir,
+                           const struct args *args, struct err *e)
 {
     struct claim_opts opts = {.task = args->task,
                               .lease_s = args->lease_s,
@@ -523,7 +541,8 @@ static int run_run(const struct args *args)
     struct err e = {0};
     int rc, code = 0;
 
-    if (args->group[0] == '\0' || strchr(args->group, '/') != NULL || args->group[0] == '.') {
+    if (args->group[0] == '\0' || strchr(args->group, '/') != NULL ||
+        args->group[0] == '.') {
         fprintf(stderr, "lockctl: not a group's name: %s\n", args->group);
         return EX_USAGE;
     }
@@ -557,12 +576,12 @@ static const struct command {
      run_cleanup},
     {"explain", "DIR GROUP", "show who holds a group, the evidence, and its history", 2,
      run_explain},
-    {"break", "DIR GROUP", "end generation --gen N by hand; its owner can publish no more", 2,
-     run_break},
-    {"doctor", "DIR", "measure what this file system's locks are worth, and follow it", 1,
-     run_doctor},
-    {"run", "DIR GROUP", "run a program while holding the group: run DIR GROUP -- PROGRAM ...",
-     2, run_run},
+    {"break", "DIR GROUP",
+     "end generation --gen N by hand; its owner can publish no more", 2, run_break},
+    {"doctor", "DIR", "measure what this file system's locks are worth, and follow it",
+     1, run_doctor},
+    {"run", "DIR GROUP",
+     "run a program while holding the group: run DIR GROUP -- PROGRAM ...", 2, run_run},
 };
 
 static void usage(FILE *out)
@@ -571,26 +590,33 @@ static void usage(FILE *out)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-8s %-10s  %s\n", commands[i].name, commands[i].operands,
                 commands[i].help);
-    fputs("\n"
-          "  --timeout S    cleanup: leave silent owners alone until their lock is this "
-          "old (3600)\n"
-          "  --wait S       cleanup: watch owners that cannot be judged at once; run: try for "
-          "so long (0)\n"
-          "  --strict       cleanup, run: only what is proved dead, whatever its age\n"
-          "  --dry-run      cleanup, doctor: say what would be done, write nothing\n"
-          "  --gen N        break: the generation meant     --force  even a running owner's\n"
-          "  --peer DIR2    doctor: the same directory through another mount\n"
-          "  --lease S      run: others may take over after 1.5 times this silence (60)\n"
-          "  --heartbeat S  run: between two signs of life (15)\n"
-          "  --commit       run: fence out earlier generations when the program succeeds\n"
-          "  --foreign      run: also hold GROUP.lock for scripts, filelock and flock(1)\n"
-          "  --task TEXT    run: a word for people\n"
-          "  --json         machine-readable output     -v  more lines for each lock\n"
-          "  --help, --version\n\n"
-          "Exit codes: 0 done, 1 not wholly done, 64 wrong usage, 65 record cannot be judged, "
-          "66 no\nsuch directory, 74 input/output error, 75 held by another, 76 claim lost "
-          "while it ran, 77 not\npermitted; run: else those of the program.\n",
-          out);
+    fputs(
+        "\n"
+        "  --timeout S    cleanup: leave silent owners alone until their lock is this "
+        "old (3600)\n"
+        "  --wait S       cleanup: watch owners that cannot be judged at once; run: "
+        "try for "
+        "so long (0)\n"
+        "  --strict       cleanup, run: only what is proved dead, whatever its age\n"
+        "  --dry-run      cleanup, doctor: say what would be done, write nothing\n"
+        "  --gen N        break: the generation meant     --force  even a running "
+        "owner's\n"
+        "  --peer DIR2    doctor: the same directory through another mount\n"
+        "  --lease S      run: others may take over after 1.5 times this silence (60)\n"
+        "  --heartbeat S  run: between two signs of life (15)\n"
+        "  --commit       run: fence out earlier generations when the program "
+        "succeeds\n"
+        "  --foreign      run: also hold GROUP.lock for scripts, filelock and "
+        "flock(1)\n"
+        "  --task TEXT    run: a word for people\n"
+        "  --json         machine-readable output     -v  more lines for each lock\n"
+        "  --help, --version\n\n"
+        "Exit codes: 0 done, 1 not wholly done, 64 wrong usage, 65 record cannot be "
+        "judged, "
+        "66 no\nsuch directory, 74 input/output error, 75 held by another, 76 claim "
+        "lost "
+        "while it ran, 77 not\npermitted; run: else those of the program.\n",
+        out);
 }
 
 static bool parse_number(const char *text, double *out)

@@ -13,13 +13,18 @@
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/group.h"
 #include "core/log.h"
 #include "core/path.h"
 #include "core/queue.h"
 #include "core/registry.h"
 #include "pipeline/product.h"
-#include "watcherd/group.h"
+#include "watcherd/control.h"
+#include "watcherd/operate.h"
 #include "watcherd/pool.h"
+#include "watcherd/quarantine.h"
+#include "watcherd/rework.h"
+#include "watcherd/roots.h"
 #include "watcherd/settle.h"
 #include "watcherd/watch.h"
 #include "watcherd/window.h"
@@ -43,13 +48,17 @@ struct daemon {
     struct queue *queue;
     struct registry *registry;
     struct pool *pool;
-    char me[64];            /* worker_id in the queue */
+    struct roots *roots;
+    struct rework *rework;
+    struct operate operate;
+    struct control *control;
+    char me[64];             /* worker_id in the queue */
     char settings[PATH_MAX]; /* the settings in force, for the workers */
-    double last_event;      /* boot clock: anything about a file */
-    double stop_at;         /* when running workers are told to stop; 0: not stopping */
+    double last_event;       /* boot clock: anything about a file */
+    double stop_at; /* when running workers are told to stop; 0: not stopping */
     bool stopping, terminated, killed;
     bool look_for_windows;
-    char said_window[512];  /* the last reason why no mosaic can be made */
+    char said_window[512]; /* the last reason why no mosaic can be made */
     size_t nfailed;
 };
 
@@ -78,14 +87,16 @@ static void on_settle(void *arg, const struct settle_news *news)
     d->last_event = clock_boot_s();
     switch (news->what) {
     case SETTLE_IS_SETTLED:
-        log_event(LOG_DEBUG, "settled", "file", news->path, "bytes", log_u(news->id.size),
-                  "waited_s", log_f(news->waited_s, 1), NULL);
+        log_event(LOG_DEBUG, "settled", "file", news->path, "bytes",
+                  log_u(news->id.size), "waited_s", log_f(news->waited_s, 1), NULL);
         if (group_add(d->groups, news->path, &news->id, d->last_event) == -EINVAL)
             log_event(LOG_WARN, "foreign", "file", news->path, "reason",
-                      "its name is not YYYY-MM-DDTHH:MM:SS_sbNN", NULL);
+                      "its name does not match [group] pattern", "pattern",
+                      d->conf->group.pattern, NULL);
         break;
     case SETTLE_IS_BAD:
-        log_event(LOG_ERROR, "bad_file", "file", news->path, "reason", news->reason, NULL);
+        log_event(LOG_ERROR, "bad_file", "file", news->path, "reason", news->reason,
+                  NULL);
         group_remove(d->groups, news->path);
         d->nfailed++;
         break;
@@ -127,14 +138,17 @@ static void enqueue(struct daemon *d, const struct group_view *g)
             json_array_append_new(files, json_string(g->member[i].path));
     json_object_set_new(params, "files", files);
     text = json_dumps(params, JSON_COMPACT);
+    /* A failed group is formed again only when its files were all there anew. */
     again = queue_status(d->queue, "continuum", g->name, &old, NULL) == 0 &&
-            strcmp(old.status, "completed") == 0 && !is_published(d, "tiles", g->name);
+            (strcmp(old.status, "failed") == 0 ||
+             (strcmp(old.status, "completed") == 0 && !rework_is_current(d->conf, g)));
     rc = queue_spawn(d->queue, "continuum", g->name, text, 0,
                      (int)d->conf->workers.max_retries, again, &made, &e);
     if (rc != 0) {
         log_event(LOG_ERROR, "enqueue", "group", g->name, "reason", e.text, NULL);
     } else {
-        log_event(LOG_INFO, "group_complete", "group", g->name, "files",
+        log_event(LOG_INFO, g->complete ? "group_complete" : "group_partial", "group",
+                  g->name, "files",
                   log_d(g->present), "queued", made ? "yes" : "already", NULL);
         group_mark(d->groups, g->name,
                    !made && strcmp(old.status, "completed") == 0 ? GROUP_DONE
@@ -158,6 +172,19 @@ static void say_missing(const struct group_view *g, double deadline_s, char *why
             used += snprintf(why + used, size - (size_t)used, " sb%02d", i);
 }
 
+/* It stays as it is until the operator says release. */
+static void set_aside(struct daemon *d, const struct group_view *g)
+{
+    struct err e = {0};
+    char why[512];
+
+    say_missing(g, d->conf->group.deadline_s, why, sizeof why);
+    log_event(LOG_WARN, "quarantined", "group", g->name, "reason", why, NULL);
+    if (quarantine_write(d->conf->paths.state, g, why, &e) != 0)
+        log_event(LOG_ERROR, "quarantine", "group", g->name, "reason", e.text, NULL);
+    group_mark(d->groups, g->name, GROUP_SET_ASIDE);
+}
+
 static void on_group(void *arg, const struct group_news *news)
 {
     static const struct {
@@ -166,8 +193,8 @@ static void on_group(void *arg, const struct group_news *news)
         [GROUP_HAS_DUPLICATE] = {"duplicate", "the group has this sub-band already"},
         [GROUP_HAS_SURPLUS] = {"surplus", "its sub-band is not below [group] expected"},
         [GROUP_HAS_LATE] = {"late", "it came after its group was taken up"},
-        [GROUP_HAS_REWRITTEN] = {"rewritten", "it changed after its group was taken up"},
-        [GROUP_IS_QUARANTINED] = {"quarantined", "the group is not complete"},
+        [GROUP_HAS_REWRITTEN] = {"rewritten",
+                                 "it changed after its group was taken up"},
     };
     struct daemon *d = arg;
     char why[512];
@@ -182,12 +209,16 @@ static void on_group(void *arg, const struct group_news *news)
         log_event(LOG_WARN, "partial", "group", news->group->name, "reason", why, NULL);
         break;
     case GROUP_IS_QUARANTINED:
+        set_aside(d, news->group);
+        break;
+    case GROUP_HAS_REWRITTEN:
+        rework_note(d->rework, news->group->name);
+        /* fall through */
     case GROUP_HAS_DUPLICATE:
     case GROUP_HAS_SURPLUS:
     case GROUP_HAS_LATE:
-    case GROUP_HAS_REWRITTEN:
-        log_event(LOG_WARN, oddity[news->what].event, "group", news->group->name, "file",
-                  news->path != NULL ? news->path : "", "reason",
+        log_event(LOG_WARN, oddity[news->what].event, "group", news->group->name,
+                  "file", news->path != NULL ? news->path : "", "reason",
                   oddity[news->what].reason, NULL);
         break;
     }
@@ -241,8 +272,8 @@ static int spawn_mosaic(struct daemon *d, const struct reg_tile *tile, size_t n,
 }
 
 /* Is a tile of this window still to come?  Then why[] says which. */
-static bool must_wait(const struct open_task *open, const struct reg_tile *last, char *why,
-                      size_t size)
+static bool must_wait(const struct open_task *open, const struct reg_tile *last,
+                      char *why, size_t size)
 {
     if (open->key[0] == '\0' || strcmp(open->key, last->group) >= 0)
         return false;
@@ -296,8 +327,9 @@ static void on_said(void *arg, const struct task *task, json_t *line)
 
     (void)arg;
     if (step != NULL)
-        log_event(LOG_INFO, "step", "task", task->name, "group", task->key, "step", step,
-                  "took_s", log_f(json_number_value(json_object_get(line, "took_s")), 2),
+        log_event(LOG_INFO, "step", "task", task->name, "group", task->key, "step",
+                  step, "took_s",
+                  log_f(json_number_value(json_object_get(line, "took_s")), 2),
                   "detail", detail != NULL ? detail : "", NULL);
 }
 
@@ -307,10 +339,10 @@ static const struct {
     enum { COMPLETE, HAND_BACK, RETRY, GIVE_UP } then;
     enum log_level level;
 } verdicts[] = {
-    {WORKER_DONE, COMPLETE, LOG_INFO},    {WORKER_SKIPPED, COMPLETE, LOG_INFO},
-    {WORKER_BUSY, HAND_BACK, LOG_INFO},   {WORKER_LOST, HAND_BACK, LOG_WARN},
+    {WORKER_DONE, COMPLETE, LOG_INFO},     {WORKER_SKIPPED, COMPLETE, LOG_INFO},
+    {WORKER_BUSY, HAND_BACK, LOG_INFO},    {WORKER_LOST, HAND_BACK, LOG_WARN},
     {WORKER_STOPPED, HAND_BACK, LOG_INFO}, {WORKER_MACHINE, RETRY, LOG_ERROR},
-    {WORKER_FAILED, RETRY, LOG_ERROR},    {WORKER_BAD, GIVE_UP, LOG_ERROR},
+    {WORKER_FAILED, RETRY, LOG_ERROR},     {WORKER_BAD, GIVE_UP, LOG_ERROR},
 };
 
 static double retry_delay(const struct daemon *d, const struct task *task)
@@ -375,8 +407,8 @@ static void start_workers(struct daemon *d)
         if (rc == 0 && (rc = pool_start(d->pool, &task, &e)) != 0)
             queue_release(d->queue, task.id, task.fence, BUSY_RETRY_S, NULL);
         if (rc == 0)
-            log_event(LOG_INFO, "start", "task", task.name, "group", task.key, "attempt",
-                      log_d(task.retry_count + 1), NULL);
+            log_event(LOG_INFO, "start", "task", task.name, "group", task.key,
+                      "attempt", log_d(task.retry_count + 1), NULL);
         else if (rc != -EAGAIN)
             log_event(LOG_ERROR, "start", "reason", e.text, NULL);
         task_clear(&task);
@@ -446,8 +478,8 @@ static void on_timer(uv_timer_t *timer)
             return;
         }
         if (now >= d->stop_at && !d->terminated) {
-            log_event(LOG_WARN, "stopping", "reason", "grace is over, workers hand back",
-                      NULL);
+            log_event(LOG_WARN, "stopping", "reason",
+                      "grace is over, workers hand back", NULL);
             pool_signal(d->pool, SIGTERM);
             d->terminated = true;
         } else if (now >= d->stop_at + 10 && !d->killed) {
@@ -461,6 +493,7 @@ static void on_timer(uv_timer_t *timer)
         settle_recheck(d->settle, NULL, now);
     settle_tick(d->settle, now, on_settle, d);
     group_ready(d->groups, now, on_group, d);
+    rework_run(d->rework);
     if (d->look_for_windows)
         find_windows(d);
     start_workers(d);
@@ -535,7 +568,8 @@ static void reload(struct daemon *d)
     assert(fresh != NULL);
     conf_defaults(fresh, NULL);
     if (conf_load(fresh, d->opts.conf_path, &e) != 0) {
-        log_event(LOG_ERROR, "reload", "reason", e.text, "kept", "the old settings", NULL);
+        log_event(LOG_ERROR, "reload", "reason", e.text, "kept", "the old settings",
+                  NULL);
     } else {
         if (memcmp(&fresh->paths, &d->conf->paths, sizeof fresh->paths) != 0 ||
             memcmp(&fresh->watch, &d->conf->watch, sizeof fresh->watch) != 0 ||
@@ -566,8 +600,8 @@ static void on_signal(uv_signal_t *handle, int sig)
         reload(d);
         return;
     }
-    log_event(LOG_INFO, "stopping", "signal", sig == SIGTERM ? "TERM" : "INT", "running",
-              log_u(pool_running(d->pool)), NULL);
+    log_event(LOG_INFO, "stopping", "signal", sig == SIGTERM ? "TERM" : "INT",
+              "running", log_u(pool_running(d->pool)), NULL);
     /* A second signal does not wait for the grace. */
     d->stop_at = clock_boot_s() + (d->stopping ? 0 : d->conf->workers.stop_grace_s);
     d->stopping = true;
@@ -577,14 +611,52 @@ static void on_signal(uv_signal_t *handle, int sig)
 static void known_group(void *arg, const struct task *t)
 {
     struct daemon *d = arg;
+    bool changed = false;
 
     /* What is pending is formed again from its files; ended ones only need their name kept. */
     if (strcmp(t->status, "failed") == 0)
         group_mark(d->groups, t->key, GROUP_FAILED);
-    else if (strcmp(t->status, "completed") == 0 && is_published(d, "tiles", t->key))
+    else if (strcmp(t->status, "completed") == 0 &&
+             rework_published(d->conf, t->key, &changed))
         group_mark(d->groups, t->key, GROUP_DONE);
     else if (strcmp(t->status, "completed") != 0)
         group_mark(d->groups, t->key, GROUP_ENQUEUED);
+    if (changed)
+        rework_note(d->rework, t->key);
+}
+
+static void known_quarantine(void *arg, const char *group)
+{
+    struct daemon *d = arg;
+
+    group_mark(d->groups, group, GROUP_SET_ASIDE);
+}
+
+/* There may be something to do at once. */
+static void on_operated(void *arg)
+{
+    plan(arg, 0);
+}
+
+/* A daemon that cannot be asked still works. */
+static void open_control(struct daemon *d)
+{
+    struct err e = {0};
+
+    d->operate = (struct operate){.conf = d->conf,
+                                  .watch = d->watch,
+                                  .settle = d->settle,
+                                  .groups = d->groups,
+                                  .queue = d->queue,
+                                  .pool = d->pool,
+                                  .roots = d->roots,
+                                  .rework = d->rework,
+                                  .started = clock_boot_s(),
+                                  .changed = on_operated,
+                                  .arg = d};
+    if (control_new(&d->control, &d->loop, d->conf->paths.state, operate_answer,
+                    &d->operate, &e) != 0)
+        log_event(LOG_ERROR, "control", "reason", e.text, NULL);
 }
 
 static int make_dirs(const struct conf *conf, struct err *e)
@@ -604,6 +676,13 @@ static int make_dirs(const struct conf *conf, struct err *e)
     return rc;
 }
 
+static enum group_policy policy_of(const char *word)
+{
+    return strcmp(word, "process") == 0      ? GROUP_PROCESS
+           : strcmp(word, "quarantine") == 0 ? GROUP_QUARANTINE
+                                             : GROUP_HOLD;
+}
+
 static int open_rooms(struct daemon *d, struct err *e)
 {
     const struct conf *conf = d->conf;
@@ -616,18 +695,28 @@ static int open_rooms(struct daemon *d, struct err *e)
                             .notice = on_notice,
                             .arg = d};
     struct settle_opts so = {.quiet_s = conf->watch.stabilization_time_s,
-                             .max_wait_s = conf->watch.max_wait_s};
+                             .max_wait_s = conf->watch.max_wait_s,
+                             .min_bytes = (uint64_t)conf->watch.min_bytes,
+                             .max_bytes = (uint64_t)conf->watch.max_bytes};
+    struct groupname rule;
     struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
                             .expected = (int)conf->group.expected,
-                            .deadline_s = conf->group.deadline_s};
+                            .rule = &rule,
+                            .deadline_s = conf->group.deadline_s,
+                            .policy = policy_of(conf->group.partial),
+                            .min_members = (int)(conf->group.min_members > 0
+                                                     ? conf->group.min_members
+                                                     : conf->group.expected)};
     struct pool_opts po = {.loop = &d->loop,
                            .conf_path = d->settings,
                            .said = on_said,
                            .ended = on_ended,
                            .arg = d};
 
-    if ((rc = make_dirs(conf, e)) != 0 ||
-        (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) != 0 ||
+    if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0 ||
+        (rc = make_dirs(conf, e)) != 0 ||
+        (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) !=
+            0 ||
         (rc = queue_open(&d->queue, path, e)) != 0 ||
         (rc = queue_recover(d->queue, &left, e)) != 0 ||
         (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
@@ -640,15 +729,18 @@ static int open_rooms(struct daemon *d, struct err *e)
                   "they were left claimed by an earlier run", NULL);
     d->pool = pool_new(&po);
     d->settle = settle_new(&so);
+    if (!rule.member)
+        go.expected = 1;
     d->groups = group_table_new(&go);
     if (d->groups == NULL)
         return err_set(e, -EINVAL, "[group] expected is larger than %d",
                        GROUP_MAX_EXPECTED);
+    d->rework = rework_new(conf, d->groups, d->queue);
     if ((rc = queue_each(d->queue, "continuum", known_group, d, e)) != 0 ||
+        (rc = quarantine_each(conf->paths.state, known_quarantine, d, e)) != 0 ||
         (rc = watch_new(&d->watch, &wo, e)) != 0)
         return rc;
-    return watch_add_root(d->watch, conf->paths.incoming,
-                          conf->watch.recursive ? WATCH_RECURSIVE : 0, e);
+    return roots_open(&d->roots, d->watch, conf, true, e);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -677,6 +769,8 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     d->timer.data = d;
     rc = open_rooms(d, e);
     if (rc == 0) {
+        signal(SIGPIPE, SIG_IGN); /* a client or worker that is gone is told by its stream */
+        open_control(d);
         for (size_t i = 0; i < 3; i++) {
             uv_signal_init(&d->loop, &d->signal[i]);
             d->signal[i].data = d;
@@ -693,13 +787,17 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
         uv_run(&d->loop, UV_RUN_DEFAULT);
         log_event(LOG_INFO, "ended", "failed", log_u(d->nfailed), NULL);
     }
+    control_close(d->control);
     uv_walk(&d->loop, close_handle, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
+    control_free(d->control);
     if (rc == 0 && opts->once && d->nfailed > 0)
         rc = 1;
     if (d->pool != NULL)
         pool_free(d->pool);
+    roots_close(d->roots);
+    rework_free(d->rework);
     watch_free(d->watch);
     settle_free(d->settle);
     group_table_free(d->groups);

@@ -12,6 +12,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "watcherd/ask.h"
 #include "watcherd/daemon.h"
 #include "watcherd/worker.h"
 
@@ -79,6 +80,8 @@ int main(int argc, char **argv)
     struct err e = {0};
     int c;
 
+    if (argc > 1 && ask_is_command(argv[1]))
+        return ask_main(argc - 1, argv + 1);
     if (worker) {
         argc--;
         argv++;
@@ -108,6 +111,7 @@ int main(int argc, char **argv)
             break;
         case 'h':
             fputs(usage, stdout);
+            printf("\n%s", ask_usage);
             return 0;
         case OPT_VERSION:
             printf("watcherd %s\nLicence GPL-3.0-or-later\n", VERSION);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/queue.h"
 
@@ -26,6 +27,8 @@ struct job {
     json_t *last;       /* the line with event "end" */
     int open_handles;
     bool exited, running;
+    char step[32]; /* the last one that it said it had finished */
+    double started, stepped; /* boot clock */
     int64_t status;
     int sig;
 };
@@ -62,6 +65,20 @@ void pool_each(const struct pool *pool, void (*fn)(void *arg, const struct task 
     for (const struct job *job = pool->jobs; job != NULL; job = job->next)
         if (job->running)
             fn(arg, &job->task);
+}
+
+void pool_each_look(const struct pool *pool, pool_look_fn *fn, void *arg)
+{
+    for (const struct job *job = pool->jobs; job != NULL; job = job->next) {
+        struct pool_look look = {.task = &job->task,
+                                 .pid = (int)job->process.pid,
+                                 .started = job->started,
+                                 .step = job->step,
+                                 .stepped = job->stepped};
+
+        if (job->running)
+            fn(arg, &look);
+    }
 }
 
 void pool_signal(struct pool *pool, int sig)
@@ -143,7 +160,12 @@ static void take_line(struct job *job, size_t len)
 {
     json_t *line = json_loadb(job->line, len, 0, NULL);
     const char *event = json_string_value(json_object_get(line, "event"));
+    const char *step = json_string_value(json_object_get(line, "step"));
 
+    if (step != NULL) {
+        snprintf(job->step, sizeof job->step, "%s", step);
+        job->stepped = clock_boot_s();
+    }
     if (event != NULL) {
         job->pool->opts.said(job->pool->opts.arg, &job->task, line);
         if (strcmp(event, "end") == 0) {
@@ -250,6 +272,7 @@ int pool_start(struct pool *pool, const struct task *task, struct err *e)
                        rc != 0 ? uv_strerror(rc) : "the task is not UTF-8");
     }
     job->running = true;
+    job->started = clock_boot_s();
     pool->running++;
     buf = uv_buf_init(job->params, (unsigned)strlen(job->params));
     uv_write(&job->write, (uv_stream_t *)&job->in, &buf, 1, on_written);

@@ -34,6 +34,16 @@ size_t pool_running(const struct pool *pool);
 /* Each running task. */
 void pool_each(const struct pool *pool, void (*fn)(void *arg, const struct task *task),
                void *arg);
+/* Each running worker: what it works on and how far it is. */
+struct pool_look {
+    const struct task *task;
+    int pid;
+    double started; /* boot clock */
+    const char *step; /* the last one it finished; "" before the first */
+    double stepped;   /* when; boot clock */
+};
+typedef void pool_look_fn(void *arg, const struct pool_look *look);
+void pool_each_look(const struct pool *pool, pool_look_fn *fn, void *arg);
 /* SIGTERM or SIGKILL to all. */
 void pool_signal(struct pool *pool, int sig);
 

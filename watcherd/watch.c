@@ -40,6 +40,7 @@ struct root {
     bool polled;       /* all of it */
     uint64_t dev, ino;
     double next_full, next_poll; /* caller's clock */
+    double scanned;              /* the same, at the last full scan; < 0: never */
     char **poll;                 /* topmost directories that have to be polled */
     size_t npoll;
     size_t poll_said, unreadable, unreadable_said; /* directories */
@@ -676,6 +677,7 @@ int watch_add_root(struct watch *w, const char *path, unsigned flags, struct err
         w->root = must(realloc(w->root, (w->nroot + 1) * sizeof(struct root *)));
         w->root[i] = must(calloc(1, sizeof *w->root[i]));
         w->root[i]->path = must(strndup(path, trimmed(path)));
+        w->root[i]->scanned = -1;
         w->nroot++;
     } else if (w->root[i]->flags != flags) {
         dir_sweep(w, w->root[i], 0); /* other masks, other depth */
@@ -723,7 +725,10 @@ int watch_tick(struct watch *w, double now)
         struct root *r = w->root[i];
 
         if (r->due || now >= r->next_full) {
-            scanned += scan_root(w, r) == 0;
+            if (scan_root(w, r) == 0) {
+                scanned++;
+                r->scanned = now;
+            }
             r->next_full =
                 now + (r->polled || !r->attached ? w->opts.poll_s : w->opts.rescan_s);
             r->next_poll = now + w->opts.poll_s;
@@ -772,4 +777,20 @@ void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg)
 {
     for (size_t i = 0; i < w->nroot; i++)
         cb(arg, w->root[i]->path, w->root[i]->flags, w->root[i]->attached);
+}
+
+void watch_each_info(const struct watch *w, watch_info_fn *cb, void *arg)
+{
+    for (size_t i = 0; i < w->nroot; i++) {
+        const struct root *r = w->root[i];
+        struct watch_root_info info = {.path = r->path,
+                                       .flags = r->flags,
+                                       .attached = r->attached,
+                                       .polled = r->npoll,
+                                       .scanned = r->scanned};
+
+        for (size_t k = 0; k < w->ndir; k++)
+            info.watched += w->dir[k]->root == r;
+        cb(arg, &info);
+    }
 }

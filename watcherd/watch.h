@@ -109,4 +109,15 @@ bool watch_wants(const struct watch *w, const char *name);
 typedef void watch_root_fn(void *arg, const char *path, unsigned flags, bool attached);
 void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg);
 
+/* The same with more to tell. */
+struct watch_root_info {
+    const char *path;
+    unsigned flags;
+    bool attached;
+    size_t watched, polled; /* directories */
+    double scanned;         /* caller's clock at the last full scan; < 0: never */
+};
+typedef void watch_info_fn(void *arg, const struct watch_root_info *info);
+void watch_each_info(const struct watch *w, watch_info_fn *cb, void *arg);
+
 #endif

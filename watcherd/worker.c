@@ -21,6 +21,9 @@
 #include "pipeline/continuum.h"
 #include "pipeline/product.h"
 
+/* Less than this is no room: a FITS block of a row of pixels, an HDF5 table. */
+enum { DISK_FULL_BYTES = 256 << 10 };
+
 struct worker {
     const struct conf *conf;
     struct registry *registry;
@@ -65,9 +68,8 @@ static const struct {
     const char *outcome;
     int status;
 } ends[] = {
-    {WORKER_DONE, 0},     {WORKER_SKIPPED, 0},  {WORKER_BUSY, 75},
-    {WORKER_LOST, 75},    {WORKER_STOPPED, 75}, {WORKER_BAD, 65},
-    {WORKER_MACHINE, 75}, {WORKER_FAILED, 1},
+    {WORKER_DONE, 0},     {WORKER_SKIPPED, 0}, {WORKER_BUSY, 75},    {WORKER_LOST, 75},
+    {WORKER_STOPPED, 75}, {WORKER_BAD, 65},    {WORKER_MACHINE, 75}, {WORKER_FAILED, 1},
 };
 
 static int say_end(const struct worker *w, const char *outcome, const char *reason)
@@ -90,11 +92,21 @@ static const char *outcome_of(int code)
         int code;
         const char *outcome;
     } table[] = {
-        {0, WORKER_DONE},          {ERR_FORMAT, WORKER_BAD},   {ERR_SHAPE, WORKER_BAD},
-        {ERR_QUALITY, WORKER_BAD}, {-EBUSY, WORKER_BUSY},      {ERR_LOST, WORKER_LOST},
-        {-ECANCELED, WORKER_STOPPED}, {-ENOSPC, WORKER_MACHINE}, {-EDQUOT, WORKER_MACHINE},
-        {-EROFS, WORKER_MACHINE},  {-EACCES, WORKER_MACHINE},  {-EPERM, WORKER_MACHINE},
-        {-ENOTDIR, WORKER_MACHINE}, {-ENOTSUP, WORKER_MACHINE}, {-EINVAL, WORKER_BAD},
+        {0, WORKER_DONE},
+        {ERR_FORMAT, WORKER_BAD},
+        {ERR_SHAPE, WORKER_BAD},
+        {ERR_QUALITY, WORKER_BAD},
+        {-EBUSY, WORKER_BUSY},
+        {ERR_LOST, WORKER_LOST},
+        {-ECANCELED, WORKER_STOPPED},
+        {-ENOSPC, WORKER_MACHINE},
+        {-EDQUOT, WORKER_MACHINE},
+        {-EROFS, WORKER_MACHINE},
+        {-EACCES, WORKER_MACHINE},
+        {-EPERM, WORKER_MACHINE},
+        {-ENOTDIR, WORKER_MACHINE},
+        {-ENOTSUP, WORKER_MACHINE},
+        {-EINVAL, WORKER_BAD},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -322,8 +334,8 @@ static int stat_inputs(struct worker *w, const char *const *item, size_t n,
         if (strcmp(w->name, "mosaic") == 0) {
             char text[PATH_MAX];
 
-            if ((size_t)snprintf(text, sizeof text, "tiles/%s/manifest.json", item[i]) >=
-                sizeof text)
+            if ((size_t)snprintf(text, sizeof text, "tiles/%s/manifest.json",
+                                 item[i]) >= sizeof text)
                 return err_set(e, -ENAMETOOLONG, "tile name %s is too long", item[i]);
             rc = path_join(name[i], PATH_MAX, w->conf->paths.products, text, e);
         } else if ((size_t)snprintf(name[i], PATH_MAX, "%s", item[i]) >= PATH_MAX) {
@@ -364,21 +376,44 @@ static int make_product(struct worker *w, const char *const *item, size_t n,
     json_t *meta = NULL;
     int rc;
 
+    /* Where nothing can be published, nothing need be worked out. */
+    if ((rc = path_mkdirs(w->kind_dir, e)) != 0)
+        return rc;
+    if (access(w->kind_dir, W_OK | X_OK) != 0)
+        return err_set(e, -errno, "cannot publish below %s: %s", w->kind_dir,
+                       strerror(errno));
     if ((rc = path_remove_tree(w->scratch, e)) != 0 ||
         (rc = path_mkdirs(w->scratch, e)) != 0)
         return rc;
-    rc = strcmp(w->name, "mosaic") == 0 ? continuum_mosaic(&env, w->key, item, n, &meta, e)
-                                        : continuum_tile(&env, w->key, item, n, &meta, e);
+    rc = strcmp(w->name, "mosaic") == 0
+             ? continuum_mosaic(&env, w->key, item, n, &meta, e)
+             : continuum_tile(&env, w->key, item, n, &meta, e);
     if (rc == 0)
         rc = inputs_unchanged(w, e);
     if (rc == 0)
         rc = product_publish(w->published, w->scratch, w->kind_dir, w->key,
-                             claim_generation(w->claim), w->input, w->ninput, meta, &gate,
-                             e);
+                             claim_generation(w->claim), w->input, w->ninput, meta,
+                             &gate, e);
     json_decref(meta);
     if (rc == -ECANCELED && w->lost)
         return err_set(e, ERR_LOST, "the claim on %s was taken over", w->key);
     return rc;
+}
+
+/*
+ * The libraries that write FITS and HDF5 do not say why a write failed.  When what they had
+ * written so far has filled the disk, that was it.
+ */
+static int name_full_disk(const struct worker *w, int rc, struct err *e)
+{
+    char text[sizeof e->text];
+    uint64_t left;
+
+    if (strcmp(outcome_of(rc), WORKER_FAILED) != 0 ||
+        path_free_bytes(w->scratch, &left, NULL) != 0 || left >= DISK_FULL_BYTES)
+        return rc;
+    snprintf(text, sizeof text, "%s", e->text);
+    return err_set(e, -ENOSPC, "No space left on the disk of scratch: %s", text);
 }
 
 /* Claim, work, publish, release; w->claim is NULL again afterwards. */
@@ -413,14 +448,15 @@ static int claim_and_make(struct worker *w, const char *const *item, size_t n,
     if (rc == 0) {
         rc = skip(w, e); /* somebody may have finished while we waited */
         if (rc == 0)
-            rc = make_product(w, item, n, e);
+            rc = name_full_disk(w, make_product(w, item, n, e), e);
         pthread_mutex_lock(&w->mutex);
         w->ending = true;
         pthread_cond_signal(&w->wake);
         pthread_mutex_unlock(&w->mutex);
         pthread_join(thread, NULL);
     }
-    if (rc >= 0) { /* what killed workers left of this group, too */
+    if (rc >= 0 && claim_check(w->claim, NULL) == 0) {
+        /* Nobody else works on this group, so what killed workers left of it goes, too. */
         path_join(text, sizeof text, w->conf->paths.scratch, w->key, NULL);
         path_remove_tree(text, NULL);
     } else if (rc != ERR_LOST) { /* a loser's scratch is kept for the winner to clear */

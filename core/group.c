@@ -10,17 +10,14 @@
  * Cost: a merge is linear in the files behind the earliest new one (pointers), plus the
  * components touched.
  */
-#include "watcherd/group.h"
+#include "core/group.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
-#include "watcherd/group_table.h"
-
-static const double LATEST_S = 95e9; /* the year 4980 */
+#include "core/group_table.h"
 
 static void *must(void *p)
 {
@@ -32,38 +29,6 @@ static void *must(void *p)
 bool group_frozen(const struct group *g)
 {
     return g->state >= GROUP_ENQUEUED;
-}
-
-/* ---- names ---- */
-
-/* Exactly "YYYY-MM-DDTHH:MM:SS" at s, in the years that core/clock can also print. */
-static int parse_time(const char *s, int64_t *unix_s)
-{
-    double t;
-
-    if (clock_parse(s, &t) != 0 || t < 0 || t >= LATEST_S)
-        return -EINVAL;
-    *unix_s = (int64_t)t;
-    return 0;
-}
-
-/* The same for a group's name: nothing may follow. */
-int group_parse_name(const char *name, int64_t *unix_s)
-{
-    return strlen(name) == GROUP_NAME - 1 ? parse_time(name, unix_s) : -EINVAL;
-}
-
-int group_parse_subband(const char *name, int64_t *unix_s, int *index)
-{
-    int64_t t;
-
-    if (strlen(name) != 29 || parse_time(name, &t) != 0 ||
-        memcmp(name + 19, "_sb", 3) != 0 || strspn(name + 22, "0123456789") != 2 ||
-        (strcmp(name + 24, ".hdf5") != 0 && strcmp(name + 24, ".uvh5") != 0))
-        return -EINVAL;
-    *unix_s = t;
-    *index = 10 * (name[22] - '0') + (name[23] - '0');
-    return 0;
 }
 
 const char *group_base_of(const char *path)
@@ -142,7 +107,8 @@ struct group *group_at(const struct group_table *t, int64_t unix_s)
     return i < t->ngroup && t->group[i]->unix_s == unix_s ? t->group[i] : NULL;
 }
 
-static struct group *group_insert(struct group_table *t, int64_t unix_s)
+/* `name` is of no account where times are names. */
+static struct group *group_insert(struct group_table *t, int64_t unix_s, const char *name)
 {
     size_t i = group_place(t, unix_s);
     struct group *g = must(calloc(1, sizeof *g));
@@ -155,7 +121,15 @@ static struct group *group_insert(struct group_table *t, int64_t unix_s)
     t->group[i] = g;
     t->ngroup++;
     g->unix_s = unix_s;
+    if (!t->rule.timed)
+        g->name = must(strdup(name));
     return g;
+}
+
+static void group_free(struct group *g)
+{
+    free(g->name);
+    free(g);
 }
 
 static void group_delete(struct group_table *t, struct group *g)
@@ -164,7 +138,7 @@ static void group_delete(struct group_table *t, struct group *g)
 
     t->ngroup--;
     memmove(t->group + i, t->group + i + 1, (t->ngroup - i) * sizeof(struct group *));
-    free(g);
+    group_free(g);
 }
 
 struct group_table *group_table_new(const struct group_opts *opts)
@@ -176,9 +150,13 @@ struct group_table *group_table_new(const struct group_opts *opts)
         return NULL;
     t = must(calloc(1, sizeof *t));
     t->opts = *opts;
-    t->tolerance_s = (int64_t)floor(opts->tolerance_s);
-    if (t->opts.parse == NULL)
-        t->opts.parse = group_parse_subband;
+    t->opts.rule = NULL;
+    if (opts->rule != NULL)
+        t->rule = *opts->rule;
+    else
+        groupname_compile(&t->rule, "subband", NULL);
+    if (t->rule.timed)
+        t->tolerance_s = (int64_t)floor(opts->tolerance_s);
     t->member = must(calloc((size_t)opts->expected, sizeof *t->member));
     return t;
 }
@@ -192,7 +170,7 @@ void group_table_free(struct group_table *t)
     for (size_t i = 0; i < t->nfresh; i++)
         free(t->fresh[i]);
     for (size_t i = 0; i < t->ngroup; i++)
-        free(t->group[i]);
+        group_free(t->group[i]);
     free(t->file);
     free(t->fresh);
     free(t->group);
@@ -321,15 +299,19 @@ static void cluster(struct group_table *t, struct file **f, size_t n)
     for (size_t i = 0; i < n; i++)
         leave(t, f[i]);
     for (size_t lo = 0, hi; lo < n; lo = hi) {
+        struct groupname_hit hit = {.name = ""};
         struct group draft = {0}, *g;
         int64_t name;
 
         for (hi = lo; hi < n && f[hi]->unix_s - f[lo]->unix_s <= t->tolerance_s;)
             hi++;
         name = choose(t, &draft, f + lo, hi - lo);
-        g = group_insert(t, name);
+        if (!t->rule.timed)
+            groupname_parse(&t->rule, group_base_of(f[lo]->path), &hit);
+        g = group_insert(t, name, hit.name);
+        draft.unix_s = g->unix_s;
+        draft.name = g->name;
         *g = draft;
-        g->unix_s = name;
         for (size_t i = lo; i < hi; i++)
             f[i]->group = g;
     }
@@ -467,23 +449,22 @@ int group_add(struct group_table *t, const char *path, const struct file_id *id,
               double now)
 {
     size_t len = strlen(path) + 1, at;
-    int64_t unix_s;
+    struct groupname_hit hit;
     struct file *f;
-    int index;
 
-    if (t->opts.parse(group_base_of(path), &unix_s, &index) != 0 || index < 0) {
+    if (groupname_parse(&t->rule, group_base_of(path), &hit) != 0) {
         t->foreign++;
         return -EINVAL;
     }
-    at = file_find(t, unix_s, index, path);
+    at = file_find(t, hit.key, hit.member, path);
     if (at < t->nfile) {
         renew(t->file[at], id, now);
         return 0;
     }
     f = must(calloc(1, sizeof *f + len));
     memcpy(f->path, path, len);
-    f->unix_s = unix_s;
-    f->index = index;
+    f->unix_s = hit.key;
+    f->index = hit.member;
     f->id = *id;
     f->arrived = now;
     if (t->nfresh == t->fresh_room) {
@@ -521,16 +502,15 @@ static void bury(struct group_table *t, struct group *g)
 
 int group_remove(struct group_table *t, const char *path)
 {
+    struct groupname_hit hit;
     struct group *g;
     struct file *f;
-    int64_t unix_s;
-    int index;
     size_t i;
 
     group_resolve(t);
-    if (t->opts.parse(group_base_of(path), &unix_s, &index) != 0)
+    if (groupname_parse(&t->rule, group_base_of(path), &hit) != 0)
         return -ENOENT;
-    i = file_find(t, unix_s, index, path);
+    i = file_find(t, hit.key, hit.member, path);
     if (i == t->nfile || t->file[i]->gone)
         return -ENOENT;
     f = t->file[i];
@@ -538,7 +518,7 @@ int group_remove(struct group_table *t, const char *path)
     if (!group_frozen(g)) {
         leave(t, f);
         file_delete(t, i);
-        place_again(t, unix_s);
+        place_again(t, hit.key);
         return 0;
     }
     f->gone = true;
@@ -547,6 +527,23 @@ int group_remove(struct group_table *t, const char *path)
     if (g->ngone == g->nfile && g->state > GROUP_ENQUEUED)
         bury(t, g); /* nothing left to be told about */
     return 0;
+}
+
+size_t group_forget(struct group_table *t, const char *folder)
+{
+    size_t n = strlen(folder), forgotten = 0;
+    struct file **f;
+
+    group_resolve(t);
+    f = must(calloc(t->nfile + 1, sizeof(struct file *)));
+    for (size_t i = 0; i < t->nfile; i++)
+        if (strncmp(t->file[i]->path, folder, n) == 0 && t->file[i]->path[n] == '/' &&
+            is_free(t->file[i]))
+            f[forgotten++] = t->file[i];
+    for (size_t i = 0; i < forgotten; i++)
+        group_remove(t, f[i]->path);
+    free(f);
+    return forgotten;
 }
 
 static int thaw(struct group_table *t, struct group *g)
@@ -565,7 +562,7 @@ int group_mark(struct group_table *t, const char *name, enum group_state state)
     struct group *g;
     int64_t unix_s;
 
-    if (group_parse_name(name, &unix_s) != 0)
+    if (groupname_key(&t->rule, name, &unix_s) != 0)
         return -EINVAL;
     group_resolve(t);
     g = group_at(t, unix_s);
@@ -579,7 +576,7 @@ int group_mark(struct group_table *t, const char *name, enum group_state state)
             bury(t, g);
         return 0;
     }
-    g = group_insert(t, unix_s);
+    g = group_insert(t, unix_s, name);
     g->state = state;
     g->last_arrival = -HUGE_VAL;
     place_again(t, unix_s);

@@ -2,15 +2,16 @@
  * group_table.h: the inside of struct group_table, for group.c (which files make which group) and
  * group_tell.c (what is told of them).
  */
-#ifndef WATCHERD_GROUP_TABLE_H
-#define WATCHERD_GROUP_TABLE_H
+#ifndef CORE_GROUP_TABLE_H
+#define CORE_GROUP_TABLE_H
 
-#include "watcherd/group.h"
+#include "core/group.h"
 
 enum role { ROLE_FREE, ROLE_MEMBER, ROLE_DUPLICATE, ROLE_SURPLUS, ROLE_LATE };
 
 struct group {
-    int64_t unix_s; /* its name */
+    int64_t unix_s; /* its name; or the key of `name` */
+    char *name;     /* NULL: it is the time */
     enum group_state state;
     bool sealed; /* frozen with its members known; else they are chosen as they come */
     bool told;   /* GROUP_IS_PARTIAL has been */
@@ -36,6 +37,7 @@ struct file {
 
 struct group_table {
     struct group_opts opts;
+    struct groupname rule;
     int64_t tolerance_s;
     struct file **file, **fresh;
     size_t nfile, file_room, nfresh, fresh_room;
@@ -53,7 +55,6 @@ size_t group_file_place(const struct group_table *t, int64_t unix_s);
 size_t group_place(const struct group_table *t, int64_t unix_s);
 /* The group of exactly this time, or NULL. */
 struct group *group_at(const struct group_table *t, int64_t unix_s);
-int group_parse_name(const char *name, int64_t *unix_s);
 const char *group_base_of(const char *path);
 
 #endif

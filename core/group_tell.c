@@ -2,7 +2,7 @@
  * group_tell.c: see group.h; what is told of the groups: news, views and words.  Which groups there
  * are is decided in group.c.
  */
-#include "watcherd/group.h"
+#include "core/group.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "watcherd/group_table.h"
+#include "core/group_table.h"
 
 const char *group_state_name(enum group_state state)
 {
@@ -22,20 +22,23 @@ const char *group_state_name(enum group_state state)
     return name[state];
 }
 
-static void name_of(int64_t unix_s, char out[GROUP_NAME])
+static void name_of(const struct group *g, char out[GROUP_NAME])
 {
     char iso[32];
 
-    clock_iso((double)unix_s, iso);
-    memcpy(out, iso, GROUP_NAME - 1); /* without the milliseconds */
-    out[GROUP_NAME - 1] = '\0';
+    if (g->name != NULL) {
+        snprintf(out, GROUP_NAME, "%s", g->name);
+        return;
+    }
+    clock_iso((double)g->unix_s, iso);
+    snprintf(out, GROUP_NAME, "%.19s", iso); /* without the milliseconds */
 }
 
 static void view_of(struct group_table *t, const struct group *g, struct group_view *v)
 {
     memset(v, 0, sizeof *v);
     memset(t->member, 0, (size_t)t->opts.expected * sizeof *t->member);
-    name_of(g->unix_s, v->name);
+    name_of(g, v->name);
     v->state = g->state;
     v->expected = t->opts.expected;
     v->present = g->present;
@@ -53,7 +56,7 @@ static void view_of(struct group_table *t, const struct group *g, struct group_v
         v->late += f->role == ROLE_LATE;
         if (f->role == ROLE_MEMBER)
             t->member[f->index] = (struct group_member){
-                .path = f->path, .id = f->id, .unix_s = f->unix_s};
+                .path = f->path, .id = f->id, .unix_s = g->name == NULL ? f->unix_s : 0};
     }
 }
 
@@ -152,7 +155,7 @@ int group_find(struct group_table *t, const char *name, group_each_fn *cb, void 
     int64_t unix_s;
 
     group_resolve(t);
-    if (group_parse_name(name, &unix_s) != 0 || (g = group_at(t, unix_s)) == NULL)
+    if (groupname_key(&t->rule, name, &unix_s) != 0 || (g = group_at(t, unix_s)) == NULL)
         return -ENOENT;
     if (cb != NULL) {
         view_of(t, g, &v);
@@ -170,6 +173,32 @@ void group_each(struct group_table *t, group_each_fn *cb, void *arg)
         view_of(t, t->group[i], &v);
         cb(arg, &v);
     }
+}
+
+int group_of(struct group_table *t, const char *path, char name[GROUP_NAME],
+             const char **role)
+{
+    static const char *const word[] = {"", "member", "duplicate", "surplus", "late"};
+    const struct file *found = NULL;
+    struct groupname_hit hit;
+
+    group_resolve(t);
+    if (groupname_parse(&t->rule, group_base_of(path), &hit) != 0)
+        return -ENOENT;
+    for (size_t i = group_file_place(t, hit.key);
+         i < t->nfile && t->file[i]->unix_s == hit.key; i++) {
+        const struct file *f = t->file[i];
+
+        if (f->gone || strcmp(group_base_of(f->path), group_base_of(path)) != 0)
+            continue;
+        if (found == NULL || strcmp(f->path, path) == 0)
+            found = f;
+    }
+    if (found == NULL)
+        return -ENOENT;
+    name_of(found->group, name);
+    *role = word[found->role];
+    return 0;
 }
 
 /* ---- in words ---- */
@@ -199,19 +228,20 @@ static void why_not(const struct group_table *t, const char *name, struct text *
     int64_t unix_s, off;
     size_t i;
 
-    if (group_parse_name(name, &unix_s) != 0) {
-        put(out, "no group: the name is not like 2025-05-07T00:04:06");
+    if (groupname_key(&t->rule, name, &unix_s) != 0) {
+        put(out, "no group: the name is not like %s",
+            t->rule.timed ? "2025-05-07T00:04:06" : "that of a group");
         return;
     }
     put(out, "no file of such a group has arrived");
-    if (t->ngroup == 0)
+    if (t->ngroup == 0 || !t->rule.timed)
         return;
     i = group_place(t, unix_s);
     if (i == t->ngroup ||
         (i > 0 && unix_s - t->group[i - 1]->unix_s < t->group[i]->unix_s - unix_s))
         i--;
     off = t->group[i]->unix_s - unix_s;
-    name_of(t->group[i]->unix_s, near);
+    name_of(t->group[i], near);
     put(out, "; the nearest group is %s, %lld s %s", near, (long long)llabs(off),
         off < 0 ? "earlier" : "later");
 }
@@ -244,7 +274,7 @@ int group_why(struct group_table *t, const char *name, char *buf, size_t size,
     int64_t unix_s;
 
     group_resolve(t);
-    if (group_parse_name(name, &unix_s) == 0)
+    if (groupname_key(&t->rule, name, &unix_s) == 0)
         g = group_at(t, unix_s);
     if (g == NULL) {
         why_not(t, name, &out);
@@ -256,7 +286,7 @@ int group_why(struct group_table *t, const char *name, char *buf, size_t size,
         put(&out, ": missing");
     for (int i = 0; i < v.expected && !v.complete; i++)
         if (v.member[i].path == NULL)
-            put(&out, " sb%02d", i);
+            put(&out, t->rule.hdf5 ? " sb%02d" : " %02d", i);
     if (v.last_arrival > -HUGE_VAL)
         put(&out, "; last arrival %.0f s ago", now - v.last_arrival);
     if (v.state == GROUP_COLLECTING && !v.complete && t->opts.deadline_s > 0)

@@ -1,0 +1,76 @@
+/*
+ * bench_read.c: what is read of UVH5 files, for tests/bench.
+ *
+ *   bench_read probe N FILE...   microseconds of one probe, and of H5Fopen + H5Fclose, N rounds
+ *   bench_read group FILE...     seconds to read and join the files of a group
+ */
+#include <fcntl.h>
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/err.h"
+#include "pipeline/uvh5.h"
+#include "watcherd/probe.h"
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int probe(int rounds, char **file, int nfile)
+{
+    double n = (double)rounds * nfile, start = now_s(), ours;
+    struct probe_result r;
+
+    for (int i = 0; i < rounds; i++)
+        for (int k = 0; k < nfile; k++)
+            if (probe_file(AT_FDCWD, file[k], &r) != PROBE_OK) {
+                fprintf(stderr, "bench_read: %s: %s\n", file[k], r.reason);
+                return 1;
+            }
+    ours = now_s() - start;
+    start = now_s();
+    for (int i = 0; i < rounds; i++)
+        for (int k = 0; k < nfile; k++) {
+            hid_t id = H5Fopen(file[k], H5F_ACC_RDONLY, H5P_DEFAULT);
+
+            if (id < 0 || H5Fclose(id) < 0)
+                return 1;
+        }
+    printf("probe_us=%.3f h5fopen_us=%.3f\n", 1e6 * ours / n,
+           1e6 * (now_s() - start) / n);
+    return 0;
+}
+
+static int group(char **file, int nfile)
+{
+    struct uvh5_opts opts = {0};
+    struct err e = {0};
+    struct vis *vis;
+    double start = now_s();
+
+    if (uvh5_read_group(&vis, (const char *const *)file, (size_t)nfile, &opts, &e) !=
+        0) {
+        fprintf(stderr, "bench_read: %s\n", e.text);
+        return 1;
+    }
+    printf("read_s=%.4f\n", now_s() - start);
+    vis_free(vis);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 3 && strcmp(argv[1], "probe") == 0)
+        return probe(atoi(argv[2]), argv + 3, argc - 3);
+    if (argc > 2 && strcmp(argv[1], "group") == 0)
+        return group(argv + 2, argc - 2);
+    fprintf(stderr, "see the head of bench_read.c\n");
+    return 64;
+}

@@ -1,0 +1,505 @@
+/*
+ * batchctl: how far a data set has come, what still needs work, and what each item lacks.
+ *
+ *   batchctl progress DIR... --features A B ...       batchctl progress -c FILE
+ *   batchctl check DIR... --features A B ...          batchctl check -c FILE
+ *   batchctl missing DIR... --features A B ...        batchctl missing -c FILE
+ *
+ * The words are those of the scripts that it replaces; others read them.  It looks and changes
+ * nothing but its own index.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/conf.h"
+#include "core/dirlist.h"
+#include "core/err.h"
+#include "core/path.h"
+#include "locks/legacy.h"
+#include "locks/observer.h"
+#include "locks/record.h"
+#include "pipeline/tally.h"
+
+enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };
+
+struct args {
+    const char *dir[MOST_DIRS];
+    size_t ndir;
+    const char *feature[TALLY_FEATURES];
+    size_t nfeature;
+    const char *conf, *root;
+    bool json, names, scan;
+};
+
+/* What was found, of one or several directories. */
+struct found {
+    struct tally *tally;      /* [ntally] */
+    unsigned char **locked;   /* [ntally][n]: held by a live owner; only of what lacks something */
+    size_t ntally;
+    size_t total, done, nlocked, waiting; /* waiting: for files, and not locked */
+};
+
+static int fail(int code, const struct err *e)
+{
+    fprintf(stderr, "batchctl: %s\n", e->text);
+    return code;
+}
+
+static int exit_code(int rc)
+{
+    switch (rc) {
+    case -ENOENT:
+    case -ENOTDIR:
+        return EX_NOINPUT;
+    case -EACCES:
+    case -EPERM:
+        return EX_NOPERM;
+    case ERR_FORMAT:
+    case -EINVAL:
+        return EX_CONFIG;
+    default:
+        return EX_IOERR;
+    }
+}
+
+/* ---- who holds what ---- */
+
+/* A claim directory `name` in dirfd whose owner is not proved dead. */
+static bool is_claimed(struct observer *obs, int dirfd, const char *name)
+{
+    struct lock_view view;
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    bool held = false;
+
+    if (fd == -1)
+        return false;
+    if (observer_look(obs, fd, name, &view, NULL) == 0)
+        held = view.state == LOCK_HELD || view.state == LOCK_SUSPECT ||
+               view.state == LOCK_OPAQUE;
+    close(fd);
+    return held;
+}
+
+static bool is_flocked(int dirfd, const char *name)
+{
+    struct legacy_view view;
+
+    return legacy_look(dirfd, name, &view, NULL) == 0 &&
+           (view.state == LEGACY_ACTIVE || view.state == LEGACY_OPAQUE);
+}
+
+/*
+ * Is the item held?  `list` are the names in dirfd, where claims and lock files of groups stand; a
+ * folder of a plain data set may also have them inside.
+ */
+static bool is_held(struct observer *obs, int dirfd, struct dirlist *list, const char *name,
+                    bool folder)
+{
+    char path[2 * NAME_MAX + 16];
+    bool held;
+
+    snprintf(path, sizeof path, "%s.lock", name);
+    if (dirlist_find(list, path) != NULL && is_flocked(dirfd, path))
+        return true;
+    if (!folder)
+        return dirlist_find(list, name) != NULL && is_claimed(obs, dirfd, name);
+    snprintf(path, sizeof path, "%s/%s.lock", name, name);
+    held = is_flocked(dirfd, path);
+    snprintf(path, sizeof path, "%s/.lock", name);
+    held = held || is_flocked(dirfd, path);
+    snprintf(path, sizeof path, "%s/.watcherd", name);
+    return held || is_claimed(obs, dirfd, path);
+}
+
+/* Note the holders of all items that lack something, and count. */
+static int look_at_locks(struct found *f, size_t i, const char *dir, bool folders,
+                         struct err *e)
+{
+    const struct tally *t = &f->tally[i];
+    struct observer *obs = observer_new();
+    struct dirlist list = {0};
+    char seen[PATH_MAX];
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+
+    f->locked[i] = calloc(t->n + 1, 1);
+    if (f->locked[i] == NULL)
+        abort();
+    if (fd == -1 && errno != ENOENT)
+        rc = err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+    if (fd != -1)
+        rc = dirlist_read(&list, fd, dir, e);
+    if (path_join(seen, sizeof seen, dir, ".watcherd/seen.json", NULL) == 0)
+        observer_load(obs, seen, NULL);
+    for (size_t k = 0; k < t->n && rc == 0; k++) {
+        const struct tally_item *item = &t->item[k];
+
+        f->total++;
+        f->done += item->missing == 0;
+        if (item->missing == 0)
+            continue;
+        if (fd != -1 && is_held(obs, fd, &list, item->name, folders)) {
+            f->locked[i][k] = 1;
+            f->nlocked++;
+        } else {
+            f->waiting += item->present < item->expected;
+        }
+    }
+    dirlist_clear(&list);
+    observer_free(obs);
+    if (fd != -1)
+        close(fd);
+    return rc;
+}
+
+/* ---- looking ---- */
+
+static int load_conf(struct conf *conf, const struct args *args, struct err *e)
+{
+    if (args->conf != NULL)
+        return conf_load(conf, args->conf, e);
+    conf_defaults(conf, args->root);
+    return 0;
+}
+
+static int look_at_groups(struct found *f, const struct args *args, struct err *e)
+{
+    struct conf *conf = malloc(sizeof *conf);
+    char index[PATH_MAX];
+    int rc;
+
+    if (conf == NULL)
+        abort();
+    if ((rc = load_conf(conf, args, e)) == 0 &&
+        (rc = path_join(index, sizeof index, conf->paths.state, "tally.index", e)) == 0 &&
+        (rc = tally_groups(&f->tally[0], conf, args->feature, args->nfeature,
+                           args->scan ? NULL : index, e)) == 0) {
+        f->ntally = 1;
+        rc = look_at_locks(f, 0, conf->paths.locks, false, e);
+    }
+    free(conf);
+    return rc;
+}
+
+static int look(struct found *f, const struct args *args, struct err *e)
+{
+    size_t n = args->ndir > 0 ? args->ndir : 1;
+    int rc = 0;
+
+    memset(f, 0, sizeof *f);
+    f->tally = calloc(n, sizeof *f->tally);
+    f->locked = calloc(n, sizeof *f->locked);
+    if (f->tally == NULL || f->locked == NULL)
+        abort();
+    if (args->ndir == 0)
+        return look_at_groups(f, args, e);
+    for (size_t i = 0; i < args->ndir && rc == 0; i++) {
+        rc = tally_folders(&f->tally[i], args->dir[i], args->feature, args->nfeature, e);
+        f->ntally += rc == 0;
+        if (rc == 0)
+            rc = look_at_locks(f, i, args->dir[i], true, e);
+    }
+    return rc;
+}
+
+static void forget(struct found *f)
+{
+    for (size_t i = 0; i < f->ntally; i++) {
+        tally_clear(&f->tally[i]);
+        free(f->locked[i]);
+    }
+    free(f->tally);
+    free(f->locked);
+}
+
+typedef void each_fn(void *arg, const struct tally_item *item, bool locked);
+
+/* Everything that lacks something, in order of directories and names. */
+static void each_missing(const struct found *f, each_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < f->ntally; i++)
+        for (size_t k = 0; k < f->tally[i].n; k++)
+            if (f->tally[i].item[k].missing != 0)
+                fn(arg, &f->tally[i].item[k], f->locked[i][k] != 0);
+}
+
+static bool is_ready(const struct tally_item *item, bool locked)
+{
+    return !locked && item->present >= item->expected;
+}
+
+/* ---- saying ---- */
+
+static void print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(json);
+}
+
+static json_t *name_json(const char *name)
+{
+    char text[PRINTABLE];
+    json_t *json = json_string(name);
+
+    if (json != NULL)
+        return json;
+    record_escape(text, sizeof text, name); /* not UTF-8 */
+    return json_string(text);
+}
+
+static double percent(const struct found *f)
+{
+    return f->total > 0 ? 100.0 * (double)f->done / (double)f->total : 100.0;
+}
+
+static int say_progress(const struct found *f, const struct args *args)
+{
+    if (args->json) {
+        print_json(json_pack("{s:I, s:I, s:f, s:I, s:I}", "total", (json_int_t)f->total,
+                             "complete", (json_int_t)f->done, "percent", percent(f),
+                             "incomplete", (json_int_t)(f->total - f->done), "locked",
+                             (json_int_t)f->nlocked));
+        return EX_OK;
+    }
+    printf("Processing Progress:\n"
+           "  Total folders:  %zu\n"
+           "  Complete:       %zu (%.1f%%)\n"
+           "  Incomplete:     %zu\n"
+           "  Locked:         %zu\n",
+           f->total, f->done, percent(f), f->total - f->done, f->nlocked);
+    return EX_OK;
+}
+
+static void name_ready(void *arg, const struct tally_item *item, bool locked)
+{
+    json_t *rows = arg;
+    char text[PRINTABLE];
+
+    if (!is_ready(item, locked))
+        return;
+    if (rows != NULL) {
+        json_array_append_new(rows, name_json(item->name));
+        return;
+    }
+    record_escape(text, sizeof text, item->name);
+    puts(text);
+}
+
+static int say_check(const struct found *f, const struct args *args)
+{
+    size_t ready = f->total - f->done - f->nlocked - f->waiting;
+
+    if (args->json) {
+        json_t *rows = json_array();
+
+        each_missing(f, name_ready, rows);
+        print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "total",
+                             (json_int_t)f->total, "ready", (json_int_t)ready,
+                             "skipped_done", (json_int_t)f->done, "skipped_lock",
+                             (json_int_t)f->nlocked, "waiting", (json_int_t)f->waiting,
+                             "names", rows));
+    } else if (args->names) {
+        each_missing(f, name_ready, NULL);
+    } else {
+        printf("Folders to Process: %zu\n"
+               "  Total:          %zu\n"
+               "  Ready:          %zu\n"
+               "  Skipped (done): %zu\n"
+               "  Skipped (lock): %zu\n",
+               ready, f->total, ready, f->done, f->nlocked);
+        if (f->waiting > 0)
+            printf("  Waiting:        %zu\n", f->waiting);
+    }
+    return f->done < f->total;
+}
+
+struct saying {
+    const struct args *args;
+    json_t *rows;
+    bool any;
+};
+
+static void name_missing(void *arg, const struct tally_item *item, bool locked)
+{
+    struct saying *s = arg;
+    json_t *names = json_array(), *row;
+    const char *comma = "";
+    char text[PRINTABLE];
+
+    record_escape(text, sizeof text, item->name);
+    if (s->rows == NULL)
+        printf("%s%s:\n  Missing: ", s->any ? "\n" : "", text);
+    for (size_t i = 0; i < s->args->nfeature; i++) {
+        if ((item->missing >> i & 1) == 0)
+            continue;
+        if (s->rows != NULL)
+            json_array_append_new(names, name_json(s->args->feature[i]));
+        else
+            printf("%s%s", comma, s->args->feature[i]);
+        comma = ", ";
+    }
+    s->any = true;
+    if (s->rows == NULL) {
+        putchar('\n');
+        if (item->present < item->expected)
+            printf("  Files: %d of %d\n", item->present, item->expected);
+        json_decref(names);
+        return;
+    }
+    row = json_pack("{s:o, s:o, s:b}", "name", name_json(item->name), "missing", names, "locked",
+                    (int)locked);
+    if (item->expected > 0) {
+        json_object_set_new(row, "files", json_integer(item->present));
+        json_object_set_new(row, "files_expected", json_integer(item->expected));
+    }
+    json_array_append_new(s->rows, row);
+}
+
+static int say_missing(const struct found *f, const struct args *args)
+{
+    struct saying s = {.args = args, .rows = args->json ? json_array() : NULL};
+
+    each_missing(f, name_missing, &s);
+    if (args->json)
+        print_json(s.rows);
+    return f->done < f->total;
+}
+
+/* ---- the command line ---- */
+
+static const struct command {
+    const char *name, *help;
+    int (*say)(const struct found *f, const struct args *args);
+} commands[] = {
+    {"progress", "how many items are complete, incomplete and being worked on", say_progress},
+    {"check", "how many items a run would process, and why others are skipped", say_check},
+    {"missing", "which features each incomplete item lacks", say_missing},
+};
+
+static void usage(FILE *out)
+{
+    fputs("usage: batchctl COMMAND DIR... --features NAME... [OPTIONS]\n"
+          "       batchctl COMMAND -c FILE [--features NAME...] [OPTIONS]\n\n",
+          out);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+    fputs("\n"
+          "  DIR                 a data set: its folders are the items\n"
+          "  -c, --conf FILE     watcherd's settings: the groups that have arrived are the items\n"
+          "  --root DIR          the same, with the default settings below DIR\n"
+          "  --features NAME...  what a complete item has (with -c: image); for groups image,\n"
+          "                      mosaic, a file of the tile or a name in its manifest's meta\n"
+          "  --names             check: print only the names of what is ready, one a line\n"
+          "  --scan              do not use or write the index of groups\n"
+          "  --json              machine-readable output\n"
+          "  -h, --help, --version\n\n"
+          "Exit codes: 0 nothing is left to do (progress: always), 1 something is, 64 wrong usage, 66 no\n"
+          "such directory or file, 74 input/output error, 77 not permitted, 78 wrong settings.\n",
+          out);
+}
+
+static int wrong(const char *what, const char *value)
+{
+    fprintf(stderr, "batchctl: %s%s\n", what, value);
+    return EX_USAGE;
+}
+
+/* "a" or "a,b"; the text must live on. */
+static int add_features(struct args *args, char *text)
+{
+    for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
+        if (args->nfeature == TALLY_FEATURES)
+            return wrong("too many features from ", word);
+        args->feature[args->nfeature++] = word;
+    }
+    return -1;
+}
+
+static int add_dir(struct args *args, const char *dir)
+{
+    if (args->ndir == MOST_DIRS)
+        return wrong("too many directories from ", dir);
+    args->dir[args->ndir++] = dir;
+    return -1;
+}
+
+/* Words stand for directories, and behind --features for features.  -1 to go on, or an exit code. */
+static int parse_options(int argc, char **argv, struct args *args,
+                         const struct command **command)
+{
+    static const struct option options[] = {
+        {"conf", 1, NULL, 'c'},  {"root", 1, NULL, 'r'},  {"features", 1, NULL, 'f'},
+        {"names", 0, NULL, 'n'}, {"scan", 0, NULL, 's'},  {"json", 0, NULL, 'j'},
+        {"help", 0, NULL, 'h'},  {"version", 0, NULL, 'V'}, {0}};
+    bool features = false;
+    int opt, rc = -1;
+
+    while (rc < 0 && (opt = getopt_long(argc, argv, "-c:h", options, NULL)) != -1) {
+        bool word = opt == 1;
+
+        if (word && features)
+            rc = add_features(args, optarg);
+        else if (word && *command != NULL)
+            rc = add_dir(args, optarg);
+        for (size_t i = 0; word && *command == NULL && i <= 3; i++) {
+            if (i == 3)
+                return wrong("no such command: ", optarg);
+            if (strcmp(optarg, commands[i].name) == 0)
+                *command = &commands[i];
+        }
+        if (!word)
+            features = opt == 'f';
+        if (opt == 'f')
+            rc = add_features(args, optarg);
+        else if (opt == 'c')
+            args->conf = optarg;
+        else if (opt == 'r')
+            args->root = optarg;
+        else if (opt == 'V')
+            return puts("batchctl " VERSION) >= 0 ? EX_OK : EX_IOERR;
+        else if (opt == 'h')
+            return usage(stdout), EX_OK;
+        else if (opt == '?')
+            return EX_USAGE; /* getopt has said why */
+        args->names |= opt == 'n';
+        args->scan |= opt == 's';
+        args->json |= opt == 'j';
+    }
+    for (; rc < 0 && optind < argc; optind++) /* behind -- */
+        rc = add_dir(args, argv[optind]);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command = NULL;
+    struct args args = {.ndir = 0};
+    struct err e = {0};
+    struct found f;
+    int code = parse_options(argc, argv, &args, &command), rc;
+
+    if (code >= 0)
+        return code;
+    if (command == NULL ||
+        (args.ndir > 0) + (args.conf != NULL) + (args.root != NULL) != 1) {
+        usage(stderr);
+        return EX_USAGE;
+    }
+    if (args.nfeature == 0 && args.ndir > 0)
+        return wrong("which features has a complete folder?  Say --features NAME...", "");
+    if (args.nfeature == 0)
+        args.feature[args.nfeature++] = "image";
+    rc = look(&f, &args, &e);
+    code = rc != 0 ? fail(exit_code(rc), &e) : command->say(&f, &args);
+    forget(&f);
+    return fflush(stdout) == 0 ? code : EX_IOERR;
+}

@@ -1,0 +1,425 @@
+#include "watcherd/operate.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/group.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "core/queue.h"
+#include "watcherd/control.h"
+#include "watcherd/pool.h"
+#include "watcherd/quarantine.h"
+#include "watcherd/rework.h"
+#include "watcherd/roots.h"
+#include "watcherd/settle.h"
+#include "watcherd/watch.h"
+#include "watcherd/words.h"
+
+static const char *string_in(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+
+    return s != NULL ? s : "";
+}
+
+static void changed(const struct operate *o)
+{
+    if (o->changed != NULL)
+        o->changed(o->arg);
+}
+
+/* ---- why ---- */
+
+/* Files that have not settled and whose name puts them into or near this group. */
+struct growing {
+    const struct operate *o;
+    struct groupname rule;
+    int64_t key; /* of the group */
+    double now;
+    json_t *list;
+};
+
+static void add_growing(void *arg, const char *path, enum settle_state state,
+                        double waited_s)
+{
+    static const char *const word[] = {"new", "growing", "settled", "bad"};
+    struct growing *g = arg;
+    struct groupname_hit hit;
+    char why[512];
+
+    if (groupname_parse(&g->rule, path_base(path), &hit) != 0 ||
+        (g->rule.timed ? fabs((double)(hit.key - g->key)) > g->o->conf->group.tolerance_s
+                       : hit.key != g->key))
+        return;
+    settle_why(g->o->settle, path, why, sizeof why, g->now);
+    json_array_append_new(
+        g->list, json_pack("{s:o, s:i, s:s, s:f, s:o}", "path", words_json(path), "member",
+                           hit.member, "state", word[state], "waited_s", waited_s, "why",
+                           words_json(why)));
+}
+
+static json_t *growing_near(const struct operate *o, const char *group, double now)
+{
+    struct growing g = {.o = o, .now = now, .list = json_array()};
+
+    if (groupname_compile(&g.rule, o->conf->group.pattern, NULL) == 0 &&
+        groupname_key(&g.rule, group, &g.key) == 0)
+        settle_each_unsettled(o->settle, now, add_growing, &g);
+    return g.list;
+}
+
+struct seen_group {
+    json_t *out;
+    double now;
+};
+
+static void describe_group(void *arg, const struct group_view *v)
+{
+    struct seen_group *s = arg;
+    json_t *missing = json_array();
+
+    for (int i = 0; i < v->expected; i++)
+        if (v->member[i].path == NULL)
+            json_array_append_new(missing, json_integer(i));
+    json_object_update_new(
+        s->out, json_pack("{s:s, s:i, s:i, s:o, s:i, s:i, s:i}", "state",
+                          group_state_name(v->state), "present", v->present, "expected",
+                          v->expected, "missing", missing, "duplicates", v->duplicates,
+                          "surplus", v->surplus, "late", v->late));
+    if (isfinite(v->last_arrival))
+        json_object_set_new(s->out, "last_arrival_s", json_real(s->now - v->last_arrival));
+}
+
+struct wanted_worker {
+    const char *id;
+    double now;
+    json_t *out;
+};
+
+static void find_worker(void *arg, const struct pool_look *look)
+{
+    struct wanted_worker *w = arg;
+
+    if (strcmp(look->task->id, w->id) != 0)
+        return;
+    w->out = json_pack("{s:i, s:f, s:s}", "pid", look->pid, "since_s",
+                       w->now - look->started, "finished_step", look->step);
+    if (look->step[0] != '\0')
+        json_object_set_new(w->out, "step_s", json_real(w->now - look->stepped));
+}
+
+/* The task of a group or mosaic; NULL when there is none (or no daemon). */
+static json_t *task_of(const struct operate *o, const char *name, const char *key,
+                       double now)
+{
+    struct task t = {0};
+    json_t *out;
+    size_t ahead = 0;
+
+    if (o->queue == NULL || queue_status(o->queue, name, key, &t, NULL) != 0)
+        return NULL;
+    out = json_pack("{s:s, s:s, s:i, s:i, s:o}", "name", t.name, "status", t.status,
+                    "attempt", t.retry_count + 1, "max_attempts", t.max_retries + 1, "error",
+                    words_json(t.error));
+    if (strcmp(t.status, "pending") == 0) {
+        double in_s = t.run_after - clock_wall_s();
+
+        json_object_set_new(out, "due_in_s", json_real(in_s > 0 ? in_s : 0));
+        if (queue_ahead(o->queue, &t, &ahead, NULL) == 0)
+            json_object_set_new(out, "ahead", json_integer((json_int_t)ahead));
+    }
+    if (strcmp(t.status, "claimed") == 0) {
+        struct wanted_worker w = {.id = t.id, .now = now};
+
+        pool_each_look(o->pool, find_worker, &w);
+        if (w.out != NULL)
+            json_object_set_new(out, "worker", w.out);
+    }
+    task_clear(&t);
+    return out;
+}
+
+/* The group that a file's name alone would put it into: exact, or by its own time. */
+static int group_by_name(const struct operate *o, const char *path, char group[GROUP_NAME])
+{
+    struct groupname_hit hit;
+    struct groupname rule;
+    char iso[32] = "";
+
+    if (groupname_compile(&rule, o->conf->group.pattern, NULL) != 0 ||
+        groupname_parse(&rule, path_base(path), &hit) != 0)
+        return -ENOENT;
+    if (rule.timed)
+        clock_iso((double)hit.key, iso);
+    snprintf(group, GROUP_NAME, "%.*s", rule.timed ? 19 : GROUP_NAME - 1,
+             rule.timed ? iso : hit.name);
+    return 0;
+}
+
+/* "name" was a path: what is known of the file, and its group's name. */
+static json_t *describe_file(const struct operate *o, const char *path, double now,
+                             char group[GROUP_NAME])
+{
+    json_t *out = json_object();
+    const char *role = "";
+    char why[512];
+
+    settle_why(o->settle, path, why, sizeof why, now);
+    if (group_of(o->groups, path, group, &role) == 0)
+        json_object_set_new(out, "role", json_string(role));
+    else if (group_by_name(o, path, group) != 0)
+        json_object_set_new(out, "foreign", json_true());
+    json_object_update_new(out, json_pack("{s:o, s:o}", "path", words_json(path), "why",
+                                          words_json(why)));
+    return out;
+}
+
+static bool is_path(const struct operate *o, const char *name)
+{
+    char group[GROUP_NAME];
+
+    return strchr(name, '/') != NULL ||
+           (group_find(o->groups, name, NULL, NULL) != 0 &&
+            group_by_name(o, name, group) == 0 && strcmp(group, name) != 0);
+}
+
+static json_t *answer_why(struct operate *o, const json_t *request)
+{
+    const char *name = string_in(request, "name");
+    bool mosaic = strncmp(name, "mosaic_", 7) == 0;
+    double now = clock_boot_s();
+    json_t *out = json_object(), *task;
+    struct seen_group seen = {out, now};
+    char group[GROUP_NAME] = "", words[4096], path[PATH_MAX];
+
+    if (is_path(o, name)) {
+        json_object_set_new(out, "file", describe_file(o, name, now, group));
+        name = group;
+    }
+    json_object_set_new(out, "name", words_json(name));
+    json_object_set_new(out, "kind", json_string(mosaic ? "mosaic" : "group"));
+    json_object_set_new(out, "products", words_json(o->conf->paths.products));
+    json_object_set_new(out, "locks", words_json(o->conf->paths.locks));
+    task = task_of(o, mosaic ? "mosaic" : "continuum", name, now);
+    if (task != NULL)
+        json_object_set_new(out, "task", task);
+    if (mosaic || name[0] == '\0')
+        return out;
+    if (group_find(o->groups, name, describe_group, &seen) == 0)
+        json_object_set_new(out, "known", json_true());
+    group_why(o->groups, name, words, sizeof words, now);
+    json_object_set_new(out, "words", words_json(words));
+    json_object_set_new(out, "unsettled", growing_near(o, name, now));
+    if (o->rework != NULL && rework_waits(o->rework, name))
+        json_object_set_new(out, "rewritten", json_true());
+    if (strcmp(string_in(out, "state"), "set aside") == 0 &&
+        quarantine_path(path, sizeof path, o->conf->paths.state, name, NULL) == 0)
+        json_object_set_new(out, "record", words_json(path));
+    return out;
+}
+
+/* ---- status ---- */
+
+struct tally {
+    size_t n[GROUP_SET_ASIDE + 1];
+};
+
+static void count_group(void *arg, const struct group_view *g)
+{
+    struct tally *t = arg;
+
+    t->n[g->state]++;
+}
+
+static json_t *groups_json(const struct operate *o)
+{
+    struct tally t = {{0}};
+    json_t *out = json_object();
+
+    group_each(o->groups, count_group, &t);
+    for (int i = 0; i <= GROUP_SET_ASIDE; i++)
+        json_object_set_new(out, group_state_name((enum group_state)i),
+                            json_integer((json_int_t)t.n[i]));
+    return out;
+}
+
+struct running {
+    json_t *list;
+    double now;
+};
+
+static void add_running(void *arg, const struct pool_look *look)
+{
+    struct running *r = arg;
+
+    json_array_append_new(r->list, json_pack("{s:s, s:s, s:i, s:i, s:f, s:s}", "task",
+                                             look->task->name, "name", look->task->key,
+                                             "attempt", look->task->retry_count + 1, "pid",
+                                             look->pid, "since_s", r->now - look->started,
+                                             "finished_step", look->step));
+}
+
+static json_t *queue_json(const struct operate *o)
+{
+    static const char *const status[] = {"pending", "claimed", "completed", "failed",
+                                         "cancelled"};
+    json_t *out = json_object();
+
+    for (size_t i = 0; i < sizeof status / sizeof status[0]; i++) {
+        size_t n = 0;
+
+        if (queue_count(o->queue, status[i], &n, NULL) == 0)
+            json_object_set_new(out, status[i], json_integer((json_int_t)n));
+    }
+    return out;
+}
+
+static json_t *answer_status(struct operate *o, const json_t *request)
+{
+    double now = clock_boot_s();
+    struct running running = {json_array(), now};
+    struct settle_stats files;
+    struct group_stats groups;
+    struct watch_stats watch;
+
+    (void)request;
+    settle_stats(o->settle, now, &files);
+    group_stats(o->groups, &groups);
+    watch_stats(o->watch, &watch);
+    pool_each_look(o->pool, add_running, &running);
+    return json_pack(
+        "{s:s, s:i, s:f, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I,"
+        " s:{s:I, s:I, s:I, s:I}}",
+        "version", VERSION, "pid", (int)getpid(), "uptime_s", now - o->started, "files",
+        "known", (json_int_t)files.known, "waiting", (json_int_t)files.waiting, "settled",
+        (json_int_t)files.settled, "bad", (json_int_t)files.bad, "overdue",
+        (json_int_t)files.overdue, "foreign", (json_int_t)groups.foreign, "groups",
+        groups_json(o), "queue", queue_json(o), "running", running.list, "workers",
+        (json_int_t)o->conf->workers.count, "watch", "roots", (json_int_t)watch.roots,
+        "missing", (json_int_t)watch.missing_roots, "overflows",
+        (json_int_t)watch.overflows, "events", (json_int_t)watch.events);
+}
+
+/* ---- watch ---- */
+
+struct root_list {
+    const struct operate *o;
+    json_t *list;
+    double now;
+};
+
+static void add_root(void *arg, const struct watch_root_info *info)
+{
+    struct root_list *l = arg;
+    const char *mode = info->polled == 0    ? "inotify"
+                       : info->watched == 0 ? "polled"
+                                            : "inotify, partly polled";
+    json_t *root;
+
+    if (info->flags & WATCH_POLL)
+        mode = "polled";
+    root = json_pack("{s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s}", "path",
+                     words_json(info->path), "mode", mode, "attached", (int)info->attached,
+                     "recursive", (int)((info->flags & WATCH_RECURSIVE) != 0), "poll",
+                     (int)((info->flags & WATCH_POLL) != 0), "directories",
+                     (json_int_t)(info->watched), "polled", (json_int_t)info->polled,
+                     "from",
+                     roots_was_added(l->o->roots, info->path) ? "operator" : "settings");
+    json_object_set_new(root, "scanned_s",
+                        info->scanned < 0 ? json_null() : json_real(l->now - info->scanned));
+    json_array_append_new(l->list, root);
+}
+
+static json_t *answer_list(struct operate *o, const json_t *request)
+{
+    struct root_list l = {o, json_array(), clock_boot_s()};
+    struct watch_stats stats;
+
+    (void)request;
+    watch_each_info(o->watch, add_root, &l);
+    watch_stats(o->watch, &stats);
+    return json_pack("{s:o, s:I}", "roots", l.list, "overflows",
+                     (json_int_t)stats.overflows);
+}
+
+static json_t *answer_add(struct operate *o, const json_t *request)
+{
+    const char *path = string_in(request, "path");
+    unsigned flags =
+        (json_is_true(json_object_get(request, "recursive")) ? (unsigned)WATCH_RECURSIVE
+                                                             : 0) |
+        (json_is_true(json_object_get(request, "poll")) ? (unsigned)WATCH_POLL : 0);
+    struct err e = {0};
+
+    if (roots_add(o->roots, path, flags, &e) != 0)
+        return control_error("%s", e.text);
+    log_event(LOG_INFO, "root_added", "root", path, "recursive",
+              flags & WATCH_RECURSIVE ? "yes" : "no", NULL);
+    changed(o);
+    return json_pack("{s:o, s:b}", "added", words_json(path), "there",
+                     access(path, F_OK) == 0);
+}
+
+static json_t *answer_remove(struct operate *o, const json_t *request)
+{
+    const char *path = string_in(request, "path");
+    struct err e = {0};
+    size_t n;
+
+    if (roots_remove(o->roots, path, &e) != 0)
+        return control_error("%s", e.text);
+    settle_forget(o->settle, path);
+    n = group_forget(o->groups, path);
+    log_event(LOG_INFO, "root_removed", "root", path, "files", log_u(n), NULL);
+    changed(o);
+    return json_pack("{s:o, s:I}", "removed", words_json(path), "files", (json_int_t)n);
+}
+
+/* ---- release ---- */
+
+static json_t *answer_release(struct operate *o, const json_t *request)
+{
+    const char *name = string_in(request, "name");
+    struct err e = {0};
+
+    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
+        return control_error("%.100s is not a group's name", name);
+    if (quarantine_end(o->conf->paths.state, name, &e) != 0)
+        return control_error("%s", e.text);
+    group_mark(o->groups, name, GROUP_COLLECTING);
+    log_event(LOG_INFO, "released", "group", name, NULL);
+    changed(o);
+    return json_pack("{s:s}", "released", name);
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+    const char *ask;
+    json_t *(*answer)(struct operate *o, const json_t *request);
+} asks[] = {
+    {"why", answer_why},       {"status", answer_status},      {"watch-list", answer_list},
+    {"watch-add", answer_add}, {"watch-remove", answer_remove}, {"release", answer_release},
+};
+
+json_t *operate_answer(void *arg, json_t *request)
+{
+    const char *ask = string_in(request, "ask");
+
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++)
+        if (strcmp(ask, asks[i].ask) == 0) {
+            json_t *out = asks[i].answer(arg, request);
+
+            return out != NULL ? out : control_error("the answer could not be put in words");
+        }
+    return control_error("there is nothing to ask for by the name of %.60s", ask);
+}

@@ -1,0 +1,23 @@
+/*
+ * words.h: bytes of the world as JSON and as text for people.
+ */
+#ifndef WATCHERD_WORDS_H
+#define WATCHERD_WORDS_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* Bytes as a JSON string; what is no UTF-8 or not printable becomes \xNN. */
+json_t *words_json(const char *bytes);
+
+/* Text that is put together piece by piece; what does not fit is cut. */
+struct words {
+    char *buf;
+    size_t size, len;
+};
+void words_put(struct words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* "41 s", "12 min", "3.2 h", "5.0 d" */
+const char *words_age(double s, char out[32]);
+
+#endif
