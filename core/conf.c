@@ -112,7 +112,7 @@ static const struct setting settings[] = {
  "weights of the visibilities"},
 {"imaging", "robust", REAL, AT(imaging, robust), -2, 2, "", "0.5",
  "of briggs: -2 is uniform, 2 is natural"},
-{"imaging", "niter", COUNT, AT(imaging, niter), 0, 1e8, "", "2000",
+{"imaging", "niter", COUNT, AT(imaging, niter), 0, 1e8, "", "20000",
  "CLEAN components at most; 0: dirty image"},
 {"imaging", "auto_mask", REAL, AT(imaging, auto_mask), 0, 1000, "sigma", "5",
  "CLEAN takes peaks above this"},

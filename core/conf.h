@@ -67,7 +67,7 @@ struct conf {
         double cell_arcsec;               /* 0 from the longest baseline */
         char weighting[16];               /* briggs | natural */
         double robust;                    /* 0.5 */
-        long niter;                       /* 2000 */
+        long niter;                       /* 20000 */
         double auto_mask, auto_threshold; /* 5, 1 */
         double mgain;                     /* 0.8 */
     } imaging;

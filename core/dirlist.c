@@ -54,7 +54,8 @@ int dirlist_read(struct dirlist *out, int dirfd, const char *what, struct err *e
         if (n < 0)
             rc = -errno;
         for (ssize_t at = 0; at < n;) {
-            const struct dirent64 *d = (const struct dirent64 *)(const void *)(buf + at);
+            const struct dirent64 *d =
+                (const struct dirent64 *)(const void *)(buf + at);
 
             at += d->d_reclen;
             if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
@@ -98,7 +99,8 @@ const struct dirlist_entry *dirlist_find(struct dirlist *list, const char *name)
             list->slot[s] = (uint32_t)(i + 1);
         }
     }
-    for (size_t s = slot_of(list, name); list->slot[s] != 0; s = (s + 1) & (list->nslot - 1))
+    for (size_t s = slot_of(list, name); list->slot[s] != 0;
+         s = (s + 1) & (list->nslot - 1))
         if (strcmp(list->item[list->slot[s] - 1].name, name) == 0)
             return &list->item[list->slot[s] - 1];
     return NULL;

@@ -12,13 +12,14 @@ struct err;
 
 struct dirlist_entry {
     const char *name;
-    unsigned char type; /* DT_DIR, DT_REG, DT_LNK ...; DT_UNKNOWN on a few file systems */
+    unsigned char
+        type; /* DT_DIR, DT_REG, DT_LNK ...; DT_UNKNOWN on a few file systems */
 };
 
 struct dirlist {
     struct dirlist_entry *item; /* [n], as the directory has them; without . and .. */
     size_t n;
-    char *text;    /* the names */
+    char *text;     /* the names */
     uint32_t *slot; /* [nslot] hash table of places in item, plus 1 */
     size_t nslot;
 };

@@ -108,7 +108,8 @@ struct group *group_at(const struct group_table *t, int64_t unix_s)
 }
 
 /* `name` is of no account where times are names. */
-static struct group *group_insert(struct group_table *t, int64_t unix_s, const char *name)
+static struct group *group_insert(struct group_table *t, int64_t unix_s,
+                                  const char *name)
 {
     size_t i = group_place(t, unix_s);
     struct group *g = must(calloc(1, sizeof *g));

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/group_table.h"
 
 const char *group_state_name(enum group_state state)
@@ -24,14 +23,10 @@ const char *group_state_name(enum group_state state)
 
 static void name_of(const struct group *g, char out[GROUP_NAME])
 {
-    char iso[32];
-
-    if (g->name != NULL) {
+    if (g->name != NULL)
         snprintf(out, GROUP_NAME, "%s", g->name);
-        return;
-    }
-    clock_iso((double)g->unix_s, iso);
-    snprintf(out, GROUP_NAME, "%.19s", iso); /* without the milliseconds */
+    else
+        groupname_of_time(out, g->unix_s);
 }
 
 static void view_of(struct group_table *t, const struct group *g, struct group_view *v)
@@ -55,8 +50,10 @@ static void view_of(struct group_table *t, const struct group *g, struct group_v
         v->surplus += f->role == ROLE_SURPLUS;
         v->late += f->role == ROLE_LATE;
         if (f->role == ROLE_MEMBER)
-            t->member[f->index] = (struct group_member){
-                .path = f->path, .id = f->id, .unix_s = g->name == NULL ? f->unix_s : 0};
+            t->member[f->index] =
+                (struct group_member){.path = f->path,
+                                      .id = f->id,
+                                      .unix_s = g->name == NULL ? f->unix_s : 0};
     }
 }
 
@@ -155,7 +152,8 @@ int group_find(struct group_table *t, const char *name, group_each_fn *cb, void 
     int64_t unix_s;
 
     group_resolve(t);
-    if (groupname_key(&t->rule, name, &unix_s) != 0 || (g = group_at(t, unix_s)) == NULL)
+    if (groupname_key(&t->rule, name, &unix_s) != 0 ||
+        (g = group_at(t, unix_s)) == NULL)
         return -ENOENT;
     if (cb != NULL) {
         view_of(t, g, &v);

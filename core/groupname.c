@@ -38,8 +38,8 @@ static int step(struct compiler *c, char kind, char literal, int width)
     } else {
         rule->after = (uint16_t)(rule->after + width);
     }
-    rule->step[rule->nstep++] =
-        (struct groupname_step){.kind = kind, .literal = literal, .width = (uint8_t)width};
+    rule->step[rule->nstep++] = (struct groupname_step){
+        .kind = kind, .literal = literal, .width = (uint8_t)width};
     return 0;
 }
 
@@ -96,8 +96,8 @@ static int check(struct compiler *c)
 {
     struct groupname *rule = c->rule;
     bool month = has(rule, 'm') && has(rule, 'd'), day = has(rule, 'j');
-    bool any = has(rule, 'm') || has(rule, 'd') || day || has(rule, 'H') || has(rule, 'M') ||
-               has(rule, 'S');
+    bool any = has(rule, 'm') || has(rule, 'd') || day || has(rule, 'H') ||
+               has(rule, 'M') || has(rule, 'S');
     bool name = has(rule, '*');
 
     rule->timed = has(rule, 'Y');
@@ -107,7 +107,8 @@ static int check(struct compiler *c)
     if (rule->timed && (month == day || (day && (has(rule, 'm') || has(rule, 'd')))))
         return wrong(c, "needs either %m and %d or %j in its time");
     if (rule->timed == name)
-        return wrong(c, name ? "has both a time and a name" : "has neither {time:...} nor {name}");
+        return wrong(c, name ? "has both a time and a name"
+                             : "has neither {time:...} nor {name}");
     return 0;
 }
 
@@ -157,6 +158,8 @@ static bool is_leap(int y)
     return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 }
 
+static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
 /* Numbers of a time by their letters; only what has been set counts. */
 struct date {
     int year, month, day, yearday, hour, minute, second;
@@ -164,7 +167,6 @@ struct date {
 
 static int unix_of(const struct date *d, int64_t *unix_s)
 {
-    static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int leap = is_leap(d->year), day = d->yearday;
 
     if (day < 0) {
@@ -286,7 +288,8 @@ int groupname_key(const struct groupname *rule, const char *name, int64_t *key)
     size_t n = strlen(name);
 
     if (!rule->timed) {
-        if (n == 0 || n >= GROUPNAME_SIZE || name[0] == '.' || strchr(name, '/') != NULL)
+        if (n == 0 || n >= GROUPNAME_SIZE || name[0] == '.' ||
+            strchr(name, '/') != NULL)
             return -EINVAL;
         *key = key_of(name);
         return 0;
@@ -304,6 +307,36 @@ int groupname_key(const struct groupname *rule, const char *name, int64_t *key)
                                   .minute = digits(name + 14, 2),
                                   .second = digits(name + 17, 2)},
                    key);
+}
+
+static void put_digits(char *out, int v, int width)
+{
+    for (int i = width - 1; i >= 0; i--, v /= 10)
+        out[i] = (char)('0' + v % 10);
+}
+
+void groupname_of_time(char out[GROUPNAME_SIZE], int64_t unix_s)
+{
+    int64_t days = unix_s / 86400, y = 1970 + days / 366; /* never too late a year */
+    int second = (int)(unix_s % 86400), month = 0, day;
+
+    while (days_before_year(y + 1) <= days)
+        y++;
+    day = (int)(days - days_before_year(y));
+    for (; month < 11; month++) {
+        int n = length[month] + (month == 1 && is_leap((int)y));
+
+        if (day < n)
+            break;
+        day -= n;
+    }
+    memcpy(out, "YYYY-mm-ddTHH:MM:SS", 20);
+    put_digits(out, (int)y, 4);
+    put_digits(out + 5, month + 1, 2);
+    put_digits(out + 8, day + 1, 2);
+    put_digits(out + 11, second / 3600, 2);
+    put_digits(out + 14, second / 60 % 60, 2);
+    put_digits(out + 17, second % 60, 2);
 }
 
 /* Does s[0..n) end a name in a way that we give a meaning to: "lock", "gen34"? */

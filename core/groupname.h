@@ -31,14 +31,15 @@ enum {
 
 /* A pattern made ready; copied freely. */
 struct groupname {
-    bool timed;      /* it has a time, else a name */
-    bool member;     /* it has a member index */
-    bool directory;  /* the paths to judge are directories: the name is used whole */
-    bool hdf5;       /* .hdf5 and .uvh5 only */
-    uint8_t nstep, at_name;      /* of the step that is the name */
-    uint16_t before, after;      /* characters before and after it */
+    bool timed;     /* it has a time, else a name */
+    bool member;    /* it has a member index */
+    bool directory; /* the paths to judge are directories: the name is used whole */
+    bool hdf5;      /* .hdf5 and .uvh5 only */
+    uint8_t nstep, at_name; /* of the step that is the name */
+    uint16_t before, after; /* characters before and after it */
     struct groupname_step {
-        char kind; /* a letter of strftime, 'N'umber of the member, '*' the name, 'L'iteral */
+        char
+            kind; /* a letter of strftime, 'N'umber of the member, '*' the name, 'L'iteral */
         char literal;
         uint8_t width; /* digits */
     } step[GROUPNAME_PATTERN];
@@ -60,6 +61,9 @@ int groupname_parse(const struct groupname *rule, const char *base,
 
 /* Key of a group's own name ("2025-05-07T00:04:06", or a safe name); 0 or -EINVAL. */
 int groupname_key(const struct groupname *rule, const char *name, int64_t *key);
+
+/* The name of a time, "2025-05-07T00:04:06". */
+void groupname_of_time(char out[GROUPNAME_SIZE], int64_t unix_s);
 
 /*
  * groupname_safe: bytes other than A-Z a-z 0-9 _ + = , @ : - and . become %XX, and so does a dot

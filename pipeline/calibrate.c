@@ -95,6 +95,12 @@ static int apply_stored(struct tile_run *run, struct err *e)
     }
     if (rc != 0)
         return err_set(e, rc, "%s", why.text);
+    /* A group that is made again solves its own bandpass again. */
+    if (run->cal != NULL && strcmp(info.group, run->group) == 0) {
+        gains_free(g);
+        run->bandpass_path[0] = '\0';
+        return 0;
+    }
     rc = gains_apply(run->vis, g, e);
     gains_free(g);
     return rc != 0 ? rc : 1;

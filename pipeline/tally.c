@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +14,10 @@
 #include "core/dirlist.h"
 #include "core/err.h"
 #include "core/jsonkeys.h"
+#include "core/share.h"
 #include "pipeline/tally_parts.h"
 
-enum { LARGEST_INFO = 16 << 20, MOST_THREADS = 8, FOLDERS_A_THREAD = 1000 };
+enum { LARGEST_INFO = 16 << 20 };
 
 static void *must(void *p)
 {
@@ -107,12 +107,11 @@ uint64_t tally_lacks(const struct wish *wish, const char *text, size_t n, bool m
 
 /* ---- folders ---- */
 
-/* A share of the folders, for one thread. */
+/* Looking at folders; each thread has its own buffer. */
 struct share {
     const struct wish *wish;
     int dirfd;
     struct tally_item *item;
-    size_t n;
     char *buf;
     size_t room;
 };
@@ -166,41 +165,13 @@ static uint64_t folder_lacks(struct share *s, const char *name)
     return n >= 0 ? tally_lacks(s->wish, s->buf, (size_t)n, false) : all_of(s->wish);
 }
 
-static void *take_share(void *arg)
+static void take_share(void *arg, size_t lo, size_t hi)
 {
-    struct share *s = arg;
+    struct share s = *(const struct share *)arg;
 
-    for (size_t i = 0; i < s->n; i++)
-        s->item[i].missing = folder_lacks(s, s->item[i].name);
-    free(s->buf);
-    return NULL;
-}
-
-/* Fill in what each item lacks, with as many threads as there is work and processors for. */
-static void look_at_all(const struct tally *t, int dirfd, const struct wish *wish)
-{
-    struct share share[MOST_THREADS];
-    pthread_t thread[MOST_THREADS];
-    bool runs[MOST_THREADS] = {false};
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t k = 1 + t->n / FOLDERS_A_THREAD;
-
-    if (cpus >= 1 && k > (size_t)cpus)
-        k = (size_t)cpus;
-    if (k > MOST_THREADS)
-        k = MOST_THREADS;
-    for (size_t i = 0; i < k; i++) {
-        size_t lo = t->n * i / k, hi = t->n * (i + 1) / k;
-
-        share[i] = (struct share){
-            .wish = wish, .dirfd = dirfd, .item = t->item + lo, .n = hi - lo};
-        runs[i] = i + 1 < k && pthread_create(&thread[i], NULL, take_share, &share[i]) == 0;
-        if (!runs[i])
-            take_share(&share[i]);
-    }
-    for (size_t i = 0; i < k; i++)
-        if (runs[i])
-            pthread_join(thread[i], NULL);
+    for (size_t i = lo; i < hi; i++)
+        s.item[i].missing = folder_lacks(&s, s.item[i].name);
+    free(s.buf);
 }
 
 static bool is_folder(int dirfd, const struct dirlist_entry *entry)
@@ -237,7 +208,9 @@ int tally_folders(struct tally *out, const char *dir, const char *const *feature
         for (size_t i = 0; i < list.n; i++)
             if (is_folder(fd, &list.item[i]))
                 out->item[out->n++].name = list.item[i].name;
-        look_at_all(out, fd, &wish); /* in the directory's own order: the disk's */
+        /* in the directory's own order: the disk's */
+        share_out(out->n, TALLY_A_THREAD, take_share,
+                  &(struct share){.wish = &wish, .dirfd = fd, .item = out->item});
         if (out->n > 0)
             qsort(out->item, out->n, sizeof *out->item, by_name);
         out->text = list.text;

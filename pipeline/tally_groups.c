@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
+#include "core/share.h"
 #include "pipeline/tally_parts.h"
 
 enum { DEEPEST = 32 };
@@ -68,8 +70,8 @@ static bool is_wanted(const struct look *l, const char *name)
 
 static int read_dir(struct look *l, int fd, const char *path, int depth, struct err *e);
 
-static int read_below(struct look *l, int dirfd, const char *dir, const char *name, int depth,
-                      struct err *e)
+static int read_below(struct look *l, int dirfd, const char *dir, const char *name,
+                      int depth, struct err *e)
 {
     char path[PATH_MAX];
     int fd, rc = path_join(path, sizeof path, dir, name, e);
@@ -77,7 +79,8 @@ static int read_below(struct look *l, int dirfd, const char *dir, const char *na
     if (rc != 0)
         return rc;
     fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd == -1) /* gone or not a directory; one that may not be read the daemon reports */
+    if (fd ==
+        -1) /* gone or not a directory; one that may not be read the daemon reports */
         return 0;
     rc = read_dir(l, fd, path, depth + 1, e);
     close(fd);
@@ -100,8 +103,8 @@ static int read_dir(struct look *l, int fd, const char *path, int depth, struct 
         if (l->rule.directory ? folder && d->name[0] != '.'
                               : d->type != DT_DIR && is_wanted(l, d->name))
             group_add(l->groups, d->name, &unknown, 0);
-        if (!l->rule.directory && folder && l->conf->watch.recursive && d->name[0] != '.' &&
-            depth < DEEPEST)
+        if (!l->rule.directory && folder && l->conf->watch.recursive &&
+            d->name[0] != '.' && depth < DEEPEST)
             rc = read_below(l, fd, path, d->name, depth, e);
     }
     dirlist_clear(&list);
@@ -123,7 +126,8 @@ static int read_incoming(struct look *l, struct err *e)
 {
     int rc = read_root(l, l->conf->paths.incoming, e);
 
-    for (const char *p = l->conf->watch.also; *(p += strspn(p, " ")) != '\0' && rc == 0;) {
+    for (const char *p = l->conf->watch.also;
+         *(p += strspn(p, " ")) != '\0' && rc == 0;) {
         char path[sizeof l->conf->watch.also];
         size_t n = strcspn(p, " ");
 
@@ -138,8 +142,8 @@ static int read_incoming(struct look *l, struct err *e)
 /* ---- what is published ---- */
 
 /* Open and list <products>/kind; without it *fd is -1 and the list empty. */
-static int read_kind(struct look *l, const char *kind, struct dirlist *list, int *fd,
-                     struct err *e)
+static int read_kind(const struct look *l, struct tally_stamps *stamps,
+                     const char *kind, struct dirlist *list, int *fd, struct err *e)
 {
     char path[PATH_MAX];
     int rc = path_join(path, sizeof path, l->conf->paths.products, kind, e);
@@ -151,7 +155,7 @@ static int read_kind(struct look *l, const char *kind, struct dirlist *list, int
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd == -1 && errno != ENOENT)
         return err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
-    tally_stamp_add(&l->stamps, path, *fd);
+    tally_stamp_add(stamps, path, *fd);
     return *fd == -1 ? 0 : dirlist_read(list, *fd, path, e);
 }
 
@@ -169,11 +173,13 @@ static char *tile_of(const char *input)
 
 static void note_inputs(struct look *l, const char *text, size_t n)
 {
-    json_t *m = json_loadb(text, n, 0, NULL), *inputs = json_object_get(m, "inputs"), *in;
+    json_t *m = json_loadb(text, n, 0, NULL), *inputs = json_object_get(m, "inputs"),
+           *in;
     size_t i;
 
-    l->in_mosaic = must(realloc(l->in_mosaic, (l->nin_mosaic + json_array_size(inputs) + 1) *
-                                                  sizeof *l->in_mosaic));
+    l->in_mosaic =
+        must(realloc(l->in_mosaic, (l->nin_mosaic + json_array_size(inputs) + 1) *
+                                       sizeof *l->in_mosaic));
     json_array_foreach(inputs, i, in)
     {
         const char *path = json_string_value(json_object_get(in, "path"));
@@ -191,11 +197,11 @@ static int by_text(const void *a, const void *b)
 }
 
 /* Names of all tiles that a current mosaic holds. */
-static int read_mosaics(struct look *l, struct err *e)
+static int read_mosaics(struct look *l, struct tally_stamps *stamps, struct err *e)
 {
     struct dirlist list;
     char path[NAME_MAX + 32];
-    int fd, rc = read_kind(l, "mosaics", &list, &fd, e);
+    int fd, rc = read_kind(l, stamps, "mosaics", &list, &fd, e);
 
     for (size_t i = 0; i < list.n && rc == 0; i++) {
         ssize_t n;
@@ -223,36 +229,104 @@ static bool has_wish(const struct look *l, const char *name)
     return false;
 }
 
-/* What the group lacks; the manifest is only read when a feature asks for what is in it. */
-static uint64_t group_lacks(struct look *l, const char *name)
+static bool is_in_mosaic(const struct look *l, const char *name)
 {
-    uint64_t lacks = 0, in_manifest = 0;
-    char path[NAME_MAX + 32], *key[1] = {(char *)(uintptr_t)name};
-    struct stat st;
-    bool tile;
+    size_t lo = 0, hi = l->nin_mosaic;
 
-    snprintf(path, sizeof path, "%s/manifest.json", name);
-    tile = dirlist_find(&l->tiles, name) != NULL &&
-           fstatat(l->tiles_fd, path, &st, 0) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int order = strcmp(l->in_mosaic[mid], name);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+/* What a tile's manifest does not show of the features `bits`; *buf is the caller's. */
+static uint64_t manifest_lacks(const struct look *l, const char *path, uint64_t bits,
+                               char **buf, size_t *room)
+{
+    ssize_t n = bits != 0 ? tally_slurp(l->tiles_fd, path, buf, room) : 0;
+
+    return bits & (n < 0 ? UINT64_MAX : tally_lacks(&l->wish, *buf, (size_t)n, true));
+}
+
+/* What some of the groups lack; a manifest is only read when a feature asks for what is in it. */
+static void look_at_tiles(void *arg, size_t lo, size_t hi)
+{
+    struct look *l = arg;
+    uint64_t image = 0, mosaic = 0, all = UINT64_MAX >> (TALLY_FEATURES - l->wish.n),
+             rest;
+    char path[NAME_MAX + 32], *buf = NULL;
+    size_t room = 0;
+
     for (size_t i = 0; i < l->wish.n; i++) {
-        uint64_t bit = (uint64_t)1 << i;
-        bool has = tile;
-
-        if (strcmp(l->wish.name[i], "mosaic") == 0)
-            has = l->nin_mosaic > 0 && bsearch(key, l->in_mosaic, l->nin_mosaic,
-                                               sizeof *l->in_mosaic, by_text) != NULL;
-        else if (strcmp(l->wish.name[i], "image") != 0)
-            in_manifest |= bit;
-        lacks |= has ? 0 : bit;
+        image |= (uint64_t)(strcmp(l->wish.name[i], "image") == 0) << i;
+        mosaic |= (uint64_t)(strcmp(l->wish.name[i], "mosaic") == 0) << i;
     }
-    if (tile && in_manifest != 0) {
-        ssize_t n = tally_slurp(l->tiles_fd, path, &l->buf, &l->room);
+    rest = all & ~image & ~mosaic;
+    for (size_t i = lo; i < hi; i++) {
+        struct tally_item *item = &l->out->item[i];
+        struct stat st;
 
-        lacks &= ~in_manifest;
-        lacks |= in_manifest &
-                 (n < 0 ? UINT64_MAX : tally_lacks(&l->wish, l->buf, (size_t)n, true));
+        item->missing = all;
+        if (mosaic != 0 && is_in_mosaic(l, item->name))
+            item->missing &= ~mosaic;
+        if (dirlist_find(&l->tiles, item->name) == NULL)
+            continue;
+        strcpy(stpcpy(path, item->name), "/manifest.json"); /* GROUP_NAME at most */
+        if (fstatat(l->tiles_fd, path, &st, 0) != 0 || !S_ISREG(st.st_mode) ||
+            st.st_size == 0)
+            continue;
+        item->missing &= ~image & ~rest;
+        item->missing |= manifest_lacks(l, path, rest, &buf, &room);
     }
-    return lacks;
+    free(buf);
+}
+
+/* ---- reading both sides at once ---- */
+
+struct side {
+    struct look *l;
+    struct tally_stamps stamps;
+    struct err e;
+    int rc;
+};
+
+/* The side of the products: listed, and its table of names built. */
+static void *read_products(void *arg)
+{
+    struct side *s = arg;
+
+    s->rc = read_kind(s->l, &s->stamps, "tiles", &s->l->tiles, &s->l->tiles_fd, &s->e);
+    if (s->rc == 0 && has_wish(s->l, "mosaic"))
+        s->rc = read_mosaics(s->l, &s->stamps, &s->e);
+    dirlist_find(&s->l->tiles, "");
+    return NULL;
+}
+
+static int read_all(struct look *l, struct err *e)
+{
+    struct side products = {.l = l};
+    pthread_t thread;
+    bool runs = pthread_create(&thread, NULL, read_products, &products) == 0;
+    int rc = read_incoming(l, e);
+
+    group_find(l->groups, "", NULL, NULL); /* forms them */
+    if (runs)
+        pthread_join(thread, NULL);
+    else
+        read_products(&products);
+    for (size_t i = 0; i < products.stamps.n; i++)
+        *tally_stamp_new(&l->stamps) = products.stamps.item[i];
+    free(products.stamps.item);
+    return rc != 0 || products.rc == 0 ? rc
+                                       : err_set(e, products.rc, "%s", products.e.text);
 }
 
 /* ---- the answer ---- */
@@ -351,12 +425,12 @@ static bool mark_published(struct look *l)
 /* All that the answer depends on, in one line. */
 static char *question_of(const struct conf *conf, const struct wish *wish)
 {
-    json_t *q = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:b}", "incoming",
-                          conf->paths.incoming, "also", conf->watch.also, "products",
-                          conf->paths.products, "extensions", conf->watch.extensions, "pattern",
-                          conf->group.pattern, "tolerance_s", conf->group.tolerance_s,
-                          "expected", (json_int_t)conf->group.expected, "recursive",
-                          (int)conf->watch.recursive);
+    json_t *q = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:b}", "incoming", conf->paths.incoming,
+        "also", conf->watch.also, "products", conf->paths.products, "extensions",
+        conf->watch.extensions, "pattern", conf->group.pattern, "tolerance_s",
+        conf->group.tolerance_s, "expected", (json_int_t)conf->group.expected,
+        "recursive", (int)conf->watch.recursive);
     json_t *features = json_array();
     char *text;
 
@@ -380,15 +454,12 @@ static int look_at_all(struct look *l, struct err *e)
     if (l->groups == NULL)
         return err_set(e, -EINVAL, "[group] expected is larger than %d",
                        GROUP_MAX_EXPECTED);
-    if ((rc = read_incoming(l, e)) != 0 ||
-        (rc = read_kind(l, "tiles", &l->tiles, &l->tiles_fd, e)) != 0 ||
-        (has_wish(l, "mosaic") && (rc = read_mosaics(l, e)) != 0))
+    if ((rc = read_all(l, e)) != 0)
         return rc;
     take_groups(l);
     if (mark_published(l))
         take_groups(l);
-    for (size_t i = 0; i < l->out->n; i++)
-        l->out->item[i].missing = group_lacks(l, l->out->item[i].name);
+    share_out(l->out->n, TALLY_A_THREAD, look_at_tiles, l);
     return 0;
 }
 

@@ -77,19 +77,23 @@ static bool stamp_of(int fd, struct tally_stamp *s)
     return true;
 }
 
+struct tally_stamp *tally_stamp_new(struct tally_stamps *s)
+{
+    if ((s->n & (s->n - 1)) == 0)
+        s->item = must(realloc(s->item, (2 * s->n + 1) * sizeof *s->item));
+    return &s->item[s->n++];
+}
+
 void tally_stamp_add(struct tally_stamps *s, const char *path, int fd)
 {
     double now_s = clock_wall_s();
-    struct tally_stamp *stamp;
+    struct tally_stamp *stamp = tally_stamp_new(s);
 
-    if ((s->n & (s->n - 1)) == 0)
-        s->item = must(realloc(s->item, (2 * s->n + 1) * sizeof *s->item));
-    stamp = &s->item[s->n++];
     snprintf(stamp->path, sizeof stamp->path, "%s", path);
-    stamp->rested = stamp_of(fd, stamp) && strchr(path, '\n') == NULL &&
-                    (fd == -1 || (is_local(fd) &&
-                                  now_s - (double)stamp->mtime_ns * 1e-9 > REST_S &&
-                                  now_s - (double)stamp->ctime_ns * 1e-9 > REST_S));
+    stamp->rested =
+        stamp_of(fd, stamp) && strchr(path, '\n') == NULL &&
+        (fd == -1 || (is_local(fd) && now_s - (double)stamp->mtime_ns * 1e-9 > REST_S &&
+                      now_s - (double)stamp->ctime_ns * 1e-9 > REST_S));
 }
 
 /* Is the directory still as the index says? */
@@ -129,8 +133,9 @@ static bool check_dirs(char **at, const char *end, size_t ndir)
         int skip = 0;
 
         if (line == NULL ||
-            sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 " %n", &stamp.dev,
-                   &stamp.ino, &stamp.mtime_ns, &stamp.ctime_ns, &skip) != 4)
+            sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 " %n",
+                   &stamp.dev, &stamp.ino, &stamp.mtime_ns, &stamp.ctime_ns,
+                   &skip) != 4)
             return false;
         snprintf(stamp.path, sizeof stamp.path, "%s", line + skip);
         if (!is_unchanged(&stamp))
@@ -205,12 +210,13 @@ void tally_index_save(const struct tally *t, const char *index, const char *ques
     out = open_memstream(&text, &size);
     if (out == NULL)
         return;
-    fprintf(out, "watcherd-tally 1 %zu %zu %zu\n%s\n", stamps->n, t->n, nname, question);
+    fprintf(out, "watcherd-tally 1 %zu %zu %zu\n%s\n", stamps->n, t->n, nname,
+            question);
     for (size_t i = 0; i < stamps->n; i++) {
         const struct tally_stamp *s = &stamps->item[i];
 
-        fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", s->dev, s->ino,
-                s->mtime_ns, s->ctime_ns, s->path);
+        fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", s->dev,
+                s->ino, s->mtime_ns, s->ctime_ns, s->path);
     }
     for (size_t i = 0; i < t->n; i++) {
         const struct row row = {t->item[i].missing, t->item[i].present,

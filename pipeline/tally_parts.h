@@ -9,6 +9,8 @@
 
 #include "pipeline/tally.h"
 
+enum { TALLY_A_THREAD = 1000 }; /* items that make a thread worth its start */
+
 /* The features wanted. */
 struct wish {
     const char *const *name;
@@ -16,7 +18,8 @@ struct wish {
 };
 
 /* Bits of the features that this text lacks: of an info file, or of a product's manifest. */
-uint64_t tally_lacks(const struct wish *wish, const char *text, size_t n, bool manifest);
+uint64_t tally_lacks(const struct wish *wish, const char *text, size_t n,
+                     bool manifest);
 /* Read `path` below dirfd whole into *buf (grown, the caller's); its length or a negated errno. */
 ssize_t tally_slurp(int dirfd, const char *path, char **buf, size_t *room);
 
@@ -31,6 +34,8 @@ struct tally_stamps {
     struct tally_stamp *item;
     size_t n;
 };
+/* Room for one more. */
+struct tally_stamp *tally_stamp_new(struct tally_stamps *s);
 /* Stamp fd (-1: there is no such directory). */
 void tally_stamp_add(struct tally_stamps *s, const char *path, int fd);
 

@@ -102,10 +102,11 @@ stop() {
     wait "$daemon" || rc=$?
 }
 
+# S is for a quiet machine; sanitizers and neighbours get three times that.
 # grep ends at the first line that matches, tail when it then has nobody to write to (or at -s: some
 # file systems, overlays among them, give tail no events).
 wait_for() {
-    timeout "$3" grep -E -m1 -q -e "$2" <(exec tail -s 0.02 -n +1 -F "$1" 2>/dev/null) ||
+    timeout $(($3 * 3)) grep -E -m1 -q -e "$2" <(exec tail -s 0.02 -n +1 -F "$1" 2>/dev/null) ||
         fail "no line like $2 in $1 within $3 s"
 }
 

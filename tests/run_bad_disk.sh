@@ -1,6 +1,7 @@
 #!/bin/bash
 # A machine that cannot take the products: no permission, no directory, no space.  One sentence an
 # attempt, nothing half visible, the inputs untouched; and when the machine is right again, the product comes.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir bad-disk

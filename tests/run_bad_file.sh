@@ -1,6 +1,7 @@
 #!/bin/bash
 # Files that are no good: each is named once in the log with its reason, nothing of it is published, it
 # stays as it was, and the good group beside it is published all the same.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir bad-file

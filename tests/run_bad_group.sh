@@ -1,6 +1,7 @@
 #!/bin/bash
 # Groups that are not (yet) what they should be: a missing sub-band, a duplicate one, a file that is
 # still being written or still has its unfinished name.  The group beside them is not held up.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir bad-group

@@ -1,6 +1,7 @@
 #!/bin/bash
 # kill -9, of the worker and of the daemon, after every step, between publishing and registering: each
 # group is published all the same, once, with the numbers of a run that nobody disturbed.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir kill
@@ -50,6 +51,8 @@ same() { # NAME: after it all is as if nothing had happened
 
 # The worker, in the middle: the next attempt has the next generation.
 rm -rf root
+mkdir -p "root/scratch/$one/0"
+echo "left by a killed worker" >"root/scratch/$one/0/image.fits"
 start
 wait_for log "event=step .*group=$one step=convert" 10
 kill_worker

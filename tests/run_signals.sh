@@ -1,6 +1,7 @@
 #!/bin/bash
 # TERM hands a running task back untried and undone; HUP takes changed settings and keeps the old ones
 # when the file is broken; the exit codes of --check-config and wrong usage.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir signals

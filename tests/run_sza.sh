@@ -2,6 +2,7 @@
 # Real data, no hand on it: the two SZA groups of 3C273 are dropped into the watched directory of a
 # running daemon and become two images and a mosaic with the numbers that other software
 # found on the same files (issue 2: phase rms 100 -> 7.8 -> 2.3 deg, dynamic range about 73).
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 data=$(realpath "${WATCHERD_TEST_DATA:-../shared/data}/sza-3c273/groups" 2>/dev/null || true)
 [ -d "$data" ] || { echo "skipped: the SZA data (sza-3c273/groups) are not here"; exit 77; }

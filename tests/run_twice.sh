@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two daemons that share the files but nothing else (two hosts on one file system): every group and the
 # mosaic are published by one of them, once; the other finds them busy or done.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir twice

@@ -255,6 +255,33 @@ static void noise_is_not_cleaned_under_the_auto_mask(void **state)
     tear_down(&t);
 }
 
+/*
+ * Sources of several hundred sigma: what their sidelobes leave lies a few per cent above
+ * auto_mask cycle after cycle, and the search ends without reaching it.  What was found must be
+ * followed down to auto_threshold all the same.
+ */
+static void a_search_that_stalls_still_goes_deep_inside_its_mask(void **state)
+{
+    struct setup t;
+    struct clean_result res;
+    struct clean_opts opts = {.niter = 5000,
+                              .gain = 0.1,
+                              .mgain = 0.8,
+                              .auto_mask = 8.0,
+                              .auto_threshold = 1.0};
+
+    (void)state;
+    set_up(&t);
+    add_noise(&t.s, 0.05); /* 1.3 mJy in the image */
+    assert_int_equal(
+        clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, NULL), 0);
+    printf("%zu components, %zu major cycles, peak left in the mask %.2f sigma\n",
+           res.niter, res.nmajor, res.peak_jy / res.sigma_jy);
+    assert_true(res.niter < opts.niter);
+    assert_true(res.peak_jy < 1.2 * res.sigma_jy);
+    tear_down(&t);
+}
+
 static void components_stay_inside_search_and_border(void **state)
 {
     struct setup t;
@@ -410,6 +437,7 @@ int main(void)
         cmocka_unit_test(five_sources_come_back_with_their_flux),
         cmocka_unit_test(residual_is_the_image_of_data_minus_model),
         cmocka_unit_test(noise_is_not_cleaned_under_the_auto_mask),
+        cmocka_unit_test(a_search_that_stalls_still_goes_deep_inside_its_mask),
         cmocka_unit_test(components_stay_inside_search_and_border),
         cmocka_unit_test(a_wrong_psf_is_noticed),
         cmocka_unit_test(the_beam_of_a_gaussian_is_found),

@@ -28,7 +28,8 @@ static json_t *echo(void *arg, json_t *request)
 
     assert_non_null(pad);
     memset(pad, 'x', big);
-    answer = json_pack("{s:O, s:i, s:s}", "asked", request, "count", ++*count, "pad", pad);
+    answer =
+        json_pack("{s:O, s:i, s:s}", "asked", request, "count", ++*count, "pad", pad);
     free(pad);
     return answer;
 }
@@ -123,15 +124,16 @@ static void asking_twice_in_one_write_gets_two_answers_in_order(void **state)
     for (int i = 1; i <= 2; i++) {
         a = line_from(fd);
         assert_int_equal(json_integer_value(json_object_get(a, "count")), i);
-        assert_int_equal(json_integer_value(
-                             json_object_get(json_object_get(a, "asked"), "q")), i);
+        assert_int_equal(
+            json_integer_value(json_object_get(json_object_get(a, "asked"), "q")), i);
         json_decref(a);
     }
     close(fd);
     kill_server();
 }
 
-static void a_malformed_request_gets_an_error_object_and_the_next_one_an_answer(void **state)
+static void
+a_malformed_request_gets_an_error_object_and_the_next_one_an_answer(void **state)
 {
     static const struct {
         const char *line, *error;

@@ -52,7 +52,7 @@ static void a_name_that_does_not_match_wholly_is_foreign(void **state)
     static const struct {
         const char *pattern, *base;
     } bad[] = {
-        {"{time:%Y%j}", "2023366.fits"},   /* no leap year */
+        {"{time:%Y%j}", "2023366.fits"}, /* no leap year */
         {"{time:%Y%j}", "2023000.fits"},
         {"{time:%Y%m%d}", "21000229.fits"}, /* nor this */
         {"{time:%Y%m%d}", "20250231.fits"},
@@ -115,8 +115,8 @@ static void a_bad_pattern_is_refused_with_a_sentence(void **state)
     assert_int_equal(groupname_compile(&rule, text, &e), -EINVAL);
 }
 
-static void a_file_gives_its_stem_made_safe_and_different_names_stay_different(
-    void **state)
+static void
+a_file_gives_its_stem_made_safe_and_different_names_stay_different(void **state)
 {
     static const struct {
         const char *base, *name;
@@ -179,7 +179,8 @@ static void see(void *arg, const struct group_news *news)
     struct seen *seen = arg;
 
     if (news->what == GROUP_IS_COMPLETE)
-        snprintf(seen->complete[seen->ncomplete++], GROUP_NAME, "%s", news->group->name);
+        snprintf(seen->complete[seen->ncomplete++], GROUP_NAME, "%s",
+                 news->group->name);
     seen->nduplicate += news->what == GROUP_HAS_DUPLICATE;
 }
 
@@ -230,7 +231,8 @@ static void a_restart_knows_named_groups_by_their_marks(void **state)
     char why[200];
 
     (void)state;
-    assert_int_equal(group_mark(t, "done one", GROUP_DONE), 0); /* any name from the queue */
+    assert_int_equal(group_mark(t, "done one", GROUP_DONE),
+                     0); /* any name from the queue */
     assert_int_equal(group_mark(t, "a", GROUP_DONE), 0);
     assert_int_equal(group_mark(t, "../a", GROUP_DONE), -EINVAL);
     add(t, "in/a.fits");

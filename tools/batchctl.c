@@ -24,6 +24,7 @@
 #include "core/dirlist.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "core/share.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/record.h"
@@ -42,8 +43,9 @@ struct args {
 
 /* What was found, of one or several directories. */
 struct found {
-    struct tally *tally;      /* [ntally] */
-    unsigned char **locked;   /* [ntally][n]: held by a live owner; only of what lacks something */
+    struct tally *tally; /* [ntally] */
+    unsigned char *
+        *locked; /* [ntally][n]: held by a live owner; only of what lacks something */
     size_t ntally;
     size_t total, done, nlocked, waiting; /* waiting: for files, and not locked */
 };
@@ -97,27 +99,62 @@ static bool is_flocked(int dirfd, const char *name)
            (view.state == LEGACY_ACTIVE || view.state == LEGACY_OPAQUE);
 }
 
-/*
- * Is the item held?  `list` are the names in dirfd, where claims and lock files of groups stand; a
- * folder of a plain data set may also have them inside.
- */
-static bool is_held(struct observer *obs, int dirfd, struct dirlist *list, const char *name,
-                    bool folder)
-{
-    char path[2 * NAME_MAX + 16];
-    bool held;
+/* The names under which an item may be held, below the directory of claims. */
+struct lock_names {
+    char beside[NAME_MAX + 8];     /* NAME.lock */
+    char inside[2 * NAME_MAX + 8]; /* NAME/NAME.lock, of a folder */
+    char claim[NAME_MAX + 16];     /* NAME, or NAME/.watcherd of a folder */
+};
 
-    snprintf(path, sizeof path, "%s.lock", name);
-    if (dirlist_find(list, path) != NULL && is_flocked(dirfd, path))
-        return true;
-    if (!folder)
-        return dirlist_find(list, name) != NULL && is_claimed(obs, dirfd, name);
-    snprintf(path, sizeof path, "%s/%s.lock", name, name);
-    held = is_flocked(dirfd, path);
-    snprintf(path, sizeof path, "%s/.lock", name);
-    held = held || is_flocked(dirfd, path);
-    snprintf(path, sizeof path, "%s/.watcherd", name);
-    return held || is_claimed(obs, dirfd, path);
+static void lock_names(struct lock_names *out, const char *name, bool folder)
+{
+    stpcpy(stpcpy(out->beside, name), ".lock");
+    stpcpy(stpcpy(stpcpy(out->inside, name), "/"), out->beside);
+    stpcpy(stpcpy(out->claim, name), folder ? "/.watcherd" : "");
+}
+
+/* One look for locks: what several threads share. */
+struct hunt {
+    const struct tally_item *item;
+    unsigned char *locked; /* [n] */
+    struct dirlist *list;  /* its table is built */
+    int dirfd;
+    bool folders;
+};
+
+static bool is_there(int dirfd, const char *path)
+{
+    struct stat st;
+
+    return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Of items that lack something: is there anything that looks like a lock? */
+static void hunt_for_locks(void *arg, size_t lo, size_t hi)
+{
+    struct hunt *h = arg;
+    struct lock_names names;
+
+    for (size_t i = lo; i < hi; i++) {
+        if (h->item[i].missing == 0)
+            continue;
+        lock_names(&names, h->item[i].name, h->folders);
+        h->locked[i] = dirlist_find(h->list, names.beside) != NULL ||
+                       (h->folders ? is_there(h->dirfd, names.claim) ||
+                                         is_there(h->dirfd, names.inside)
+                                   : dirlist_find(h->list, names.claim) != NULL);
+    }
+}
+
+/* Is it held by somebody who is not proved dead? */
+static bool is_held(struct observer *obs, const struct hunt *h, const char *name)
+{
+    struct lock_names names;
+
+    lock_names(&names, name, h->folders);
+    return is_flocked(h->dirfd, names.beside) ||
+           (h->folders && is_flocked(h->dirfd, names.inside)) ||
+           is_claimed(obs, h->dirfd, names.claim);
 }
 
 /* Note the holders of all items that lack something, and count. */
@@ -127,6 +164,7 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
     const struct tally *t = &f->tally[i];
     struct observer *obs = observer_new();
     struct dirlist list = {0};
+    struct hunt hunt;
     char seen[PATH_MAX];
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
 
@@ -137,6 +175,10 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
         rc = err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
     if (fd != -1)
         rc = dirlist_read(&list, fd, dir, e);
+    hunt = (struct hunt){t->item, f->locked[i], &list, fd, folders};
+    dirlist_find(&list, "");
+    if (rc == 0 && fd != -1)
+        share_out(t->n, 1000, hunt_for_locks, &hunt);
     if (path_join(seen, sizeof seen, dir, ".watcherd/seen.json", NULL) == 0)
         observer_load(obs, seen, NULL);
     for (size_t k = 0; k < t->n && rc == 0; k++) {
@@ -146,12 +188,9 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
         f->done += item->missing == 0;
         if (item->missing == 0)
             continue;
-        if (fd != -1 && is_held(obs, fd, &list, item->name, folders)) {
-            f->locked[i][k] = 1;
-            f->nlocked++;
-        } else {
-            f->waiting += item->present < item->expected;
-        }
+        f->locked[i][k] = f->locked[i][k] && is_held(obs, &hunt, item->name);
+        f->nlocked += f->locked[i][k];
+        f->waiting += !f->locked[i][k] && item->present < item->expected;
     }
     dirlist_clear(&list);
     observer_free(obs);
@@ -179,7 +218,8 @@ static int look_at_groups(struct found *f, const struct args *args, struct err *
     if (conf == NULL)
         abort();
     if ((rc = load_conf(conf, args, e)) == 0 &&
-        (rc = path_join(index, sizeof index, conf->paths.state, "tally.index", e)) == 0 &&
+        (rc = path_join(index, sizeof index, conf->paths.state, "tally.index", e)) ==
+            0 &&
         (rc = tally_groups(&f->tally[0], conf, args->feature, args->nfeature,
                            args->scan ? NULL : index, e)) == 0) {
         f->ntally = 1;
@@ -202,7 +242,8 @@ static int look(struct found *f, const struct args *args, struct err *e)
     if (args->ndir == 0)
         return look_at_groups(f, args, e);
     for (size_t i = 0; i < args->ndir && rc == 0; i++) {
-        rc = tally_folders(&f->tally[i], args->dir[i], args->feature, args->nfeature, e);
+        rc =
+            tally_folders(&f->tally[i], args->dir[i], args->feature, args->nfeature, e);
         f->ntally += rc == 0;
         if (rc == 0)
             rc = look_at_locks(f, i, args->dir[i], true, e);
@@ -302,11 +343,10 @@ static int say_check(const struct found *f, const struct args *args)
         json_t *rows = json_array();
 
         each_missing(f, name_ready, rows);
-        print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "total",
-                             (json_int_t)f->total, "ready", (json_int_t)ready,
-                             "skipped_done", (json_int_t)f->done, "skipped_lock",
-                             (json_int_t)f->nlocked, "waiting", (json_int_t)f->waiting,
-                             "names", rows));
+        print_json(json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:o}", "total", (json_int_t)f->total, "ready",
+            (json_int_t)ready, "skipped_done", (json_int_t)f->done, "skipped_lock",
+            (json_int_t)f->nlocked, "waiting", (json_int_t)f->waiting, "names", rows));
     } else if (args->names) {
         each_missing(f, name_ready, NULL);
     } else {
@@ -355,8 +395,8 @@ static void name_missing(void *arg, const struct tally_item *item, bool locked)
         json_decref(names);
         return;
     }
-    row = json_pack("{s:o, s:o, s:b}", "name", name_json(item->name), "missing", names, "locked",
-                    (int)locked);
+    row = json_pack("{s:o, s:o, s:b}", "name", name_json(item->name), "missing", names,
+                    "locked", (int)locked);
     if (item->expected > 0) {
         json_object_set_new(row, "files", json_integer(item->present));
         json_object_set_new(row, "files_expected", json_integer(item->expected));
@@ -380,8 +420,10 @@ static const struct command {
     const char *name, *help;
     int (*say)(const struct found *f, const struct args *args);
 } commands[] = {
-    {"progress", "how many items are complete, incomplete and being worked on", say_progress},
-    {"check", "how many items a run would process, and why others are skipped", say_check},
+    {"progress", "how many items are complete, incomplete and being worked on",
+     say_progress},
+    {"check", "how many items a run would process, and why others are skipped",
+     say_check},
     {"missing", "which features each incomplete item lacks", say_missing},
 };
 
@@ -394,16 +436,22 @@ static void usage(FILE *out)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     fputs("\n"
           "  DIR                 a data set: its folders are the items\n"
-          "  -c, --conf FILE     watcherd's settings: the groups that have arrived are the items\n"
+          "  -c, --conf FILE     watcherd's settings: the groups that have arrived are "
+          "the items\n"
           "  --root DIR          the same, with the default settings below DIR\n"
-          "  --features NAME...  what a complete item has (with -c: image); for groups image,\n"
-          "                      mosaic, a file of the tile or a name in its manifest's meta\n"
-          "  --names             check: print only the names of what is ready, one a line\n"
+          "  --features NAME...  what a complete item has (with -c: image); for groups "
+          "image,\n"
+          "                      mosaic, a file of the tile or a name in its "
+          "manifest's meta\n"
+          "  --names             check: print only the names of what is ready, one a "
+          "line\n"
           "  --scan              do not use or write the index of groups\n"
           "  --json              machine-readable output\n"
           "  -h, --help, --version\n\n"
-          "Exit codes: 0 nothing is left to do (progress: always), 1 something is, 64 wrong usage, 66 no\n"
-          "such directory or file, 74 input/output error, 77 not permitted, 78 wrong settings.\n",
+          "Exit codes: 0 nothing is left to do (progress: always), 1 something is, 64 "
+          "wrong usage, 66 no\n"
+          "such directory or file, 74 input/output error, 77 not permitted, 78 wrong "
+          "settings.\n",
           out);
 }
 
@@ -437,8 +485,8 @@ static int parse_options(int argc, char **argv, struct args *args,
                          const struct command **command)
 {
     static const struct option options[] = {
-        {"conf", 1, NULL, 'c'},  {"root", 1, NULL, 'r'},  {"features", 1, NULL, 'f'},
-        {"names", 0, NULL, 'n'}, {"scan", 0, NULL, 's'},  {"json", 0, NULL, 'j'},
+        {"conf", 1, NULL, 'c'},  {"root", 1, NULL, 'r'},    {"features", 1, NULL, 'f'},
+        {"names", 0, NULL, 'n'}, {"scan", 0, NULL, 's'},    {"json", 0, NULL, 'j'},
         {"help", 0, NULL, 'h'},  {"version", 0, NULL, 'V'}, {0}};
     bool features = false;
     int opt, rc = -1;
@@ -495,7 +543,8 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     if (args.nfeature == 0 && args.ndir > 0)
-        return wrong("which features has a complete folder?  Say --features NAME...", "");
+        return wrong("which features has a complete folder?  Say --features NAME...",
+                     "");
     if (args.nfeature == 0)
         args.feature[args.nfeature++] = "image";
     rc = look(&f, &args, &e);

@@ -22,7 +22,8 @@
 
 const char ask_usage[] =
     "Ask the running daemon (each with -c FILE and --json):\n"
-    "  watcherd why GROUP         why is this group (mosaic, or file) not done yet?  0: it is\n"
+    "  watcherd why GROUP         why is this group (mosaic, or file) not done yet?  "
+    "0: it is\n"
     "  watcherd status            files, groups, tasks, workers\n"
     "  watcherd watch list        what is watched, and how\n"
     "  watcherd watch add DIR [--recursive] [--poll]     watch DIR too, from now on\n"
@@ -110,15 +111,16 @@ static void print_status(json_t *s)
     char age[32];
     size_t i;
 
-    printf("watcherd %s, pid %lld, up %s\n", string_in(s, "version"), number_in(s, "pid"),
-           age_in(s, "uptime_s", age));
-    printf("watching  %lld roots (%lld missing), %lld overflows\n", number_in(watch, "roots"),
-           number_in(watch, "missing"), number_in(watch, "overflows"));
+    printf("watcherd %s, pid %lld, up %s\n", string_in(s, "version"),
+           number_in(s, "pid"), age_in(s, "uptime_s", age));
+    printf("watching  %lld roots (%lld missing), %lld overflows\n",
+           number_in(watch, "roots"), number_in(watch, "missing"),
+           number_in(watch, "overflows"));
     printf("files     %lld known: %lld settled, %lld not yet (%lld overdue), %lld bad; "
            "%lld foreign\n",
            number_in(files, "known"), number_in(files, "settled"),
-           number_in(files, "waiting"), number_in(files, "overdue"), number_in(files, "bad"),
-           number_in(files, "foreign"));
+           number_in(files, "waiting"), number_in(files, "overdue"),
+           number_in(files, "bad"), number_in(files, "foreign"));
     printf("groups   ");
     json_object_foreach(groups, word, n)
     {
@@ -131,8 +133,9 @@ static void print_status(json_t *s)
     json_array_foreach(json_object_get(s, "running"), i, run)
     {
         printf("running   %s %s, attempt %lld, pid %lld, since %s%s%s\n",
-               string_in(run, "task"), string_in(run, "name"), number_in(run, "attempt"),
-               number_in(run, "pid"), age_in(run, "since_s", age),
+               string_in(run, "task"), string_in(run, "name"),
+               number_in(run, "attempt"), number_in(run, "pid"),
+               age_in(run, "since_s", age),
                string_in(run, "finished_step")[0] != '\0' ? ", finished step " : "",
                string_in(run, "finished_step"));
     }
@@ -164,7 +167,8 @@ static int run_list(struct ask *a)
 
         if (a->json)
             break;
-        printf("%s\n    %s%s, %s, %lld directories watched, %lld polled, scanned %s%s, from "
+        printf("%s\n    %s%s, %s, %lld directories watched, %lld polled, scanned %s%s, "
+               "from "
                "%s\n",
                string_in(root, "path"), string_in(root, "mode"),
                json_is_true(json_object_get(root, "recursive")) ? ", recursive" : "",
@@ -203,8 +207,9 @@ static int run_add(struct ask *a)
     if (a->name == NULL)
         return wrong_usage("watch add DIR");
     absolute(a->name, path);
-    rc = ask(a, json_pack("{s:s, s:s, s:b, s:b}", "ask", "watch-add", "path", path,
-                          "recursive", (int)a->recursive, "poll", (int)a->poll),
+    rc = ask(a,
+             json_pack("{s:s, s:s, s:b, s:b}", "ask", "watch-add", "path", path,
+                       "recursive", (int)a->recursive, "poll", (int)a->poll),
              &answer);
     if (rc == 0 && !a->json)
         printf("%s is watched from now on%s\n", path,
@@ -226,7 +231,8 @@ static int run_remove(struct ask *a)
     absolute(a->name, path);
     rc = ask(a, json_pack("{s:s, s:s}", "ask", "watch-remove", "path", path), &answer);
     if (rc == 0 && !a->json)
-        printf("%s is no longer watched; %lld of its files were waiting and are forgotten\n",
+        printf("%s is no longer watched; %lld of its files were waiting and are "
+               "forgotten\n",
                path, number_in(answer, "files"));
     json_decref(answer);
     return rc;
@@ -250,8 +256,8 @@ static const struct {
     const char *command, *sub; /* sub: the second word, or NULL */
     int (*run)(struct ask *a);
 } commands[] = {
-    {"why", NULL, run_why},       {"status", NULL, run_status},
-    {"watch", "list", run_list},  {"watch", "add", run_add},
+    {"why", NULL, run_why},          {"status", NULL, run_status},
+    {"watch", "list", run_list},     {"watch", "add", run_add},
     {"watch", "remove", run_remove}, {"release", NULL, run_release},
 };
 

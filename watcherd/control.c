@@ -87,7 +87,8 @@ static int listening(int dir, const char *state, struct err *e)
     struct stat st;
     int fd, saved;
 
-    if (fstatat(dir, SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
+    if (fstatat(dir, SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        !S_ISSOCK(st.st_mode))
         return err_set(e, -EEXIST, "%s/%s is in the way: it is no socket", state,
                        SOCKET_NAME);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -310,9 +311,11 @@ void control_free(struct control *c)
 static int say_failed(struct err *e, int code, const char *state)
 {
     if (code == EAGAIN || code == EINPROGRESS)
-        return err_set(e, -ETIMEDOUT, "the daemon of %s does not answer in time", state);
+        return err_set(e, -ETIMEDOUT, "the daemon of %s does not answer in time",
+                       state);
     if (code == ENOENT || code == ECONNREFUSED)
-        return err_set(e, -ECONNREFUSED, "no daemon runs on the state directory %s", state);
+        return err_set(e, -ECONNREFUSED, "no daemon runs on the state directory %s",
+                       state);
     return err_set(e, -code, "cannot ask the daemon of %s: %s", state, strerror(code));
 }
 
@@ -376,7 +379,8 @@ int control_ask(const char *state, json_t *request, double wait_s, json_t **answ
                 struct err *e)
 {
     struct timeval wait = {.tv_sec = (time_t)wait_s,
-                           .tv_usec = (suseconds_t)(1e6 * (wait_s - (double)(time_t)wait_s))};
+                           .tv_usec =
+                               (suseconds_t)(1e6 * (wait_s - (double)(time_t)wait_s))};
     int dir = open_dir(state, e), fd, rc;
     struct sockaddr_un a;
     char *line = NULL;

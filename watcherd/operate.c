@@ -57,14 +57,15 @@ static void add_growing(void *arg, const char *path, enum settle_state state,
     char why[512];
 
     if (groupname_parse(&g->rule, path_base(path), &hit) != 0 ||
-        (g->rule.timed ? fabs((double)(hit.key - g->key)) > g->o->conf->group.tolerance_s
-                       : hit.key != g->key))
+        (g->rule.timed
+             ? fabs((double)(hit.key - g->key)) > g->o->conf->group.tolerance_s
+             : hit.key != g->key))
         return;
     settle_why(g->o->settle, path, why, sizeof why, g->now);
-    json_array_append_new(
-        g->list, json_pack("{s:o, s:i, s:s, s:f, s:o}", "path", words_json(path), "member",
-                           hit.member, "state", word[state], "waited_s", waited_s, "why",
-                           words_json(why)));
+    json_array_append_new(g->list, json_pack("{s:o, s:i, s:s, s:f, s:o}", "path",
+                                             words_json(path), "member", hit.member,
+                                             "state", word[state], "waited_s", waited_s,
+                                             "why", words_json(why)));
 }
 
 static json_t *growing_near(const struct operate *o, const char *group, double now)
@@ -96,7 +97,8 @@ static void describe_group(void *arg, const struct group_view *v)
                           v->expected, "missing", missing, "duplicates", v->duplicates,
                           "surplus", v->surplus, "late", v->late));
     if (isfinite(v->last_arrival))
-        json_object_set_new(s->out, "last_arrival_s", json_real(s->now - v->last_arrival));
+        json_object_set_new(s->out, "last_arrival_s",
+                            json_real(s->now - v->last_arrival));
 }
 
 struct wanted_worker {
@@ -128,8 +130,8 @@ static json_t *task_of(const struct operate *o, const char *name, const char *ke
     if (o->queue == NULL || queue_status(o->queue, name, key, &t, NULL) != 0)
         return NULL;
     out = json_pack("{s:s, s:s, s:i, s:i, s:o}", "name", t.name, "status", t.status,
-                    "attempt", t.retry_count + 1, "max_attempts", t.max_retries + 1, "error",
-                    words_json(t.error));
+                    "attempt", t.retry_count + 1, "max_attempts", t.max_retries + 1,
+                    "error", words_json(t.error));
     if (strcmp(t.status, "pending") == 0) {
         double in_s = t.run_after - clock_wall_s();
 
@@ -149,7 +151,8 @@ static json_t *task_of(const struct operate *o, const char *name, const char *ke
 }
 
 /* The group that a file's name alone would put it into: exact, or by its own time. */
-static int group_by_name(const struct operate *o, const char *path, char group[GROUP_NAME])
+static int group_by_name(const struct operate *o, const char *path,
+                         char group[GROUP_NAME])
 {
     struct groupname_hit hit;
     struct groupname rule;
@@ -178,8 +181,8 @@ static json_t *describe_file(const struct operate *o, const char *path, double n
         json_object_set_new(out, "role", json_string(role));
     else if (group_by_name(o, path, group) != 0)
         json_object_set_new(out, "foreign", json_true());
-    json_object_update_new(out, json_pack("{s:o, s:o}", "path", words_json(path), "why",
-                                          words_json(why)));
+    json_object_update_new(
+        out, json_pack("{s:o, s:o}", "path", words_json(path), "why", words_json(why)));
     return out;
 }
 
@@ -261,11 +264,11 @@ static void add_running(void *arg, const struct pool_look *look)
 {
     struct running *r = arg;
 
-    json_array_append_new(r->list, json_pack("{s:s, s:s, s:i, s:i, s:f, s:s}", "task",
-                                             look->task->name, "name", look->task->key,
-                                             "attempt", look->task->retry_count + 1, "pid",
-                                             look->pid, "since_s", r->now - look->started,
-                                             "finished_step", look->step));
+    json_array_append_new(
+        r->list, json_pack("{s:s, s:s, s:i, s:i, s:f, s:s}", "task", look->task->name,
+                           "name", look->task->key, "attempt",
+                           look->task->retry_count + 1, "pid", look->pid, "since_s",
+                           r->now - look->started, "finished_step", look->step));
 }
 
 static json_t *queue_json(const struct operate *o)
@@ -300,8 +303,8 @@ static json_t *answer_status(struct operate *o, const json_t *request)
         "{s:s, s:i, s:f, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I,"
         " s:{s:I, s:I, s:I, s:I}}",
         "version", VERSION, "pid", (int)getpid(), "uptime_s", now - o->started, "files",
-        "known", (json_int_t)files.known, "waiting", (json_int_t)files.waiting, "settled",
-        (json_int_t)files.settled, "bad", (json_int_t)files.bad, "overdue",
+        "known", (json_int_t)files.known, "waiting", (json_int_t)files.waiting,
+        "settled", (json_int_t)files.settled, "bad", (json_int_t)files.bad, "overdue",
         (json_int_t)files.overdue, "foreign", (json_int_t)groups.foreign, "groups",
         groups_json(o), "queue", queue_json(o), "running", running.list, "workers",
         (json_int_t)o->conf->workers.count, "watch", "roots", (json_int_t)watch.roots,
@@ -327,15 +330,16 @@ static void add_root(void *arg, const struct watch_root_info *info)
 
     if (info->flags & WATCH_POLL)
         mode = "polled";
-    root = json_pack("{s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s}", "path",
-                     words_json(info->path), "mode", mode, "attached", (int)info->attached,
-                     "recursive", (int)((info->flags & WATCH_RECURSIVE) != 0), "poll",
-                     (int)((info->flags & WATCH_POLL) != 0), "directories",
-                     (json_int_t)(info->watched), "polled", (json_int_t)info->polled,
-                     "from",
-                     roots_was_added(l->o->roots, info->path) ? "operator" : "settings");
+    root = json_pack(
+        "{s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s}", "path", words_json(info->path),
+        "mode", mode, "attached", (int)info->attached, "recursive",
+        (int)((info->flags & WATCH_RECURSIVE) != 0), "poll",
+        (int)((info->flags & WATCH_POLL) != 0), "directories",
+        (json_int_t)(info->watched), "polled", (json_int_t)info->polled, "from",
+        roots_was_added(l->o->roots, info->path) ? "operator" : "settings");
     json_object_set_new(root, "scanned_s",
-                        info->scanned < 0 ? json_null() : json_real(l->now - info->scanned));
+                        info->scanned < 0 ? json_null()
+                                          : json_real(l->now - info->scanned));
     json_array_append_new(l->list, root);
 }
 
@@ -407,8 +411,12 @@ static const struct {
     const char *ask;
     json_t *(*answer)(struct operate *o, const json_t *request);
 } asks[] = {
-    {"why", answer_why},       {"status", answer_status},      {"watch-list", answer_list},
-    {"watch-add", answer_add}, {"watch-remove", answer_remove}, {"release", answer_release},
+    {"why", answer_why},
+    {"status", answer_status},
+    {"watch-list", answer_list},
+    {"watch-add", answer_add},
+    {"watch-remove", answer_remove},
+    {"release", answer_release},
 };
 
 json_t *operate_answer(void *arg, json_t *request)
@@ -419,7 +427,8 @@ json_t *operate_answer(void *arg, json_t *request)
         if (strcmp(ask, asks[i].ask) == 0) {
             json_t *out = asks[i].answer(arg, request);
 
-            return out != NULL ? out : control_error("the answer could not be put in words");
+            return out != NULL ? out
+                               : control_error("the answer could not be put in words");
         }
     return control_error("there is nothing to ask for by the name of %.60s", ask);
 }

@@ -21,13 +21,13 @@ struct job {
     uv_process_t process;
     uv_pipe_t in, out;
     uv_write_t write;
-    char *params;       /* what is written to stdin */
+    char *params; /* what is written to stdin */
     char line[LINE_MAX_BYTES];
     size_t used;
-    json_t *last;       /* the line with event "end" */
+    json_t *last; /* the line with event "end" */
     int open_handles;
     bool exited, running;
-    char step[32]; /* the last one that it said it had finished */
+    char step[32];           /* the last one that it said it had finished */
     double started, stepped; /* boot clock */
     int64_t status;
     int sig;
@@ -218,9 +218,9 @@ static void on_written(uv_write_t *req, int status)
 static char *task_json(const struct task *task)
 {
     json_t *params = json_loads(task->params != NULL ? task->params : "{}", 0, NULL);
-    json_t *all = json_pack("{s:s, s:s, s:s, s:o}", "id", task->id, "name", task->name,
-                            "key", task->key, "params",
-                            params != NULL ? params : json_object());
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:o}", "id", task->id, "name", task->name, "key",
+                  task->key, "params", params != NULL ? params : json_object());
     char *text = all != NULL ? json_dumps(all, JSON_COMPACT) : NULL;
 
     json_decref(all);

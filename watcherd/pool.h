@@ -38,7 +38,7 @@ void pool_each(const struct pool *pool, void (*fn)(void *arg, const struct task 
 struct pool_look {
     const struct task *task;
     int pid;
-    double started; /* boot clock */
+    double started;   /* boot clock */
     const char *step; /* the last one it finished; "" before the first */
     double stepped;   /* when; boot clock */
 };

@@ -41,12 +41,13 @@ int quarantine_write(const char *state, const struct group_view *g, const char *
     clock_iso(clock_wall_s(), at);
     for (int i = 0; i < g->expected; i++)
         if (g->member[i].path != NULL)
-            json_array_append_new(
-                files, json_pack("{s:o, s:i, s:I}", "path", words_json(g->member[i].path),
-                                 "member", i, "bytes", (json_int_t)g->member[i].id.size));
-    record = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "group", g->name, "reason", reason,
-                       "set_aside", at, "present", g->present, "expected", g->expected,
-                       "files", files);
+            json_array_append_new(files,
+                                  json_pack("{s:o, s:i, s:I}", "path",
+                                            words_json(g->member[i].path), "member", i,
+                                            "bytes", (json_int_t)g->member[i].id.size));
+    record = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "group", g->name, "reason",
+                       reason, "set_aside", at, "present", g->present, "expected",
+                       g->expected, "files", files);
     text = json_dumps(record, JSON_INDENT(1));
     assert(text != NULL);
     if ((rc = folder(dir, state, e)) == 0 && (rc = path_mkdirs(dir, e)) == 0 &&
@@ -67,12 +68,13 @@ int quarantine_end(const char *state, const char *group, struct err *e)
     if (unlink(path) == 0)
         return 0;
     rc = -errno;
-    return rc == -ENOENT ? err_set(e, rc, "group %.63s is not set aside", group)
-                         : err_set(e, rc, "cannot remove %.150s: %s", path, strerror(-rc));
+    return rc == -ENOENT
+               ? err_set(e, rc, "group %.63s is not set aside", group)
+               : err_set(e, rc, "cannot remove %.150s: %s", path, strerror(-rc));
 }
 
-int quarantine_each(const char *state, void (*fn)(void *arg, const char *group), void *arg,
-                    struct err *e)
+int quarantine_each(const char *state, void (*fn)(void *arg, const char *group),
+                    void *arg, struct err *e)
 {
     static const char end[] = ".json";
     const struct dirent *de;
@@ -84,9 +86,9 @@ int quarantine_each(const char *state, void (*fn)(void *arg, const char *group),
         return rc;
     d = opendir(dir);
     if (d == NULL)
-        return errno == ENOENT ? 0
-                               : err_set(e, -errno, "cannot read %.150s: %s", dir,
-                                         strerror(errno));
+        return errno == ENOENT
+                   ? 0
+                   : err_set(e, -errno, "cannot read %.150s: %s", dir, strerror(errno));
     while ((de = readdir(d)) != NULL) {
         size_t n = strlen(de->d_name), m = sizeof end - 1;
         char name[GROUP_NAME];

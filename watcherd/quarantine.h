@@ -19,7 +19,7 @@ int quarantine_end(const char *state, const char *group, struct err *e);
 int quarantine_path(char *out, size_t size, const char *state, const char *group,
                     struct err *e);
 /* Each group with a record.  Status: 0 (also when there is no such folder), an errno. */
-int quarantine_each(const char *state, void (*fn)(void *arg, const char *group), void *arg,
-                    struct err *e);
+int quarantine_each(const char *state, void (*fn)(void *arg, const char *group),
+                    void *arg, struct err *e);
 
 #endif

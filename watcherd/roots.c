@@ -72,7 +72,8 @@ static int watch_it(struct roots *r, const char *path, unsigned flags, struct er
     c->flags = flags;
     watch_each_root(r->watch, compare, c);
     if (c->rival[0] != '\0')
-        rc = err_set(e, -EEXIST, "%.100s is not added: its files are those of the root %.100s",
+        rc = err_set(e, -EEXIST,
+                     "%.100s is not added: its files are those of the root %.100s",
                      path, c->rival);
     free(c);
     return rc != 0 ? rc : watch_add_root(r->watch, path, flags, e);
@@ -91,9 +92,9 @@ static int save(const struct roots *r, struct err *e)
     {
         json_int_t f = json_integer_value(flags);
 
-        json_array_append_new(list, json_pack("{s:s, s:b, s:b}", "path", path, "recursive",
-                                              (f & WATCH_RECURSIVE) != 0, "poll",
-                                              (f & WATCH_POLL) != 0));
+        json_array_append_new(list, json_pack("{s:s, s:b, s:b}", "path", path,
+                                              "recursive", (f & WATCH_RECURSIVE) != 0,
+                                              "poll", (f & WATCH_POLL) != 0));
     }
     list = json_pack("{s:o}", "roots", list);
     text = json_dumps(list, JSON_INDENT(1));
@@ -125,7 +126,8 @@ static void take_up(struct roots *r, const json_t *entry)
 {
     const char *path = json_string_value(json_object_get(entry, "path"));
     unsigned flags =
-        (json_is_true(json_object_get(entry, "recursive")) ? (unsigned)WATCH_RECURSIVE : 0) |
+        (json_is_true(json_object_get(entry, "recursive")) ? (unsigned)WATCH_RECURSIVE
+                                                           : 0) |
         (json_is_true(json_object_get(entry, "poll")) ? (unsigned)WATCH_POLL : 0);
     struct err e = {0};
 
@@ -219,14 +221,16 @@ int roots_add(struct roots *r, const char *path, unsigned flags, struct err *e)
     json_t *old = json_incref(json_object_get(r->added, path));
     int rc;
 
-    if (path[0] != '/' || json_object_set_new(r->added, path,
-                                              json_integer((json_int_t)flags)) != 0) {
+    if (path[0] != '/' ||
+        json_object_set_new(r->added, path, json_integer((json_int_t)flags)) != 0) {
         json_decref(old);
-        return err_set(e, -EINVAL, "a root is an absolute path in UTF-8, unlike %.100s", path);
+        return err_set(e, -EINVAL, "a root is an absolute path in UTF-8, unlike %.100s",
+                       path);
     }
     rc = again ? watch_add_root(r->watch, path, flags, e) : watch_it(r, path, flags, e);
     if (rc == 0 && (rc = save(r, e)) != 0 && !again)
-        watch_remove_root(r->watch, path, NULL); /* what a restart would forget is not begun */
+        watch_remove_root(r->watch, path,
+                          NULL); /* what a restart would forget is not begun */
     if (rc != 0 && old != NULL)
         json_object_set(r->added, path, old);
     else if (rc != 0)
@@ -260,7 +264,8 @@ int roots_remove(struct roots *r, const char *path, struct err *e)
         fixed = c->rival[0] != '\0';
         free(c);
         return fixed ? err_set(e, -EPERM,
-                               "%.150s is a root of the settings: change it there and restart",
+                               "%.150s is a root of the settings: change it there and "
+                               "restart",
                                path)
                      : err_set(e, -ENOENT, "%.150s is not watched", path);
     }

@@ -54,7 +54,8 @@ static void on_settled(void *arg, const struct settle_news *news)
     double age = clock_wall_s() - 1e-9 * (double)news->id.mtime_ns;
 
     if (news->what == SETTLE_IS_SETTLED)
-        group_add(o->groups, news->path, &news->id, clock_boot_s() - (age > 0 ? age : 0));
+        group_add(o->groups, news->path, &news->id,
+                  clock_boot_s() - (age > 0 ? age : 0));
 }
 
 static void on_set_aside(void *arg, const char *group)
@@ -160,7 +161,8 @@ static json_t *lock_of(const char *locks, const char *name)
 
 static void put_member(struct words *w, const struct conf *conf, int member)
 {
-    words_put(w, strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d", member);
+    words_put(w, strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
+              member);
 }
 
 /* "15 of 16 members: sb07 growing: 83 of 118 MB; missing sb03" */
@@ -197,7 +199,7 @@ static void say_members(struct words *w, const struct conf *conf, json_t *a)
     }
 }
 
-static void say_pending(struct words *w, json_t *task)
+static void say_pending(struct words *w, json_t *task, json_t *lock)
 {
     char in[32];
 
@@ -213,9 +215,13 @@ static void say_pending(struct words *w, json_t *task)
     else
         words_put(w, "due now");
     if (number_in(task, "ahead") > 0)
-        words_put(w, ", behind %.0f others", number_in(task, "ahead"));
+        words_put(w, ", behind %.0f other%s", number_in(task, "ahead"),
+                  number_in(task, "ahead") > 1 ? "s" : "");
     else
         words_put(w, ", next in turn");
+    if (json_object_get(lock, "pid") != NULL)
+        words_put(w, "; its claim is held by pid %.0f on %s", number_in(lock, "pid"),
+                  string_in(lock, "host"));
 }
 
 static void say_running(struct words *w, json_t *task)
@@ -226,10 +232,11 @@ static void say_running(struct words *w, json_t *task)
     words_put(w, "it is being worked on");
     if (worker == NULL)
         return;
-    words_put(w, " since %s by pid %.0f", words_age(number_in(worker, "since_s"), since),
-              number_in(worker, "pid"));
+    words_put(w, " since %s by pid %.0f",
+              words_age(number_in(worker, "since_s"), since), number_in(worker, "pid"));
     if (string_in(worker, "finished_step")[0] != '\0')
-        words_put(w, ", step %s was finished %s ago", string_in(worker, "finished_step"),
+        words_put(w, ", step %s was finished %s ago",
+                  string_in(worker, "finished_step"),
                   words_age(number_in(worker, "step_s"), step));
     else
         words_put(w, ", in its first step");
@@ -246,21 +253,23 @@ static bool because(struct words *w, const struct conf *conf, json_t *a, bool da
     bool published = json_is_true(json_object_get(product, "published"));
 
     if (string_in(a, "name")[0] == '\0') {
-        words_put(w, "its name does not match [group] pattern = %s, so it belongs to no group",
-                  conf->group.pattern);
+        words_put(
+            w,
+            "its name does not match [group] pattern = %s, so it belongs to no group",
+            conf->group.pattern);
     } else if (strcmp(status, "claimed") == 0) {
         say_running(w, task);
     } else if (strcmp(status, "pending") == 0) {
-        say_pending(w, task);
+        say_pending(w, task, json_object_get(a, "lock"));
     } else if (strcmp(status, "failed") == 0) {
-        words_put(w, "it failed after %.0f attempts: %s", number_in(task, "attempt"),
-                  string_in(task, "error"));
+        words_put(w, "it failed after %.0f attempt%s: %s", number_in(task, "attempt"),
+                  number_in(task, "attempt") > 1 ? "s" : "", string_in(task, "error"));
     } else if (json_object_get(a, "rewritten") != NULL) {
         words_put(w, "files of it were rewritten: ");
         say_members(w, conf, a);
     } else if (published) {
-        words_put(w, "published as generation %.0f: %s", number_in(product, "generation"),
-                  string_in(product, "path"));
+        words_put(w, "published as generation %.0f: %s",
+                  number_in(product, "generation"), string_in(product, "path"));
         return true;
     } else if (string_in(product, "wrong")[0] != '\0') {
         words_put(w, "its product is broken: %s", string_in(product, "wrong"));
@@ -285,8 +294,9 @@ static void print_more(json_t *a, bool daemon)
     json_t *product = json_object_get(a, "product");
 
     if (file != NULL)
-        printf("  file     %s: %s%s%s\n", string_in(file, "path"), string_in(file, "why"),
-               string_in(file, "role")[0] != '\0' ? "; " : "", string_in(file, "role"));
+        printf("  file     %s: %s%s%s\n", string_in(file, "path"),
+               string_in(file, "why"), string_in(file, "role")[0] != '\0' ? "; " : "",
+               string_in(file, "role"));
     if (daemon && json_object_get(a, "known") != NULL)
         printf("  group    %s\n", string_in(a, "words"));
     if (json_is_true(json_object_get(product, "published")))
@@ -299,8 +309,8 @@ static void print_more(json_t *a, bool daemon)
     if (json_object_get(lock, "pid") != NULL)
         printf("  lock     %s: generation %.0f, pid %.0f on %s since %s; %s\n",
                string_in(lock, "state"), number_in(lock, "generation"),
-               number_in(lock, "pid"), string_in(lock, "host"), string_in(lock, "taken"),
-               string_in(lock, "why"));
+               number_in(lock, "pid"), string_in(lock, "host"),
+               string_in(lock, "taken"), string_in(lock, "why"));
     else
         printf("  lock     %s%s%s\n", string_in(lock, "state"),
                string_in(lock, "why")[0] != '\0' ? ": " : "", string_in(lock, "why"));
@@ -346,11 +356,11 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
         return EX_SOFTWARE;
     }
     key = string_in(a, "name");
-    json_object_set_new(a, "product",
-                        product_of(string_in(a, "products"),
-                                   strcmp(string_in(a, "kind"), "mosaic") == 0 ? "mosaics"
-                                                                               : "tiles",
-                                   key));
+    json_object_set_new(
+        a, "product",
+        product_of(string_in(a, "products"),
+                   strcmp(string_in(a, "kind"), "mosaic") == 0 ? "mosaics" : "tiles",
+                   key));
     json_object_set_new(a, "lock", lock_of(string_in(a, "locks"), key));
     done = because(&w, conf, a, daemon);
     json_object_set_new(a, "done", json_boolean(done));
@@ -362,7 +372,8 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
         json_dumpf(a, stdout, JSON_INDENT(1));
         putchar('\n');
     } else {
-        printf("%s: %s: %s\n", key[0] != '\0' ? key : name, done ? "done" : "not done", text);
+        printf("%s: %s: %s\n", key[0] != '\0' ? key : name, done ? "done" : "not done",
+               text);
         print_more(a, daemon);
         if (!daemon)
             printf("  daemon   %s; this is what the disk says\n", silent.text);

@@ -15,7 +15,8 @@ struct words {
     char *buf;
     size_t size, len;
 };
-void words_put(struct words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void words_put(struct words *w, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* "41 s", "12 min", "3.2 h", "5.0 d" */
 const char *words_age(double s, char out[32]);

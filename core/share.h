@@ -1,0 +1,16 @@
+/*
+ * share.h: one loop over many items, by as many threads as there are processors and work for.
+ */
+#ifndef CORE_SHARE_H
+#define CORE_SHARE_H
+
+#include <stddef.h>
+
+/* Do the items lo .. hi-1.  Called at once from several threads, with ranges apart. */
+typedef void share_fn(void *arg, size_t lo, size_t hi);
+
+/* Call fn for ranges that make up 0 .. n-1, each of at least `least` items if there are so many;
+ * return when all are done.  Where no thread can be had the caller's does it. */
+void share_out(size_t n, size_t least, share_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,66 @@
+#!/bin/bash
+# A file of a finished group is rewritten: the group is made again, as a new generation, when all its
+# files have settled; while the daemon runs, and while it does not.  A touch of nothing makes nothing.
+set -eu
+. "$(dirname "$0")/lib.sh"
+own_dir rewritten
+settings '[group]' 'expected = 3' '[mosaic]' 'tiles = 9'
+g=2026-01-26T08:01:58
+simulate in "$g" --jitter none --subbands 3
+simulate other "$g" --jitter none --subbands 3 --seed 8
+link() { readlink "root/products/tiles/$g"; }
+
+start
+wait_for log "event=done .*$g" 10
+[ "$(link)" = "$g.gen1" ] || fail "first: $(link)"
+
+# One file, in place.
+cat other/"$g"_sb01.hdf5 >in/"$g"_sb01.hdf5
+wait_for log "event=done .*gen2" 10
+lines 1 "event=rewritten .*sb01"
+lines 1 "event=again group=$g"
+[ "$(link)" = "$g.gen2" ] || fail "second: $(link)"
+
+# Two at a time, one of them slowly (held open): made once, when both are whole.
+exec 7>>in/"$g"_sb02.hdf5
+cat other/"$g"_sb02.hdf5 >in/"$g"_sb02.hdf5
+cat other/"$g"_sb00.hdf5 >in/"$g"_sb00.hdf5
+wait_for log "event=rewritten .*sb00" 10
+exec 7>&-
+wait_for log "event=done .*gen3" 10
+[ "$(link)" = "$g.gen3" ] || fail "third: $(link)"
+
+# All of them anew, by renaming over.
+mkdir new
+cp in/* new/
+mv new/* in/
+wait_for log "event=done .*gen4" 10
+stop
+lines 4 'event=done'
+
+# While nobody watches; then a restart with nothing new.
+cp other/"$g"_sb01.hdf5 in/"$g"_sb01.hdf5
+start
+wait_for log "event=done .*gen5" 10
+stop
+once
+[ $rc -eq 0 ] || fail "once: exit $rc"
+[ "$(link)" = "$g.gen5" ] || fail "after a restart: $(link)"
+lines 1 'event=start'
+
+# A failed group whose file is mended is tried again.
+h=2026-01-26T09:00:00
+simulate made "$h" --jitter none --subbands 3
+cp made/"$h"_* in/
+cp made/"$h"_sb00.hdf5 in/"$h"_sb02.hdf5
+start
+wait_for log "event=task_failed .*$h" 10
+cp made/"$h"_sb02.hdf5 in/"$h"_sb02.hdf5
+wait_for log "event=done .*$h" 10
+stop
+
+# Inputs that were deleted are no reason to make anything again.
+rm in/*
+once
+[ $rc -eq 0 ] || fail "deleted inputs: exit $rc"
+lines 2 'event=start .*'"$h"
