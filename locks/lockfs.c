@@ -49,8 +49,8 @@ int lockfs_mode_by_name(const char *name)
     return -1;
 }
 
-/* Believe `<parent>/.watcherd/fs.json` when it speaks of this type of file system. */
-static void read_findings(int dirfd, struct lockfs *out)
+/* Believe `<locks>/.watcherd/fs.json` when it speaks of this type of file system. */
+static void read_findings(int dirfd, const char *name, struct lockfs *out)
 {
     const char *mode, *type;
     json_t *json;
@@ -58,8 +58,7 @@ static void read_findings(int dirfd, struct lockfs *out)
     ssize_t n;
     int fd, m;
 
-    fd = openat(dirfd, "../.watcherd/fs.json",
-                O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
         return;
     n = read(fd, text, sizeof text);
@@ -72,18 +71,19 @@ static void read_findings(int dirfd, struct lockfs *out)
     m = mode != NULL ? lockfs_mode_by_name(mode) : -1;
     if (m >= 0 && type != NULL && strcmp(type, out->type) == 0) {
         out->mode = (enum claim_mode)m;
+        out->examined = true;
         out->measured = json_is_string(json_object_get(json, "peer"));
     }
     json_decref(json);
 }
 
-void lockfs_get(int dirfd, struct lockfs *out)
+static void read_type(int fd, struct lockfs *out)
 {
     struct statfs fs;
 
     memset(out, 0, sizeof *out);
     snprintf(out->type, sizeof out->type, "unknown");
-    if (fstatfs(dirfd, &fs) == 0) {
+    if (fstatfs(fd, &fs) == 0) {
         unsigned long magic = (unsigned long)fs.f_type & 0xFFFFFFFFUL;
 
         snprintf(out->type, sizeof out->type, "0x%lx", magic);
@@ -94,5 +94,46 @@ void lockfs_get(int dirfd, struct lockfs *out)
             }
     }
     out->mode = out->local ? MODE_FLOCK : MODE_GEN;
-    read_findings(dirfd, out);
+}
+
+void lockfs_get(int dirfd, struct lockfs *out)
+{
+    read_type(dirfd, out);
+    read_findings(dirfd, "../.watcherd/fs.json", out);
+}
+
+bool lockfs_is_local(int fd)
+{
+    struct lockfs fs;
+
+    read_type(fd, &fs);
+    return fs.local;
+}
+
+bool lockfs_explain(const char *locks, struct lockfs *out, char why[LOCKFS_WHY])
+{
+    int fd = open(locks, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    read_type(fd, out);
+    if (fd != -1) {
+        read_findings(fd, ".watcherd/fs.json", out);
+        close(fd);
+    }
+    if (out->mode == MODE_REFUSE)
+        snprintf(why, LOCKFS_WHY, "file names are not exclusive on this %s, doctor found",
+                 out->type);
+    else if (out->mode == MODE_EXCL)
+        snprintf(why, LOCKFS_WHY, "there are no hard links on this %s, doctor found",
+                 out->type);
+    else if (out->measured)
+        snprintf(why, LOCKFS_WHY, "doctor found kernel locks %s between two mounts of this %s",
+                 out->mode == MODE_FLOCK ? "coherent" : "worthless", out->type);
+    else if (out->local)
+        snprintf(why, LOCKFS_WHY, "%s is served by this kernel alone", out->type);
+    else
+        snprintf(why, LOCKFS_WHY,
+                 "kernel locks on %s prove nothing until `lockctl doctor %.100s --peer "
+                 "OTHER_MOUNT` has tried them: dead owners of other machines are waited for",
+                 out->type, locks);
+    return out->mode != MODE_REFUSE && (out->local || out->measured);
 }

@@ -20,13 +20,24 @@ enum claim_mode {
 struct lockfs {
     char type[16]; /* "ext4", "nfs", "fuse", or the magic number in hex */
     bool local;    /* one kernel serves it: its locks are the same for all who see it */
-    bool
-        measured; /* fs.json was found, and tried against a peer: it speaks for other machines */
+    bool examined; /* doctor's findings were there, and are followed */
+    bool measured; /* and tried against a peer: they speak for other machines */
     enum claim_mode mode;
 };
 
 /* dirfd: the group's lock directory; fs.json is looked for in its parent.  Never fails. */
 void lockfs_get(int dirfd, struct lockfs *out);
+
+enum { LOCKFS_WHY = 256 };
+
+/*
+ * lockfs_explain: the same for a tree of such directories (`<locks>`), and in words why.
+ * Returned: true when nothing is left to be advised; false: why[] names what to run.
+ */
+bool lockfs_explain(const char *locks, struct lockfs *out, char why[LOCKFS_WHY]);
+
+/* Is the open file on a file system that one kernel serves alone? */
+bool lockfs_is_local(int fd);
 
 const char *lockfs_mode_name(enum claim_mode mode);
 /* -1 when there is no such mode. */

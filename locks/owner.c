@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "locks/lockfs.h"
 #include "locks/machine.h"
 
 #ifndef VERSION
@@ -22,8 +23,7 @@
 #endif
 
 #define PID_FS_MAGIC 0x50494446 /* "PIDF", linux/magic.h from 6.9 on */
-#define BOOTS_FILE   "/var/lib/watcherd/boots"
-#define BOOTS_MAX    65536 /* bytes of history read: the last 1,700 boots */
+#define BOOTS_MAX    65536 /* bytes of history read: the last 900 boots */
 
 /* This process, read once (owner_self); `self_pid` tells a forked child that it is stale. */
 static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -31,6 +31,7 @@ static struct owner self;
 static pid_t self_pid;
 /* The boot history, read once with it: lines of "MACHINE BOOT". */
 static char boots[BOOTS_MAX + 1];
+static char boots_path[4096] = OWNER_STATE "/boots"; /* set once, by owner_set_boots */
 
 static const char *fake_proc(void)
 {
@@ -178,7 +179,7 @@ static void keep_history(const struct owner *me)
 
     boots[0] = '\0';
     if (path == NULL)
-        path = BOOTS_FILE;
+        path = boots_path;
     if (path[0] == '\0' || me->machine[0] == '\0')
         return;
     fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
@@ -187,7 +188,7 @@ static void keep_history(const struct owner *me)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
         return;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lockfs_is_local(fd)) {
         from = st.st_size > BOOTS_MAX ? st.st_size - BOOTS_MAX : 0;
         n = pread(fd, boots, BOOTS_MAX, from);
         boots[n > 0 ? n : 0] = '\0';
@@ -220,6 +221,20 @@ static int read_self(struct owner *me, struct err *e)
     snprintf(me->exe, sizeof me->exe, "%.48s %.12s", program_invocation_short_name,
              VERSION);
     return 0;
+}
+
+void owner_set_boots(const char *path)
+{
+    struct owner me;
+
+    if (path == NULL)
+        path = OWNER_STATE "/boots";
+    pthread_mutex_lock(&self_lock);
+    snprintf(boots_path, sizeof boots_path, "%s",
+             strlen(path) < sizeof boots_path ? path : "");
+    self_pid = 0; /* read and note it anew */
+    pthread_mutex_unlock(&self_lock);
+    owner_self(&me, NULL);
 }
 
 int owner_self(struct owner *out, struct err *e)

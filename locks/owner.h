@@ -10,8 +10,7 @@
  * Environment, for tests and odd installations:
  *   WATCHERD_PROC   another root for /proc (files missing there are taken from /proc,
  *                   except those of processes)
- *   WATCHERD_BOOTS  the file of this machine's boot ids, default /var/lib/watcherd/boots when
- *                   that can be written; "" for none
+ *   WATCHERD_BOOTS  the file of this machine's boot ids, whatever the program says; "" for none
  */
 #ifndef LOCKS_OWNER_H
 #define LOCKS_OWNER_H
@@ -45,6 +44,18 @@ enum owner_life {
     OWNER_ALIVE,   /* proved, and able to run */
     OWNER_UNKNOWN, /* cannot be told from here, or stopped: only its lease decides */
 };
+
+#define OWNER_STATE "/var/lib/watcherd" /* whose `boots` is the history unless set */
+
+/*
+ * owner_set_boots: keep this machine's boot history in `path` (NULL: OWNER_STATE "/boots"), and
+ * note the present boot there when it can be written.  Call it before other threads start.
+ *
+ * Notes:
+ *   1) Only a file on a local file system is believed: machines cloned from one image share
+ *      their machine id, and must not come to share this file.
+ */
+void owner_set_boots(const char *path);
 
 /*
  * owner_self: this process.  Read once per process and kept; a forked child reads anew.

@@ -25,13 +25,24 @@
 enum {
     MAX_MAJOR = 60,      /* major cycles, whatever the thresholds say */
     MAX_ACTIVE = 100000, /* active pixels of a minor cycle; more raise its level */
+    MAX_LATE = 20000,    /* components of a minor cycle since its lowest peak */
     MAX_FIT = 4096       /* pixels of the PSF's main lobe taking part in the fit */
 };
+
+/* A minor cycle whose peak rises by this from its lowest does not converge.  (One component can
+ * raise another peak by gain x sidelobe, a few per cent.) */
+#define GROWTH 1.25f
 
 /* One active pixel, in order of rows. */
 struct active {
     size_t x, y;
     float residual;
+};
+
+/* A component that may have to be taken back. */
+struct late {
+    size_t pixel;
+    float flux;
 };
 
 struct state {
@@ -46,6 +57,7 @@ struct state {
     float complex *vis;    /* [nrow][nchan] data minus model */
     unsigned char *domain; /* [ny][nx] 1 where components may be placed */
     struct active *active; /* [MAX_ACTIVE] */
+    struct late *late;     /* [MAX_LATE] */
     size_t nactive;
     size_t *row_first; /* [ny + 1] first active pixel of each row */
     bool masked;       /* the domain is the auto mask */
@@ -205,11 +217,25 @@ static size_t brightest(const struct state *st)
     return best;
 }
 
-/* Hogbom over the active pixels; components go to delta.  ERR_QUALITY when they grow. */
-static int minor_cycle(struct state *st, double floor_jy, struct err *e)
+/* Place or, with a negative flux, take back a component of this minor cycle. */
+static void place(struct state *st, size_t pixel, float flux)
+{
+    st->delta[pixel] += flux;
+    st->res->model_jy += (double)flux;
+}
+
+/*
+ * Hogbom over the active pixels; components go to delta.
+ *
+ * Over many active pixels close together the PSF image, cut at its border, need not be positive
+ * definite: a pattern that it hardly sees may grow while the peak falls no more.  Then the
+ * components since the lowest peak are taken back and the next major cycle starts from there.
+ */
+static void minor_cycle(struct state *st, double floor_jy)
 {
     double start = st->res->peak_jy, mgain = st->opts->mgain;
-    float level = (float)fmax(floor_jy, start * (1.0 - mgain));
+    float level = (float)fmax(floor_jy, start * (1.0 - mgain)), lowest = INFINITY;
+    size_t nlate = 0;
 
     memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
     level = collect_active(st, level);
@@ -218,19 +244,21 @@ static int minor_cycle(struct state *st, double floor_jy, struct err *e)
         float flux = (float)st->opts->gain * at.residual;
 
         if (!(fabsf(at.residual) > level))
-            break;
-        if (fabs((double)at.residual) > 2.0 * start)
-            return err_set(
-                e, ERR_QUALITY,
-                "CLEAN diverged at component %zu: the residual grew from %.3g "
-                "to %.3g Jy",
-                st->res->niter, start, fabs((double)at.residual));
-        st->delta[at.y * st->nx + at.x] += flux;
-        st->res->model_jy += (double)flux;
+            return;
+        if (fabsf(at.residual) < lowest) {
+            lowest = fabsf(at.residual);
+            nlate = 0;
+        }
+        if (fabsf(at.residual) > GROWTH * lowest || nlate == MAX_LATE) {
+            while (nlate-- > 0)
+                place(st, st->late[nlate].pixel, -st->late[nlate].flux);
+            return;
+        }
+        st->late[nlate++] = (struct late){at.y * st->nx + at.x, flux};
+        place(st, at.y * st->nx + at.x, flux);
         st->res->niter++;
         subtract_psf(st, at.x, at.y, flux);
     }
-    return 0;
 }
 
 /* Take the new components off the visibilities and image what is left. */
@@ -267,9 +295,8 @@ static int cycle(struct state *st, struct err *e)
             slow = 0;
             continue;
         }
-        rc = minor_cycle(st, floor_jy, e);
-        if (rc == 0)
-            rc = major_cycle(st, e);
+        minor_cycle(st, floor_jy);
+        rc = major_cycle(st, e);
         if (rc != 0)
             return rc;
         measure(st);
@@ -315,10 +342,12 @@ int clean_run(struct imager *im, const struct samples *s, const struct clean_opt
     st.scratch = malloc(npix * sizeof *st.scratch);
     st.domain = malloc(npix);
     st.active = malloc(MAX_ACTIVE * sizeof *st.active);
+    st.late = malloc(MAX_LATE * sizeof *st.late);
     st.row_first = malloc((info.ny + 1) * sizeof *st.row_first);
     st.vis = malloc(nvis * sizeof *st.vis);
     if (st.delta == NULL || st.scratch == NULL || st.domain == NULL ||
-        st.active == NULL || st.row_first == NULL || st.vis == NULL) {
+        st.active == NULL || st.late == NULL || st.row_first == NULL ||
+        st.vis == NULL) {
         rc = err_set(e, -ENOMEM,
                      "no memory to CLEAN %zu visibilities and %zu x %zu pixels", nvis,
                      info.nx, info.ny);
@@ -336,6 +365,7 @@ out:
     free(st.scratch);
     free(st.domain);
     free(st.active);
+    free(st.late);
     free(st.row_first);
     free(st.vis);
     return rc;

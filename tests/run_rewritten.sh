@@ -29,6 +29,9 @@ wait_for log "event=rewritten .*sb00" 10
 exec 7>&-
 wait_for log "event=done .*gen3" 10
 [ "$(link)" = "$g.gen3" ] || fail "third: $(link)"
+[ "$(grep -o '_sb0[0-9].hdf5' "root/products/tiles/$g/manifest.json" | sort -u | wc -l)" -eq 3 ] ||
+    fail "made of too few files: $(cat "root/products/tiles/$g/manifest.json")"
+lines 2 "event=again group=$g"
 
 # All of them anew, by renaming over.
 mkdir new

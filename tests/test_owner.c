@@ -315,6 +315,29 @@ static void a_history_that_cannot_be_kept_does_not_matter(void **state)
     assert_int_equal(judge(&who, why), OWNER_ALIVE);
 }
 
+/* matrix: locks 7 reboot (the program says where) */
+static void the_history_is_kept_where_the_program_says(void **state)
+{
+    struct owner who = of_77();
+    char why[OWNER_WHY], line[128];
+
+    (void)state;
+    make_proc('S', 1, 5000, "300");
+    unsetenv("WATCHERD_BOOTS");
+    owner_set_boots("mine");
+    assert_int_equal(system("test $(grep -c '" BOOT_NOW "' mine) = 1"), 0);
+    owner_set_boots("mine");
+    assert_int_equal(system("test $(wc -l <mine) = 1"), 0); /* once for a boot */
+    snprintf(line, sizeof line, "%s %s\n", who.machine, BOOT_THEN);
+    put("mine", line);
+    owner_set_boots("mine");
+    strcpy(who.boot, BOOT_THEN);
+    assert_int_equal(judge(&who, why), OWNER_DEAD);
+    owner_set_boots("other");
+    assert_int_equal(judge(&who, why), OWNER_UNKNOWN);
+    owner_set_boots(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +352,7 @@ int main(void)
         OWN_DIR(another_pid_namespace_cannot_be_judged),
         OWN_DIR(a_process_that_we_may_not_signal_is_alive),
         OWN_DIR(a_history_that_cannot_be_kept_does_not_matter),
+        OWN_DIR(the_history_is_kept_where_the_program_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

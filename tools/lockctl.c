@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
 #include "locks/claim.h"
@@ -27,6 +28,7 @@
 #include "locks/hold.h"
 #include "locks/locklist.h"
 #include "locks/observer.h"
+#include "locks/owner.h"
 
 enum {
     EX_LOST = 76,
@@ -34,7 +36,7 @@ enum {
 }; /* EX_PROTOCOL and EX_DATAERR: the nearest there are */
 
 struct args {
-    const char *dir, *group, *peer, *task;
+    const char *dir, *group, *peer, *task, *state, *settings;
     char **program; /* run: what to run, ended by NULL */
     double lease_s, heartbeat_s;
     bool force, commit, foreign;
@@ -609,13 +611,15 @@ static void usage(FILE *out)
         "  --foreign      run: also hold GROUP.lock for scripts, filelock and "
         "flock(1)\n"
         "  --task TEXT    run: a word for people\n"
+        "  --state DIR    the daemon's state directory, with this machine's boot history\n"
+        "                 (" OWNER_STATE ")     -c FILE  take it from watcherd's settings\n"
         "  --json         machine-readable output     -v  more lines for each lock\n"
         "  --help, --version\n\n"
         "Exit codes: 0 done, 1 not wholly done, 64 wrong usage, 65 record cannot be "
         "judged, "
         "66 no\nsuch directory, 74 input/output error, 75 held by another, 76 claim "
         "lost "
-        "while it ran, 77 not\npermitted; run: else those of the program.\n",
+        "while it ran, 77 not\npermitted, 78 wrong settings; run: else those of the program.\n",
         out);
 }
 
@@ -640,6 +644,8 @@ static const struct setting {
     {"gen", 'n', offsetof(struct args, gen)},
     {"peer", 't', offsetof(struct args, peer)},
     {"task", 't', offsetof(struct args, task)},
+    {"state", 't', offsetof(struct args, state)},
+    {"config", 't', offsetof(struct args, settings)},
     {"strict", 'f', offsetof(struct args, strict)},
     {"dry-run", 'f', offsetof(struct args, dry_run)},
     {"force", 'f', offsetof(struct args, force)},
@@ -687,7 +693,7 @@ static int parse_options(int argc, char **argv, struct args *args)
                                      OPT_FIRST + i};
     options[NSETTING] = (struct option){"version", 0, NULL, 'V'};
     options[NSETTING + 1] = (struct option){"help", 0, NULL, 'h'};
-    while ((opt = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "hvc:", options, NULL)) != -1) {
         if (opt == 'V' || opt == 'h') {
             if (opt == 'V')
                 puts("lockctl " VERSION);
@@ -697,11 +703,33 @@ static int parse_options(int argc, char **argv, struct args *args)
         }
         if (opt == 'v')
             args->verbose = true;
+        else if (opt == 'c')
+            args->settings = optarg;
         else if (opt < OPT_FIRST)
             return EX_USAGE; /* getopt has said why */
         else if (!take_setting(&settings[opt - OPT_FIRST], optarg, args))
             return EX_USAGE;
     }
+    return -1;
+}
+
+/* Where the daemon of this machine notes its boots.  Returns -1 to go on, or an exit code. */
+static int find_history(const struct args *args)
+{
+    static struct conf conf;
+    const char *state = args->state != NULL ? args->state : OWNER_STATE;
+    char path[4096];
+    struct err e = {0};
+
+    if (args->state == NULL && args->settings != NULL) {
+        conf_defaults(&conf, NULL);
+        if (conf_load(&conf, args->settings, &e) != 0)
+            return fail(EX_CONFIG, &e);
+        state = conf.paths.state;
+    }
+    if (path_join(path, sizeof path, state, "boots", &e) != 0)
+        return fail(EX_USAGE, &e);
+    owner_set_boots(path);
     return -1;
 }
 
@@ -727,7 +755,9 @@ int main(int argc, char **argv)
         args.dir = argv[optind + 1];
         args.group = c->noperands > 1 ? argv[optind + 2] : NULL;
         args.program = argv + optind + 3;
-        code = c->run(&args);
+        code = find_history(&args);
+        if (code < 0)
+            code = c->run(&args);
         return fflush(stdout) == 0 ? code : EX_IOERR;
     }
     if (nwords > 0)

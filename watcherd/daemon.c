@@ -18,6 +18,8 @@
 #include "core/path.h"
 #include "core/queue.h"
 #include "core/registry.h"
+#include "locks/lockfs.h"
+#include "locks/owner.h"
 #include "pipeline/product.h"
 #include "watcherd/control.h"
 #include "watcherd/operate.h"
@@ -676,6 +678,28 @@ static int make_dirs(const struct conf *conf, struct err *e)
     return rc;
 }
 
+/* Say once which way of locking applies and why; nothing is processed without one. */
+static int open_locks(const struct conf *conf, struct err *e)
+{
+    char boots[PATH_MAX], why[LOCKFS_WHY];
+    struct lockfs fs;
+    bool sure;
+    int rc = path_join(boots, sizeof boots, conf->paths.state, "boots", e);
+
+    if (rc != 0)
+        return rc;
+    owner_set_boots(boots);
+    sure = lockfs_explain(conf->paths.locks, &fs, why);
+    log_event(sure ? LOG_INFO : LOG_WARN, "locks", "mode", lockfs_mode_name(fs.mode),
+              "reason", why, NULL);
+    if (fs.mode == MODE_REFUSE)
+        return err_set(
+            e, -ENOTSUP,
+            "no worker is started, because nothing excludes another one in %s: %s",
+            conf->paths.locks, why);
+    return 0;
+}
+
 static enum group_policy policy_of(const char *word)
 {
     return strcmp(word, "process") == 0      ? GROUP_PROCESS
@@ -713,8 +737,12 @@ static int open_rooms(struct daemon *d, struct err *e)
                            .ended = on_ended,
                            .arg = d};
 
-    if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0 ||
-        (rc = make_dirs(conf, e)) != 0 ||
+    if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0)
+        return rc;
+    if (rule.directory)
+        return err_set(e, -ENOTSUP,
+                       "[group] pattern = directory: watcherd groups files only");
+    if ((rc = make_dirs(conf, e)) != 0 || (rc = open_locks(conf, e)) != 0 ||
         (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) !=
             0 ||
         (rc = queue_open(&d->queue, path, e)) != 0 ||

@@ -18,6 +18,7 @@
 #include "core/registry.h"
 #include "locks/claim.h"
 #include "locks/observer.h"
+#include "locks/owner.h"
 #include "pipeline/continuum.h"
 #include "pipeline/product.h"
 
@@ -432,6 +433,8 @@ static int claim_and_make(struct worker *w, const char *const *item, size_t n,
         (rc = path_join(memory, sizeof memory, w->conf->paths.state, "observer.json",
                         e)) != 0)
         return rc;
+    if (path_join(text, sizeof text, w->conf->paths.state, "boots", e) == 0)
+        owner_set_boots(text);
     opts.observer = observer_new();
     observer_load(opts.observer, memory, NULL);
     rc = claim_acquire(&w->claim, dir, w->key, &opts, e);
