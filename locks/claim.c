@@ -20,7 +20,7 @@
 #include "locks/step.h"
 
 enum {
-    KEEP_GENERATIONS = 20, /* younger ones are never collected */
+    KEEP_GENERATIONS = 20, /* younger ones are never collected (unless opts say so) */
     KEEP_S = 24 * 3600,    /* nor ones that ended within a day */
     COLLECT_AT_ONCE = 64,
     ATTEMPTS = 8, /* rounds lost to faster claimers before we answer "busy" */
@@ -77,7 +77,7 @@ static int open_dir(struct claim *claim, struct err *e)
 
     claim->dirfd = open(claim->dir, flags);
     if (claim->dirfd == -1 && errno == ENOENT) {
-        lock_step();
+        lock_step("directory");
         rc = path_mkdirs(claim->dir, e);
         if (rc != 0)
             return rc;
@@ -125,7 +125,7 @@ static int may_take(const struct lock_view *view, const struct claim_opts *opts,
 /* Undo a temporary file. */
 static void drop_temp(struct claim *claim, const char *temp)
 {
-    lock_step();
+    lock_step("own undo");
     unlinkat(claim->dirfd, temp, 0);
     if (claim->recfd != -1)
         close(claim->recfd);
@@ -139,7 +139,7 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
     size_t n = 0;
     int rc;
 
-    lock_step();
+    lock_step(name[0] == 't' ? "own record" : "claim");
     claim->recfd =
         openat(claim->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (claim->recfd == -1)
@@ -152,9 +152,9 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
     line = record_format(&claim->rec, &n);
     if (line == NULL)
         abort();
-    lock_step();
+    lock_step("own line");
     rc = write_all(claim->recfd, line, n);
-    lock_step();
+    lock_step("own fsync");
     if (rc == 0 && !claim->relaxed && fsync(claim->recfd) != 0)
         rc = -errno;
     free(line);
@@ -186,7 +186,7 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
     rc = write_record(claim, temp, e);
     if (rc != 0)
         goto fail;
-    lock_step();
+    lock_step("claim");
     rc = linkat(claim->dirfd, temp, claim->dirfd, name, 0) == 0 ? 0 : -errno;
     if (rc != 0 && linked_after_all(claim, name))
         rc = 0;
@@ -194,7 +194,7 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
         rc = -EOPNOTSUPP;
     if (rc != 0)
         goto fail;
-    lock_step();
+    lock_step("own temporary");
     unlinkat(claim->dirfd, temp, 0);
     return 0;
 fail:
@@ -231,7 +231,7 @@ static int publish(struct claim *claim, struct err *e)
     }
     if (rc != 0)
         return rc;
-    lock_step();
+    lock_step("own fsync of the directory");
     if (!claim->relaxed)
         fsync(claim->dirfd); /* some file systems refuse; the record itself is safe */
     if (fstat(claim->recfd, &st) != 0)
@@ -249,11 +249,11 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
     int fd, rc;
 
     record_name(name, 'r', gen);
-    lock_step();
+    lock_step("end");
     fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd == -1)
         return -errno;
-    lock_step();
+    lock_step("own line of the end");
     rc = write_all(fd, line,
                    strlen(line)); /* the name is what counts, the line is for people */
     close(fd);
@@ -262,32 +262,35 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
 
 /* Delete what nobody can ask for any more: 20 generations back, and ended for a day by the file
  * server's own clock (that of the record which we just made). */
-static void collect(const struct claim *claim, const struct generations *gens)
+static void collect(const struct claim *claim, const struct generations *gens,
+                    const struct claim_opts *opts)
 {
+    uint64_t keep = opts->keep > 0 ? opts->keep : KEEP_GENERATIONS;
+    double keep_s = opts->keep > 0 ? 0 : KEEP_S;
     static const char kinds[] = {'h', 'r',
                                  'g'}; /* g last: it is what shows that it was there */
     char name[RECORD_NAME];
     struct stat mine, st;
     uint64_t gen = gens->g_lowest;
 
-    if (gen == 0 || gen + KEEP_GENERATIONS >= claim->rec.gen ||
+    if (gen == 0 || gen + keep >= claim->rec.gen ||
         fstat(claim->recfd, &mine) != 0)
         return;
-    for (int i = 0; i < COLLECT_AT_ONCE && gen + KEEP_GENERATIONS < claim->rec.gen;
+    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < claim->rec.gen;
          i++, gen++) {
         record_name(name, 'g', gen);
         if (fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
-        if (mine.st_mtime - st.st_mtime < KEEP_S)
+        if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
             return;
         for (size_t k = 0; k < sizeof kinds; k++) {
             record_name(name, kinds[k], gen);
-            lock_step();
+            lock_step("collect");
             unlinkat(claim->dirfd, name, 0);
         }
         record_name(name, 'c', gen);
         if (gen < gens->c) { /* the highest commit fences for ever */
-            lock_step();
+            lock_step("collect");
             unlinkat(claim->dirfd, name, 0);
         }
     }
@@ -295,7 +298,7 @@ static void collect(const struct claim *claim, const struct generations *gens)
 
 /* After the link: is ours the newest?  A claimer that slept between its scan and its link may have
  * taken a number that had been given out, ended and collected meanwhile. */
-static int confirm(struct claim *claim, struct err *e)
+static int confirm(struct claim *claim, const struct claim_opts *opts, struct err *e)
 {
     struct generations gens;
     int rc = generations_scan(claim->dirfd, &gens);
@@ -309,7 +312,7 @@ static int confirm(struct claim *claim, struct err *e)
                        "%s: generation %" PRIu64 " came while claiming %" PRIu64,
                        claim->rec.group, gens.top, claim->rec.gen);
     }
-    collect(claim, &gens);
+    collect(claim, &gens, opts);
     return 0;
 }
 
@@ -336,7 +339,7 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
     claim->rec.mode = fs.mode;
     claim->rec.gen = (view.gens.top > opts->above ? view.gens.top : opts->above) + 1;
     rc = publish(claim, e);
-    return rc == 0 ? confirm(claim, e) : rc;
+    return rc == 0 ? confirm(claim, opts, e) : rc;
 }
 
 static int honour_legacy(struct claim *claim, const struct claim_opts *opts,
@@ -431,6 +434,7 @@ static int still_there(const struct claim *claim, struct err *e)
     int rc = 0;
 
     record_name(name, 'g', claim->rec.gen);
+    lock_look("still there?");
     for (int i = 0; i < 3; i++) {
         rc = fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
         if (rc != -ESTALE)
@@ -479,13 +483,13 @@ static int beat(struct claim *claim, struct err *e)
 
     record_name(name, 'h', claim->rec.gen);
     if (claim->beatfd == -1) {
-        lock_step();
+        lock_step("beat");
         claim->beatfd = openat(claim->dirfd, name,
                                O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     }
     n = snprintf(text, sizeof text, "%" PRIu64 " %-20" PRIu64 "\n", claim->rec.gen,
                  claim->beats + 1);
-    lock_step();
+    lock_step("beat");
     if (claim->beatfd == -1 || pwrite(claim->beatfd, text, (size_t)n, 0) != n)
         return err_set(e, errno != 0 ? -errno : -EIO,
                        "cannot write heartbeat %s/%s: %s", claim->dir, name,
@@ -532,12 +536,12 @@ int claim_commit(struct claim *claim, struct err *e)
         return rc;
     record_name(name, 'c', claim->rec.gen);
     snprintf(line, sizeof line, "%s\n", claim->rec.nonce);
-    lock_step();
+    lock_step("commit");
     fd = openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd == -1 && errno == EEXIST)
         return commit_again(claim, name, e);
     rc = fd == -1 ? -errno : write_all(fd, line, strlen(line));
-    lock_step();
+    lock_step("own fsync of the commit");
     if (rc == 0 && fsync(fd) != 0)
         rc = -errno;
     if (fd != -1)
@@ -545,7 +549,7 @@ int claim_commit(struct claim *claim, struct err *e)
     if (rc != 0)
         return err_set(e, rc, "cannot write commit marker %s/%s: %s", claim->dir, name,
                        strerror(-rc));
-    lock_step();
+    lock_step("own fsync of the directory");
     fsync(claim->dirfd);
     rc = generations_scan(claim->dirfd, &gens);
     if (rc == 0 && gens.c > claim->rec.gen)
@@ -570,7 +574,7 @@ int claim_release(struct claim *claim, const char *outcome, struct err *e)
             err_set(e, rc, "cannot mark the end of claim %" PRIu64 " in %s: %s",
                     claim->rec.gen, claim->dir, strerror(-rc));
     }
-    lock_step();
+    lock_step("let go");
     claim_free(claim);
     return rc;
 }

@@ -41,6 +41,8 @@ struct claim_opts {
     uint64_t
         above; /* generations start above this: the highest one ever published, in case
                            somebody deleted the lock directory */
+    unsigned int keep; /* generations of the past to keep, whatever their age; 0: 20, and
+                           those of a day */
     struct observer
         *observer; /* times the leases of owners that cannot be proved dead; borrowed;
                                   NULL: such owners are never overtaken */

@@ -178,11 +178,11 @@ int legacy_break(int dirfd, const char *name, struct legacy_view *view, struct e
     fd = open_legacy(dirfd, name, O_RDWR);
     if (fd < 0)
         return err_set(e, fd, "cannot open %s: %s", name, strerror(-fd));
-    lock_step();
+    lock_step("legacy judge");
     judge_fd(fd, LOCK_EX, view); /* reads again what is judged, under the lock */
     if (view->state == LEGACY_DEAD && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
         names_fd(dirfd, name, fd)) {
-        lock_step();
+        lock_step("legacy remove");
         rc = unlinkat(dirfd, name, 0) == 0 ? 0 : -errno;
         if (rc != 0)
             err_set(e, rc, "cannot remove %s: %s", name, strerror(-rc));
@@ -202,7 +202,7 @@ static int write_pid(int fd)
     if (owner_self(&me, NULL) != 0)
         return -EIO;
     n = snprintf(line, sizeof line, "%" PRId64 "\n%s\n", me.pid, me.host);
-    lock_step();
+    lock_step("legacy pid");
     return ftruncate(fd, 0) == 0 && pwrite(fd, line, (size_t)n, 0) == n ? 0 : -EIO;
 }
 
@@ -215,11 +215,11 @@ int legacy_acquire(struct legacy **out, const char *path, struct err *e)
     *out = NULL;
     for (int i = 0; i < LEGACY_TRIES; i++) {
         memset(&view, 0, sizeof view);
-        lock_step();
+        lock_step("legacy open");
         fd = open_legacy(AT_FDCWD, path, O_RDWR | O_CREAT);
         if (fd < 0)
             return err_set(e, fd, "cannot open %s: %s", path, strerror(-fd));
-        lock_step();
+        lock_step("legacy lock");
         judge_fd(fd, LOCK_EX, &view);
         if (view.state == LEGACY_ACTIVE || view.state == LEGACY_OPAQUE) {
             rc =
@@ -252,7 +252,7 @@ void legacy_release(struct legacy *legacy)
 {
     if (legacy == NULL)
         return;
-    lock_step();
+    lock_step("legacy release");
     if (names_fd(AT_FDCWD, legacy->path, legacy->fd))
         unlink(legacy->path);
     close(legacy->fd);

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "locks/step.h"
 
 #define LEASES_UNMOVED                                                                 \
     1.5 /* a beat may be late by half a lease before we are suspicious */
@@ -123,6 +124,7 @@ static uint64_t read_beat(int dirfd, uint64_t gen)
     int fd;
 
     record_name(name, 'h', gen);
+    lock_look("beat?");
     fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
         return 0;
@@ -179,6 +181,7 @@ static bool lock_is_free(int dirfd, const struct lock_view *view,
     if (!fs->measured && !owner_same_boot(&view->rec.owner))
         return false; /* a local disk that another machine reaches through a server */
     record_name(name, 'g', view->gens.g);
+    lock_look("kernel lock?");
     fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
         return false;

@@ -237,10 +237,21 @@ void owner_set_boots(const char *path)
     owner_self(&me, NULL);
 }
 
+static _Thread_local const struct owner *pretended; /* set by tests only */
+
+void owner_pretend(const struct owner *me)
+{
+    pretended = me;
+}
+
 int owner_self(struct owner *out, struct err *e)
 {
     int rc = 0;
 
+    if (pretended != NULL) {
+        *out = *pretended;
+        return 0;
+    }
     pthread_mutex_lock(&self_lock);
     if (self_pid != getpid()) {
         rc = read_self(&self, e);

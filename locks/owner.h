@@ -64,6 +64,9 @@ void owner_set_boots(const char *path);
  */
 int owner_self(struct owner *out, struct err *e);
 
+/* For tests: what owner_self says in this thread from now on (borrowed); NULL: the truth. */
+void owner_pretend(const struct owner *me);
+
 /*
  * owner_judge: is `who` dead?  `why` gets the evidence in words: "process no longer exists".
  *

@@ -15,6 +15,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "locks/step.h"
 
 /* A record as it is read: numbers all of one width. */
 struct raw {
@@ -312,6 +313,7 @@ int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
     ssize_t n = 0;
     int rc;
 
+    lock_look("read");
     for (int i = 0; i < 3; i++) { /* a stale handle says nothing: ask again by name */
         n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
         if (n != -ESTALE)
@@ -335,8 +337,10 @@ int record_has_nonce(int dirfd, const char *name, const char *nonce)
 {
     char text[RECORD_MAX + 1];
     uint32_t uid;
-    ssize_t n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
+    ssize_t n;
 
+    lock_look("whose?");
+    n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
     if (n < 0)
         return (int)n;
     text[n] = '\0';
@@ -393,6 +397,7 @@ void generations_finish(struct generations *gens, int dirfd)
     gens->ended = gens->g != 0 && gens->r == gens->g;
     if (gens->g != 0 && gens->r > gens->g) { /* somebody deleted records by hand */
         record_name(name, 'r', gens->g);
+        lock_look("ended?");
         gens->ended = faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     }
 }
@@ -425,6 +430,7 @@ int generations_scan(int dirfd, struct generations *out)
 {
     int rc = 0;
 
+    lock_look("scan");
     for (int i = 0; i < 3; i++) {
         rc = scan_once(dirfd, out);
         if (rc != -ESTALE)

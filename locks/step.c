@@ -8,6 +8,7 @@
 /* Set once, at the first step; `left` counts down to the chosen one and rests at 0. */
 static long left = -1;
 static int stop_there;
+static void (*step_hook)(const char *what); /* set once, by a test */
 
 static long from_env(const char *name)
 {
@@ -16,8 +17,15 @@ static long from_env(const char *name)
     return text != NULL ? strtol(text, NULL, 10) : 0;
 }
 
-void lock_step(void)
+void lock_look(const char *what)
 {
+    if (step_hook != NULL)
+        step_hook(what);
+}
+
+void lock_step(const char *what)
+{
+    lock_look(what);
     if (left == 0)
         return;
     if (left < 0) {
@@ -42,4 +50,9 @@ void lock_step(void)
 void lock_step_restart(void)
 {
     left = -1;
+}
+
+void lock_step_hook(void (*hook)(const char *what))
+{
+    step_hook = hook;
 }

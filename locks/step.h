@@ -1,18 +1,22 @@
 /*
- * step.h: the numbered points at which a test can end or stop a process.
+ * step.h: the points at which a test can end or stop a process, or let another go first.
  *
- * lock_step stands before every system call that changes a lock directory.  With
- * WATCHERD_CRASH_AT=n in the environment the n-th call of the process ends it at once
- * (exit code 86, nothing flushed, as kill -9 would); with WATCHERD_STOP_AT=n it raises
- * SIGSTOP there.  Without either it costs one comparison.
+ * lock_step stands before every system call that changes a lock directory, lock_look before every
+ * reading of what others may change meanwhile.  With WATCHERD_CRASH_AT=n in the environment the n-th
+ * lock_step of the process ends it at once (exit code 86, nothing flushed, as kill -9 would); with
+ * WATCHERD_STOP_AT=n it raises SIGSTOP there.  Without either it costs one comparison.
  */
 #ifndef LOCKS_STEP_H
 #define LOCKS_STEP_H
 
 enum { LOCK_CRASH_EXIT = 86 };
 
-void lock_step(void);
+/* what: a word for traces; it begins with "own" when nobody else can see what the step does. */
+void lock_step(const char *what);
+void lock_look(const char *what);
 /* Read the environment anew at the next step: for a test's forked child. */
 void lock_step_restart(void);
+/* From now on call this at every step and look, too (tests/test_explore.c); NULL: no more. */
+void lock_step_hook(void (*hook)(const char *what));
 
 #endif

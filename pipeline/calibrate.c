@@ -194,6 +194,7 @@ int tile_calibrate(void *arg, struct err *e)
         if (rc != 0)
             return rc;
         run->phase_rms_deg = solve_phase_rms_deg(vis, run->model);
+        run->rough = run->env->conf->calibration.model_rounds > 0;
     }
     snprintf(run->detail, sizeof run->detail,
              "calibrator %s, bandpass %s, phase rms %.1f -> %.1f -> %.1f deg",
@@ -255,6 +256,7 @@ int tile_refine(void *arg, struct err *e)
             rc = solve_and_apply(run, model, run->bandpass != NULL, e);
         if (rc == 0) {
             tile_drop_images(run);
+            run->rough = round + 1 < rounds;
             rc = tile_image(run, e);
         }
     }

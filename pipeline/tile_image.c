@@ -14,6 +14,12 @@
 #include "pipeline/tile.h"
 #include "pipeline/vis.h"
 
+/* Wanted error of a dirty image, rms over rms. */
+#define ACCURACY 1e-4
+
+/* How deep an image is cleaned that only serves as the model for the next calibration. */
+#define ROUGH_SIGMA 3.0
+
 /*
  * Stokes I of a sample: (XX + YY) / 2 or (RR + LL) / 2 where both hands are valid, the one hand of
  * a file that has only one; variance (1/wx + 1/wy) / 4.
@@ -117,6 +123,7 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
     opts->ny = opts->nx;
     opts->briggs = strcmp(conf->imaging.weighting, "briggs") == 0;
     opts->robust = conf->imaging.robust;
+    opts->accuracy = ACCURACY;
     return 0;
 }
 
@@ -145,7 +152,8 @@ static int deconvolve(struct tile_run *run, struct err *e)
         .gain = 0.1,
         .mgain = conf->imaging.mgain,
         .auto_mask = conf->imaging.auto_mask,
-        .auto_threshold = conf->imaging.auto_threshold,
+        .auto_threshold = run->rough ? fmax(ROUGH_SIGMA, conf->imaging.auto_threshold)
+                                     : conf->imaging.auto_threshold,
         .border = 0.02,
     };
     size_t n = run->psf->nx * run->psf->ny;

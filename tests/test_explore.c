@@ -1,0 +1,737 @@
+/*
+ * test_explore.c: every order in which claimers, cleaners and crashes can fall.
+ *
+ * Each actor is a thread with descriptors of its own (a crash closes them, and with them its kernel
+ * locks).  Only one runs at a time; at every step and look of locks/ (locks/step.h) an explorer decides
+ * whether it goes on, another goes first, or it dies here.  The run is repeated with other decisions until
+ * all have been tried: as many changes of turn as BOUND allows, a crash at every step included.  What
+ * follows from a state does not depend on how it came about, so a state that was met before (same
+ * directory, same things seen by each actor, same budget) is not followed again but counted.
+ *
+ * WATCHERD_EXPLORE="TURNS CRASHES" sets the bounds; tests/torture_locks_explore.sh takes larger ones.
+ */
+#include "tests/test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "core/err.h"
+#include "locks/claim.h"
+#include "locks/observer.h"
+#include "locks/step.h"
+
+enum {
+    ACTORS = 3,
+    DEPTH = 400,  /* decisions in one run */
+    GEN_MAX = 32, /* generations in one run */
+    DIR_FD = 100, /* each actor's own descriptor of the directory */
+    MORE = 3,     /* turns that an actor may take as a new attempt */
+};
+
+struct actor;
+typedef void role_fn(struct actor *me);
+
+struct actor {
+    char name; /* 'A'.. */
+    role_fn *role;
+    pthread_t thread;
+    sem_t go;
+    jmp_buf top;
+    enum { WAITING, READY, DONE, CRASHED } state;
+    const char *at; /* the step before which it stands */
+    uint64_t seen;  /* everything that it can have learnt, hashed */
+    uint64_t holds; /* the generation that it holds and has not begun to let go; 0 none */
+    struct owner owner;
+};
+
+/* A place where something else could have happened. */
+struct decision {
+    int taken, options;
+    bool crash; /* the last option is a crash */
+    uint64_t key, leaves;
+};
+
+/* What was met before, and how many interleavings follow from it. */
+struct met {
+    uint64_t key, leaves;
+};
+
+static struct {
+    const struct scenario *scenario;
+    int turns_max, crashes_max;
+    struct actor actor[ACTORS];
+    struct decision path[DEPTH];
+    int depth, known; /* of this run; decisions that are a repetition */
+    int turns, crashes;
+    bool aborting, quit, dirty, pruned;
+    uint64_t pruned_leaves, dir; /* hash of the directory's names */
+    sem_t over;
+    int dirfd;
+    struct met *met;
+    size_t nmet, met_slots;
+    uint64_t runs, interleavings;
+    /* what must stay true */
+    uint64_t owned[GEN_MAX], ended[GEN_MAX]; /* how often */
+    uint64_t top_owned, top_committed;
+    char wrong[256];
+    char trace[16384];
+    size_t traced;
+} x;
+
+struct scenario {
+    const char *what;
+    role_fn *role[ACTORS];
+    const char *fs;        /* fs.json, NULL: none */
+    bool far;              /* each actor is another machine */
+    bool exclusive;        /* nobody may hold beside another, no living one may be broken */
+    bool claimable_at_end; /* by one who comes when all are done or dead */
+};
+
+static _Thread_local struct actor *me;
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    h ^= v + 0x9e3779b97f4a7c15U + (h << 6) + (h >> 2);
+    h *= 0xbf58476d1ce4e5b9U;
+    return h ^ h >> 29;
+}
+
+static uint64_t hash_text(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325U;
+
+    for (; *text != '\0'; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3U;
+    return h;
+}
+
+/* The names in the directory; of temporary ones only the number. */
+static uint64_t hash_dir(int fd)
+{
+    _Alignas(struct dirent64) char buf[8192];
+    uint64_t h = 0;
+    ssize_t n;
+
+    lseek(fd, 0, SEEK_SET);
+    while ((n = getdents64(fd, buf, sizeof buf)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *d = (const struct dirent64 *)(void *)(buf + at);
+
+            if (d->d_name[0] != '.')
+                h += mix(1, hash_text(d->d_name[0] == 't' ? "t" : d->d_name));
+            at += d->d_reclen;
+        }
+    return h;
+}
+
+__attribute__((format(printf, 1, 2))) static void violated(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (x.wrong[0] != '\0')
+        return;
+    va_start(ap, fmt);
+    vsnprintf(x.wrong, sizeof x.wrong, fmt, ap);
+    va_end(ap);
+}
+
+static void trace(char who, const char *what)
+{
+    if (x.traced < sizeof x.trace)
+        x.traced += (size_t)snprintf(x.trace + x.traced, sizeof x.trace - x.traced,
+                                     "%c: %s\n", who, what);
+}
+
+/* ---- states met before ---- */
+
+static struct met *met_at(uint64_t key)
+{
+    size_t i = key & (x.met_slots - 1);
+
+    while (x.met[i].key != 0 && x.met[i].key != key)
+        i = (i + 1) & (x.met_slots - 1);
+    return &x.met[i];
+}
+
+static void remember(uint64_t key, uint64_t leaves)
+{
+    if (2 * (x.nmet + 1) > x.met_slots) {
+        struct met *old = x.met;
+        size_t n = x.met_slots;
+
+        x.met_slots = n != 0 ? 2 * n : 1024;
+        x.met = calloc(x.met_slots, sizeof *x.met);
+        if (x.met == NULL)
+            abort();
+        for (size_t i = 0; i < n; i++)
+            if (old[i].key != 0)
+                *met_at(old[i].key) = old[i];
+        free(old);
+    }
+    *met_at(key) = (struct met){key, leaves};
+    x.nmet++;
+}
+
+static uint64_t state_key(const struct actor *at)
+{
+    uint64_t h = mix(x.dir, (uint64_t)(x.turns * 16 + x.crashes));
+
+    h = mix(h, (uint64_t)at->name + 64 * (uint64_t)at->state);
+    for (int i = 0; i < ACTORS; i++) {
+        const struct actor *a = &x.actor[i];
+
+        h = mix(h, a->seen);
+        h = mix(h, hash_text(a->state == READY && a->at != NULL ? a->at : ""));
+        h = mix(h, 8 * a->holds + (uint64_t)a->state);
+    }
+    h = mix(h, x.top_owned * GEN_MAX + x.top_committed);
+    return h != 0 ? h : 1;
+}
+
+/* ---- whose turn ---- */
+
+/* A crash, or an end of the run: unwind to the top of the thread. */
+static void unwind(void)
+{
+    close_range(3, DIR_FD - 1, 0);
+    close_range(DIR_FD + 1, ~0U, 0);
+    longjmp(me->top, 1);
+}
+
+static int others(const struct actor *a, int pick)
+{
+    for (int i = 0; i < ACTORS; i++)
+        if (&x.actor[i] != a && x.actor[i].state == READY && pick-- == 0)
+            return i;
+    return -1;
+}
+
+static int count_others(const struct actor *a)
+{
+    int n = 0;
+
+    while (others(a, n) >= 0)
+        n++;
+    return n;
+}
+
+/* What happens next, with `a` standing before its next step, or at its end?  Fills the path on. */
+static int decide(struct actor *a, bool private, bool can_crash)
+{
+    bool goes_on = a->state == READY;
+    int n = count_others(a), options;
+    struct decision *d = &x.path[x.depth];
+
+    if (goes_on && (private || x.turns >= x.turns_max))
+        n = 0;
+    can_crash = can_crash && goes_on && x.crashes < x.crashes_max;
+    options = n + goes_on + can_crash;
+    if (options <= 1)
+        return 0;
+    if (x.depth >= DEPTH - 1)
+        abort();
+    if (x.depth >= x.known) {
+        struct met *before;
+        uint64_t key;
+
+        if (x.dirty)
+            x.dir = hash_dir(x.dirfd);
+        x.dirty = false;
+        key = state_key(a);
+        before = x.met_slots != 0 ? met_at(key) : NULL;
+        if (before != NULL && before->key == key) {
+            x.pruned = true;
+            x.pruned_leaves = before->leaves;
+            return -1;
+        }
+        *d = (struct decision){.options = options, .crash = can_crash, .key = key};
+    }
+    x.depth++;
+    return d->taken;
+}
+
+static void learn(struct actor *a, const char *what)
+{
+    if (x.dirty)
+        x.dir = hash_dir(x.dirfd);
+    x.dirty = false;
+    a->seen = mix(mix(a->seen, hash_text(what)), x.dir);
+}
+
+/* Give the turn to another one, or say that the run is over. */
+static void hand_over(struct actor *to)
+{
+    sem_post(to != NULL ? &to->go : &x.over);
+}
+
+static void wait_turn(struct actor *a)
+{
+    while (sem_wait(&a->go) != 0)
+        continue;
+}
+
+/* The hook: every step and look of an actor comes by here before it happens. */
+static void before_step(const char *what)
+{
+    bool changes_nothing;
+    int taken, n;
+
+    if (me == NULL)
+        return;
+    me->at = what;
+    changes_nothing = strncmp(what, "own", 3) == 0;
+    taken = decide(me, changes_nothing, true);
+    if (taken < 0) {
+        hand_over(NULL);
+        wait_turn(me);
+    }
+    if (x.aborting)
+        unwind();
+    n = taken > 0 ? count_others(me) : 0;
+    if (taken > 0 && x.path[x.depth - 1].crash &&
+        taken == x.path[x.depth - 1].options - 1) {
+        x.crashes++;
+        trace(me->name, "dies before:");
+        trace(me->name, what);
+        me->state = CRASHED;
+        me->holds = 0;
+        x.dirty = true; /* its kernel locks are seen, though no name changes */
+        unwind();
+    }
+    if (taken > 0 && taken <= n) {
+        x.turns++;
+        hand_over(&x.actor[others(me, taken - 1)]);
+        wait_turn(me);
+        if (x.aborting)
+            unwind();
+    }
+    trace(me->name, what);
+    learn(me, what);
+    x.dirty = true;
+}
+
+/* The actor has come to its end: whose turn is it? */
+static void after_end(struct actor *a)
+{
+    int taken = decide(a, false, false);
+    int next = taken < 0 ? -1 : others(a, taken);
+
+    hand_over(next >= 0 ? &x.actor[next] : NULL);
+}
+
+static void *actor_main(void *arg)
+{
+    me = arg;
+    if (unshare(CLONE_FILES) != 0 || dup3(x.dirfd, DIR_FD, O_CLOEXEC) != DIR_FD)
+        abort();
+    for (;;) {
+        wait_turn(me);
+        if (x.quit)
+            return NULL;
+        if (setjmp(me->top) == 0) {
+            owner_pretend(x.scenario->far ? &me->owner : NULL);
+            me->role(me);
+            me->state = DONE;
+        }
+        if (x.aborting)
+            hand_over(NULL);
+        else
+            after_end(me);
+    }
+}
+
+/* ---- what the actors do ---- */
+
+static void took(const struct claim *claim, uint64_t above)
+{
+    uint64_t gen = claim_generation(claim);
+
+    if (gen >= GEN_MAX)
+        abort();
+    if (++x.owned[gen] > 1)
+        violated("generation %" PRIu64 " was given out twice", gen);
+    if (gen <= above)
+        violated("generation %" PRIu64 " came after %" PRIu64, gen, above);
+    if (gen > x.top_owned)
+        x.top_owned = gen;
+    if (x.scenario->exclusive)
+        for (int i = 0; i < ACTORS; i++)
+            if (x.actor[i].holds != 0)
+                violated("%c holds generation %" PRIu64 " while %c got %" PRIu64,
+                         x.actor[i].name, x.actor[i].holds, me->name, gen);
+    me->holds = gen;
+}
+
+static void end_marked(uint64_t gen)
+{
+    if (++x.ended[gen] > 1)
+        violated("generation %" PRIu64 " was ended twice", gen);
+}
+
+static void let_go(struct claim *claim)
+{
+    uint64_t gen = claim_generation(claim);
+    int rc;
+
+    me->holds = 0;
+    rc = claim_release(claim, "done", NULL);
+    if (rc == 0)
+        end_marked(gen);
+    else if (x.scenario->exclusive)
+        violated("%c lost generation %" PRIu64 " while it lived", me->name, gen);
+}
+
+/* The highest c.N; 0 none. */
+static uint64_t current(int dirfd)
+{
+    struct generations gens;
+
+    return generations_scan(dirfd, &gens) == 0 ? gens.c : 0;
+}
+
+static void publish(struct claim *claim)
+{
+    uint64_t gen = claim_generation(claim), before = x.top_committed;
+    int rc = claim_commit(claim, NULL);
+
+    if (rc == 0 && before > gen)
+        violated("generation %" PRIu64 " published after %" PRIu64, gen, before);
+    if (rc == 0 && gen > x.top_committed)
+        x.top_committed = gen;
+    if (rc != 0 && x.scenario->exclusive)
+        violated("%c could not publish generation %" PRIu64, me->name, gen);
+}
+
+static double later(void)
+{
+    static _Thread_local double now;
+
+    return now += 1e6;
+}
+
+static int try_claim(struct claim **claim, unsigned int keep, bool suspicious)
+{
+    struct claim_opts opts = {.relaxed = 1, .keep = keep};
+    struct lock_view view;
+    struct actor *self = me;
+    int rc;
+
+    lock_look("begin");
+    if (suspicious) { /* whoever holds it now has been silent for ages, as we see it */
+        opts.observer = observer_new();
+        observer_set_clock(opts.observer, later);
+        me = NULL;
+        for (int i = 0; i < 2; i++)
+            observer_look(opts.observer, DIR_FD, "g", &view, NULL);
+        me = self;
+    }
+    rc = claim_acquire(claim, "run/g", "g", &opts, NULL);
+    observer_free(opts.observer);
+    if (rc != 0 && rc != -EBUSY)
+        violated("%c could not claim: %s", me->name, strerror(-rc));
+    return rc;
+}
+
+static void claim_publish_release(struct actor *a)
+{
+    uint64_t above = x.top_owned;
+    struct claim *claim;
+
+    (void)a;
+    if (try_claim(&claim, 0, x.scenario->far) != 0)
+        return;
+    took(claim, above);
+    publish(claim);
+    let_go(claim);
+}
+
+static void claim_only(struct actor *a)
+{
+    uint64_t above = x.top_owned;
+    struct claim *claim;
+
+    (void)a;
+    if (try_claim(&claim, 1, false) != 0)
+        return;
+    took(claim, above);
+    let_go(claim);
+}
+
+static void claim_often(struct actor *a)
+{
+    for (int i = 0; i < MORE; i++)
+        claim_only(a);
+}
+
+static void clean_dead(struct actor *a)
+{
+    struct lock_view view;
+
+    (void)a;
+    lock_look("begin");
+    if (observer_look(NULL, DIR_FD, "g", &view, NULL) != 0 || view.state != LOCK_DEAD)
+        return;
+    if (claim_break(DIR_FD, view.gens.g, "explored", NULL) != 0)
+        return;
+    end_marked(view.gens.g);
+    for (int i = 0; i < ACTORS; i++)
+        if (x.actor[i].state == READY && x.actor[i].holds == view.gens.g)
+            violated("%c was broken while it lived", x.actor[i].name);
+}
+
+/* What no cleaner does: end whatever is newest. */
+static void break_newest(struct actor *a)
+{
+    struct generations gens;
+
+    (void)a;
+    lock_look("begin");
+    if (generations_scan(DIR_FD, &gens) == 0 && gens.g != 0 &&
+        claim_break(DIR_FD, gens.g, "explored", NULL) == 0)
+        end_marked(gens.g);
+}
+
+/* ---- all runs of a scenario ---- */
+
+static void clear_dir(void)
+{
+    _Alignas(struct dirent64) char buf[8192];
+    ssize_t n;
+
+    lseek(x.dirfd, 0, SEEK_SET);
+    while ((n = getdents64(x.dirfd, buf, sizeof buf)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *d = (const struct dirent64 *)(void *)(buf + at);
+
+            if (d->d_name[0] != '.')
+                unlinkat(x.dirfd, d->d_name, 0);
+            at += d->d_reclen;
+        }
+}
+
+static void judge_end(void)
+{
+    static const struct claim_opts opts = {.relaxed = 1};
+    struct claim *claim;
+    struct err e = {0};
+
+    if (current(x.dirfd) < x.top_committed)
+        violated("generation %" PRIu64 " is not current although it was published",
+                 x.top_committed);
+    if (!x.scenario->claimable_at_end || x.wrong[0] != '\0')
+        return;
+    if (claim_acquire(&claim, "run/g", "g", &opts, &e) != 0) {
+        violated("nobody holds it, and yet: %.200s", e.text);
+        return;
+    }
+    if (claim_generation(claim) <= x.top_owned)
+        violated("generation %" PRIu64 " came after %" PRIu64, claim_generation(claim),
+                 x.top_owned);
+    claim_release(claim, "done", NULL);
+}
+
+static void one_run(void)
+{
+    int taken;
+
+    clear_dir();
+    x.depth = x.turns = x.crashes = 0;
+    x.aborting = x.pruned = false;
+    x.dirty = true;
+    x.traced = 0;
+    x.top_owned = x.top_committed = 0;
+    memset(x.owned, 0, sizeof x.owned);
+    memset(x.ended, 0, sizeof x.ended);
+    for (int i = 0; i < ACTORS; i++) {
+        struct actor *a = &x.actor[i];
+
+        a->state = a->role != NULL ? READY : DONE;
+        a->at = NULL;
+        a->seen = 0;
+        a->holds = 0;
+    }
+    taken = decide(&(struct actor){.name = '-', .state = DONE}, false, false);
+    if (taken >= 0) {
+        hand_over(&x.actor[others(NULL, taken)]);
+        while (sem_wait(&x.over) != 0)
+            continue;
+    }
+    if (!x.pruned)
+        judge_end();
+    x.aborting = true; /* those that stand in the middle of a run that is not followed */
+    for (int i = 0; i < ACTORS; i++)
+        if (x.actor[i].state == READY && x.actor[i].at != NULL) {
+            sem_post(&x.actor[i].go);
+            while (sem_wait(&x.over) != 0)
+                continue;
+        }
+}
+
+/* The next path that has not been taken; false when there is none. */
+static bool next_path(void)
+{
+    uint64_t leaves = x.pruned ? x.pruned_leaves : 1;
+
+    x.runs++;
+    for (int i = x.depth; i-- > 0;) {
+        struct decision *d = &x.path[i];
+
+        d->leaves += leaves;
+        if (++d->taken < d->options) {
+            x.known = i + 1;
+            return true;
+        }
+        remember(d->key, d->leaves);
+        leaves = d->leaves;
+    }
+    x.interleavings = leaves;
+    return false;
+}
+
+static void start_actors(const struct scenario *s)
+{
+    for (int i = 0; i < ACTORS; i++) {
+        struct actor *a = &x.actor[i];
+        struct owner *o = &a->owner;
+
+        a->name = (char)('A' + i);
+        a->role = s->role[i];
+        snprintf(o->machine, sizeof o->machine, "%032d", i + 1);
+        snprintf(o->boot, sizeof o->boot, "00000000-0000-0000-0000-%012d", i + 1);
+        snprintf(o->host, sizeof o->host, "host%d", i + 1);
+        snprintf(o->exe, sizeof o->exe, "explore 0");
+        o->pid = 100 + i;
+        o->start = 1;
+        o->pidns = 1;
+        sem_init(&a->go, 0, 0);
+        if (a->role != NULL)
+            assert_int_equal(pthread_create(&a->thread, NULL, actor_main, a), 0);
+    }
+}
+
+static void stop_actors(void)
+{
+    x.quit = true;
+    for (int i = 0; i < ACTORS; i++) {
+        if (x.actor[i].role != NULL) {
+            sem_post(&x.actor[i].go);
+            pthread_join(x.actor[i].thread, NULL);
+        }
+        sem_destroy(&x.actor[i].go);
+    }
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void explore(const struct scenario *s)
+{
+    const char *bounds = getenv("WATCHERD_EXPLORE");
+    double start = now_s();
+    bool more = true;
+
+    memset(&x, 0, sizeof x);
+    x.scenario = s;
+    x.turns_max = 3;
+    x.crashes_max = 1;
+    if (bounds != NULL)
+        sscanf(bounds, "%d %d", &x.turns_max, &x.crashes_max);
+    assert_int_equal(system("mkdir -p run/g run/.watcherd"), 0);
+    if (s->fs != NULL) {
+        FILE *file = fopen("run/.watcherd/fs.json", "w");
+
+        assert_non_null(file);
+        fputs(s->fs, file);
+        assert_int_equal(fclose(file), 0);
+    }
+    x.dirfd = open("run/g", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(x.dirfd >= 0);
+    sem_init(&x.over, 0, 0);
+    lock_step_hook(before_step);
+    start_actors(s);
+    while (more) {
+        one_run();
+        if (x.wrong[0] != '\0')
+            break;
+        more = next_path();
+    }
+    stop_actors();
+    lock_step_hook(NULL);
+    sem_destroy(&x.over);
+    close(x.dirfd);
+    free(x.met);
+    if (x.wrong[0] != '\0')
+        fail_msg("%s: %s, after\n%s", s->what, x.wrong, x.trace);
+    print_message("%s: %" PRIu64 " interleavings with at most %d turns and %d crashes, "
+                  "by %" PRIu64 " runs through %zu states in %.1f s\n",
+                  s->what, x.interleavings, x.turns_max, x.crashes_max, x.runs, x.nmet,
+                  now_s() - start);
+    assert_true(x.runs > 100); /* it did explore */
+}
+
+/* matrix: locks 20 every order of claim, publish, release, clean and a crash, one machine */
+static void on_one_machine_nobody_holds_beside_another(void **state)
+{
+    static const struct scenario s = {
+        .what = "two claimers and a cleaner, one machine",
+        .role = {claim_publish_release, claim_publish_release, clean_dead},
+        .exclusive = true,
+        .claimable_at_end = true,
+    };
+
+    (void)state;
+    explore(&s);
+}
+
+/* matrix: locks 20 every order, when each is wrongly held to be dead */
+/* matrix: locks 4 the late owner between its look and its commit */
+static void whatever_is_believed_dead_only_the_highest_generation_is_current(void **state)
+{
+    static const struct scenario s = {
+        .what = "two claimers that hold each other to be dead, and a wrong breaker",
+        .role = {claim_publish_release, claim_publish_release, break_newest},
+        .fs = "{\"mode\": \"gen\", \"type\": \"" EXPLORE_FS "\"}",
+        .far = true,
+    };
+
+    (void)state;
+    explore(&s);
+}
+
+/* matrix: locks 19b a claimer that sleeps through others' generations and their collection */
+static void a_generation_is_never_given_out_again_after_collection(void **state)
+{
+    static const struct scenario s = {
+        .what = "a claimer, and one that claims and collects",
+        .role = {claim_only, claim_often, NULL},
+        .exclusive = false,
+    };
+
+    (void)state;
+    explore(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OWN_DIR(on_one_machine_nobody_holds_beside_another),
+        OWN_DIR(whatever_is_believed_dead_only_the_highest_generation_is_current),
+        OWN_DIR(a_generation_is_never_given_out_again_after_collection),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
