@@ -50,11 +50,11 @@ two_mounts() {
     [ -c /dev/fuse ] && [ "$(id -u)" = 0 ] || skip "FUSE mounts need /dev/fuse and root"
     [ "${1:-}" = coherent ] && opts=(--multithreaded --enable-lock-forwarding)
     mkdir -p back A B
-    bindfs ${opts[@]+"${opts[@]}"} back A && mounts+=("$rig/A") || skip "cannot mount with bindfs"
-    bindfs ${opts[@]+"${opts[@]}"} back B && mounts+=("$rig/B") || skip "cannot mount with bindfs"
+    bindfs ${opts[@]+"${opts[@]}"} back A && mounts=("$PWD/A" ${mounts[@]+"${mounts[@]}"}) || skip "cannot mount with bindfs"
+    bindfs ${opts[@]+"${opts[@]}"} back B && mounts=("$PWD/B" ${mounts[@]+"${mounts[@]}"}) || skip "cannot mount with bindfs"
 }
 drop_mounts() {
-    umount A B && mounts=()
+    umount A B && mounts=("${mounts[@]:2}")
     rm -rf back
 }
 

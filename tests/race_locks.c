@@ -1,7 +1,7 @@
 /*
  * race_locks: sixteen processes claim, crash and clean in directories given as several views of one.
  *
- *   race_locks ROUNDS JUDGE DIR...     until ROUNDS claims have been held
+ *   race_locks ATTEMPTS JUDGE DIR...     until so many attempts to claim or to clean have been made
  *
  * The judge is a file of its own on the local disk, locked by fcntl(2) while a claim is held: an
  * independent witness of two holders at once.  A process that "crashes" ends without release.
@@ -24,8 +24,13 @@
 enum { PROCESSES = 16 };
 
 static struct tally {
-    long held, doubles, lost, cleaned, crashes, errors;
+    long attempts, held, doubles, lost, cleaned, crashes, errors;
 } * tally;
+
+static void count(long *what)
+{
+    __atomic_add_fetch(what, 1, __ATOMIC_RELAXED);
+}
 
 static void clean(const char *dir)
 {
@@ -36,7 +41,7 @@ static void clean(const char *dir)
     for (size_t i = 0; i < list.n; i++)
         if (list.item[i].view.state == LOCK_DEAD &&
             locklist_clean(dir, &list.item[i], "race", NULL) == 0)
-            __atomic_add_fetch(&tally->cleaned, 1, __ATOMIC_RELAXED);
+            count(&tally->cleaned);
     locklist_clear(&list);
 }
 
@@ -44,37 +49,39 @@ static void hold(struct claim *claim, int judge, unsigned int *seed)
 {
     struct err e;
 
-    __atomic_add_fetch(&tally->held, 1, __ATOMIC_RELAXED);
+    count(&tally->held);
     if (lockf(judge, F_TLOCK, 0) != 0)
-        __atomic_add_fetch(&tally->doubles, 1, __ATOMIC_RELAXED);
+        count(&tally->doubles);
     if (rand_r(seed) % 4 == 0)
         usleep(50);
     if (rand_r(seed) % 20 == 0) {
-        __atomic_add_fetch(&tally->crashes, 1, __ATOMIC_RELAXED);
+        count(&tally->crashes);
         _exit(0);
     }
     lockf(judge, F_ULOCK, 0);
     if (claim_release(claim, "done", &e) != 0)
-        __atomic_add_fetch(&tally->lost, 1, __ATOMIC_RELAXED);
+        count(&tally->lost);
 }
 
 static void play(const char *dir, const char *judge_path, unsigned int seed,
-                 long rounds)
+                 long attempts)
 {
     static const struct claim_opts opts = {.relaxed = 1};
     int judge = open(judge_path, O_RDWR | O_CREAT, 0644);
     char group[4096];
 
     snprintf(group, sizeof group, "%s/g", dir);
-    while (__atomic_load_n(&tally->held, __ATOMIC_RELAXED) < rounds) {
+    while (__atomic_load_n(&tally->attempts, __ATOMIC_RELAXED) < attempts) {
         struct claim *claim;
         struct err e;
         int rc;
 
         if (rand_r(&seed) % 8 == 0) {
+            count(&tally->attempts);
             clean(dir);
             continue;
         }
+        count(&tally->attempts);
         rc = claim_acquire(&claim, group, "g", &opts, &e);
         if (rc == 0)
             hold(claim, judge, &seed);
@@ -82,7 +89,7 @@ static void play(const char *dir, const char *judge_path, unsigned int seed,
             usleep(100); /* the holder needs the processor to go on */
         } else {
             fprintf(stderr, "%s\n", e.text);
-            __atomic_add_fetch(&tally->errors, 1, __ATOMIC_RELAXED);
+            count(&tally->errors);
         }
     }
     _exit(0);
@@ -104,17 +111,17 @@ static void prune(const char *dir)
 
 int main(int argc, char **argv)
 {
-    long rounds = argc > 3 ? strtol(argv[1], NULL, 10) : 0, started = 0;
+    long attempts = argc > 3 ? strtol(argv[1], NULL, 10) : 0, started = 0;
 
     tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (rounds <= 0 || tally == MAP_FAILED)
+    if (attempts <= 0 || tally == MAP_FAILED)
         return 64;
     for (int running = 0;;) {
-        while (running < PROCESSES && tally->held < rounds) {
+        while (running < PROCESSES && tally->attempts < attempts) {
             if (fork() == 0)
                 play(argv[3 + started % (argc - 3)], argv[2], (unsigned int)started,
-                     rounds);
+                     attempts);
             started++;
             running++;
         }
@@ -125,10 +132,10 @@ int main(int argc, char **argv)
         if (started % 32 == 0)
             prune(argv[3]);
     }
-    printf(
-        "%ld held, %ld crashes, %ld cleaned, %ld double holds, %ld lost, %ld errors\n",
-        tally->held, tally->crashes, tally->cleaned, tally->doubles, tally->lost,
-        tally->errors);
+    printf("%ld attempts, %ld held, %ld crashes, %ld cleaned, %ld double holds, %ld "
+           "lost, %ld errors\n",
+           tally->attempts, tally->held, tally->crashes, tally->cleaned, tally->doubles,
+           tally->lost, tally->errors);
     return tally->doubles == 0 && tally->lost == 0 && tally->errors == 0 &&
                    tally->held > 0
                ? 0

@@ -4,11 +4,12 @@
  * Each actor is a thread with descriptors of its own (a crash closes them, and with them its kernel
  * locks).  Only one runs at a time; at every step and look of locks/ (locks/step.h) an explorer decides
  * whether it goes on, another goes first, or it dies here.  The run is repeated with other decisions until
- * all have been tried: as many changes of turn as BOUND allows, a crash at every step included.  What
+ * all have been tried: as many changes of turn as the bound allows, a crash at every step included.  What
  * follows from a state does not depend on how it came about, so a state that was met before (same
  * directory, same things seen by each actor, same budget) is not followed again but counted.
  *
- * WATCHERD_EXPLORE="TURNS CRASHES" sets the bounds; tests/torture_locks_explore.sh takes larger ones.
+ * The bounds are 3 turns without a crash and 2 with one; WATCHERD_EXPLORE="TURNS CRASHES" sets others, as
+ * tests/torture_locks_explore.sh does.
  */
 #include "tests/test.h"
 
@@ -34,7 +35,8 @@ enum {
     DEPTH = 400,  /* decisions in one run */
     GEN_MAX = 32, /* generations in one run */
     DIR_FD = 100, /* each actor's own descriptor of the directory */
-    MORE = 3,     /* turns that an actor may take as a new attempt */
+    MORE = 3,     /* claims of the one that claims often */
+    ANY = 99,     /* turns: as many as there are */
 };
 
 struct actor;
@@ -45,11 +47,12 @@ struct actor {
     role_fn *role;
     pthread_t thread;
     sem_t go;
-    jmp_buf top;
-    enum { WAITING, READY, DONE, CRASHED } state;
+    enum { READY, DONE, CRASHED } state;
+    bool inside;    /* somewhere in its role, dead or alive */
     const char *at; /* the step before which it stands */
     uint64_t seen;  /* everything that it can have learnt, hashed */
-    uint64_t holds; /* the generation that it holds and has not begun to let go; 0 none */
+    uint64_t
+        holds; /* the generation that it holds and has not begun to let go; 0 none */
     struct owner owner;
 };
 
@@ -90,9 +93,8 @@ static struct {
 struct scenario {
     const char *what;
     role_fn *role[ACTORS];
-    const char *fs;        /* fs.json, NULL: none */
-    bool far;              /* each actor is another machine */
-    bool exclusive;        /* nobody may hold beside another, no living one may be broken */
+    bool far;       /* each actor is another machine, where kernel locks say nothing */
+    bool exclusive; /* nobody may hold beside another, no living one may be broken */
     bool claimable_at_end; /* by one who comes when all are done or dead */
 };
 
@@ -137,7 +139,7 @@ __attribute__((format(printf, 1, 2))) static void violated(const char *fmt, ...)
 {
     va_list ap;
 
-    if (x.wrong[0] != '\0')
+    if (x.wrong[0] != '\0' || x.aborting)
         return;
     va_start(ap, fmt);
     vsnprintf(x.wrong, sizeof x.wrong, fmt, ap);
@@ -183,7 +185,8 @@ static void remember(uint64_t key, uint64_t leaves)
 
 static uint64_t state_key(const struct actor *at)
 {
-    uint64_t h = mix(x.dir, (uint64_t)(x.turns * 16 + x.crashes));
+    uint64_t h = mix(x.dir, (uint64_t)(x.turns_max < ANY ? x.turns * 16 : 0) +
+                                (uint64_t)x.crashes);
 
     h = mix(h, (uint64_t)at->name + 64 * (uint64_t)at->state);
     for (int i = 0; i < ACTORS; i++) {
@@ -198,14 +201,6 @@ static uint64_t state_key(const struct actor *at)
 }
 
 /* ---- whose turn ---- */
-
-/* A crash, or an end of the run: unwind to the top of the thread. */
-static void unwind(void)
-{
-    close_range(3, DIR_FD - 1, 0);
-    close_range(DIR_FD + 1, ~0U, 0);
-    longjmp(me->top, 1);
-}
 
 static int others(const struct actor *a, int pick)
 {
@@ -279,47 +274,7 @@ static void wait_turn(struct actor *a)
         continue;
 }
 
-/* The hook: every step and look of an actor comes by here before it happens. */
-static void before_step(const char *what)
-{
-    bool changes_nothing;
-    int taken, n;
-
-    if (me == NULL)
-        return;
-    me->at = what;
-    changes_nothing = strncmp(what, "own", 3) == 0;
-    taken = decide(me, changes_nothing, true);
-    if (taken < 0) {
-        hand_over(NULL);
-        wait_turn(me);
-    }
-    if (x.aborting)
-        unwind();
-    n = taken > 0 ? count_others(me) : 0;
-    if (taken > 0 && x.path[x.depth - 1].crash &&
-        taken == x.path[x.depth - 1].options - 1) {
-        x.crashes++;
-        trace(me->name, "dies before:");
-        trace(me->name, what);
-        me->state = CRASHED;
-        me->holds = 0;
-        x.dirty = true; /* its kernel locks are seen, though no name changes */
-        unwind();
-    }
-    if (taken > 0 && taken <= n) {
-        x.turns++;
-        hand_over(&x.actor[others(me, taken - 1)]);
-        wait_turn(me);
-        if (x.aborting)
-            unwind();
-    }
-    trace(me->name, what);
-    learn(me, what);
-    x.dirty = true;
-}
-
-/* The actor has come to its end: whose turn is it? */
+/* The actor has come to its end, or died: whose turn is it? */
 static void after_end(struct actor *a)
 {
     int taken = decide(a, false, false);
@@ -328,24 +283,68 @@ static void after_end(struct actor *a)
     hand_over(next >= 0 ? &x.actor[next] : NULL);
 }
 
+/* What dies closes its descriptors and does nothing more that counts.  When the run has been judged it goes
+ * on, in vain, to free its memory. */
+static void die(const char *what)
+{
+    trace(me->name, "dies before");
+    trace(me->name, what);
+    x.crashes++;
+    x.dirty = true; /* its kernel locks are gone */
+    me->state = CRASHED;
+    me->holds = 0;
+    close_range(3, DIR_FD - 1, 0);
+    close_range(DIR_FD + 1, ~0U, 0);
+    after_end(me);
+    wait_turn(me);
+}
+
+/* The hook: every step and look of an actor comes by here before it happens. */
+static void before_step(const char *what)
+{
+    int taken;
+
+    if (me == NULL || x.aborting)
+        return;
+    me->at = what;
+    taken = decide(me, strncmp(what, "own", 3) == 0, true);
+    if (taken < 0) { /* met before */
+        hand_over(NULL);
+        wait_turn(me);
+    } else if (taken > 0 && x.path[x.depth - 1].crash &&
+               taken == x.path[x.depth - 1].options - 1) {
+        die(what);
+    } else if (taken > 0) {
+        x.turns++;
+        hand_over(&x.actor[others(me, taken - 1)]);
+        wait_turn(me);
+    }
+    if (x.aborting)
+        return;
+    trace(me->name, what);
+    learn(me, what);
+    x.dirty = true;
+}
+
 static void *actor_main(void *arg)
 {
     me = arg;
     if (unshare(CLONE_FILES) != 0 || dup3(x.dirfd, DIR_FD, O_CLOEXEC) != DIR_FD)
         abort();
+    owner_pretend(x.scenario->far ? &me->owner : NULL);
     for (;;) {
         wait_turn(me);
         if (x.quit)
             return NULL;
-        if (setjmp(me->top) == 0) {
-            owner_pretend(x.scenario->far ? &me->owner : NULL);
-            me->role(me);
-            me->state = DONE;
-        }
-        if (x.aborting)
+        me->inside = true;
+        me->role(me);
+        me->inside = false;
+        if (x.aborting) {
             hand_over(NULL);
-        else
+        } else {
+            me->state = DONE;
             after_end(me);
+        }
     }
 }
 
@@ -355,6 +354,8 @@ static void took(const struct claim *claim, uint64_t above)
 {
     uint64_t gen = claim_generation(claim);
 
+    if (x.aborting)
+        return;
     if (gen >= GEN_MAX)
         abort();
     if (++x.owned[gen] > 1)
@@ -373,6 +374,8 @@ static void took(const struct claim *claim, uint64_t above)
 
 static void end_marked(uint64_t gen)
 {
+    if (gen >= GEN_MAX)
+        abort();
     if (++x.ended[gen] > 1)
         violated("generation %" PRIu64 " was ended twice", gen);
 }
@@ -400,8 +403,12 @@ static uint64_t current(int dirfd)
 
 static void publish(struct claim *claim)
 {
-    uint64_t gen = claim_generation(claim), before = x.top_committed;
-    int rc = claim_commit(claim, NULL);
+    uint64_t gen = claim_generation(claim), before;
+    int rc;
+
+    lock_look("work"); /* it may take hours */
+    before = x.top_committed;
+    rc = claim_commit(claim, NULL);
 
     if (rc == 0 && before > gen)
         violated("generation %" PRIu64 " published after %" PRIu64, gen, before);
@@ -418,6 +425,7 @@ static double later(void)
     return now += 1e6;
 }
 
+/* keep: see claim_opts */
 static int try_claim(struct claim **claim, unsigned int keep, bool suspicious)
 {
     struct claim_opts opts = {.relaxed = 1, .keep = keep};
@@ -558,6 +566,7 @@ static void one_run(void)
         a->at = NULL;
         a->seen = 0;
         a->holds = 0;
+        a->inside = false;
     }
     taken = decide(&(struct actor){.name = '-', .state = DONE}, false, false);
     if (taken >= 0) {
@@ -567,9 +576,10 @@ static void one_run(void)
     }
     if (!x.pruned)
         judge_end();
-    x.aborting = true; /* those that stand in the middle of a run that is not followed */
+    x.aborting =
+        true; /* those that stand in the middle of a run that is not followed */
     for (int i = 0; i < ACTORS; i++)
-        if (x.actor[i].state == READY && x.actor[i].at != NULL) {
+        if (x.actor[i].inside) {
             sem_post(&x.actor[i].go);
             while (sem_wait(&x.over) != 0)
                 continue;
@@ -638,28 +648,31 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void explore(const struct scenario *s)
+static void forbid_kernel_locks(void)
 {
-    const char *bounds = getenv("WATCHERD_EXPLORE");
+    FILE *file = fopen("run/.watcherd/fs.json", "w");
+    struct lockfs fs;
+
+    assert_non_null(file);
+    lockfs_get(x.dirfd, &fs);
+    fprintf(file, "{\"mode\": \"gen\", \"type\": \"%s\"}", fs.type);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void explore_within(const struct scenario *s, int turns, int crashes)
+{
     double start = now_s();
     bool more = true;
 
     memset(&x, 0, sizeof x);
     x.scenario = s;
-    x.turns_max = 3;
-    x.crashes_max = 1;
-    if (bounds != NULL)
-        sscanf(bounds, "%d %d", &x.turns_max, &x.crashes_max);
+    x.turns_max = turns;
+    x.crashes_max = crashes;
     assert_int_equal(system("mkdir -p run/g run/.watcherd"), 0);
-    if (s->fs != NULL) {
-        FILE *file = fopen("run/.watcherd/fs.json", "w");
-
-        assert_non_null(file);
-        fputs(s->fs, file);
-        assert_int_equal(fclose(file), 0);
-    }
     x.dirfd = open("run/g", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(x.dirfd >= 0);
+    if (s->far)
+        forbid_kernel_locks();
     sem_init(&x.over, 0, 0);
     lock_step_hook(before_step);
     start_actors(s);
@@ -683,6 +696,19 @@ static void explore(const struct scenario *s)
     assert_true(x.runs > 100); /* it did explore */
 }
 
+static void explore(const struct scenario *s)
+{
+    const char *bounds = getenv("WATCHERD_EXPLORE");
+    int turns, crashes;
+
+    if (bounds != NULL && sscanf(bounds, "%d %d", &turns, &crashes) == 2) {
+        explore_within(s, turns, crashes);
+    } else {
+        explore_within(s, 3, 0);
+        explore_within(s, 2, 1);
+    }
+}
+
 /* matrix: locks 20 every order of claim, publish, release, clean and a crash, one machine */
 static void on_one_machine_nobody_holds_beside_another(void **state)
 {
@@ -699,12 +725,12 @@ static void on_one_machine_nobody_holds_beside_another(void **state)
 
 /* matrix: locks 20 every order, when each is wrongly held to be dead */
 /* matrix: locks 4 the late owner between its look and its commit */
-static void whatever_is_believed_dead_only_the_highest_generation_is_current(void **state)
+static void
+whatever_is_believed_dead_only_the_highest_generation_is_current(void **state)
 {
     static const struct scenario s = {
         .what = "two claimers that hold each other to be dead, and a wrong breaker",
         .role = {claim_publish_release, claim_publish_release, break_newest},
-        .fs = "{\"mode\": \"gen\", \"type\": \"" EXPLORE_FS "\"}",
         .far = true,
     };
 
@@ -725,12 +751,26 @@ static void a_generation_is_never_given_out_again_after_collection(void **state)
     explore(&s);
 }
 
+/* A temporary directory in memory, if there is any: what is explored does not depend on the disk. */
+static int in_memory(void **state)
+{
+    (void)state;
+    snprintf(own_dir, sizeof own_dir, "%s/watcherd-test-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    if (getcwd(start_dir, sizeof start_dir) == NULL || mkdtemp(own_dir) == NULL)
+        return -1;
+    setenv("WATCHERD_BOOTS", "", 1);
+    return chdir(own_dir);
+}
+
+#define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, in_memory, remove_dir)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        OWN_DIR(on_one_machine_nobody_holds_beside_another),
-        OWN_DIR(whatever_is_believed_dead_only_the_highest_generation_is_current),
-        OWN_DIR(a_generation_is_never_given_out_again_after_collection),
+        IN_MEMORY(on_one_machine_nobody_holds_beside_another),
+        IN_MEMORY(whatever_is_believed_dead_only_the_highest_generation_is_current),
+        IN_MEMORY(a_generation_is_never_given_out_again_after_collection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
