@@ -601,6 +601,18 @@ static int check_together(const struct conf *conf, const struct load *load)
                          : err_set(load->e, ERR_FORMAT, "%s: %s", load->file, wrong);
 }
 
+/* A directory is its group with all that is in it. */
+static void widen_for_directories(struct conf *conf)
+{
+    static const char usual[] = ".hdf5 .uvh5"; /* the default of [watch] extensions */
+
+    if (strcmp(conf->group.pattern, "directory") != 0)
+        return;
+    conf->watch.recursive = true;
+    if (strcmp(conf->watch.extensions, usual) == 0)
+        conf->watch.extensions[0] = '\0';
+}
+
 int conf_load(struct conf *conf, const char *path, struct err *e)
 {
     struct load load = {.file = path, .e = e};
@@ -631,8 +643,10 @@ int conf_load(struct conf *conf, const char *path, struct err *e)
         rc = derive_paths(&fresh, e);
     if (rc == 0)
         rc = check_together(&fresh, &load);
-    if (rc == 0)
+    if (rc == 0) {
+        widen_for_directories(&fresh);
         *conf = fresh;
+    }
 
 out:
     if (d != NULL)

@@ -3,8 +3,8 @@
  *
  *   subband     {time:%Y-%m-%dT%H:%M:%S}_sb{member:2}, and the extension .hdf5 or .uvh5
  *   file        one file is one group, named by the file's name without its extension
- *   directory   one directory directly below the incoming one is one group, named by it (the rule of
- *               names only: the daemon does not settle directories and refuses it)
+ *   directory   one directory directly below the incoming one, with all that is in it, is one group,
+ *               named by it
  *   otherwise   a pattern of literal text and parts in braces, e.g.
  *               obs_{time:%Y%j-%H%M%S}_ch{member:3}   or   {name}_part{member:2}
  *

@@ -16,6 +16,7 @@
 #include "core/path.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
+#include "locks/orphan.h"
 #include "locks/record.h"
 #include "locks/step.h"
 
@@ -38,6 +39,7 @@ struct claim {
     uint64_t beats;
     double last_beat_s; /* CLOCK_BOOTTIME */
     int relaxed;
+    struct lockfs fs; /* as found at the start */
 };
 
 static void claim_free(struct claim *claim)
@@ -53,6 +55,12 @@ static void claim_free(struct claim *claim)
         close(claim->dirfd);
     free(claim->dir);
     free(claim);
+}
+
+static int scan(const struct claim *claim, struct generations *out)
+{
+    return claim->fs.local ? generations_scan_local(claim->dirfd, out)
+                           : generations_scan(claim->dirfd, out);
 }
 
 static int write_all(int fd, const char *text, size_t n)
@@ -273,11 +281,9 @@ static void collect(const struct claim *claim, const struct generations *gens,
     struct stat mine, st;
     uint64_t gen = gens->g_lowest;
 
-    if (gen == 0 || gen + keep >= claim->rec.gen ||
-        fstat(claim->recfd, &mine) != 0)
+    if (gen == 0 || gen + keep >= claim->rec.gen || fstat(claim->recfd, &mine) != 0)
         return;
-    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < claim->rec.gen;
-         i++, gen++) {
+    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < claim->rec.gen; i++, gen++) {
         record_name(name, 'g', gen);
         if (fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
@@ -301,7 +307,7 @@ static void collect(const struct claim *claim, const struct generations *gens,
 static int confirm(struct claim *claim, const struct claim_opts *opts, struct err *e)
 {
     struct generations gens;
-    int rc = generations_scan(claim->dirfd, &gens);
+    int rc = scan(claim, &gens);
 
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
@@ -319,24 +325,31 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
 /* One round: look, link, look again.  -EEXIST: somebody was faster. */
 static int try_once(struct claim *claim, const struct claim_opts *opts, struct err *e)
 {
+    const struct lockfs *fs = &claim->fs;
+    struct generations gens;
     struct lock_view view;
-    struct lockfs fs;
     int rc;
 
-    rc = observer_look(opts->observer, claim->dirfd, claim->rec.group, &view, e);
+    rc = scan(claim, &gens);
+    if (rc == 0)
+        rc = observer_judge(opts->observer, claim->dirfd, claim->rec.group, fs, &gens,
+                            &view);
+    if (rc != 0) /* collected under our feet, perhaps: this one looks again */
+        rc = observer_look(opts->observer, claim->dirfd, claim->rec.group, &view, e);
+    if (rc == 0 && view.state == LOCK_DEAD && owner_same_boot(&view.rec.owner))
+        orphan_kill(view.rec.nonce);
     if (rc == 0)
         rc = may_take(&view, opts, &claim->rec, e);
     if (rc != 0)
         return rc;
-    lockfs_get(claim->dirfd, &fs);
-    if (fs.mode == MODE_REFUSE)
+    if (fs->mode == MODE_REFUSE)
         return err_set(
             e, -ENOTSUP,
             "%s: file names are not exclusive on this %s file system, nothing "
             "can be claimed here",
-            claim->dir, fs.type);
-    snprintf(claim->rec.fs, sizeof claim->rec.fs, "%s", fs.type);
-    claim->rec.mode = fs.mode;
+            claim->dir, fs->type);
+    snprintf(claim->rec.fs, sizeof claim->rec.fs, "%s", fs->type);
+    claim->rec.mode = fs->mode;
     claim->rec.gen = (view.gens.top > opts->above ? view.gens.top : opts->above) + 1;
     rc = publish(claim, e);
     return rc == 0 ? confirm(claim, opts, e) : rc;
@@ -391,6 +404,7 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
         rc = honour_legacy(claim, opts, e);
     if (rc != 0)
         goto fail;
+    lockfs_get(claim->dirfd, &claim->fs);
     for (int i = 0; i < ATTEMPTS; i++) {
         rc = try_once(claim, opts, e);
         if (rc != -EEXIST)
@@ -413,6 +427,11 @@ fail:
 uint64_t claim_generation(const struct claim *claim)
 {
     return claim->rec.gen;
+}
+
+const char *claim_mark(const struct claim *claim)
+{
+    return claim->rec.nonce;
 }
 
 double claim_silence_s(const struct claim *claim)
@@ -456,7 +475,7 @@ static int check(const struct claim *claim, struct generations *gens, struct err
 
     if (rc != 0)
         return rc;
-    rc = generations_scan(claim->dirfd, gens);
+    rc = scan(claim, gens);
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
                        strerror(-rc));
@@ -551,7 +570,7 @@ int claim_commit(struct claim *claim, struct err *e)
                        strerror(-rc));
     lock_step("own fsync of the directory");
     fsync(claim->dirfd);
-    rc = generations_scan(claim->dirfd, &gens);
+    rc = scan(claim, &gens);
     if (rc == 0 && gens.c > claim->rec.gen)
         return lost(claim, e, "a later generation has committed");
     return rc;

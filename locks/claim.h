@@ -41,7 +41,8 @@ struct claim_opts {
     uint64_t
         above; /* generations start above this: the highest one ever published, in case
                            somebody deleted the lock directory */
-    unsigned int keep; /* generations of the past to keep, whatever their age; 0: 20, and
+    unsigned int
+        keep; /* generations of the past to keep, whatever their age; 0: 20, and
                            those of a day */
     struct observer
         *observer; /* times the leases of owners that cannot be proved dead; borrowed;
@@ -59,11 +60,14 @@ struct claim_opts {
  *   1) A file `<dir>.lock` with a bare PID, as the seeds' scripts write it, is honoured: -EBUSY
  *      unless its process is proved dead.
  *   2) The descriptors are close-on-exec: a program that the owner starts does not hold the claim.
+ *   3) Before a proved dead owner of this boot is followed, what it started is killed (locks/orphan.h).
  */
 int claim_acquire(struct claim **out, const char *dir, const char *group,
                   const struct claim_opts *opts, struct err *e);
 
 uint64_t claim_generation(const struct claim *claim);
+/* What to put into the environment of programs that the owner starts, see locks/orphan.h. */
+const char *claim_mark(const struct claim *claim);
 
 /* Still ours?  0, or ERR_LOST; another errno when the directory cannot be read just now. */
 int claim_check(struct claim *claim, struct err *e);

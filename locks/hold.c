@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "locks/claim.h"
+#include "locks/orphan.h"
 
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -40,6 +41,7 @@ static void become(char *const argv[], const struct claim *claim, const char *gr
     snprintf(gen, sizeof gen, "%" PRIu64, claim_generation(claim));
     setenv("WATCHERD_GROUP", group, 1);
     setenv("WATCHERD_GENERATION", gen, 1);
+    setenv(ORPHAN_MARK, claim_mark(claim), 1);
     sigprocmask(SIG_SETMASK, old, NULL);
     execvp(argv[0], argv);
     fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));

@@ -196,14 +196,18 @@ int legacy_break(int dirfd, const char *name, struct legacy_view *view, struct e
 static int write_pid(int fd)
 {
     struct owner me;
+    struct stat st;
     char line[128];
     int n;
 
-    if (owner_self(&me, NULL) != 0)
+    if (owner_self(&me, NULL) != 0 || fstat(fd, &st) != 0)
         return -EIO;
     n = snprintf(line, sizeof line, "%" PRId64 "\n%s\n", me.pid, me.host);
     lock_step("legacy pid");
-    return ftruncate(fd, 0) == 0 && pwrite(fd, line, (size_t)n, 0) == n ? 0 : -EIO;
+    /* Not for a new file: ext4 writes one that was truncated to disk when it is closed. */
+    if (st.st_size > 0 && ftruncate(fd, 0) != 0)
+        return -EIO;
+    return pwrite(fd, line, (size_t)n, 0) == n ? 0 : -EIO;
 }
 
 int legacy_acquire(struct legacy **out, const char *path, struct err *e)

@@ -120,20 +120,22 @@ bool lockfs_explain(const char *locks, struct lockfs *out, char why[LOCKFS_WHY])
         close(fd);
     }
     if (out->mode == MODE_REFUSE)
-        snprintf(why, LOCKFS_WHY, "file names are not exclusive on this %s, doctor found",
-                 out->type);
+        snprintf(why, LOCKFS_WHY,
+                 "file names are not exclusive on this %s, doctor found", out->type);
     else if (out->mode == MODE_EXCL)
         snprintf(why, LOCKFS_WHY, "there are no hard links on this %s, doctor found",
                  out->type);
     else if (out->measured)
-        snprintf(why, LOCKFS_WHY, "doctor found kernel locks %s between two mounts of this %s",
+        snprintf(why, LOCKFS_WHY,
+                 "doctor found kernel locks %s between two mounts of this %s",
                  out->mode == MODE_FLOCK ? "coherent" : "worthless", out->type);
     else if (out->local)
         snprintf(why, LOCKFS_WHY, "%s is served by this kernel alone", out->type);
     else
-        snprintf(why, LOCKFS_WHY,
-                 "kernel locks on %s prove nothing until `lockctl doctor %.100s --peer "
-                 "OTHER_MOUNT` has tried them: dead owners of other machines are waited for",
-                 out->type, locks);
+        snprintf(
+            why, LOCKFS_WHY,
+            "kernel locks on %s prove nothing until `lockctl doctor %.100s --peer "
+            "OTHER_MOUNT` has tried them: dead owners of other machines are waited for",
+            out->type, locks);
     return out->mode != MODE_REFUSE && (out->local || out->measured);
 }

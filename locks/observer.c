@@ -303,7 +303,8 @@ int observer_load(struct observer *obs, const char *path, struct err *e)
         return rc;
     json = json_load_file(path, 0, NULL);
     if (json_is_string(json_object_get(json, "boot")) &&
-        strcmp(json_string_value(json_object_get(json, "boot")), me.boot) == 0)
+        strcmp(json_string_value(json_object_get(json, "boot")), me.boot) == 0 &&
+        (uint64_t)json_integer_value(json_object_get(json, "timens")) == owner_timens())
         json_object_foreach(json_object_get(json, "seen"), key, row)
         {
             struct sighting *s = sight(obs, key);
@@ -333,7 +334,8 @@ int observer_save(const struct observer *obs, const char *path, struct err *e)
                                           (json_int_t)s->beat, s->since_s,
                                           s->suspect_s));
     }
-    json = json_pack("{s:s, s:o}", "boot", me.boot, "seen", seen);
+    json = json_pack("{s:s, s:I, s:o}", "boot", me.boot, "timens",
+                     (json_int_t)owner_timens(), "seen", seen);
     text = rc == 0 && json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     if (text != NULL)
         rc = path_write(path, text, strlen(text), e);

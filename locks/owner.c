@@ -22,8 +22,9 @@
 #define VERSION "0"
 #endif
 
-#define PID_FS_MAGIC 0x50494446 /* "PIDF", linux/magic.h from 6.9 on */
-#define BOOTS_MAX    65536 /* bytes of history read: the last 900 boots */
+#define TIME_INIT_INO 0xEFFFFFFAU /* the first time namespace, linux/proc_ns.h */
+#define PID_FS_MAGIC  0x50494446  /* "PIDF", linux/magic.h from 6.9 on */
+#define BOOTS_MAX     65536       /* bytes of history read: the last 900 boots */
 
 /* This process, read once (owner_self); `self_pid` tells a forked child that it is stale. */
 static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -76,24 +77,39 @@ static ssize_t slurp_proc(const char *name, char *buf, size_t size)
     return slurp(path, buf, size);
 }
 
-/* The inode of the PID namespace in which we live; 0 unknown. */
-static uint64_t own_pidns(void)
+/* The inode of the namespace ("pid", "time") in which we live; 0 unknown. */
+static uint64_t own_namespace(const char *kind)
 {
-    const char *root = fake_proc();
+    const char *root = fake_proc(), *digits;
     char path[4096], text[64] = "";
     ssize_t n = -1;
-    uint64_t ino = 0;
 
     if (root != NULL) {
-        snprintf(path, sizeof path, "%s/self/ns/pid", root);
+        snprintf(path, sizeof path, "%s/self/ns/%s", root, kind);
+        n = readlink(path, text, sizeof text - 1);
+    }
+    if (n < 0) {
+        snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
         n = readlink(path, text, sizeof text - 1);
     }
     if (n < 0)
-        n = readlink("/proc/self/ns/pid", text, sizeof text - 1);
-    if (n < 0)
         return 0;
     text[n] = '\0';
-    return sscanf(text, "pid:[%" SCNu64 "]", &ino) == 1 ? ino : 0;
+    digits = strchr(text, '[');
+    return digits != NULL ? strtoull(digits + 1, NULL, 10) : 0;
+}
+
+uint64_t owner_timens(void)
+{
+    return own_namespace("time");
+}
+
+/* Does /proc show start times as the kernel counts them? */
+static int true_starts(void)
+{
+    uint64_t ns = owner_timens();
+
+    return ns == 0 || ns == TIME_INIT_INO;
 }
 
 /* What /proc/PID/stat says of a process. */
@@ -213,10 +229,10 @@ static int read_self(struct owner *me, struct err *e)
     if (gethostname(me->host, sizeof me->host - 1) != 0)
         snprintf(me->host, sizeof me->host, "unknown");
     me->pid = getpid();
-    if (read_stat_line(me->pid, &line) == 0)
+    if (read_stat_line(me->pid, &line) == 0 && true_starts())
         me->start = line.start;
     me->pidfs = pidfs_inode(me->pid);
-    me->pidns = own_pidns();
+    me->pidns = own_namespace("pid");
     me->uid = (uint32_t)geteuid();
     snprintf(me->exe, sizeof me->exe, "%.48s %.12s", program_invocation_short_name,
              VERSION);
@@ -294,13 +310,13 @@ static enum owner_life judge_process(const struct owner *who, char why[OWNER_WHY
         return who->pidfs != 0 && pidfs == who->pidfs
                    ? verdict(OWNER_ALIVE, why, "process is running")
                    : verdict(OWNER_UNKNOWN, why, "process cannot be looked at");
-    if (who->start != 0 && line.start != who->start)
+    if (who->start != 0 && line.start != who->start && true_starts())
         return verdict(OWNER_DEAD, why, "process id now belongs to another process");
     if ((line.state == 'Z' && line.threads <= 1) || line.state == 'X')
         return verdict(OWNER_DEAD, why, "process has ended and was not waited for");
     if (line.state == 'T' || line.state == 't')
         return verdict(OWNER_UNKNOWN, why, "process is stopped");
-    if (who->start == 0 && (who->pidfs == 0 || pidfs == 0))
+    if ((who->start == 0 || !true_starts()) && (who->pidfs == 0 || pidfs == 0))
         return verdict(OWNER_UNKNOWN, why,
                        "process id exists, its start is not recorded");
     return verdict(OWNER_ALIVE, why, "process is running");

@@ -74,11 +74,15 @@ void owner_pretend(const struct owner *me);
  *   1) Dead: an earlier boot of this very machine (history file and machine id agree); or
  *      same boot and PID namespace, and there is no such process, or its start time or pidfs
  *      inode differ, or it is a zombie without threads left.
- *   2) A process that may not be signalled (EPERM) is alive; one in state T is unknown.
- *   3) Equal machine ids with a boot that is not in the history prove nothing: cloned images
+ *   2) Start times are compared only in the kernel's own time namespace: /proc shifts them by the reader's.
+ *   3) A process that may not be signalled (EPERM) is alive; one in state T is unknown.
+ *   4) Equal machine ids with a boot that is not in the history prove nothing: cloned images
  *      share /etc/machine-id.
  */
 enum owner_life owner_judge(const struct owner *who, char why[OWNER_WHY]);
+
+/* Inode of the time namespace in which we live, whose CLOCK_BOOTTIME may be shifted; 0 unknown. */
+uint64_t owner_timens(void);
 
 /* Same running kernel as ours (boot ids equal)?  Kernel locks are then one and the same. */
 int owner_same_boot(const struct owner *who);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,51 +27,89 @@ struct raw {
 
 int record_init(struct record *rec, struct err *e)
 {
+    static const char digits[] = "0123456789abcdef";
     uint8_t bytes[16];
 
     memset(rec, 0, sizeof *rec);
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         return err_set(e, -EIO, "no random numbers: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(rec->nonce + 2 * i, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        rec->nonce[2 * i] = digits[bytes[i] >> 4];
+        rec->nonce[2 * i + 1] = digits[bytes[i] & 15];
+    }
     clock_iso(clock_wall_s(), rec->t_utc);
     rec->t_boot_s = clock_boot_s();
     return owner_self(&rec->owner, e);
 }
 
+/* A line being written; too long a one is cut and never valid. */
+struct line {
+    char *text;
+    size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct line *l, const char *fmt,
+                                                      ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(l->text + l->used, RECORD_MAX - l->used, fmt, ap);
+    va_end(ap);
+    l->used += (size_t)n < RECORD_MAX - l->used ? (size_t)n : RECORD_MAX - l->used - 1;
+}
+
+/* A JSON string: quotes, backslashes and control bytes escaped (RFC 8259, 7). */
+static void put_text(struct line *l, const char *key, const char *text)
+{
+    put(l, ",\"%s\":\"", key);
+    while (*text != '\0') {
+        size_t plain = 0;
+
+        while ((unsigned char)text[plain] >= ' ' && text[plain] != 0x7F &&
+               text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        put(l, "%.*s", (int)plain, text);
+        text += plain;
+        if (*text != '\0')
+            put(l, "\\u%04x", (unsigned int)(unsigned char)*text++);
+    }
+    put(l, "\"");
+}
+
 char *record_format(const struct record *rec, size_t *n)
 {
     const struct owner *o = &rec->owner;
-    char *text, *line = NULL;
-    json_t *json =
-        json_pack("{s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, "
-                  "s:s, s:s, s:s, "
-                  "s:f, s:f, s:s, s:f}",
-                  "v", RECORD_VERSION, "group", rec->group, "gen", (json_int_t)rec->gen,
-                  "nonce", rec->nonce, "machine", o->machine, "host", o->host, "boot",
-                  o->boot, "pid", (json_int_t)o->pid, "start", (json_int_t)o->start,
-                  "pidfs", (json_int_t)o->pidfs, "pidns", (json_int_t)o->pidns, "uid",
-                  (json_int_t)o->uid, "exe", o->exe, "task", rec->task, "fs", rec->fs,
-                  "mode", lockfs_mode_name(rec->mode), "lease_s", rec->lease_s, "hb_s",
-                  rec->heartbeat_s, "t_utc", rec->t_utc, "t_boot_s", rec->t_boot_s);
+    struct line l = {malloc(RECORD_MAX), 0};
 
-    if (json != NULL && rec->after != 0) {
-        json_object_set_new(json, "after", json_integer((json_int_t)rec->after));
-        json_object_set_new(json, "evidence", json_string(rec->evidence));
+    if (l.text == NULL)
+        return NULL;
+    put(&l, "{\"v\":%d", RECORD_VERSION);
+    put_text(&l, "group", rec->group);
+    put(&l, ",\"gen\":%" PRIu64, rec->gen);
+    put_text(&l, "nonce", rec->nonce);
+    put_text(&l, "machine", o->machine);
+    put_text(&l, "host", o->host);
+    put_text(&l, "boot", o->boot);
+    put(&l,
+        ",\"pid\":%" PRId64 ",\"start\":%" PRIu64 ",\"pidfs\":%" PRIu64
+        ",\"pidns\":%" PRIu64 ",\"uid\":%" PRIu32,
+        o->pid, o->start, o->pidfs, o->pidns, o->uid);
+    put_text(&l, "exe", o->exe);
+    put_text(&l, "task", rec->task);
+    put_text(&l, "fs", rec->fs);
+    put_text(&l, "mode", lockfs_mode_name(rec->mode));
+    put(&l, ",\"lease_s\":%.12g,\"hb_s\":%.12g", rec->lease_s, rec->heartbeat_s);
+    put_text(&l, "t_utc", rec->t_utc);
+    put(&l, ",\"t_boot_s\":%.12g", rec->t_boot_s);
+    if (rec->after != 0) {
+        put(&l, ",\"after\":%" PRIu64, rec->after);
+        put_text(&l, "evidence", rec->evidence);
     }
-    text =
-        json != NULL ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
-    json_decref(json);
-    if (text != NULL) {
-        *n = strlen(text) + 1;
-        line = malloc(*n + 1);
-        if (line != NULL) {
-            memcpy(line, text, *n - 1);
-            memcpy(line + *n - 1, "\n", 2);
-        }
-    }
-    free(text);
-    return line;
+    put(&l, "}\n");
+    *n = l.used;
+    return l.text;
 }
 
 /* The record's fields: where each goes, and as what. */
@@ -313,7 +352,7 @@ int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
     ssize_t n = 0;
     int rc;
 
-    lock_look("read");
+    lock_look("read?");
     for (int i = 0; i < 3; i++) { /* a stale handle says nothing: ask again by name */
         n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
         if (n != -ESTALE)
@@ -402,16 +441,13 @@ void generations_finish(struct generations *gens, int dirfd)
     }
 }
 
-static int scan_once(int dirfd, struct generations *out)
+/* Read the directory open as fd from its beginning. */
+static int read_names(int fd, struct generations *out)
 {
     _Alignas(struct dirent64) char buf[8192];
     ssize_t n;
-    int fd, rc = 0;
 
     memset(out, 0, sizeof *out);
-    fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd == -1)
-        return -errno;
     while ((n = getdents64(fd, buf, sizeof buf)) > 0)
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d =
@@ -420,9 +456,16 @@ static int scan_once(int dirfd, struct generations *out)
             generations_note(out, d->d_name);
             at += d->d_reclen;
         }
-    if (n < 0)
-        rc = -errno;
-    close(fd);
+    return n < 0 ? -errno : 0;
+}
+
+static int scan_once(int dirfd, struct generations *out)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd != -1 ? read_names(fd, out) : -errno;
+
+    if (fd != -1)
+        close(fd);
     return rc;
 }
 
@@ -430,12 +473,23 @@ int generations_scan(int dirfd, struct generations *out)
 {
     int rc = 0;
 
-    lock_look("scan");
+    lock_look("scan?");
     for (int i = 0; i < 3; i++) {
         rc = scan_once(dirfd, out);
         if (rc != -ESTALE)
             break;
     }
+    if (rc == 0)
+        generations_finish(out, dirfd);
+    return rc;
+}
+
+int generations_scan_local(int dirfd, struct generations *out)
+{
+    int rc;
+
+    lock_look("scan?");
+    rc = lseek(dirfd, 0, SEEK_SET) == 0 ? read_names(dirfd, out) : -errno;
     if (rc == 0)
         generations_finish(out, dirfd);
     return rc;

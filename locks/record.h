@@ -71,6 +71,9 @@ struct generations {
  * Status: 0, or a negated errno.  -ESTALE has been tried three times.
  */
 int generations_scan(int dirfd, struct generations *out);
+/* The same on a local file system, by the caller's own descriptor (its position moves): a network
+ * file system shows what is new only to those who open anew. */
+int generations_scan_local(int dirfd, struct generations *out);
 /* For a reader that walks the directory itself: start at zeros, note each name (others are ignored,
  * false), and finish. */
 bool generations_note(struct generations *gens, const char *name);

@@ -11,7 +11,8 @@
 
 enum { LOCK_CRASH_EXIT = 86 };
 
-/* what: a word for traces; it begins with "own" when nobody else can see what the step does. */
+/* what: a word for traces; it begins with "own" when nobody else can see what the step does, and ends with
+ * a question mark when it is a look. */
 void lock_step(const char *what);
 void lock_look(const char *what);
 /* Read the environment anew at the next step: for a test's forked child. */

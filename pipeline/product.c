@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/dirsum.h"
 #include "core/err.h"
 #include "core/path.h"
 
@@ -23,6 +24,14 @@ int product_input_stat(struct product_input *in, const char *path, struct err *e
     if (stat(path, &st) != 0)
         return err_set(e, -errno, "cannot stat input %s: %s", path, strerror(errno));
     in->path = path;
+    if (S_ISDIR(st.st_mode)) {
+        struct dirsum sum;
+        int rc = dirsum_look(&sum, path, NULL, NULL, e);
+
+        in->size = sum.id.size;
+        in->mtime_ns = sum.id.mtime_ns;
+        return rc;
+    }
     in->size = (uint64_t)st.st_size;
     in->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     return 0;

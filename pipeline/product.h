@@ -33,7 +33,8 @@ struct product_input {
     int64_t mtime_ns;
 };
 
-/* Fill size and mtime_ns from the file system; negated errno with a sentence. */
+/* Fill size and mtime_ns from the file system, a directory's as in core/dirsum.h; negated errno
+ * with a sentence. */
 int product_input_stat(struct product_input *in, const char *path, struct err *e);
 
 /*

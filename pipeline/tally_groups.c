@@ -14,6 +14,7 @@
 
 #include "core/conf.h"
 #include "core/dirlist.h"
+#include "core/dirsum.h"
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
@@ -55,7 +56,7 @@ static bool is_wanted(const struct look *l, const char *name)
     size_t n = strlen(name);
     bool any = false;
 
-    if (name[0] == '.' || strstr(name, "_incomplete") != NULL)
+    if (dirsum_unfinished(name))
         return false;
     while (*(word += strspn(word, " ")) != '\0') {
         size_t m = strcspn(word, " ");
@@ -87,6 +88,46 @@ static int read_below(struct look *l, int dirfd, const char *dir, const char *na
     return rc;
 }
 
+/* Does a file that we want lie in this directory or deeper?  *yes is set if so. */
+static int look_for_file(struct look *l, int dirfd, const char *dir, const char *name,
+                         int depth, bool *yes, struct err *e)
+{
+    char path[PATH_MAX];
+    struct dirlist list;
+    int fd, rc = path_join(path, sizeof path, dir, name, e);
+
+    if (rc != 0)
+        return rc;
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd == -1)
+        return 0;
+    tally_stamp_add(&l->stamps, path, fd);
+    rc = dirlist_read(&list, fd, path, e);
+    for (size_t i = 0; i < list.n && rc == 0 && !*yes; i++)
+        *yes = list.item[i].type == DT_REG && is_wanted(l, list.item[i].name);
+    for (size_t i = 0; i < list.n && rc == 0 && !*yes && depth < DEEPEST; i++)
+        if (list.item[i].type == DT_DIR && !dirsum_unfinished(list.item[i].name))
+            rc = look_for_file(l, fd, path, list.item[i].name, depth + 1, yes, e);
+    dirlist_clear(&list);
+    close(fd);
+    return rc;
+}
+
+/* A directory is a group when there is a file in it. */
+static int add_directory(struct look *l, int dirfd, const char *dir, const char *name,
+                         struct err *e)
+{
+    static const struct file_id unknown;
+    bool yes = false;
+    int rc = dirsum_unfinished(name)
+                 ? 0
+                 : look_for_file(l, dirfd, dir, name, 1, &yes, e);
+
+    if (rc == 0 && yes)
+        group_add(l->groups, name, &unknown, 0);
+    return rc;
+}
+
 /* Take the names of one directory into the table of groups. */
 static int read_dir(struct look *l, int fd, const char *path, int depth, struct err *e)
 {
@@ -100,11 +141,14 @@ static int read_dir(struct look *l, int fd, const char *path, int depth, struct 
         const struct dirlist_entry *d = &list.item[i];
         bool folder = d->type == DT_DIR || d->type == DT_UNKNOWN;
 
-        if (l->rule.directory ? folder && d->name[0] != '.'
-                              : d->type != DT_DIR && is_wanted(l, d->name))
+        if (l->rule.directory) {
+            rc = folder ? add_directory(l, fd, path, d->name, e) : 0;
+            continue;
+        }
+        if (d->type != DT_DIR && is_wanted(l, d->name))
             group_add(l->groups, d->name, &unknown, 0);
-        if (!l->rule.directory && folder && l->conf->watch.recursive &&
-            d->name[0] != '.' && depth < DEEPEST)
+        if (folder && l->conf->watch.recursive && !dirsum_unfinished(d->name) &&
+            depth < DEEPEST)
             rc = read_below(l, fd, path, d->name, depth, e);
     }
     dirlist_clear(&list);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # kill -9, of the worker and of the daemon, after every step, between publishing and registering: each
 # group is published all the same, once, with the numbers of a run that nobody disturbed.
+# matrix: watch 14 daemon killed at any time
 # shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"

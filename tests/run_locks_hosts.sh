@@ -6,10 +6,41 @@
 # matrix: locks 10 flock node-local (what doctor says)
 # matrix: locks 11 flock coherent
 # matrix: locks 2 killed holder, other host
+# matrix: locks 23 observer in a shifted time namespace
+# matrix: locks 30 owner of another user
 . tests/locks_rig.sh
 need_unshare
 old=00000000-1111-2222-3333-444444444444
 hold=("$lockctl" run --lease 0.2 --heartbeat 0.05)
+
+# 23: an observer whose CLOCK_BOOTTIME, and with it all start times in /proc, is shifted by a day
+start "${hold[@]}" disk shifted -- sleep 100
+until_true test -e disk/shifted/h.1
+if unshare --time --boottime 86400 true 2>/dev/null; then
+    unshare --time --boottime 86400 "$lockctl" list -v disk | grep -A2 'shifted.lock' | grep -q 'process is running' ||
+        fail "shifted clock: $(unshare --time --boottime 86400 "$lockctl" list -v disk)"
+    unshare --time --boottime 86400 "$lockctl" run --wait 0.5 disk shifted -- true 2>/dev/null
+    [ $? = 75 ] || fail "a live owner was overtaken from another time namespace"
+else
+    echo "no time namespaces here: shifted clocks were not tried"
+fi
+kill_hard "$pid"
+
+# 30: owner and observer are different users, neither may signal the other
+if setpriv --reuid 65534 --clear-groups true 2>/dev/null; then
+    chmod 755 "$rig"
+    mkdir -m 777 shared
+    cp "$lockctl" open-lockctl
+    start setpriv --reuid 65534 --regid 65534 --clear-groups ./open-lockctl run --heartbeat 0.05 shared g -- sleep 100
+    until_true test -e shared/g/h.1
+    other=(setpriv --reuid 65533 --regid 65533 --clear-groups ./open-lockctl)
+    "${other[@]}" list shared -v | grep -q 'process is running' || fail "other user: $("${other[@]}" list shared -v)"
+    "${other[@]}" cleanup shared --timeout 0 | grep -q '^Removed 0' || fail "other user's live lock was removed"
+    kill_hard "$pid"
+    "${other[@]}" list shared | grep -q DEAD || fail "other user's dead lock: $("${other[@]}" list shared -v)"
+else
+    echo "no other user can be had: owners of other users were not tried"
+fi
 
 # 9: a container on this host, local disk: the kernel lock decides, both ways
 start unshare -p -f -m --mount-proc --kill-child "${hold[@]}" disk g -- sleep 100

@@ -26,6 +26,17 @@ start "${hold[@]}" d k -- sh -c 'echo $$ >leader; exec sleep 100'
 until_true test -s leader
 kill_hard "$pid"
 until_true ended "$(cat leader)"
+# and whatever a killed keeper has left running ends before the next one begins, in a session of its own or not
+start "${hold[@]}" d o -- sh -c 'setsid sh -c "echo \$\$ >orphan; sleep 100" & wait'
+until_true test -s orphan
+kill_hard "$pid"
+orphan=$(cat orphan)
+ended "$orphan" && fail "the orphan did not outlive its keeper: nothing to be tested"
+start sh -c 'exec sleep 100' # of no claim, and of none of our business
+bystander=$pid
+"$lockctl" run d o -- sh -c "case \$(sed 's/.*) //' /proc/$orphan/stat 2>/dev/null) in '' | Z* | X*) ;; *) exit 3 ;; esac" ||
+    fail "a dead owner's orphan runs beside the next owner"
+ended "$bystander" && fail "a bystander was killed"
 start "${hold[@]}" d l -- sh -c 'sleep 100 & echo $! >grandchild; wait'
 until_true test -s grandchild
 "$lockctl" break d l --gen 1 2>/dev/null && fail "break took a running owner without --force"

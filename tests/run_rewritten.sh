@@ -1,6 +1,8 @@
 #!/bin/bash
 # A file of a finished group is rewritten: the group is made again, as a new generation, when all its
 # files have settled; while the daemon runs, and while it does not.  A touch of nothing makes nothing.
+# One that is rewritten while it is processed: nothing is published from what was read.
+# matrix: watch 6 rewritten after and while it is processed
 set -eu
 . "$(dirname "$0")/lib.sh"
 own_dir rewritten
@@ -67,3 +69,27 @@ rm in/*
 once
 [ $rc -eq 0 ] || fail "deleted inputs: exit $rc"
 lines 2 'event=start .*'"$h"
+
+# Rewritten in the middle of its processing: noticed before it is published, then made of the new one.
+k=2026-01-26T10:00:00
+simulate made "$k" --jitter none --subbands 3
+simulate other "$k" --jitter none --subbands 3 --seed 8
+sed -i 's/^size = .*/size = 1024/' w.conf
+start
+cp made/"$k"_* in/
+wait_for log "event=step .*$k step=convert" 10
+worker=$(pgrep -P "$daemon")
+kill -STOP "$worker"
+cat other/"$k"_sb01.hdf5 >in/"$k"_sb01.hdf5
+kill -CONT "$worker"
+wait_for log "event=done .*$k" 20
+stop
+lines 1 "event=failed .*$k.*_sb01.hdf5 was rewritten while it was processed"
+lines 1 "event=done .*$k"
+[ "$(readlink "root/products/tiles/$k")" = "$k.gen2" ] || fail "$(ls -l root/products/tiles)"
+[ ! -e "root/products/tiles/$k.gen1" ] || fail "published from what was read"
+/usr/bin/python3 - "root/products/tiles/$k/manifest.json" <<'END' || fail "made of the old file"
+import json, os, sys
+for i in json.load(open(sys.argv[1]))["inputs"]:
+    assert os.stat(i["path"]).st_mtime_ns == i["mtime_ns"], i
+END

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -565,6 +566,71 @@ static void a_foreign_flock_excludes_us_and_ours_excludes_it(void **state)
     assert_int_equal(system("flock -n locks/a.lock true"), 0);
 }
 
+/* Put CLOCK_BOOTTIME of this process on by an hour, as a suspend does; 0 or a negated errno. */
+static int sleep_an_hour(void)
+{
+    static const char text[] = "boottime 3600 0\n";
+    int rc = unshare(CLONE_NEWTIME) == 0 ? 0 : -errno;
+    int fd = rc == 0 ? open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC) : -1;
+
+    if (rc == 0 && (fd == -1 || write(fd, text, strlen(text)) < 0))
+        rc = -errno;
+    if (fd != -1)
+        close(fd);
+    fd = rc == 0 ? open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC) : -1;
+    if (rc == 0 && (fd == -1 || setns(fd, CLONE_NEWTIME) != 0))
+        rc = -errno;
+    if (fd != -1)
+        close(fd);
+    return rc;
+}
+
+/* In a child: hold, sleep for an hour, meanwhile be overtaken or not, and want to publish. */
+static int publish_after_sleep(bool overtaken)
+{
+    int status;
+
+    if (fork() == 0) {
+        struct claim *claim;
+        struct err e = {0};
+        int dirfd, rc;
+
+        if (claim_acquire(&claim, "locks/a", "grp", &quick, &e) != 0)
+            _exit(1);
+        if (sleep_an_hour() != 0)
+            _exit(77);
+        if (claim_silence_s(claim) < 3600 || claim_silence_s(claim) > 3700)
+            _exit(2);
+        dirfd = open("locks/a", O_RDONLY | O_DIRECTORY);
+        if (overtaken &&
+            claim_break(dirfd, claim_generation(claim), "expired", &e) != 0)
+            _exit(3);
+        rc = claim_may_commit(claim, &e);
+        if (!overtaken)
+            _exit(rc == 0 && exists("locks/a/h.1") && claim_silence_s(claim) < 100 ? 0
+                                                                                   : 4);
+        _exit(rc == ERR_LOST && claim_commit(claim, &e) == ERR_LOST &&
+                      !exists("locks/a/c.2")
+                  ? 0
+                  : 5);
+    }
+    return wait(&status) > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* matrix: locks 23 suspend and resume past the lease (time namespace) */
+static void an_owner_that_slept_shows_itself_before_it_publishes(void **state)
+{
+    int rc = publish_after_sleep(false);
+
+    (void)state;
+    if (rc == 77) {
+        print_message("skipped: a time namespace needs root and Linux 5.6\n");
+        skip();
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(publish_after_sleep(true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -591,6 +657,7 @@ int main(void)
         OWN_DIR(any_group_name_is_recorded_printably),
         OWN_DIR(a_seed_scripts_lock_file_is_honoured_until_its_process_is_dead),
         OWN_DIR(a_foreign_flock_excludes_us_and_ours_excludes_it),
+        OWN_DIR(an_owner_that_slept_shows_itself_before_it_publishes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

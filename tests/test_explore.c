@@ -34,7 +34,7 @@ enum {
     ACTORS = 3,
     DEPTH = 400,  /* decisions in one run */
     GEN_MAX = 32, /* generations in one run */
-    DIR_FD = 100, /* each actor's own descriptor of the directory */
+    DIR_FD = 100, /* the directory, in everybody's table; a crash closes the others */
     MORE = 3,     /* claims of the one that claims often */
     ANY = 99,     /* turns: as many as there are */
 };
@@ -78,7 +78,6 @@ static struct {
     bool aborting, quit, dirty, pruned;
     uint64_t pruned_leaves, dir; /* hash of the directory's names */
     sem_t over;
-    int dirfd;
     struct met *met;
     size_t nmet, met_slots;
     uint64_t runs, interleavings;
@@ -239,7 +238,7 @@ static int decide(struct actor *a, bool private, bool can_crash)
         uint64_t key;
 
         if (x.dirty)
-            x.dir = hash_dir(x.dirfd);
+            x.dir = hash_dir(DIR_FD);
         x.dirty = false;
         key = state_key(a);
         before = x.met_slots != 0 ? met_at(key) : NULL;
@@ -257,7 +256,7 @@ static int decide(struct actor *a, bool private, bool can_crash)
 static void learn(struct actor *a, const char *what)
 {
     if (x.dirty)
-        x.dir = hash_dir(x.dirfd);
+        x.dir = hash_dir(DIR_FD);
     x.dirty = false;
     a->seen = mix(mix(a->seen, hash_text(what)), x.dir);
 }
@@ -299,6 +298,12 @@ static void die(const char *what)
     wait_turn(me);
 }
 
+/* Dying before a look is dying before the change that comes after it: nobody can tell. */
+static bool is_look(const char *what)
+{
+    return what[strlen(what) - 1] == '?';
+}
+
 /* The hook: every step and look of an actor comes by here before it happens. */
 static void before_step(const char *what)
 {
@@ -307,7 +312,7 @@ static void before_step(const char *what)
     if (me == NULL || x.aborting)
         return;
     me->at = what;
-    taken = decide(me, strncmp(what, "own", 3) == 0, true);
+    taken = decide(me, strncmp(what, "own", 3) == 0, !is_look(what));
     if (taken < 0) { /* met before */
         hand_over(NULL);
         wait_turn(me);
@@ -323,13 +328,13 @@ static void before_step(const char *what)
         return;
     trace(me->name, what);
     learn(me, what);
-    x.dirty = true;
+    x.dirty = !is_look(what);
 }
 
 static void *actor_main(void *arg)
 {
     me = arg;
-    if (unshare(CLONE_FILES) != 0 || dup3(x.dirfd, DIR_FD, O_CLOEXEC) != DIR_FD)
+    if (unshare(CLONE_FILES) != 0)
         abort();
     owner_pretend(x.scenario->far ? &me->owner : NULL);
     for (;;) {
@@ -406,7 +411,7 @@ static void publish(struct claim *claim)
     uint64_t gen = claim_generation(claim), before;
     int rc;
 
-    lock_look("work"); /* it may take hours */
+    lock_look("work?"); /* it may take hours */
     before = x.top_committed;
     rc = claim_commit(claim, NULL);
 
@@ -433,7 +438,7 @@ static int try_claim(struct claim **claim, unsigned int keep, bool suspicious)
     struct actor *self = me;
     int rc;
 
-    lock_look("begin");
+    lock_look("begin?");
     if (suspicious) { /* whoever holds it now has been silent for ages, as we see it */
         opts.observer = observer_new();
         observer_set_clock(opts.observer, later);
@@ -485,7 +490,7 @@ static void clean_dead(struct actor *a)
     struct lock_view view;
 
     (void)a;
-    lock_look("begin");
+    lock_look("begin?");
     if (observer_look(NULL, DIR_FD, "g", &view, NULL) != 0 || view.state != LOCK_DEAD)
         return;
     if (claim_break(DIR_FD, view.gens.g, "explored", NULL) != 0)
@@ -502,7 +507,7 @@ static void break_newest(struct actor *a)
     struct generations gens;
 
     (void)a;
-    lock_look("begin");
+    lock_look("begin?");
     if (generations_scan(DIR_FD, &gens) == 0 && gens.g != 0 &&
         claim_break(DIR_FD, gens.g, "explored", NULL) == 0)
         end_marked(gens.g);
@@ -515,13 +520,13 @@ static void clear_dir(void)
     _Alignas(struct dirent64) char buf[8192];
     ssize_t n;
 
-    lseek(x.dirfd, 0, SEEK_SET);
-    while ((n = getdents64(x.dirfd, buf, sizeof buf)) > 0)
+    lseek(DIR_FD, 0, SEEK_SET);
+    while ((n = getdents64(DIR_FD, buf, sizeof buf)) > 0)
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d = (const struct dirent64 *)(void *)(buf + at);
 
             if (d->d_name[0] != '.')
-                unlinkat(x.dirfd, d->d_name, 0);
+                unlinkat(DIR_FD, d->d_name, 0);
             at += d->d_reclen;
         }
 }
@@ -532,7 +537,7 @@ static void judge_end(void)
     struct claim *claim;
     struct err e = {0};
 
-    if (current(x.dirfd) < x.top_committed)
+    if (current(DIR_FD) < x.top_committed)
         violated("generation %" PRIu64 " is not current although it was published",
                  x.top_committed);
     if (!x.scenario->claimable_at_end || x.wrong[0] != '\0')
@@ -654,7 +659,7 @@ static void forbid_kernel_locks(void)
     struct lockfs fs;
 
     assert_non_null(file);
-    lockfs_get(x.dirfd, &fs);
+    lockfs_get(DIR_FD, &fs);
     fprintf(file, "{\"mode\": \"gen\", \"type\": \"%s\"}", fs.type);
     assert_int_equal(fclose(file), 0);
 }
@@ -663,14 +668,16 @@ static void explore_within(const struct scenario *s, int turns, int crashes)
 {
     double start = now_s();
     bool more = true;
+    int fd;
 
     memset(&x, 0, sizeof x);
     x.scenario = s;
     x.turns_max = turns;
     x.crashes_max = crashes;
     assert_int_equal(system("mkdir -p run/g run/.watcherd"), 0);
-    x.dirfd = open("run/g", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(x.dirfd >= 0);
+    fd = open("run/g", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(dup3(fd, DIR_FD, O_CLOEXEC), DIR_FD);
+    close(fd);
     if (s->far)
         forbid_kernel_locks();
     sem_init(&x.over, 0, 0);
@@ -685,7 +692,7 @@ static void explore_within(const struct scenario *s, int turns, int crashes)
     stop_actors();
     lock_step_hook(NULL);
     sem_destroy(&x.over);
-    close(x.dirfd);
+    close(DIR_FD);
     free(x.met);
     if (x.wrong[0] != '\0')
         fail_msg("%s: %s, after\n%s", s->what, x.wrong, x.trace);

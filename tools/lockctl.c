@@ -611,15 +611,18 @@ static void usage(FILE *out)
         "  --foreign      run: also hold GROUP.lock for scripts, filelock and "
         "flock(1)\n"
         "  --task TEXT    run: a word for people\n"
-        "  --state DIR    the daemon's state directory, with this machine's boot history\n"
-        "                 (" OWNER_STATE ")     -c FILE  take it from watcherd's settings\n"
+        "  --state DIR    the daemon's state directory, with this machine's boot "
+        "history\n"
+        "                 (" OWNER_STATE
+        ")     -c FILE  take it from watcherd's settings\n"
         "  --json         machine-readable output     -v  more lines for each lock\n"
         "  --help, --version\n\n"
         "Exit codes: 0 done, 1 not wholly done, 64 wrong usage, 65 record cannot be "
         "judged, "
         "66 no\nsuch directory, 74 input/output error, 75 held by another, 76 claim "
         "lost "
-        "while it ran, 77 not\npermitted, 78 wrong settings; run: else those of the program.\n",
+        "while it ran, 77 not\npermitted, 78 wrong settings; run: else those of the "
+        "program.\n",
         out);
 }
 

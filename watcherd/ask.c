@@ -20,6 +20,9 @@
 /* How long an answer is waited for: a daemon that scans a slow disk answers after it. */
 #define ANSWER_S 20.0
 
+/* A file system that is slower than this is spoken of. */
+#define STUCK_S 0.5
+
 const char ask_usage[] =
     "Ask the running daemon (each with -c FILE and --json):\n"
     "  watcherd why GROUP         why is this group (mosaic, or file) not done yet?  "
@@ -116,6 +119,9 @@ static void print_status(json_t *s)
     printf("watching  %lld roots (%lld missing), %lld overflows\n",
            number_in(watch, "roots"), number_in(watch, "missing"),
            number_in(watch, "overflows"));
+    if (json_number_value(json_object_get(s, "ingest_stuck_s")) > STUCK_S)
+        printf("STUCK     the watched file systems have not answered for %s\n",
+               age_in(s, "ingest_stuck_s", age));
     printf("files     %lld known: %lld settled, %lld not yet (%lld overdue), %lld bad; "
            "%lld foreign\n",
            number_in(files, "known"), number_in(files, "settled"),

@@ -20,32 +20,32 @@
 #include "core/registry.h"
 #include "locks/lockfs.h"
 #include "locks/owner.h"
-#include "pipeline/product.h"
 #include "watcherd/control.h"
+#include "watcherd/ingest.h"
+#include "watcherd/left.h"
+#include "watcherd/mosaics.h"
 #include "watcherd/operate.h"
 #include "watcherd/pool.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/rework.h"
 #include "watcherd/roots.h"
-#include "watcherd/settle.h"
-#include "watcherd/watch.h"
-#include "watcherd/window.h"
+#include "watcherd/settings.h"
 #include "watcherd/worker.h"
 
 /* A busy claim is looked at again after this; its owner may be on another machine. */
 #define BUSY_RETRY_S 5.0
 /* With --once: files that are still not whole after this many quiet seconds are left. */
 #define ONCE_PATIENCE_S 3.0
+/* At the end, for a file system that hangs. */
+#define INGEST_STOP_S 1.0
 
 struct daemon {
     struct conf *conf;
     struct daemon_opts opts;
     uv_loop_t loop;
-    uv_poll_t poll;
     uv_timer_t timer;
     uv_signal_t signal[3];
-    struct watch *watch;
-    struct settle *settle;
+    struct ingest *ingest;
     struct group_table *groups;
     struct queue *queue;
     struct registry *registry;
@@ -54,27 +54,17 @@ struct daemon {
     struct rework *rework;
     struct operate operate;
     struct control *control;
+    struct mosaics mosaics;
     char me[64];             /* worker_id in the queue */
     char settings[PATH_MAX]; /* the settings in force, for the workers */
-    double last_event;       /* boot clock: anything about a file */
     double stop_at; /* when running workers are told to stop; 0: not stopping */
     bool stopping, terminated, killed;
-    bool look_for_windows;
-    char said_window[512]; /* the last reason why no mosaic can be made */
     size_t nfailed;
 };
 
 static void plan(struct daemon *d, double in_s);
 
 /* ---- files ---- */
-
-static void on_dirty(void *arg, const char *path, enum watch_how how)
-{
-    struct daemon *d = arg;
-
-    d->last_event = clock_boot_s();
-    settle_dirty(d->settle, path, how, d->last_event);
-}
 
 static void on_notice(void *arg, const char *text)
 {
@@ -86,12 +76,11 @@ static void on_settle(void *arg, const struct settle_news *news)
 {
     struct daemon *d = arg;
 
-    d->last_event = clock_boot_s();
     switch (news->what) {
     case SETTLE_IS_SETTLED:
         log_event(LOG_DEBUG, "settled", "file", news->path, "bytes",
                   log_u(news->id.size), "waited_s", log_f(news->waited_s, 1), NULL);
-        if (group_add(d->groups, news->path, &news->id, d->last_event) == -EINVAL)
+        if (group_add(d->groups, news->path, &news->id, clock_boot_s()) == -EINVAL)
             log_event(LOG_WARN, "foreign", "file", news->path, "reason",
                       "its name does not match [group] pattern", "pattern",
                       d->conf->group.pattern, NULL);
@@ -113,19 +102,25 @@ static void on_settle(void *arg, const struct settle_news *news)
     }
 }
 
-/* ---- groups ---- */
-
-/* The product of a group is what its manifest says, not what the queue remembers. */
-static bool is_published(const struct daemon *d, const char *kind, const char *name)
+/* The thread has told something, or is through with a round. */
+static void on_woke(void *arg)
 {
-    char dir[PATH_MAX];
-    json_t *manifest = NULL;
-    bool yes = path_join(dir, sizeof dir, d->conf->paths.products, kind, NULL) == 0 &&
-               product_current(&manifest, NULL, dir, name, 0, NULL) == 0;
-
-    json_decref(manifest);
-    return yes;
+    plan(arg, 0);
 }
+
+static void on_stuck(void *arg, double s)
+{
+    (void)arg;
+    if (s > 0)
+        log_event(LOG_ERROR, "stuck", "reason",
+                  "the watched file systems do not answer; what arrives there waits",
+                  "for_s", log_f(s, 0), NULL);
+    else
+        log_event(LOG_WARN, "unstuck", "reason",
+                  "the watched file systems answer again", NULL);
+}
+
+/* ---- groups ---- */
 
 static void enqueue(struct daemon *d, const struct group_view *g)
 {
@@ -150,8 +145,8 @@ static void enqueue(struct daemon *d, const struct group_view *g)
         log_event(LOG_ERROR, "enqueue", "group", g->name, "reason", e.text, NULL);
     } else {
         log_event(LOG_INFO, g->complete ? "group_complete" : "group_partial", "group",
-                  g->name, "files",
-                  log_d(g->present), "queued", made ? "yes" : "already", NULL);
+                  g->name, "files", log_d(g->present), "queued",
+                  made ? "yes" : "already", NULL);
         group_mark(d->groups, g->name,
                    !made && strcmp(old.status, "completed") == 0 ? GROUP_DONE
                    : !made && strcmp(old.status, "failed") == 0  ? GROUP_FAILED
@@ -224,100 +219,6 @@ static void on_group(void *arg, const struct group_news *news)
                   oddity[news->what].reason, NULL);
         break;
     }
-}
-
-/* ---- mosaics ---- */
-
-struct open_task {
-    char key[QUEUE_TEXT];
-};
-
-static void earliest_open(void *arg, const struct task *t)
-{
-    struct open_task *first = arg;
-
-    if ((strcmp(t->status, "pending") == 0 || strcmp(t->status, "claimed") == 0) &&
-        (first->key[0] == '\0' || strcmp(t->key, first->key) < 0))
-        snprintf(first->key, sizeof first->key, "%s", t->key);
-}
-
-static int spawn_mosaic(struct daemon *d, const struct reg_tile *tile, size_t n,
-                        struct err *e)
-{
-    json_t *tiles = json_array(), *params = json_object();
-    char id[128], *text, list[4096] = "";
-    size_t used = 0;
-    struct task old = {0};
-    int made = 0, again, rc;
-
-    window_name(tile, id, sizeof id);
-    for (size_t i = 0; i < n; i++) {
-        json_array_append_new(tiles, json_string(tile[i].group));
-        if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
-                                     i > 0 ? "," : "", tile[i].group);
-    }
-    json_object_set_new(params, "tiles", tiles);
-    text = json_dumps(params, JSON_COMPACT);
-    again = queue_status(d->queue, "mosaic", id, &old, NULL) == 0 &&
-            strcmp(old.status, "completed") == 0 && !is_published(d, "mosaics", id);
-    task_clear(&old);
-    rc = queue_spawn(d->queue, "mosaic", id, text, 1, (int)d->conf->workers.max_retries,
-                     again, &made, e);
-    if (rc == 0 && made) {
-        log_event(LOG_INFO, "window", "mosaic", id, "tiles", list, NULL);
-        rc = registry_mosaic_group(d->registry, id, list, "formed", "pending", e);
-    }
-    free(text);
-    json_decref(params);
-    return rc;
-}
-
-/* Is a tile of this window still to come?  Then why[] says which. */
-static bool must_wait(const struct open_task *open, const struct reg_tile *last,
-                      char *why, size_t size)
-{
-    if (open->key[0] == '\0' || strcmp(open->key, last->group) >= 0)
-        return false;
-    snprintf(why, size, "group %s is still to come", open->key);
-    return true;
-}
-
-/*
- * Form all windows that the published tiles allow.  A tile that is still to come inside a
- * window is waited for, so that the result does not depend on which worker was faster.  A window
- * counts as used up once its task exists, also when that failed: the next ones go on.
- */
-static void find_windows(struct daemon *d)
-{
-    struct window_opts opts = {.tiles = (size_t)d->conf->mosaic.tiles,
-                               .overlap = (size_t)d->conf->mosaic.overlap,
-                               .max_gap_s = d->conf->mosaic.max_gap_s,
-                               .dec_tolerance_deg = d->conf->mosaic.dec_tolerance_deg};
-    struct open_task open = {""};
-    struct reg_tile *tile = NULL;
-    char why[512] = "";
-    struct err e = {0};
-    size_t n = 0, first = 0, count;
-    int rc = registry_tiles(d->registry, &tile, &n, &e);
-
-    d->look_for_windows = false;
-    if (rc == 0)
-        rc = queue_each(d->queue, "continuum", earliest_open, &open, &e);
-    while (rc == 0 &&
-           (count = window_find(tile, n, &opts, &first, why, sizeof why)) > 0 &&
-           !must_wait(&open, &tile[first + count - 1], why, sizeof why)) {
-        rc = spawn_mosaic(d, tile + first, count, &e);
-        for (size_t i = 0; i < count; i++)
-            tile[first + i].in_mosaic = 1;
-    }
-    if (rc == 0 && strcmp(why, d->said_window) != 0) {
-        log_event(LOG_INFO, "no_mosaic_yet", "reason", why, NULL);
-        snprintf(d->said_window, sizeof d->said_window, "%s", why);
-    }
-    if (rc != 0)
-        log_event(LOG_ERROR, "window", "reason", e.text, NULL);
-    free(tile);
 }
 
 /* ---- tasks ---- */
@@ -395,7 +296,7 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
     log_event(verdicts[v].level, failed ? "task_failed" : outcome, "task", task->name,
               "group", task->key, "reason", reason, "path", path != NULL ? path : "",
               NULL);
-    d->look_for_windows = true;
+    d->mosaics.due = true;
     plan(d, 0);
 }
 
@@ -421,46 +322,20 @@ static void start_workers(struct daemon *d)
 
 /* ---- the loop ---- */
 
-static void say_left(void *arg, const char *path, enum settle_state state,
-                     double waited_s)
-{
-    struct daemon *d = arg;
-    char why[512];
-
-    (void)waited_s;
-    if (state == SETTLE_BAD)
-        return;
-    settle_why(d->settle, path, why, sizeof why, clock_boot_s());
-    log_event(LOG_WARN, "left", "file", path, "reason", why, NULL);
-    d->nfailed++;
-}
-
-static void say_collecting(void *arg, const struct group_view *g)
-{
-    struct daemon *d = arg;
-    char why[1024];
-
-    if (g->state != GROUP_COLLECTING && g->state != GROUP_PARTIAL)
-        return;
-    d->nfailed++;
-    if (g->state == GROUP_PARTIAL)
-        return; /* it was said at its deadline */
-    group_why(d->groups, g->name, why, sizeof why, clock_boot_s());
-    log_event(LOG_WARN, "left", "group", g->name, "reason", why, NULL);
-}
-
 /* With --once: is there nothing left that we could do? */
 static bool all_done(struct daemon *d, double now)
 {
-    struct settle_stats st;
+    struct ingest_look look;
     size_t pending = 0;
 
-    settle_stats(d->settle, now, &st);
     queue_count(d->queue, "pending", &pending, NULL);
-    if (pool_running(d->pool) > 0 || pending > 0 || d->look_for_windows)
+    if (pool_running(d->pool) > 0 || pending > 0 || d->mosaics.due)
         return false;
-    return st.waiting == 0 ||
-           now - d->last_event > d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S;
+    ingest_look(d->ingest, &look);
+    return look.scanned && look.idle &&
+           (look.settle.waiting == 0 ||
+            now - look.last_event >
+                d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S);
 }
 
 static void end_loop(struct daemon *d)
@@ -491,17 +366,14 @@ static void on_timer(uv_timer_t *timer)
         plan(d, 60);
         return;
     }
-    if (watch_tick(d->watch, now) > 0)
-        settle_recheck(d->settle, NULL, now);
-    settle_tick(d->settle, now, on_settle, d);
+    ingest_deliver(d->ingest);
     group_ready(d->groups, now, on_group, d);
     rework_run(d->rework);
-    if (d->look_for_windows)
-        find_windows(d);
+    if (d->mosaics.due)
+        mosaics_find(&d->mosaics);
     start_workers(d);
     if (d->opts.once && all_done(d, now)) {
-        settle_each_unsettled(d->settle, now, say_left, d);
-        group_each(d->groups, say_collecting, d);
+        d->nfailed += left_say(d->ingest, d->groups, ONCE_PATIENCE_S);
         end_loop(d);
         return;
     }
@@ -521,12 +393,10 @@ static void plan(struct daemon *d, double in_s)
     /* Whoever plans later must not put off what was due sooner. */
     if (d->stopping)
         in_s = fmin(in_s, 0.1);
-    else if (d->look_for_windows)
+    else if (d->mosaics.due)
         in_s = 0;
     else {
         in_s = fmin(in_s, d->opts.once ? 0.2 : 60);
-        in_s = sooner(in_s, watch_next_scan_s(d->watch, now));
-        in_s = sooner(in_s, settle_next_s(d->settle, now));
         in_s = sooner(in_s, group_next_s(d->groups, now));
         if (pool_running(d->pool) < (size_t)d->conf->workers.count &&
             queue_next_due(d->queue, &due, NULL) == 0)
@@ -536,70 +406,14 @@ static void plan(struct daemon *d, double in_s)
     uv_timer_start(&d->timer, on_timer, (uint64_t)ceil(in_s * 1000), 0);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-    struct daemon *d = poll->data;
-
-    (void)events;
-    if (status == 0)
-        watch_read(d->watch);
-    plan(d, 60);
-}
-
-/* What the workers read: the settings in force, not a file that somebody may be editing. */
-static int write_settings(struct daemon *d, const struct conf *conf, struct err *e)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    int rc;
-
-    assert(out != NULL);
-    conf_print(conf, out);
-    fclose(out);
-    rc = path_write(d->settings, text, n, e);
-    free(text);
-    return rc;
-}
-
-static void reload(struct daemon *d)
-{
-    struct conf *fresh = malloc(sizeof *fresh);
-    struct err e = {0};
-
-    assert(fresh != NULL);
-    conf_defaults(fresh, NULL);
-    if (conf_load(fresh, d->opts.conf_path, &e) != 0) {
-        log_event(LOG_ERROR, "reload", "reason", e.text, "kept", "the old settings",
-                  NULL);
-    } else {
-        if (memcmp(&fresh->paths, &d->conf->paths, sizeof fresh->paths) != 0 ||
-            memcmp(&fresh->watch, &d->conf->watch, sizeof fresh->watch) != 0 ||
-            memcmp(&fresh->group, &d->conf->group, sizeof fresh->group) != 0)
-            log_event(LOG_WARN, "reload", "reason",
-                      "[paths], [watch] and [group] are taken at the next start", NULL);
-        fresh->paths = d->conf->paths;
-        fresh->watch = d->conf->watch;
-        fresh->group = d->conf->group;
-        if (write_settings(d, fresh, &e) != 0) {
-            log_event(LOG_ERROR, "reload", "reason", e.text, "kept", "the old settings",
-                      NULL);
-        } else {
-            *d->conf = *fresh;
-            log_event(LOG_INFO, "reload", "file", d->opts.conf_path, NULL);
-        }
-    }
-    free(fresh);
-    d->look_for_windows = true;
-    plan(d, 0);
-}
-
 static void on_signal(uv_signal_t *handle, int sig)
 {
     struct daemon *d = handle->data;
 
     if (sig == SIGHUP) {
-        reload(d);
+        settings_reload(d->conf, d->opts.conf_path, d->settings);
+        d->mosaics.due = true;
+        plan(d, 0);
         return;
     }
     log_event(LOG_INFO, "stopping", "signal", sig == SIGTERM ? "TERM" : "INT",
@@ -646,8 +460,7 @@ static void open_control(struct daemon *d)
     struct err e = {0};
 
     d->operate = (struct operate){.conf = d->conf,
-                                  .watch = d->watch,
-                                  .settle = d->settle,
+                                  .ingest = d->ingest,
                                   .groups = d->groups,
                                   .queue = d->queue,
                                   .pool = d->pool,
@@ -713,15 +526,19 @@ static int open_rooms(struct daemon *d, struct err *e)
     char path[PATH_MAX];
     size_t left = 0;
     int rc;
-    struct watch_opts wo = {.extensions = conf->watch.extensions,
-                            .rescan_s = conf->watch.rescan_s,
-                            .dirty = on_dirty,
-                            .notice = on_notice,
-                            .arg = d};
-    struct settle_opts so = {.quiet_s = conf->watch.stabilization_time_s,
-                             .max_wait_s = conf->watch.max_wait_s,
-                             .min_bytes = (uint64_t)conf->watch.min_bytes,
-                             .max_bytes = (uint64_t)conf->watch.max_bytes};
+    struct ingest_opts io = {.loop = &d->loop,
+                             .watch = {.extensions = conf->watch.extensions,
+                                       .rescan_s = conf->watch.rescan_s},
+                             .settle = {.quiet_s = conf->watch.stabilization_time_s,
+                                        .max_wait_s = conf->watch.max_wait_s,
+                                        .min_bytes = (uint64_t)conf->watch.min_bytes,
+                                        .max_bytes = (uint64_t)conf->watch.max_bytes},
+                             .news = on_settle,
+                             .notice = on_notice,
+                             .woke = on_woke,
+                             .stuck = on_stuck,
+                             .arg = d,
+                             .every_round = d->opts.once};
     struct groupname rule;
     struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
                             .expected = (int)conf->group.expected,
@@ -739,9 +556,7 @@ static int open_rooms(struct daemon *d, struct err *e)
 
     if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0)
         return rc;
-    if (rule.directory)
-        return err_set(e, -ENOTSUP,
-                       "[group] pattern = directory: watcherd groups files only");
+    io.by_directory = rule.directory;
     if ((rc = make_dirs(conf, e)) != 0 || (rc = open_locks(conf, e)) != 0 ||
         (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) !=
             0 ||
@@ -750,13 +565,12 @@ static int open_rooms(struct daemon *d, struct err *e)
         (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
         (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
                         "settings.conf", e)) != 0 ||
-        (rc = write_settings(d, conf, e)) != 0)
+        (rc = settings_write(conf, d->settings, e)) != 0)
         return rc;
     if (left > 0)
         log_event(LOG_WARN, "recovered", "tasks", log_u(left), "reason",
                   "they were left claimed by an earlier run", NULL);
     d->pool = pool_new(&po);
-    d->settle = settle_new(&so);
     if (!rule.member)
         go.expected = 1;
     d->groups = group_table_new(&go);
@@ -766,9 +580,12 @@ static int open_rooms(struct daemon *d, struct err *e)
     d->rework = rework_new(conf, d->groups, d->queue);
     if ((rc = queue_each(d->queue, "continuum", known_group, d, e)) != 0 ||
         (rc = quarantine_each(conf->paths.state, known_quarantine, d, e)) != 0 ||
-        (rc = watch_new(&d->watch, &wo, e)) != 0)
+        (rc = ingest_new(&d->ingest, &io, e)) != 0)
         return rc;
-    return roots_open(&d->roots, d->watch, conf, true, e);
+    d->mosaics = (struct mosaics){
+        .conf = conf, .queue = d->queue, .registry = d->registry, .due = true};
+    rc = roots_open(&d->roots, ingest_watch(d->ingest), conf, true, e);
+    return rc != 0 ? rc : ingest_start(d->ingest, e);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -783,13 +600,12 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
     struct daemon *d = calloc(1, sizeof *d);
     char host[48] = "";
+    bool hangs;
     int rc;
 
     assert(d != NULL);
     d->conf = conf;
     d->opts = *opts;
-    d->look_for_windows = true;
-    d->last_event = clock_boot_s();
     gethostname(host, sizeof host - 1);
     snprintf(d->me, sizeof d->me, "%s:%d", host, (int)getpid());
     uv_loop_init(&d->loop);
@@ -797,17 +613,13 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     d->timer.data = d;
     rc = open_rooms(d, e);
     if (rc == 0) {
-        signal(SIGPIPE, SIG_IGN); /* a client or worker that is gone is told by its stream */
+        signal(SIGPIPE,
+               SIG_IGN); /* a client or worker that is gone is told by its stream */
         open_control(d);
         for (size_t i = 0; i < 3; i++) {
             uv_signal_init(&d->loop, &d->signal[i]);
             d->signal[i].data = d;
             uv_signal_start(&d->signal[i], on_signal, signals[i]);
-        }
-        if (watch_fd(d->watch) >= 0) {
-            uv_poll_init(&d->loop, &d->poll, watch_fd(d->watch));
-            d->poll.data = d;
-            uv_poll_start(&d->poll, UV_READABLE, on_readable);
         }
         log_event(LOG_INFO, "ready", "version", VERSION, "incoming",
                   conf->paths.incoming, "workers", log_d(conf->workers.count), NULL);
@@ -815,6 +627,10 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
         uv_run(&d->loop, UV_RUN_DEFAULT);
         log_event(LOG_INFO, "ended", "failed", log_u(d->nfailed), NULL);
     }
+    hangs = ingest_stop(d->ingest, INGEST_STOP_S) != 0;
+    if (hangs)
+        log_event(LOG_WARN, "ended", "reason",
+                  "a watched file system still does not answer; left alone", NULL);
     control_close(d->control);
     uv_walk(&d->loop, close_handle, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -824,10 +640,10 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
         rc = 1;
     if (d->pool != NULL)
         pool_free(d->pool);
-    roots_close(d->roots);
+    if (!hangs) /* else a call under way may still use them */
+        roots_close(d->roots);
+    ingest_free(d->ingest);
     rework_free(d->rework);
-    watch_free(d->watch);
-    settle_free(d->settle);
     group_table_free(d->groups);
     registry_close(d->registry);
     queue_close(d->queue);

@@ -16,6 +16,7 @@
 #include "core/path.h"
 #include "core/queue.h"
 #include "watcherd/control.h"
+#include "watcherd/ingest.h"
 #include "watcherd/pool.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/rework.h"
@@ -23,6 +24,9 @@
 #include "watcherd/settle.h"
 #include "watcherd/watch.h"
 #include "watcherd/words.h"
+
+/* So long the loop may stand still for the watched file systems. */
+static const double FILES_WAIT_S = 0.5;
 
 static const char *string_in(const json_t *object, const char *key)
 {
@@ -37,45 +41,139 @@ static void changed(const struct operate *o)
         o->changed(o->arg);
 }
 
+/* ---- what touches the watched file systems ---- */
+
+/* One question to the thread that owns watch and settle; see ingest.h. */
+struct files_call {
+    struct ingest_call call;
+    struct watch *watch; /* these two while it runs */
+    struct settle *settle;
+    void (*ask)(struct files_call *c);
+    struct roots *roots;
+    /* what is asked: a copy, because whoever asks may give up */
+    char path[PATH_MAX];
+    unsigned flags;
+    struct groupname rule;
+    int64_t key;
+    double tolerance_s, now;
+    bool near; /* rule and key are of a group */
+    /* the answer */
+    char why[512];
+    json_t *list;
+    struct watch_stats stats;
+    struct err err;
+    int rc;
+    bool there;
+};
+
+static void run_ask(struct ingest_call *call, struct watch *watch,
+                    struct settle *settle)
+{
+    struct files_call *c = (struct files_call *)call;
+
+    c->watch = watch;
+    c->settle = settle;
+    c->ask(c);
+}
+
+static void free_ask(struct ingest_call *call)
+{
+    json_decref(((struct files_call *)call)->list);
+    free(call);
+}
+
+static struct files_call *
+files_call(const struct operate *o, void (*ask)(struct files_call *c), const char *path)
+{
+    struct files_call *c = calloc(1, sizeof *c);
+
+    assert(c != NULL);
+    c->call.run = run_ask;
+    c->call.free = free_ask;
+    c->ask = ask;
+    c->roots = o->roots;
+    c->now = clock_boot_s();
+    c->list = json_array();
+    snprintf(c->path, sizeof c->path, "%s", path);
+    return c;
+}
+
+/* 0 with the answer in c; else c is gone and say[] tells why. */
+static int files_ask(const struct operate *o, struct files_call *c, char say[128])
+{
+    int rc = 0;
+
+    if (o->ingest == NULL)
+        run_ask(&c->call, o->watch, o->settle);
+    else if ((rc = ingest_call(o->ingest, &c->call, FILES_WAIT_S)) != 0)
+        ingest_say(o->ingest, say, 128);
+    return rc;
+}
+
+static json_t *unanswered(int rc, const char *say)
+{
+    return control_error(
+        "%s%s", say,
+        rc == -EINPROGRESS ? "; what was asked is begun and may still come to be" : "");
+}
+
 /* ---- why ---- */
 
 /* Files that have not settled and whose name puts them into or near this group. */
-struct growing {
-    const struct operate *o;
-    struct groupname rule;
-    int64_t key; /* of the group */
-    double now;
-    json_t *list;
-};
-
 static void add_growing(void *arg, const char *path, enum settle_state state,
                         double waited_s)
 {
     static const char *const word[] = {"new", "growing", "settled", "bad"};
-    struct growing *g = arg;
+    struct files_call *c = arg;
     struct groupname_hit hit;
     char why[512];
 
-    if (groupname_parse(&g->rule, path_base(path), &hit) != 0 ||
-        (g->rule.timed
-             ? fabs((double)(hit.key - g->key)) > g->o->conf->group.tolerance_s
-             : hit.key != g->key))
+    if (groupname_parse(&c->rule, path_base(path), &hit) != 0 ||
+        (c->rule.timed ? fabs((double)(hit.key - c->key)) > c->tolerance_s
+                       : hit.key != c->key))
         return;
-    settle_why(g->o->settle, path, why, sizeof why, g->now);
-    json_array_append_new(g->list, json_pack("{s:o, s:i, s:s, s:f, s:o}", "path",
+    settle_why(c->settle, path, why, sizeof why, c->now);
+    json_array_append_new(c->list, json_pack("{s:o, s:i, s:s, s:f, s:o}", "path",
                                              words_json(path), "member", hit.member,
                                              "state", word[state], "waited_s", waited_s,
                                              "why", words_json(why)));
 }
 
-static json_t *growing_near(const struct operate *o, const char *group, double now)
+static void ask_files(struct files_call *c)
 {
-    struct growing g = {.o = o, .now = now, .list = json_array()};
+    if (c->path[0] != '\0')
+        settle_why(c->settle, c->path, c->why, sizeof c->why, c->now);
+    if (c->near)
+        settle_each_unsettled(c->settle, c->now, add_growing, c);
+}
 
-    if (groupname_compile(&g.rule, o->conf->group.pattern, NULL) == 0 &&
-        groupname_key(&g.rule, group, &g.key) == 0)
-        settle_each_unsettled(o->settle, now, add_growing, &g);
-    return g.list;
+/*
+ * Put into `out` what is known of the files of a group ("": none), and into `file` (or NULL) of
+ * the one at `path`.
+ */
+static void describe_files(const struct operate *o, json_t *out, const char *group,
+                           json_t *file, const char *path)
+{
+    struct files_call *c = files_call(o, ask_files, file != NULL ? path : "");
+    char say[128];
+
+    c->tolerance_s = o->conf->group.tolerance_s;
+    c->near = group[0] != '\0' &&
+              groupname_compile(&c->rule, o->conf->group.pattern, NULL) == 0 &&
+              groupname_key(&c->rule, group, &c->key) == 0;
+    if (group[0] != '\0')
+        json_object_set_new(out, "unsettled", json_array());
+    if (files_ask(o, c, say) != 0) {
+        json_object_set_new(out, "unanswered", json_string(say));
+        if (file != NULL)
+            json_object_set_new(file, "why", json_string(say));
+        return;
+    }
+    if (group[0] != '\0')
+        json_object_set(out, "unsettled", c->list);
+    if (file != NULL)
+        json_object_set_new(file, "why", words_json(c->why));
+    free_ask(&c->call);
 }
 
 struct seen_group {
@@ -168,21 +266,44 @@ static int group_by_name(const struct operate *o, const char *path,
     return 0;
 }
 
-/* "name" was a path: what is known of the file, and its group's name. */
-static json_t *describe_file(const struct operate *o, const char *path, double now,
+/* With the rule `directory`: is it the path of a file below one?  Then top is the directory's. */
+static bool is_in_directory(const struct conf *conf, const char *path,
+                            char top[PATH_MAX])
+{
+    const char *root = conf->paths.incoming, *more = conf->watch.also;
+    size_t n = strlen(root);
+
+    if (strcmp(conf->group.pattern, "directory") != 0)
+        return false;
+    for (;;) {
+        if (n > 0 && strncmp(path, root, n) == 0 && path[n] == '/') {
+            n += 1 + strcspn(path + n + 1, "/");
+            snprintf(top, PATH_MAX, "%.*s", (int)n, path);
+            return path[n] == '/';
+        }
+        root = more + strspn(more, " ");
+        n = strcspn(root, " ");
+        if (n == 0)
+            return false;
+        more = root + n;
+    }
+}
+
+/* "name" was a path: what the groups know of the file, and its group's name. */
+static json_t *describe_file(const struct operate *o, const char *path,
                              char group[GROUP_NAME])
 {
     json_t *out = json_object();
-    const char *role = "";
-    char why[512];
+    const char *role = "", *given = path;
+    char top[PATH_MAX];
 
-    settle_why(o->settle, path, why, sizeof why, now);
+    if (is_in_directory(o->conf, path, top))
+        path = top; /* the member is the directory */
     if (group_of(o->groups, path, group, &role) == 0)
         json_object_set_new(out, "role", json_string(role));
     else if (group_by_name(o, path, group) != 0)
         json_object_set_new(out, "foreign", json_true());
-    json_object_update_new(
-        out, json_pack("{s:o, s:o}", "path", words_json(path), "why", words_json(why)));
+    json_object_set_new(out, "path", words_json(given));
     return out;
 }
 
@@ -197,21 +318,24 @@ static bool is_path(const struct operate *o, const char *name)
 
 static json_t *answer_why(struct operate *o, const json_t *request)
 {
-    const char *name = string_in(request, "name");
+    const char *name = string_in(request, "name"), *given = name;
     bool mosaic = strncmp(name, "mosaic_", 7) == 0;
     double now = clock_boot_s();
-    json_t *out = json_object(), *task;
+    json_t *out = json_object(), *task, *file = NULL;
     struct seen_group seen = {out, now};
     char group[GROUP_NAME] = "", words[4096], path[PATH_MAX];
 
     if (is_path(o, name)) {
-        json_object_set_new(out, "file", describe_file(o, name, now, group));
+        file = describe_file(o, name, group);
+        json_object_set_new(out, "file", file);
         name = group;
     }
     json_object_set_new(out, "name", words_json(name));
     json_object_set_new(out, "kind", json_string(mosaic ? "mosaic" : "group"));
     json_object_set_new(out, "products", words_json(o->conf->paths.products));
     json_object_set_new(out, "locks", words_json(o->conf->paths.locks));
+    if (!mosaic || file != NULL)
+        describe_files(o, out, mosaic ? "" : name, file, given);
     task = task_of(o, mosaic ? "mosaic" : "continuum", name, now);
     if (task != NULL)
         json_object_set_new(out, "task", task);
@@ -221,7 +345,6 @@ static json_t *answer_why(struct operate *o, const json_t *request)
         json_object_set_new(out, "known", json_true());
     group_why(o->groups, name, words, sizeof words, now);
     json_object_set_new(out, "words", words_json(words));
-    json_object_set_new(out, "unsettled", growing_near(o, name, now));
     if (o->rework != NULL && rework_waits(o->rework, name))
         json_object_set_new(out, "rewritten", json_true());
     if (strcmp(string_in(out, "state"), "set aside") == 0 &&
@@ -290,39 +413,33 @@ static json_t *answer_status(struct operate *o, const json_t *request)
 {
     double now = clock_boot_s();
     struct running running = {json_array(), now};
-    struct settle_stats files;
     struct group_stats groups;
-    struct watch_stats watch;
+    struct ingest_look look;
 
     (void)request;
-    settle_stats(o->settle, now, &files);
+    ingest_look(o->ingest, &look);
     group_stats(o->groups, &groups);
-    watch_stats(o->watch, &watch);
     pool_each_look(o->pool, add_running, &running);
     return json_pack(
         "{s:s, s:i, s:f, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I,"
-        " s:{s:I, s:I, s:I, s:I}}",
+        " s:{s:I, s:I, s:I, s:I}, s:f}",
         "version", VERSION, "pid", (int)getpid(), "uptime_s", now - o->started, "files",
-        "known", (json_int_t)files.known, "waiting", (json_int_t)files.waiting,
-        "settled", (json_int_t)files.settled, "bad", (json_int_t)files.bad, "overdue",
-        (json_int_t)files.overdue, "foreign", (json_int_t)groups.foreign, "groups",
-        groups_json(o), "queue", queue_json(o), "running", running.list, "workers",
-        (json_int_t)o->conf->workers.count, "watch", "roots", (json_int_t)watch.roots,
-        "missing", (json_int_t)watch.missing_roots, "overflows",
-        (json_int_t)watch.overflows, "events", (json_int_t)watch.events);
+        "known", (json_int_t)look.settle.known, "waiting",
+        (json_int_t)look.settle.waiting, "settled", (json_int_t)look.settle.settled,
+        "bad", (json_int_t)look.settle.bad, "overdue", (json_int_t)look.settle.overdue,
+        "foreign", (json_int_t)groups.foreign, "groups", groups_json(o), "queue",
+        queue_json(o), "running", running.list, "workers",
+        (json_int_t)o->conf->workers.count, "watch", "roots",
+        (json_int_t)look.watch.roots, "missing", (json_int_t)look.watch.missing_roots,
+        "overflows", (json_int_t)look.watch.overflows, "events",
+        (json_int_t)look.watch.events, "ingest_stuck_s", look.stuck_s);
 }
 
 /* ---- watch ---- */
 
-struct root_list {
-    const struct operate *o;
-    json_t *list;
-    double now;
-};
-
 static void add_root(void *arg, const struct watch_root_info *info)
 {
-    struct root_list *l = arg;
+    struct files_call *c = arg;
     const char *mode = info->polled == 0    ? "inotify"
                        : info->watched == 0 ? "polled"
                                             : "inotify, partly polled";
@@ -336,56 +453,98 @@ static void add_root(void *arg, const struct watch_root_info *info)
         (int)((info->flags & WATCH_RECURSIVE) != 0), "poll",
         (int)((info->flags & WATCH_POLL) != 0), "directories",
         (json_int_t)(info->watched), "polled", (json_int_t)info->polled, "from",
-        roots_was_added(l->o->roots, info->path) ? "operator" : "settings");
+        roots_was_added(c->roots, info->path) ? "operator" : "settings");
     json_object_set_new(root, "scanned_s",
                         info->scanned < 0 ? json_null()
-                                          : json_real(l->now - info->scanned));
-    json_array_append_new(l->list, root);
+                                          : json_real(c->now - info->scanned));
+    json_array_append_new(c->list, root);
+}
+
+static void ask_list(struct files_call *c)
+{
+    watch_each_info(c->watch, add_root, c);
+    watch_stats(c->watch, &c->stats);
 }
 
 static json_t *answer_list(struct operate *o, const json_t *request)
 {
-    struct root_list l = {o, json_array(), clock_boot_s()};
-    struct watch_stats stats;
+    struct files_call *c = files_call(o, ask_list, "");
+    char say[128];
+    json_t *out;
+    int rc;
 
     (void)request;
-    watch_each_info(o->watch, add_root, &l);
-    watch_stats(o->watch, &stats);
-    return json_pack("{s:o, s:I}", "roots", l.list, "overflows",
-                     (json_int_t)stats.overflows);
+    if ((rc = files_ask(o, c, say)) != 0)
+        return unanswered(rc, say);
+    out = json_pack("{s:O, s:I}", "roots", c->list, "overflows",
+                    (json_int_t)c->stats.overflows);
+    free_ask(&c->call);
+    return out;
+}
+
+static void ask_add(struct files_call *c)
+{
+    c->rc = roots_add(c->roots, c->path, c->flags, &c->err);
+    c->there = c->rc == 0 && access(c->path, F_OK) == 0;
 }
 
 static json_t *answer_add(struct operate *o, const json_t *request)
 {
     const char *path = string_in(request, "path");
-    unsigned flags =
-        (json_is_true(json_object_get(request, "recursive")) ? (unsigned)WATCH_RECURSIVE
-                                                             : 0) |
-        (json_is_true(json_object_get(request, "poll")) ? (unsigned)WATCH_POLL : 0);
-    struct err e = {0};
+    struct files_call *c = files_call(o, ask_add, path);
+    char say[128];
+    json_t *out;
+    int rc;
 
-    if (roots_add(o->roots, path, flags, &e) != 0)
-        return control_error("%s", e.text);
-    log_event(LOG_INFO, "root_added", "root", path, "recursive",
-              flags & WATCH_RECURSIVE ? "yes" : "no", NULL);
-    changed(o);
-    return json_pack("{s:o, s:b}", "added", words_json(path), "there",
-                     access(path, F_OK) == 0);
+    if (json_is_true(json_object_get(request, "recursive")))
+        c->flags |= WATCH_RECURSIVE;
+    if (json_is_true(json_object_get(request, "poll")))
+        c->flags |= WATCH_POLL;
+    if ((rc = files_ask(o, c, say)) != 0)
+        return unanswered(rc, say);
+    if (c->rc != 0) {
+        out = control_error("%s", c->err.text);
+    } else {
+        log_event(LOG_INFO, "root_added", "root", path, "recursive",
+                  c->flags & WATCH_RECURSIVE ? "yes" : "no", NULL);
+        out =
+            json_pack("{s:o, s:b}", "added", words_json(path), "there", (int)c->there);
+        changed(o);
+    }
+    free_ask(&c->call);
+    return out;
+}
+
+static void ask_remove(struct files_call *c)
+{
+    c->rc = roots_remove(c->roots, c->path, &c->err);
+    if (c->rc == 0)
+        settle_forget(c->settle, c->path);
 }
 
 static json_t *answer_remove(struct operate *o, const json_t *request)
 {
     const char *path = string_in(request, "path");
-    struct err e = {0};
+    struct files_call *c = files_call(o, ask_remove, path);
+    char say[128];
+    json_t *out;
     size_t n;
+    int rc;
 
-    if (roots_remove(o->roots, path, &e) != 0)
-        return control_error("%s", e.text);
-    settle_forget(o->settle, path);
-    n = group_forget(o->groups, path);
-    log_event(LOG_INFO, "root_removed", "root", path, "files", log_u(n), NULL);
-    changed(o);
-    return json_pack("{s:o, s:I}", "removed", words_json(path), "files", (json_int_t)n);
+    if ((rc = files_ask(o, c, say)) != 0)
+        return unanswered(rc, say);
+    if (c->rc != 0) {
+        out = control_error("%s", c->err.text);
+    } else {
+        ingest_deliver(o->ingest); /* news from before come before */
+        n = group_forget(o->groups, path);
+        log_event(LOG_INFO, "root_removed", "root", path, "files", log_u(n), NULL);
+        out = json_pack("{s:o, s:I}", "removed", words_json(path), "files",
+                        (json_int_t)n);
+        changed(o);
+    }
+    free_ask(&c->call);
+    return out;
 }
 
 /* ---- release ---- */

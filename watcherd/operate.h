@@ -8,7 +8,9 @@
  *   {"ask": "release", "name": GROUP}          end a quarantine
  *
  * An answer with "error" (and "nearest" where that helps) is a refusal.  Everything is looked up in memory,
- * but for one probe of each file of the group in question that has not settled.
+ * but for one probe of each file of the group in question that has not settled.  When the watched
+ * file systems do not answer within half a second, "why" tells what is known without them and
+ * says so in "unanswered", and the verbs of watch refuse; "status" never waits for them.
  */
 #ifndef WATCHERD_OPERATE_H
 #define WATCHERD_OPERATE_H
@@ -17,6 +19,7 @@
 
 struct conf;
 struct group_table;
+struct ingest;
 struct pool;
 struct queue;
 struct rework;
@@ -27,6 +30,7 @@ struct watch;
 /* The rooms, borrowed.  Without a daemon queue, pool, roots and rework are NULL. */
 struct operate {
     const struct conf *conf;
+    struct ingest *ingest; /* NULL: use these two instead */
     struct watch *watch;
     struct settle *settle;
     struct group_table *groups;

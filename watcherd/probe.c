@@ -4,6 +4,7 @@
  */
 #include "watcherd/probe.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +18,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "core/dirlist.h"
+#include "core/dirsum.h"
 
 typedef void probe_kind_fn(int fd, uint64_t size, struct probe_result *r);
 
@@ -452,6 +456,95 @@ static void probe_content(int fd, const char *path, const struct stat *st,
     if (r->writer == PROBE_WRITER_NONE && r->verdict == PROBE_WAIT &&
         file_system_is_remote(fd, NULL))
         r->writer = PROBE_WRITER_UNKNOWN;
+}
+
+/* ---- directories ---- */
+
+static bool is_there(int dirfd, const char *name)
+{
+    return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool is_table(int dirfd, const char *name)
+{
+    size_t n = strlen(name);
+
+    return (n > 3 && strcasecmp(name + n - 3, ".ms") == 0) ||
+           is_there(dirfd, "table.info") || is_there(dirfd, "table.lock") ||
+           is_there(dirfd, "table.f0");
+}
+
+/* The process that holds byte 0 of table.lock for writing; 0: none; -1: not of this machine. */
+static pid_t table_writer(int dirfd)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+    int fd = openat(dirfd, "table.lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool held;
+
+    if (fd == -1)
+        return 0;
+    held = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+    close(fd);
+    return !held ? 0 : lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+/* `name` is what to call it in sentences; "" for the directory itself. */
+static void probe_table(int dirfd, const char *name, const char *slash,
+                        struct probe_result *r)
+{
+    struct stat st;
+    pid_t pid;
+    bool there = fstatat(dirfd, "table.dat", &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+    if (!there || st.st_size == 0)
+        say(r, PROBE_WAIT, PROBE_WAIT, "%.60s%stable.dat is %s: a table in the making",
+            name, slash, there ? "empty" : "missing");
+    else if ((pid = table_writer(dirfd)) > 0)
+        say(r, PROBE_WAIT, PROBE_WAIT,
+            "%.60s%stable.lock is held for writing by process %ld", name, slash,
+            (long)pid);
+    else if (pid < 0)
+        say(r, PROBE_WAIT, PROBE_WAIT,
+            "%.60s%stable.lock is held for writing by another machine", name, slash);
+}
+
+static void probe_subtables(int dirfd, const char *path, struct probe_result *r)
+{
+    struct dirlist list;
+
+    int rc = dirlist_read(&list, dirfd, path, NULL);
+
+    if (rc != 0)
+        say_unreadable(r, -rc);
+    for (size_t i = 0; i < list.n && r->verdict == PROBE_OK; i++) {
+        const char *name = list.item[i].name;
+        int fd = -1;
+
+        if ((list.item[i].type == DT_DIR || list.item[i].type == DT_UNKNOWN) &&
+            !dirsum_unfinished(name))
+            fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd == -1)
+            continue;
+        if (is_table(fd, name))
+            probe_table(fd, name, "/", r);
+        close(fd);
+    }
+    dirlist_clear(&list);
+}
+
+enum probe_verdict probe_directory(const char *path, struct probe_result *r)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    clear(r);
+    if (fd == -1)
+        return cannot(r, errno);
+    if (is_table(fd, path))
+        probe_table(fd, "", "", r);
+    if (r->verdict == PROBE_OK)
+        probe_subtables(fd, path, r);
+    close(fd);
+    return r->verdict;
 }
 
 enum probe_verdict probe_file(int dirfd, const char *path, struct probe_result *r)

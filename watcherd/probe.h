@@ -65,6 +65,21 @@ struct probe_result {
  */
 enum probe_verdict probe_file(int dirfd, const char *path, struct probe_result *r);
 
+/*
+ * probe_directory: is a directory whose files are whole and quiet the whole of it?
+ *
+ * Any is, but a casacore table (a Measurement Set; told by a name ending in .ms, or by table.info,
+ * table.lock or table.f0 in it) needs a table.dat that is not empty, and a table.lock that no process
+ * holds for writing; the same holds for the tables directly below it, its subtables.
+ *
+ * Status: OK; WAIT; GONE; BAD when it cannot be opened
+ * Note: casacore locks byte 0 of table.lock with fcntl(2) for writing.  Seen are processes of this
+ * machine, and on NFS those of others when its locks are not local; not seen: a writer between two
+ * automatic locks, or one without locking.  That the table is open (byte 1) does not count:
+ * readers have it open, too.
+ */
+enum probe_verdict probe_directory(const char *path, struct probe_result *r);
+
 /* Only lstat: fills id, ctime_ns, regular; verdict is OK, GONE, or BAD with the reason. */
 enum probe_verdict probe_look(int dirfd, const char *path, struct probe_result *r);
 

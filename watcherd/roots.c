@@ -21,6 +21,7 @@ struct roots {
     char file[PATH_MAX];
     json_t *added; /* {path: flags} */
     bool ours;     /* to log and to mend */
+    unsigned forced; /* flags of every root */
 };
 
 /* ---- overlaps ---- */
@@ -68,6 +69,7 @@ static int watch_it(struct roots *r, const char *path, unsigned flags, struct er
     int rc = 0;
 
     assert(c != NULL);
+    flags |= r->forced;
     resolve(path, c->path);
     c->flags = flags;
     watch_each_root(r->watch, compare, c);
@@ -180,6 +182,8 @@ int roots_open(struct roots **out, struct watch *w, const struct conf *conf, boo
     r->watch = w;
     r->ours = ours;
     r->added = json_object();
+    if (strcmp(conf->group.pattern, "directory") == 0)
+        r->forced = WATCH_RECURSIVE;
     rc = path_join(r->file, sizeof r->file, conf->paths.state, "roots.json", e);
     if (rc == 0)
         rc = watch_add_root(w, conf->paths.incoming, flags, e);
@@ -227,7 +231,7 @@ int roots_add(struct roots *r, const char *path, unsigned flags, struct err *e)
         return err_set(e, -EINVAL, "a root is an absolute path in UTF-8, unlike %.100s",
                        path);
     }
-    rc = again ? watch_add_root(r->watch, path, flags, e) : watch_it(r, path, flags, e);
+    rc = again ? watch_add_root(r->watch, path, flags | r->forced, e) : watch_it(r, path, flags, e);
     if (rc == 0 && (rc = save(r, e)) != 0 && !again)
         watch_remove_root(r->watch, path,
                           NULL); /* what a restart would forget is not begun */

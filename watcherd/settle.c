@@ -18,6 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/dirsum.h"
+#include "core/err.h"
+#include "core/path.h"
+#include "watcherd/dirs.h"
 #include "watcherd/probe.h"
 
 enum { TICK_PROBES = 512, TICK_RECHECKS = 512 };
@@ -41,6 +45,7 @@ struct entry {
     struct file_id id;
     int64_t ctime_ns;
     struct entry *next; /* in the list of rechecks */
+    struct dir *dir;    /* NULL: files settle for themselves, or it is in none */
     char path[];
 };
 
@@ -54,6 +59,8 @@ struct settle {
     struct entry *recheck, **recheck_end;
     size_t nstate[4];
     uint64_t probes;
+    struct dirs *dirs; /* NULL: files settle for themselves */
+    const struct watch *watch;
 };
 
 static void *must(void *p)
@@ -104,7 +111,20 @@ static void table_grow(struct settle *s)
     free(old);
 }
 
-static struct entry *table_add(struct settle *s, const char *path)
+/* Length of the part of a path that is its directory directly below a root; 0: none. */
+static size_t directory_length(const struct settle *s, const char *path)
+{
+    const char *root = s->dirs == NULL ? NULL : watch_root_of(s->watch, path);
+    size_t n;
+
+    if (root == NULL)
+        return 0;
+    n = strlen(root);
+    n += strspn(path + n, "/");
+    return strchr(path + n, '/') == NULL ? 0 : n + strcspn(path + n, "/");
+}
+
+static struct entry *table_add(struct settle *s, const char *path, double now)
 {
     size_t len = strlen(path) + 1;
     struct entry *e = must(calloc(1, sizeof *e + len));
@@ -116,6 +136,11 @@ static struct entry *table_add(struct settle *s, const char *path)
     s->table[place_of(s, path, e->hash)] = e;
     s->known++;
     s->nstate[SETTLE_NEW]++;
+    len = directory_length(s, path);
+    if (len > 0) {
+        e->dir = dirs_take(s->dirs, path, len, now);
+        dirs_count(s->dirs, e->dir, DIRS_NO_FILE, SETTLE_NEW, now);
+    }
     return e;
 }
 
@@ -195,6 +220,8 @@ static void set_state(struct settle *s, struct entry *e, enum settle_state state
 {
     s->nstate[e->state]--;
     s->nstate[state]++;
+    if (e->dir != NULL && e->state != state)
+        dirs_count(s->dirs, e->dir, e->state, (int)state, e->changed);
     e->state = (uint8_t)state;
 }
 
@@ -203,6 +230,8 @@ static void drop(struct settle *s, struct entry *e)
     heap_remove(s, e);
     table_remove(s, e);
     s->nstate[e->state]--;
+    if (e->dir != NULL)
+        dirs_count(s->dirs, e->dir, e->state, DIRS_NO_FILE, e->changed);
     if (e->flags & QUEUED) /* freed when its turn comes */
         e->flags |= DEAD;
     else
@@ -221,11 +250,18 @@ static bool differs(const struct entry *e, const struct probe_result *r)
            (e->state != SETTLE_SETTLED && e->ctime_ns != r->ctime_ns);
 }
 
+static void happened(struct entry *e, double now)
+{
+    e->changed = now;
+    if (e->dir != NULL)
+        dirs_touch(e->dir, now);
+}
+
 static void remember(struct entry *e, const struct probe_result *r, double now)
 {
     e->id = r->id;
     e->ctime_ns = r->ctime_ns;
-    e->changed = now;
+    happened(e, now);
 }
 
 static void tell(const struct entry *e, enum settle_what what, const char *reason,
@@ -270,7 +306,14 @@ void settle_free(struct settle *s)
         free(s->table[i]);
     free(s->table);
     free(s->heap);
+    dirs_free(s->dirs);
     free(s);
+}
+
+void settle_by_directory(struct settle *s, const struct watch *w)
+{
+    s->watch = w;
+    s->dirs = dirs_new(s->opts.quiet_s, s->opts.max_wait_s);
 }
 
 static void queue_recheck(struct settle *s, struct entry *e)
@@ -293,7 +336,7 @@ static void dirty_new(struct settle *s, const char *path, enum watch_how how,
     probe_look(AT_FDCWD, path, &r);
     if (r.verdict == PROBE_GONE || (r.verdict == PROBE_BAD && r.id.ino != 0))
         return; /* created and removed, or no regular file */
-    e = table_add(s, path);
+    e = table_add(s, path, now);
     e->began = now;
     e->wait_s = (float)s->quiet_s;
     remember(e, &r, now);
@@ -334,7 +377,7 @@ void settle_dirty(struct settle *s, const char *path, enum watch_how how, double
         e->flags |= RENAMED;
         schedule(s, e, now);
     } else if (how == WATCH_CLOSED) {
-        e->changed = now;
+        happened(e, now);
         e->wait_s = (float)s->quiet_s;
         if (e->due > now + s->opts.quiet_s)
             schedule(s, e, now + s->opts.quiet_s);
@@ -376,6 +419,8 @@ void settle_forget(struct settle *s, const char *prefix)
     while (n > 0)
         drop(s, gone[--n]);
     free(gone);
+    if (s->dirs != NULL)
+        dirs_forget(s->dirs, prefix);
 }
 
 /* ---- the tick ---- */
@@ -394,7 +439,10 @@ static enum probe_verdict judge(const struct settle *s, const struct entry *e,
         (no_writer || (r->at_rest == PROBE_OK && r->writer == PROBE_WRITER_UNKNOWN &&
                        rest >= LONG_REST)))
         r->verdict = r->at_rest;
-    if (r->verdict != PROBE_OK)
+    if (s->dirs != NULL && r->id.size == 0 && r->verdict == PROBE_WAIT &&
+        (no_writer || (r->writer == PROBE_WRITER_UNKNOWN && rest >= LONG_REST)))
+        r->verdict = PROBE_OK; /* a marker in a directory */
+    if (r->verdict != PROBE_OK || r->id.size == 0)
         return r->verdict;
     if (r->id.size < s->opts.min_bytes) {
         snprintf(r->reason, sizeof r->reason,
@@ -531,7 +579,61 @@ static void work_off_rechecks(struct settle *s, double now)
     }
 }
 
-void settle_tick(struct settle *s, double now, settle_news_fn *news, void *arg)
+/* ---- directories ---- */
+
+struct reader {
+    struct settle *s;
+    double now;
+    struct dirs_look *out;
+    settle_news_fn *news;
+    void *arg;
+};
+
+/* A file of a directory that is quiet: we must know it, and as it is. */
+static void check_file(void *arg, const char *path, const struct file_id *id)
+{
+    struct reader *r = arg;
+    const struct entry *e = find(r->s, path);
+    bool known = e != NULL && e->state == SETTLE_SETTLED && file_id_equal(&e->id, id);
+
+    if (known || !watch_wants(r->s->watch, path_base(path)))
+        return;
+    settle_dirty(r->s, path, e == NULL ? WATCH_SCANNED : WATCH_CLOSED, r->now);
+    r->out->whole = false;
+    snprintf(r->out->reason, sizeof r->out->reason, "%.180s %s", path_base(path),
+             e == NULL ? "is new" : "has changed");
+}
+
+static void look_at_directory(void *arg, const char *path, struct dirs_look *out)
+{
+    struct reader *r = arg;
+    struct probe_result probe;
+    struct err e = {0};
+    struct dirsum sum;
+
+    r->out = out;
+    out->whole = true;
+    if (dirsum_look(&sum, path, check_file, r, &e) != 0) {
+        out->whole = false;
+        snprintf(out->reason, sizeof out->reason, "%.220s", e.text);
+    }
+    if (!out->whole)
+        return;
+    out->whole = probe_directory(path, &probe) == PROBE_OK;
+    out->id = sum.id;
+    out->passing = sum.passing;
+    snprintf(out->reason, sizeof out->reason, "%s", probe.reason);
+}
+
+static void tell_of_file(void *arg, const struct settle_news *news)
+{
+    struct reader *r = arg;
+
+    if (news->what == SETTLE_IS_BAD || news->what == SETTLE_IS_OVERDUE)
+        r->news(r->arg, news);
+}
+
+static void tick_files(struct settle *s, double now, settle_news_fn *news, void *arg)
 {
     for (int n = 0; n < TICK_PROBES && s->nheap > 0 && s->heap[0]->due <= now; n++) {
         struct entry *e = s->heap[0];
@@ -542,16 +644,49 @@ void settle_tick(struct settle *s, double now, settle_news_fn *news, void *arg)
     work_off_rechecks(s, now);
 }
 
+void settle_tick(struct settle *s, double now, settle_news_fn *news, void *arg)
+{
+    struct reader r = {.s = s, .now = now, .news = news, .arg = arg};
+
+    if (s->dirs == NULL) {
+        tick_files(s, now, news, arg);
+    } else {
+        tick_files(s, now, tell_of_file, &r);
+        dirs_tick(s->dirs, now, look_at_directory, &r, news, arg);
+    }
+}
+
 double settle_next_s(const struct settle *s, double now)
 {
+    double in_s = s->dirs != NULL ? dirs_next_s(s->dirs, now) : -1, file_s;
+
     if (s->recheck != NULL)
         return 0;
     if (s->nheap == 0)
-        return -1;
-    return s->heap[0]->due > now ? s->heap[0]->due - now : 0;
+        return in_s;
+    file_s = s->heap[0]->due > now ? s->heap[0]->due - now : 0;
+    return in_s >= 0 && in_s < file_s ? in_s : file_s;
 }
 
 /* ---- for people ---- */
+
+static bool has_bad(const struct dirs_view *v)
+{
+    return v->n[SETTLE_BAD] > 0;
+}
+
+static size_t waiting_in(const struct dirs_view *v)
+{
+    return v->n[SETTLE_NEW] + v->n[SETTLE_GROWING];
+}
+
+/* A directory whose files have all settled waits as well. */
+static void count_directory(void *arg, const struct dirs_view *v)
+{
+    struct settle_stats *out = arg;
+
+    out->waiting += !v->told && !has_bad(v) && waiting_in(v) == 0;
+}
 
 void settle_stats(const struct settle *s, double now, struct settle_stats *out)
 {
@@ -570,6 +705,8 @@ void settle_stats(const struct settle *s, double now, struct settle_stats *out)
         if (now - e->began > out->oldest_wait_s)
             out->oldest_wait_s = now - e->began;
     }
+    if (s->dirs != NULL)
+        dirs_each(s->dirs, count_directory, out);
 }
 
 int settle_state(const struct settle *s, const char *path, enum settle_state *out)
@@ -582,8 +719,8 @@ int settle_state(const struct settle *s, const char *path, enum settle_state *ou
     return 0;
 }
 
-int settle_why(const struct settle *s, const char *path, char *buf, size_t size,
-               double now)
+static int why_file(const struct settle *s, const char *path, char *buf, size_t size,
+                    double now)
 {
     static const char *const word[] = {"new", "growing", "settled", "bad"};
     const struct entry *e = find(s, path);
@@ -606,9 +743,82 @@ int settle_why(const struct settle *s, const char *path, char *buf, size_t size,
                     now - e->changed, now - e->began, left);
 }
 
+/* The first file in the table that keeps this directory waiting: a bad one if there is one. */
+static const struct entry *culprit(const struct settle *s, const struct dir *dir)
+{
+    const struct entry *found = NULL;
+
+    for (size_t i = 0; i <= s->mask; i++) {
+        const struct entry *e = s->table[i];
+
+        if (e == NULL || e->dir != dir || e->state == SETTLE_SETTLED)
+            continue;
+        if (e->state == SETTLE_BAD)
+            return e;
+        found = e;
+    }
+    return found;
+}
+
+static int why_directory(const struct settle *s, const struct dir *dir, char *buf,
+                         size_t size, double now)
+{
+    const struct entry *e = culprit(s, dir);
+    struct dirs_view v;
+    char why[256];
+
+    dirs_view(dir, &v);
+    if (v.told)
+        return snprintf(buf, size, "settled, %zu files, %" PRIu64 " bytes",
+                        v.n[SETTLE_SETTLED], v.bytes);
+    if (e == NULL && v.reason[0] != '\0')
+        return snprintf(buf, size, "waiting: %s; since %.1f s", v.reason,
+                        now - v.began);
+    if (e == NULL)
+        return snprintf(buf, size,
+                        "all %zu files have settled; quiet for %.1f of %.1f s",
+                        v.n[SETTLE_SETTLED], now - v.changed, s->opts.quiet_s);
+    why_file(s, e->path, why, sizeof why, now);
+    return snprintf(buf, size, "%zu of %zu files have settled; %s %s",
+                    v.n[SETTLE_SETTLED],
+                    v.n[SETTLE_SETTLED] + v.n[SETTLE_BAD] + waiting_in(&v),
+                    e->path + strlen(v.path) + 1, why);
+}
+
+int settle_why(const struct settle *s, const char *path, char *buf, size_t size,
+               double now)
+{
+    const struct dir *dir = s->dirs != NULL ? dirs_find(s->dirs, path) : NULL;
+
+    return dir != NULL ? why_directory(s, dir, buf, size, now)
+                       : why_file(s, path, buf, size, now);
+}
+
+struct each {
+    settle_each_fn *cb;
+    void *arg;
+    double now;
+};
+
+static void each_directory(void *arg, const struct dirs_view *v)
+{
+    const struct each *each = arg;
+
+    if (!v->told)
+        each->cb(each->arg, v->path,
+                 has_bad(v) && waiting_in(v) == 0 ? SETTLE_BAD : SETTLE_GROWING,
+                 each->now - v->began);
+}
+
 void settle_each_unsettled(const struct settle *s, double now, settle_each_fn *cb,
                            void *arg)
 {
+    struct each each = {cb, arg, now};
+
+    if (s->dirs != NULL) {
+        dirs_each(s->dirs, each_directory, &each);
+        return;
+    }
     for (size_t i = 0; i <= s->mask; i++) {
         const struct entry *e = s->table[i];
 

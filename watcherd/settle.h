@@ -59,6 +59,18 @@ typedef void settle_news_fn(void *arg, const struct settle_news *news);
 struct settle *settle_new(const struct settle_opts *opts);
 void settle_free(struct settle *s);
 
+/*
+ * settle_by_directory: before the first path: from now on what settles is each directory directly
+ * below a root of `w`, with all files below it (dirs.h).  Told of files is only BAD and
+ * OVERDUE; settle_why and settle_each_unsettled speak of directories as well, or only.
+ * `w` is borrowed until settle_free.  A file in no directory settles without news.
+ *
+ * When a directory is due it is walked: files that nobody told of (a writer has them open) or that
+ * changed without an event are waited for, as is a casacore table that is being written
+ * (probe_directory).  An empty file in a directory is whole when it is quiet.
+ */
+void settle_by_directory(struct settle *s, const struct watch *w);
+
 /* Something may have happened to `path`.  O(1) and one lstat; never calls back. */
 void settle_dirty(struct settle *s, const char *path, enum watch_how how, double now);
 

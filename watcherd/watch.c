@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/dirsum.h"
 #include "core/err.h"
 #include "watcherd/fileid.h"
 
@@ -99,25 +100,11 @@ static bool ends_with(const char *name, size_t n, const char *end)
     return n >= m && memcmp(name + n - m, end, m) == 0;
 }
 
-/* Names in the making, of files and of directories. */
-static bool unfinished(const char *name)
-{
-    static const char *const ends[] = {".tmp", ".part", ".partial", "~"};
-    size_t n = strlen(name);
-
-    if (name[0] == '.' || strstr(name, "_incomplete") != NULL)
-        return true;
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (ends_with(name, n, ends[i]))
-            return true;
-    return false;
-}
-
 bool watch_wants(const struct watch *w, const char *name)
 {
     size_t n = strlen(name);
 
-    if (unfinished(name))
+    if (dirsum_unfinished(name))
         return false;
     for (size_t i = 0; i < w->nextension; i++)
         if (ends_with(name, n, w->extension[i]))
@@ -310,7 +297,7 @@ static void scan_entry(struct watch *w, struct root *r, int dirfd, size_t len,
     size_t n;
     int fd;
 
-    if (unfinished(de->d_name))
+    if (dirsum_unfinished(de->d_name))
         return;
     type = type_of(dirfd, de);
     if ((type != DT_REG || !watch_wants(w, de->d_name)) &&
@@ -533,7 +520,7 @@ static void event(struct watch *w, const struct inotify_event *ev)
     if (ev->len == 0 || (ev->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)) == 0)
         return;
     if (ev->mask & IN_ISDIR
-            ? !(d->root->flags & WATCH_RECURSIVE) || unfinished(ev->name)
+            ? !(d->root->flags & WATCH_RECURSIVE) || dirsum_unfinished(ev->name)
             : !watch_wants(w, ev->name))
         return;
     n = strlen(d->path);
@@ -771,6 +758,24 @@ void watch_stats(const struct watch *w, struct watch_stats *out)
         out->missing_roots += !w->root[i]->attached;
         out->polled += w->root[i]->npoll;
     }
+}
+
+const char *watch_root_of(const struct watch *w, const char *path)
+{
+    const char *longest = NULL;
+    size_t most = 0;
+
+    for (size_t i = 0; i < w->nroot; i++) {
+        const char *root = w->root[i]->path;
+        size_t n = strlen(root);
+
+        if (n >= most && strncmp(path, root, n) == 0 &&
+            (path[n] == '/' || path[n] == '\0' || (n > 0 && root[n - 1] == '/'))) {
+            longest = root;
+            most = n;
+        }
+    }
+    return longest;
 }
 
 void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg)

@@ -11,7 +11,7 @@
  * inotify says nothing of a hard link made with ln in a root that is not recursive, nor of writers on
  * other machines: the next scan finds those.
  *
- * The callbacks may not call anything of this module.
+ * The callbacks may not call anything of this module but watch_root_of.
  *
  * What is passed on: regular files (symbolic links, FIFOs, devices and sockets never) with one of
  * the extensions, whose name has no leading dot, does not contain "_incomplete", and does not end in
@@ -104,6 +104,9 @@ void watch_stats(const struct watch *w, struct watch_stats *out);
 
 /* Would this name (no slashes) be passed on?  For tools that list directories themselves. */
 bool watch_wants(const struct watch *w, const char *name);
+
+/* The root that a path lies in or is, as it was added; NULL: none.  Callbacks may call this one. */
+const char *watch_root_of(const struct watch *w, const char *path);
 
 /* Each root: cb(arg, path, flags, attached). */
 typedef void watch_root_fn(void *arg, const char *path, unsigned flags, bool attached);

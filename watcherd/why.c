@@ -87,7 +87,9 @@ static int look_at_disk(struct operate *o, struct err *e)
     o->groups = group_table_new(&go);
     if (o->groups == NULL)
         return err_set(e, -EINVAL, "[group] expected is too large");
-    if ((rc = watch_new(&o->watch, &wo, e)) != 0 ||
+    if ((rc = watch_new(&o->watch, &wo, e)) == 0 && rule.directory)
+        settle_by_directory(o->settle, o->watch);
+    if (rc != 0 ||
         (rc = roots_open(&o->roots, o->watch, conf, false, e)) != 0)
         return rc;
     quarantine_each(conf->paths.state, on_set_aside, o, NULL);
@@ -161,8 +163,11 @@ static json_t *lock_of(const char *locks, const char *name)
 
 static void put_member(struct words *w, const struct conf *conf, int member)
 {
-    words_put(w, strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
-              member);
+    if (strcmp(conf->group.pattern, "directory") == 0)
+        words_put(w, "the directory:");
+    else
+        words_put(w, strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
+                  member);
 }
 
 /* "15 of 16 members: sb07 growing: 83 of 118 MB; missing sb03" */
@@ -175,11 +180,12 @@ static void say_members(struct words *w, const struct conf *conf, json_t *a)
     if (known)
         words_put(w, "%.0f of %.0f members have settled", number_in(a, "present"),
                   number_in(a, "expected"));
-    else
+    else if (strcmp(conf->group.pattern, "directory") != 0 ||
+             json_array_size(unsettled) == 0)
         words_put(w, "%s", string_in(a, "words"));
     json_array_foreach(unsettled, i, file)
     {
-        words_put(w, "; ");
+        words_put(w, w->used > 0 ? "; " : "");
         put_member(w, conf, (int)number_in(file, "member"));
         words_put(w, " %s", string_in(file, "why"));
     }
@@ -197,6 +203,8 @@ static void say_members(struct words *w, const struct conf *conf, json_t *a)
         put_member(w, conf, (int)json_number_value(m));
         first = false;
     }
+    if (json_object_get(a, "unanswered") != NULL)
+        words_put(w, "; %s", string_in(a, "unanswered"));
 }
 
 static void say_pending(struct words *w, json_t *task, json_t *lock)

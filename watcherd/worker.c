@@ -18,6 +18,7 @@
 #include "core/registry.h"
 #include "locks/claim.h"
 #include "locks/observer.h"
+#include "locks/orphan.h"
 #include "locks/owner.h"
 #include "pipeline/continuum.h"
 #include "pipeline/product.h"
@@ -443,6 +444,7 @@ static int claim_and_make(struct worker *w, const char *const *item, size_t n,
     observer_free(opts.observer);
     if (rc != 0)
         return rc;
+    setenv(ORPHAN_MARK, claim_mark(w->claim), 1);
     snprintf(text, sizeof text, "%.255s/%llu", w->key,
              (unsigned long long)claim_generation(w->claim));
     rc = path_join(w->scratch, sizeof w->scratch, w->conf->paths.scratch, text, e);

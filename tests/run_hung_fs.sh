@@ -1,0 +1,91 @@
+#!/bin/bash
+# The file system of incoming hangs, as a hard NFS mount does: the daemon still answers, takes signals
+# and finishes what it has; when the file system is back nothing is lost.  And it ends while it hangs.
+# matrix: locks 13 file system hangs
+# shellcheck source=tests/lib.sh disable=SC2034,SC2154
+set -eu
+. "$(dirname "$0")/lib.sh"
+command -v bindfs >/dev/null || skip "bindfs is not installed"
+[ -c /dev/fuse ] && [ "$(id -u)" = 0 ] || skip "FUSE mounts need /dev/fuse and root"
+own_dir hung
+settings '[group]' 'expected = 3' '[mosaic]' 'tiles = 9' '[watch]' 'rescan_s = 1' "also = $dir/also" '[workers]' \
+    'stop_grace_s = 0'
+g=2026-01-26T08:01:58 h=2026-01-26T09:00:00 k=2026-01-26T10:00:00 m=2026-01-26T11:00:00
+for t in "$g" "$h" "$k" "$m"; do simulate made "$t" --jitter none --subbands 3; done
+mkdir -p back also
+bindfs -f back in &
+fuse=$!
+mounted=$dir/in
+until_true 5 mountpoint -q in
+W=$build/watcherd
+
+# hang, and wait until the daemon's thread is in it; unhang.
+hang() {
+    kill -STOP "$fuse"
+    until_true 10 stuck
+}
+stuck() { "$W" status -c w.conf | grep -q 'STUCK .*have not answered for'; }
+unhang() { kill -CONT "$fuse"; }
+# Whoever is in the file system cannot be ended before it goes on.
+trap 'kill -CONT "$fuse" 2>/dev/null; end_all' EXIT
+
+start
+cp made/"$g"_sb00.hdf5 made/"$g"_sb01.hdf5 back/
+until_true 10 sh -c "'$W' why $g -c w.conf | grep -q '2 of 3'"
+hang
+# What is asked is answered, with what the loop knows, long before the client gives up (20 s each).
+cp made/"$g"_sb02.hdf5 made/"$h"_* back/
+before=$(date +%s%N)
+"$W" status -c w.conf --json >out
+"$W" why "$g" -c w.conf >>out && fail "why: exit 0"
+"$W" watch list -c w.conf >>out 2>&1 && fail "watch list: exit 0"
+took_ms=$((($(date +%s%N) - before) / 1000000))
+[ $took_ms -lt 10000 ] || fail "three answers took $took_ms ms"
+/usr/bin/python3 - out <<'END2' || fail "status: $(cat out)"
+import json, sys
+s = json.JSONDecoder().raw_decode(open(sys.argv[1]).read())[0]
+assert s["ingest_stuck_s"] > 0.5 and s["files"]["settled"] == 2 and s["watch"]["roots"] == 2, s
+END2
+grep -q "^$g: not done: 2 of 3 members have settled; missing sb02; the watched file systems have not answered" out ||
+    fail "why: $(cat out)"
+grep -q '^watcherd: the watched file systems have not answered for' out || fail "watch list: $(cat out)"
+"$W" watch add "$dir/also2" -c w.conf 2>out && fail "watch add while it hangs"
+# Signals.
+kill -HUP "$daemon"
+wait_for log 'event=reload file=' 2
+# Said once, and that it is back once.
+wait_for log 'event=stuck' 15
+lines 0 "event=(settled|start) .*$h"
+unhang
+wait_for log 'event=unstuck' 5
+wait_for log "event=done .*$g" 10
+wait_for log "event=done .*$h" 10
+lines 1 'event=stuck'
+lines 2 'event=start'
+
+# Workers are watched over meanwhile: one is killed, its task is done by the next.
+cp made/"$k"_* also/
+wait_for log "event=start .*$k" 10
+worker=$(pgrep -P "$daemon")
+kill -STOP "$worker"
+hang
+kill -KILL "$worker"
+wait_for log "event=failed .*$k .*signal 9" 5
+wait_for log "event=done .*$k" 10
+lines 2 "event=start .*$k"
+
+# TERM: it ends although its thread cannot, and whatever came meanwhile is found by the next one.
+cp made/"$m"_* back/
+before=$SECONDS
+stop
+[ $rc -eq 0 ] || fail "TERM while it hangs: exit $rc"
+[ $((SECONDS - before)) -le 5 ] || fail "TERM took $((SECONDS - before)) s"
+lines 1 'event=ended reason=.*does not answer'
+[ ! -e root/state/control.sock ] || fail "the socket is left"
+unhang
+start
+wait_for log "event=done .*$m" 10
+stop
+[ $rc -eq 0 ] || fail "exit $rc"
+[ "$(sql root/state/queue.sqlite3 "SELECT count(*) FROM t_tasks WHERE status = 'completed'")" -eq 4 ] ||
+    fail "queue: $(sql root/state/queue.sqlite3 .dump)"
