@@ -57,7 +57,8 @@ static const struct setting settings[] = {
  "a file that is larger is bad; 0: no limit"},
 
 {"group", "pattern", TEXT, AT(group, pattern), 0, 0, "", "subband",
- "subband, file, or like {time:%Y-%m-%dT%H:%M:%S}_sb{member:2} or {name}_{member:2}"},
+ "subband, file, directory, or like {time:%Y-%m-%dT%H:%M:%S}_sb{member:2} or "
+ "{name}_{member:2}"},
 {"group", "tolerance_s", REAL, AT(group, tolerance_s), 0, 86400, "s", "120",
  "files named within this of the earliest belong to one group"},
 {"group", "expected", COUNT, AT(group, expected), 1, 4096, "files", "16",

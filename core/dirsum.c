@@ -42,6 +42,11 @@ bool dirsum_unfinished(const char *name)
     return false;
 }
 
+bool dirsum_is_lock(const char *path)
+{
+    return strcmp(path_base(path), "table.lock") == 0;
+}
+
 static uint64_t mixed(uint64_t h)
 {
     h = (h ^ (h >> 32)) * 0x9e3779b97f4a7c15u;
@@ -76,10 +81,10 @@ static void add_file(struct walk *w, const char *path, const struct stat *st,
         w->out->passing += hash_of(path + w->top, &id) | 1;
         return;
     }
+    if (dirsum_is_lock(path))
+        return;
     if (w->each != NULL)
         w->each(w->arg, path, &id);
-    if (strcmp(path_base(path), "table.lock") == 0)
-        return;
     w->out->files++;
     w->out->id.size += id.size;
     w->sum += hash_of(path + w->top, &id);

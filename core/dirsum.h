@@ -27,7 +27,7 @@ struct dirsum {
         passing; /* hash of the files in the making, by name, size and time; 0: none */
 };
 
-/* A regular file that is not in the making, table.lock among them; path begins with the directory's. */
+/* A file that is part of it; path begins with the directory's. */
 typedef void dirsum_file_fn(void *arg, const char *path, const struct file_id *id);
 
 /*
@@ -41,5 +41,7 @@ int dirsum_look(struct dirsum *out, const char *path, dirsum_file_fn *each, void
 /* Is it a name, of a file or a folder, of something in the making: .x, x.tmp, x.part, x.partial,
  * x~, or with _incomplete in it? */
 bool dirsum_unfinished(const char *name);
+/* Is it casacore's table.lock? */
+bool dirsum_is_lock(const char *path);
 
 #endif

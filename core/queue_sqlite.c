@@ -491,8 +491,8 @@ int queue_next_due(struct queue *q, double *in_s, struct err *e)
 int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e)
 {
     sqlite3_stmt *st;
-    int rc = db_start(q->db, &st, e, sql_ahead, "itt", (int64_t)task->priority, task->key,
-                      task->id);
+    int rc = db_start(q->db, &st, e, sql_ahead, "itt", (int64_t)task->priority,
+                      task->key, task->id);
 
     *n = 0;
     if (rc == 0)

@@ -119,9 +119,8 @@ static int add_directory(struct look *l, int dirfd, const char *dir, const char 
 {
     static const struct file_id unknown;
     bool yes = false;
-    int rc = dirsum_unfinished(name)
-                 ? 0
-                 : look_for_file(l, dirfd, dir, name, 1, &yes, e);
+    int rc =
+        dirsum_unfinished(name) ? 0 : look_for_file(l, dirfd, dir, name, 1, &yes, e);
 
     if (rc == 0 && yes)
         group_add(l->groups, name, &unknown, 0);

@@ -49,7 +49,7 @@ struct tile_run {
     struct imager *imager;
     struct imager_info info;
     float *components; /* [ny][nx] Jy/pixel */
-    bool rough; /* the image will be made again: do not clean it to the end */
+    bool rough;        /* the image will be made again: do not clean it to the end */
     struct clean_result clean;
     struct image *psf, *residual, *flat, *pb, *corrected;
 

@@ -167,12 +167,14 @@ static void drop(struct dirs *d, struct dir *dir)
 
 static bool is_below(const char *path, const char *prefix)
 {
-    size_t n = prefix == NULL ? 0 : strlen(prefix);
+    size_t n;
 
+    if (prefix == NULL)
+        return true;
+    n = strlen(prefix);
     while (n > 0 && prefix[n - 1] == '/')
         n--;
-    return n == 0 ||
-           (strncmp(path, prefix, n) == 0 && (path[n] == '/' || path[n] == '\0'));
+    return strncmp(path, prefix, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
 void dirs_forget(struct dirs *d, const char *prefix)

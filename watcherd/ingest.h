@@ -38,7 +38,7 @@ struct ingest_opts {
     void (*stuck)(void *arg, double s);
     void *arg;
     double stuck_after_s; /* 0 means 10 */
-    bool by_directory; /* settle_by_directory, with the watcher */
+    bool by_directory;    /* settle_by_directory, with the watcher */
     bool every_round; /* wake the loop and count anew after each round: for --once */
 };
 

@@ -478,7 +478,8 @@ static bool is_table(int dirfd, const char *name)
 static pid_t table_writer(int dirfd)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
-    int fd = openat(dirfd, "table.lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd =
+        openat(dirfd, "table.lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     bool held;
 
     if (fd == -1)

@@ -19,8 +19,8 @@ enum { LARGEST = 1 << 20 };
 struct roots {
     struct watch *watch;
     char file[PATH_MAX];
-    json_t *added; /* {path: flags} */
-    bool ours;     /* to log and to mend */
+    json_t *added;   /* {path: flags} */
+    bool ours;       /* to log and to mend */
     unsigned forced; /* flags of every root */
 };
 
@@ -231,7 +231,8 @@ int roots_add(struct roots *r, const char *path, unsigned flags, struct err *e)
         return err_set(e, -EINVAL, "a root is an absolute path in UTF-8, unlike %.100s",
                        path);
     }
-    rc = again ? watch_add_root(r->watch, path, flags | r->forced, e) : watch_it(r, path, flags, e);
+    rc = again ? watch_add_root(r->watch, path, flags | r->forced, e)
+               : watch_it(r, path, flags, e);
     if (rc == 0 && (rc = save(r, e)) != 0 && !again)
         watch_remove_root(r->watch, path,
                           NULL); /* what a restart would forget is not begun */

@@ -23,45 +23,13 @@
 #include "core/path.h"
 #include "watcherd/dirs.h"
 #include "watcherd/probe.h"
+#include "watcherd/settle_table.h"
 
 enum { TICK_PROBES = 512, TICK_RECHECKS = 512 };
 static const double LEAST_QUIET_S = 0.05; /* between two looks when quiet_s is 0 */
 static const double LONGEST_S = 60;       /* between two looks, ever */
 static const double REST = 3;       /* quiet periods after which at_rest counts ... */
 static const double LONG_REST = 30; /* ... and when a writer cannot be ruled out */
-
-enum { RENAMED = 1, AGAIN = 2, OVERDUE = 4, QUEUED = 8, DEAD = 16, CHANGED = 32 };
-
-struct entry {
-    uint32_t hash;
-    uint32_t heap;  /* place in the heap + 1; 0: not in it */
-    double due;     /* next look, while in the heap */
-    double changed; /* last event, or look that found a difference */
-    double began;   /* first event of this content */
-    double looked;  /* last look, for recheck_s */
-    float wait_s;   /* until the next look after a WAIT */
-    uint8_t state;  /* enum settle_state */
-    uint8_t flags;
-    struct file_id id;
-    int64_t ctime_ns;
-    struct entry *next; /* in the list of rechecks */
-    struct dir *dir;    /* NULL: files settle for themselves, or it is in none */
-    char path[];
-};
-
-struct settle {
-    struct settle_opts opts;
-    double quiet_s; /* opts.quiet_s, at least LEAST_QUIET_S: between two looks */
-    struct entry **table;
-    size_t mask, known; /* the table has mask + 1 places */
-    struct entry **heap;
-    size_t nheap, heap_room;
-    struct entry *recheck, **recheck_end;
-    size_t nstate[4];
-    uint64_t probes;
-    struct dirs *dirs; /* NULL: files settle for themselves */
-    const struct watch *watch;
-};
 
 static void *must(void *p)
 {
@@ -93,7 +61,7 @@ static size_t place_of(const struct settle *s, const char *path, uint32_t hash)
     return i;
 }
 
-static struct entry *find(const struct settle *s, const char *path)
+struct entry *settle_find(const struct settle *s, const char *path)
 {
     return s->table[place_of(s, path, hash_of(path))];
 }
@@ -238,11 +206,6 @@ static void drop(struct settle *s, struct entry *e)
         free(e);
 }
 
-static bool at_rest(const struct entry *e)
-{
-    return e->state == SETTLE_SETTLED || e->state == SETTLE_BAD;
-}
-
 /* Is what `r` saw other than what we remember?  A chmod may have made a bad file readable. */
 static bool differs(const struct entry *e, const struct probe_result *r)
 {
@@ -364,11 +327,13 @@ static void dirty_at_rest(struct settle *s, struct entry *e, enum watch_how how,
 
 void settle_dirty(struct settle *s, const char *path, enum watch_how how, double now)
 {
-    struct entry *e = find(s, path);
+    struct entry *e = settle_find(s, path);
 
+    if (s->dirs != NULL && dirsum_is_lock(path))
+        return; /* readers write into it */
     if (e == NULL) {
         dirty_new(s, path, how, now);
-    } else if (at_rest(e) && (e->flags & CHANGED) == 0) {
+    } else if (settle_at_rest(e) && (e->flags & CHANGED) == 0) {
         if (how != WATCH_SCANNED)
             dirty_at_rest(s, e, how, now);
         else if (now - e->looked >= s->opts.recheck_s)
@@ -402,7 +367,7 @@ void settle_recheck(struct settle *s, const char *prefix, double now)
     for (size_t i = 0; i <= s->mask; i++) {
         struct entry *e = s->table[i];
 
-        if (e != NULL && at_rest(e) && now - e->looked >= s->opts.recheck_s &&
+        if (e != NULL && settle_at_rest(e) && now - e->looked >= s->opts.recheck_s &&
             below(e->path, prefix))
             queue_recheck(s, e);
     }
@@ -574,7 +539,7 @@ static void work_off_rechecks(struct settle *s, double now)
         e->flags &= (uint8_t)~QUEUED;
         if (e->flags & DEAD)
             free(e);
-        else if (at_rest(e) && (e->flags & CHANGED) == 0)
+        else if (settle_at_rest(e) && (e->flags & CHANGED) == 0)
             dirty_at_rest(s, e, WATCH_SCANNED, now);
     }
 }
@@ -593,7 +558,7 @@ struct reader {
 static void check_file(void *arg, const char *path, const struct file_id *id)
 {
     struct reader *r = arg;
-    const struct entry *e = find(r->s, path);
+    const struct entry *e = settle_find(r->s, path);
     bool known = e != NULL && e->state == SETTLE_SETTLED && file_id_equal(&e->id, id);
 
     if (known || !watch_wants(r->s->watch, path_base(path)))
@@ -666,163 +631,4 @@ double settle_next_s(const struct settle *s, double now)
         return in_s;
     file_s = s->heap[0]->due > now ? s->heap[0]->due - now : 0;
     return in_s >= 0 && in_s < file_s ? in_s : file_s;
-}
-
-/* ---- for people ---- */
-
-static bool has_bad(const struct dirs_view *v)
-{
-    return v->n[SETTLE_BAD] > 0;
-}
-
-static size_t waiting_in(const struct dirs_view *v)
-{
-    return v->n[SETTLE_NEW] + v->n[SETTLE_GROWING];
-}
-
-/* A directory whose files have all settled waits as well. */
-static void count_directory(void *arg, const struct dirs_view *v)
-{
-    struct settle_stats *out = arg;
-
-    out->waiting += !v->told && !has_bad(v) && waiting_in(v) == 0;
-}
-
-void settle_stats(const struct settle *s, double now, struct settle_stats *out)
-{
-    memset(out, 0, sizeof *out);
-    out->known = s->known;
-    out->settled = s->nstate[SETTLE_SETTLED];
-    out->bad = s->nstate[SETTLE_BAD];
-    out->waiting = s->nstate[SETTLE_NEW] + s->nstate[SETTLE_GROWING];
-    out->probes = s->probes;
-    for (size_t i = 0; i < s->nheap; i++) {
-        const struct entry *e = s->heap[i];
-
-        if (at_rest(e))
-            continue;
-        out->overdue += (e->flags & OVERDUE) != 0;
-        if (now - e->began > out->oldest_wait_s)
-            out->oldest_wait_s = now - e->began;
-    }
-    if (s->dirs != NULL)
-        dirs_each(s->dirs, count_directory, out);
-}
-
-int settle_state(const struct settle *s, const char *path, enum settle_state *out)
-{
-    const struct entry *e = find(s, path);
-
-    if (e == NULL)
-        return -ENOENT;
-    *out = (enum settle_state)e->state;
-    return 0;
-}
-
-static int why_file(const struct settle *s, const char *path, char *buf, size_t size,
-                    double now)
-{
-    static const char *const word[] = {"new", "growing", "settled", "bad"};
-    const struct entry *e = find(s, path);
-    struct probe_result r;
-    double left;
-
-    if (e == NULL)
-        return snprintf(buf, size, "not known");
-    if (e->state == SETTLE_SETTLED)
-        return snprintf(buf, size, "settled, %" PRIu64 " bytes", e->id.size);
-    probe_file(AT_FDCWD, path, &r);
-    if (e->state == SETTLE_BAD)
-        return snprintf(buf, size, "bad: %s", r.reason);
-    left = e->due > now ? e->due - now : 0;
-    return snprintf(buf, size,
-                    "%s: %s; last change %.1f s ago, waiting since %.1f s, "
-                    "next look in %.1f s",
-                    word[e->state],
-                    r.verdict == PROBE_OK ? "not quiet for long enough" : r.reason,
-                    now - e->changed, now - e->began, left);
-}
-
-/* The first file in the table that keeps this directory waiting: a bad one if there is one. */
-static const struct entry *culprit(const struct settle *s, const struct dir *dir)
-{
-    const struct entry *found = NULL;
-
-    for (size_t i = 0; i <= s->mask; i++) {
-        const struct entry *e = s->table[i];
-
-        if (e == NULL || e->dir != dir || e->state == SETTLE_SETTLED)
-            continue;
-        if (e->state == SETTLE_BAD)
-            return e;
-        found = e;
-    }
-    return found;
-}
-
-static int why_directory(const struct settle *s, const struct dir *dir, char *buf,
-                         size_t size, double now)
-{
-    const struct entry *e = culprit(s, dir);
-    struct dirs_view v;
-    char why[256];
-
-    dirs_view(dir, &v);
-    if (v.told)
-        return snprintf(buf, size, "settled, %zu files, %" PRIu64 " bytes",
-                        v.n[SETTLE_SETTLED], v.bytes);
-    if (e == NULL && v.reason[0] != '\0')
-        return snprintf(buf, size, "waiting: %s; since %.1f s", v.reason,
-                        now - v.began);
-    if (e == NULL)
-        return snprintf(buf, size,
-                        "all %zu files have settled; quiet for %.1f of %.1f s",
-                        v.n[SETTLE_SETTLED], now - v.changed, s->opts.quiet_s);
-    why_file(s, e->path, why, sizeof why, now);
-    return snprintf(buf, size, "%zu of %zu files have settled; %s %s",
-                    v.n[SETTLE_SETTLED],
-                    v.n[SETTLE_SETTLED] + v.n[SETTLE_BAD] + waiting_in(&v),
-                    e->path + strlen(v.path) + 1, why);
-}
-
-int settle_why(const struct settle *s, const char *path, char *buf, size_t size,
-               double now)
-{
-    const struct dir *dir = s->dirs != NULL ? dirs_find(s->dirs, path) : NULL;
-
-    return dir != NULL ? why_directory(s, dir, buf, size, now)
-                       : why_file(s, path, buf, size, now);
-}
-
-struct each {
-    settle_each_fn *cb;
-    void *arg;
-    double now;
-};
-
-static void each_directory(void *arg, const struct dirs_view *v)
-{
-    const struct each *each = arg;
-
-    if (!v->told)
-        each->cb(each->arg, v->path,
-                 has_bad(v) && waiting_in(v) == 0 ? SETTLE_BAD : SETTLE_GROWING,
-                 each->now - v->began);
-}
-
-void settle_each_unsettled(const struct settle *s, double now, settle_each_fn *cb,
-                           void *arg)
-{
-    struct each each = {cb, arg, now};
-
-    if (s->dirs != NULL) {
-        dirs_each(s->dirs, each_directory, &each);
-        return;
-    }
-    for (size_t i = 0; i <= s->mask; i++) {
-        const struct entry *e = s->table[i];
-
-        if (e != NULL && e->state != SETTLE_SETTLED)
-            cb(arg, e->path, (enum settle_state)e->state, now - e->began);
-    }
 }

@@ -89,8 +89,7 @@ static int look_at_disk(struct operate *o, struct err *e)
         return err_set(e, -EINVAL, "[group] expected is too large");
     if ((rc = watch_new(&o->watch, &wo, e)) == 0 && rule.directory)
         settle_by_directory(o->settle, o->watch);
-    if (rc != 0 ||
-        (rc = roots_open(&o->roots, o->watch, conf, false, e)) != 0)
+    if (rc != 0 || (rc = roots_open(&o->roots, o->watch, conf, false, e)) != 0)
         return rc;
     quarantine_each(conf->paths.state, on_set_aside, o, NULL);
     watch_scan(o->watch, NULL, NULL);
@@ -166,7 +165,8 @@ static void put_member(struct words *w, const struct conf *conf, int member)
     if (strcmp(conf->group.pattern, "directory") == 0)
         words_put(w, "the directory:");
     else
-        words_put(w, strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
+        words_put(w,
+                  strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
                   member);
 }
 
@@ -175,17 +175,19 @@ static void say_members(struct words *w, const struct conf *conf, json_t *a)
 {
     json_t *unsettled = json_object_get(a, "unsettled"), *file, *m;
     bool known = json_object_get(a, "known") != NULL, first = true;
+    /* A directory is its own file: that it waits says it all. */
+    bool alone =
+        strcmp(conf->group.pattern, "directory") == 0 && json_array_size(unsettled) > 0;
     size_t i, k;
 
     if (known)
         words_put(w, "%.0f of %.0f members have settled", number_in(a, "present"),
                   number_in(a, "expected"));
-    else if (strcmp(conf->group.pattern, "directory") != 0 ||
-             json_array_size(unsettled) == 0)
+    else if (!alone)
         words_put(w, "%s", string_in(a, "words"));
     json_array_foreach(unsettled, i, file)
     {
-        words_put(w, w->used > 0 ? "; " : "");
+        words_put(w, known || !alone || i > 0 ? "; " : "");
         put_member(w, conf, (int)number_in(file, "member"));
         words_put(w, " %s", string_in(file, "why"));
     }

@@ -14,14 +14,14 @@
 struct conf;
 
 /* How a task ended, as the worker says it. */
-#define WORKER_DONE      "done"      /* published by this process */
-#define WORKER_SKIPPED   "skipped"   /* a complete product was there */
-#define WORKER_BUSY      "busy"      /* somebody else holds the claim */
-#define WORKER_LOST      "lost"      /* somebody else took it over */
-#define WORKER_STOPPED   "stopped"   /* by SIGTERM; handed back */
-#define WORKER_BAD       "bad"       /* the data's fault: trying again is useless */
-#define WORKER_MACHINE   "machine"   /* disk full, no permission: the machine's fault */
-#define WORKER_FAILED    "failed"    /* anything else: worth another attempt */
+#define WORKER_DONE    "done"    /* published by this process */
+#define WORKER_SKIPPED "skipped" /* a complete product was there */
+#define WORKER_BUSY    "busy"    /* somebody else holds the claim */
+#define WORKER_LOST    "lost"    /* somebody else took it over */
+#define WORKER_STOPPED "stopped" /* by SIGTERM; handed back */
+#define WORKER_BAD     "bad"     /* the data's fault: trying again is useless */
+#define WORKER_MACHINE "machine" /* disk full, no permission: the machine's fault */
+#define WORKER_FAILED  "failed"  /* anything else: worth another attempt */
 
 /* The whole life of `watcherd worker`; returns the exit status (0 done or skipped,
  * 65 bad, 75 busy, stopped, lost or machine, 1 failed). */
