@@ -648,5 +648,7 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     registry_close(d->registry);
     queue_close(d->queue);
     free(d);
+    if (hangs) /* nothing at exit() may touch, or wait for, what the thread still uses */
+        _exit(rc);
     return rc;
 }

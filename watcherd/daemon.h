@@ -21,6 +21,8 @@ struct daemon_opts {
  *   [group] need a restart, which it says
  * Status: 0 ended as asked; 1 with `once` when a task failed or a file or group was left over; negative:
  *   could not start, with a sentence
+ * Note: when a watched file system hangs at the end, everything is closed and the process ends here, with
+ *   the status that would have been returned.
  */
 int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e);
 

@@ -50,7 +50,8 @@ int ingest_start(struct ingest *ing, struct err *e);
 /*
  * ingest_stop: end the thread; what was not told yet is dropped, a restart finds it again.
  * Status: 0; -ETIMEDOUT it hangs in a system call and is left there.  It then still uses the
- *   struct watch, the settle and what calls under way point to; those must stay until exit().
+ *   struct watch, the settle and what calls under way point to; those must stay until _exit().
+ *   Whoever waits for the process may have to wait for the kernel to let the thread go.
  */
 int ingest_stop(struct ingest *ing, double wait_s);
 /* After ingest_stop and when the loop has closed its handles.  Leaves a thread that hangs alone. */
