@@ -222,8 +222,16 @@ int tile_image(void *arg, struct err *e)
     struct image *psf;
     int rc;
 
-    if ((rc = stokes_i(run, e)) != 0 || (rc = choose_grid(run, &opts, e)) != 0 ||
-        (rc = make_psf(run, &opts, e)) != 0)
+    if ((rc = stokes_i(run, e)) != 0 || (rc = choose_grid(run, &opts, e)) != 0)
+        return rc;
+    rc = make_psf(run, &opts, e);
+    if (rc == ERR_QUALITY && run->env->conf->imaging.cell_arcsec <= 0) {
+        opts.cell_rad /= 2; /* too few pixels in the main lobe to fit a beam to */
+        if (run->env->conf->imaging.size == 0)
+            opts.nx = opts.ny = good_size(2 * (double)opts.nx);
+        rc = make_psf(run, &opts, e);
+    }
+    if (rc != 0)
         return rc;
     /* CLEAN wants four pixels across the beam: below that a source between pixels loses more
      * than a percent of its flux. */
