@@ -10,7 +10,7 @@ CFLAGS  ?= -O2 -g
 OPT     ?= -O3 -fno-math-errno
 WARN    := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -Werror
-PKGS     = libuv cfitsio hdf5 sqlite3 fftw3f erfa libpng jansson libcrypto
+PKGS     = libuv cfitsio hdf5 sqlite3 fftw3f erfa libpng jansson libcrypto libpq
 PREFIX  ?= /usr/local
 comma   := ,
 BUILD   := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))

@@ -73,18 +73,59 @@ static const struct setting settings[] = {
 {"group", "min_members", COUNT, AT(group, min_members), 0, 1024, "files", "0",
  "members that partial = process asks for; 0: all that are expected"},
 
+{"queue", "store", TEXT, AT(queue, store), 0, 0, "", "sqlite",
+ "sqlite (a file in [paths] state, for one machine) or a PostgreSQL connection string"},
+{"queue", "name", TEXT, AT(queue, name), 0, 0, "", "dsa110-pipeline",
+ "queues of other names in the same PostgreSQL database are left alone"},
+{"queue", "poll_s", REAL, AT(queue, poll_s), 0.05, 3600, "s", "1",
+ "tasks are looked for at least this often, whatever the store notifies"},
+{"queue", "max_pending", COUNT, AT(queue, max_pending), 0, 1e9, "tasks", "0",
+ "no group is queued while so many tasks are pending; 0: no limit"},
+{"queue", "aging", COUNT, AT(queue, aging), 0, 1e6, "claims", "0",
+ "one claim in so many takes the oldest task, whatever its priority; 0: none"},
+
 {"workers", "count", COUNT, AT(workers, count), 0, 1024, "processes", "1",
  "worker processes; 0 when they are started by someone else"},
 {"workers", "max_retries", COUNT, AT(workers, max_retries), 0, 1000, "", "3",
  "times a task is tried again before it has failed"},
 {"workers", "retry_delay_s", REAL, AT(workers, retry_delay_s), 0, 86400, "s", "30",
  "wait before the first retry, doubled each time"},
+{"workers", "retry_max_s", REAL, AT(workers, retry_max_s), 0, 604800, "s", "3600",
+ "and never more than this"},
 {"workers", "lease_s", REAL, AT(workers, lease_s), 1, 86400, "s", "60",
  "a claim without a heartbeat for this long may be taken over"},
 {"workers", "heartbeat_s", REAL, AT(workers, heartbeat_s), 0.1, 43200, "s", "15",
  "time between heartbeats; at most half a lease"},
 {"workers", "stop_grace_s", REAL, AT(workers, stop_grace_s), 0, 86400, "s", "30",
  "how long SIGTERM lets running tasks finish"},
+{"workers", "soft_limit_s", REAL, AT(workers, soft_limit_s), 0, 2592000, "s", "7200",
+ "a task that runs longer is asked to stop and tried again; 0: no limit"},
+{"workers", "hard_limit_s", REAL, AT(workers, hard_limit_s), 0, 2592000, "s", "10800",
+ "a task that runs longer is killed and tried again; 0: no limit"},
+{"workers", "cancel_grace_s", REAL, AT(workers, cancel_grace_s), 0, 3600, "s", "10",
+ "from asking a task to stop (TERM) to killing it"},
+{"workers", "memory_mib", COUNT, AT(workers, memory_mib), 0, 16777216, "MiB", "0",
+ "memory that a worker process may take; 0: no limit"},
+{"workers", "max_tasks", COUNT, AT(workers, max_tasks), 1, 1e9, "tasks", "100",
+ "a worker process is replaced after so many"},
+{"workers", "log_max_kib", COUNT, AT(workers, log_max_kib), 1, 1048576, "KiB", "1024",
+ "size at which the log of a task is cut off"},
+
+{"disk", "warn_pct", REAL, AT(disk, warn_pct), 0, 100, "%", "80",
+ "a directory whose file system is fuller than this is reported"},
+{"disk", "stop_pct", REAL, AT(disk, stop_pct), 0, 100, "%", "95",
+ "no task is started while one is fuller than this"},
+{"disk", "resume_pct", REAL, AT(disk, resume_pct), 0, 100, "%", "90",
+ "until all are down to this again"},
+{"disk", "check_s", REAL, AT(disk, check_s), 0.1, 3600, "s", "10",
+ "how often they are looked at"},
+
+{"clean", "ms_age_d", REAL, AT(clean, ms_age_d), 0, 36500, "d", "7",
+ "batchctl clean: Measurement Sets older than this, whose product is whole"},
+{"clean", "scratch_age_d", REAL, AT(clean, scratch_age_d), 0, 36500, "d", "1",
+ "batchctl clean: scratch of nobody's claim older than this"},
+{"clean", "log_age_d", REAL, AT(clean, log_age_d), 0, 36500, "d", "30",
+ "batchctl clean: logs of tasks older than this"},
 
 {"instrument", "dut1_s", REAL, AT(instrument, dut1_s), -0.9, 0.9, "s", "0", "UT1 - UTC"},
 {"instrument", "beam", WORD, AT(instrument, beam), 0, 0, "airy gaussian none", "airy",
@@ -590,6 +631,11 @@ static int check_together(const struct conf *conf, const struct load *load)
         wrong = why.text;
     else if (conf->workers.heartbeat_s > conf->workers.lease_s / 2)
         wrong = "[workers] heartbeat_s must be at most half of lease_s";
+    else if (conf->workers.soft_limit_s > 0 && conf->workers.hard_limit_s > 0 &&
+             conf->workers.soft_limit_s > conf->workers.hard_limit_s)
+        wrong = "[workers] soft_limit_s must be at most hard_limit_s";
+    else if (conf->disk.resume_pct > conf->disk.stop_pct)
+        wrong = "[disk] resume_pct must be at most stop_pct";
     else if (conf->imaging.auto_threshold > conf->imaging.auto_mask)
         wrong = "[imaging] auto_threshold must be at most auto_mask";
     else if (conf->watch.max_bytes > 0 && conf->watch.min_bytes > conf->watch.max_bytes)

@@ -40,13 +40,38 @@ struct conf {
         long min_members;          /* for process; 0: expected */
     } group;
     struct {
-        long count;           /* 1 */
-        long max_retries;     /* 3 */
-        double retry_delay_s; /* 30, doubled each time */
-        double lease_s;       /* 60 */
-        double heartbeat_s;   /* 15 */
-        double stop_grace_s;  /* SIGTERM: let running tasks finish this long, 30 */
+        char store[512];  /* "sqlite" or a PostgreSQL connection string */
+        char name[64];    /* "dsa110-pipeline" */
+        double poll_s;    /* look for tasks at least this often, 1 */
+        long max_pending; /* 0: no limit */
+        long aging;       /* every so many claims take the oldest task; 0: never */
+    } queue;
+    struct {
+        long count;            /* 1 */
+        long max_retries;      /* 3 */
+        double retry_delay_s;  /* 30, doubled each time */
+        double retry_max_s;    /* and not more than this, 3600 */
+        double lease_s;        /* 60 */
+        double heartbeat_s;    /* 15 */
+        double stop_grace_s;   /* SIGTERM: let running tasks finish this long, 30 */
+        double soft_limit_s;   /* then TERM, 7200; 0: none */
+        double hard_limit_s;   /* then KILL, 10800; 0: none */
+        double cancel_grace_s; /* from TERM to KILL, 10 */
+        long memory_mib;       /* of a worker process; 0: no limit */
+        long max_tasks;        /* then a worker process is replaced, 100 */
+        long log_max_kib;      /* of a task's log, 1024 */
     } workers;
+    struct {
+        double warn_pct;   /* 80 */
+        double stop_pct;   /* 95 */
+        double resume_pct; /* 90 */
+        double check_s;    /* 10 */
+    } disk;
+    struct {
+        double ms_age_d;      /* 7 */
+        double scratch_age_d; /* 1 */
+        double log_age_d;     /* 30 */
+    } clean;
     struct {
         double dut1_s; /* 0 */
         char beam[16]; /* airy | gaussian | none */

@@ -123,6 +123,8 @@ static const struct {
     {"[paths]\nroot =\n", "must not be empty"},
     {"[instrument]\nbeam = \"airy gaussian\"\n", "is none of its words"},
     {"[workers]\nheartbeat_s = 40\n", "heartbeat_s must be at most half of lease_s"},
+    {"[workers]\nsoft_limit_s = 20000\n", "soft_limit_s must be at most hard_limit_s"},
+    {"[disk]\nstop_pct = 80\n", "resume_pct must be at most stop_pct"},
     {"[imaging]\nauto_mask = 0.5\n", "auto_threshold must be at most auto_mask"},
     {"x", "f.conf:1: neither [section] nor name = value"},
 };
