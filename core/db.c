@@ -16,7 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { CACHED = 48 }; /* more than the statements of any one user */
+enum { CACHED = 64 }; /* more than the statements of any one user */
 
 struct db {
     sqlite3 *handle;
@@ -43,8 +43,7 @@ static const struct {
     {SQLITE_CONSTRAINT, -EINVAL}, {SQLITE_TOOBIG, -E2BIG},
 };
 
-/* What SQLite said last about this file, as one of our codes and a sentence. */
-static int fail(struct db *db, const char *verb, struct err *e)
+int db_failed(struct db *db, const char *verb, struct err *e)
 {
     int rc = sqlite3_errcode(db->handle) & 0xff;
     int system_errno = sqlite3_system_errno(db->handle);
@@ -82,7 +81,7 @@ static int start(struct db *db, sqlite3_stmt **out, struct err *e, const char *s
 
     *out = NULL;
     if (st == NULL)
-        return fail(db, "use", e);
+        return db_failed(db, "use", e);
     assert(sqlite3_bind_parameter_count(st) == (int)strlen(types));
     for (int i = 0; types[i] != '\0'; i++) {
         int rc = types[i] == 't'
@@ -92,7 +91,7 @@ static int start(struct db *db, sqlite3_stmt **out, struct err *e, const char *s
                                    : sqlite3_bind_double(st, i + 1, va_arg(ap, double));
 
         if (rc != SQLITE_OK) {
-            rc = fail(db, "use", e);
+            rc = db_failed(db, "use", e);
             db_done(st);
             return rc;
         }
@@ -119,7 +118,7 @@ int db_row(struct db *db, sqlite3_stmt *st, struct err *e)
 
     if (rc == SQLITE_ROW)
         return 1;
-    rc = rc == SQLITE_DONE ? 0 : fail(db, "use", e);
+    rc = rc == SQLITE_DONE ? 0 : db_failed(db, "use", e);
     db_done(st);
     return rc;
 }
@@ -276,7 +275,7 @@ static int execute(struct db *db, const char *sql, struct err *e)
 {
     return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK
                ? 0
-               : fail(db, "open", e);
+               : db_failed(db, "open", e);
 }
 
 /* Everything of a new file in one transaction, so that a kill leaves it whole or empty. */
@@ -296,18 +295,19 @@ static int make_schema(struct db *db, struct err *e)
     return db_end(db, rc, e);
 }
 
-/* Is the file new, ours, or neither?  *made: it is new, and its schema must be made. */
-static int check_file(struct db *db, int *made, struct err *e)
+/* Is the file new (*version 0), ours (its version), or neither? */
+static int check_file(struct db *db, int *have, struct err *e)
 {
-    int64_t id, version, tables;
+    int64_t id = 0, version = 0, tables = 0;
     int rc;
 
-    *made = 0;
+    *have = 0;
     if ((rc = ask(db, "PRAGMA application_id", &id, e)) != 0 ||
         (rc = ask(db, "PRAGMA user_version", &version, e)) != 0 ||
         (rc = ask(db, "SELECT count(*) FROM sqlite_master", &tables, e)) != 0)
         return rc;
-    *made = tables == 0;
+    if (tables != 0)
+        *have = (int)version;
     if (tables != 0 && id != db->kind->application_id)
         return err_set(e, ERR_FORMAT, "%s is a database, but no %s of watcherd",
                        db->path, db->kind->what);
@@ -338,23 +338,158 @@ static int set_wal(struct db *db, struct err *e)
     return execute(db, "PRAGMA synchronous=FULL; PRAGMA recursive_triggers=OFF;", e);
 }
 
-static int open_handle(struct db *db, struct err *e)
+/* A copy of the file as it is, "<path>.v<version>"; one that is there already is the one of before. */
+static int keep_copy(struct db *db, int version, struct err *e)
 {
-    int rc, made;
+    char copy[PATH_MAX];
 
-    if (sqlite3_open_v2(db->path, &db->handle,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+    if (snprintf(copy, sizeof copy, "%s.v%d", db->path, version) >= (int)sizeof copy)
+        return err_set(e, -ENAMETOOLONG, "path too long: %.80s", db->path);
+    return access(copy, F_OK) == 0 ? 0 : db_copy(db, copy, e);
+}
+
+static int upgrade(struct db *db, int version, struct err *e)
+{
+    char mark[48];
+    int rc;
+
+    if (db->kind->upgrade == NULL)
+        return err_set(e, ERR_FORMAT, "the %s %s has schema version %d, not %d",
+                       db->kind->what, db->path, version, db->kind->version);
+    rc = keep_copy(db, version, e);
+    if (rc == 0)
+        rc = db_begin(db, e);
+    if (rc != 0)
+        return rc;
+    snprintf(mark, sizeof mark, "PRAGMA user_version=%d", db->kind->version);
+    for (int v = version; rc == 0 && v < db->kind->version; v++)
+        rc = execute(db, db->kind->upgrade[v - 1], e);
+    if (rc == 0)
+        rc = execute(db, mark, e);
+    return db_end(db, rc, e);
+}
+
+static int open_handle(struct db *db, int flags, struct err *e)
+{
+    if (sqlite3_open_v2(db->path, &db->handle, flags, NULL) != SQLITE_OK)
         return db->handle == NULL
                    ? err_set(e, -ENOMEM, "out of memory opening %s", db->path)
-                   : fail(db, "open", e);
+                   : db_failed(db, "open", e);
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, db->kind->busy_ms);
-    rc = check_file(db, &made, e); /* first: another program's file is not touched */
+    return 0;
+}
+
+static int open_or_make(struct db *db, struct err *e)
+{
+    int version, rc = open_handle(db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
+
+    if (rc == 0)
+        rc = check_file(db, &version,
+                        e); /* first: another program's file is not touched */
     if (rc == 0)
         rc = set_wal(db, e);
-    if (rc == 0 && made)
+    if (rc == 0 && version == 0)
         rc = make_schema(db, e);
+    else if (rc == 0 && version < db->kind->version)
+        rc = upgrade(db, version, e);
     return rc;
+}
+
+static int open_there(struct db *db, int flags, int *version, struct err *e)
+{
+    int rc;
+
+    *version = 0;
+    if (access(db->path, F_OK) != 0)
+        return err_set(e, -errno, "there is no %s %s: %s", db->kind->what, db->path,
+                       strerror(errno));
+    rc = open_handle(db, flags, e);
+    if (rc == 0)
+        rc = check_file(db, version, e);
+    return rc;
+}
+
+static struct db *db_new(const char *path, const struct db_kind *kind, struct err *e)
+{
+    struct db *db = calloc(1, sizeof *db);
+
+    if (db != NULL && (db->path = strdup(path)) == NULL) {
+        free(db);
+        db = NULL;
+    }
+    if (db == NULL) {
+        err_set(e, -ENOMEM, "out of memory opening %s", path);
+        return NULL;
+    }
+    db->kind = kind;
+    db->lock_fd = -1;
+    return db;
+}
+
+int db_use(struct db **out, const char *path, const struct db_kind *kind, struct err *e)
+{
+    struct db *db = db_new(path, kind, e);
+    int rc, version;
+
+    *out = NULL;
+    if (db == NULL)
+        return -ENOMEM;
+    rc = open_there(db, SQLITE_OPEN_READWRITE, &version, e);
+    if (rc == 0)
+        rc = set_wal(db, e);
+    if (rc == 0 && version == 0)
+        rc = err_set(e, -ENOENT, "the %s %s has no tables yet", kind->what, path);
+    else if (rc == 0 && version < kind->version)
+        rc = err_set(e, ERR_FORMAT,
+                     "the %s %s has schema version %d, not %d: the daemon of this "
+                     "version, or taskctl migrate, brings it up to date",
+                     kind->what, path, version, kind->version);
+    if (rc != 0)
+        db_close(db);
+    else
+        *out = db;
+    return rc;
+}
+
+int db_version(const char *path, const struct db_kind *kind, int *version,
+               struct err *e)
+{
+    struct db *db = db_new(path, kind, e);
+    int rc;
+
+    *version = 0;
+    if (db == NULL)
+        return -ENOMEM;
+    rc = open_there(db, SQLITE_OPEN_READONLY, version, e);
+    db_close(db);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+int db_copy(struct db *db, const char *path, struct err *e)
+{
+    char temp[PATH_MAX];
+    sqlite3_stmt *st;
+    int rc;
+
+    if (snprintf(temp, sizeof temp, "%s.part", path) >= (int)sizeof temp)
+        return err_set(e, -ENAMETOOLONG, "path too long: %.80s", path);
+    unlink(temp);
+    if (sqlite3_prepare_v2(db->handle, "VACUUM INTO ?1", -1, &st, NULL) != SQLITE_OK)
+        return db_failed(db, "copy", e);
+    sqlite3_bind_text(st, 1, temp, -1, SQLITE_STATIC);
+    rc = sqlite3_step(st) == SQLITE_DONE ? 0 : db_failed(db, "copy", e);
+    sqlite3_finalize(st);
+    if (rc == 0)
+        rc = path_replace(temp, path, e);
+    else
+        unlink(temp);
+    return rc;
+}
+
+struct sqlite3 *db_handle(struct db *db)
+{
+    return db->handle;
 }
 
 int db_open(struct db **out, const char *path, const struct db_kind *kind,
@@ -367,17 +502,15 @@ int db_open(struct db **out, const char *path, const struct db_kind *kind,
     lock_fd = lock_file(path, kind, e);
     if (lock_fd < 0)
         return lock_fd;
-    db = calloc(1, sizeof *db);
-    if (db == NULL || (db->path = strdup(path)) == NULL) {
-        free(db);
+    db = db_new(path, kind, e);
+    if (db == NULL) {
         close(lock_fd);
-        return err_set(e, -ENOMEM, "out of memory opening %s", path);
+        return -ENOMEM;
     }
-    db->kind = kind;
     db->lock_fd = lock_fd;
     rc = check_fs(lock_fd, path, kind, e);
     if (rc == 0)
-        rc = open_handle(db, e);
+        rc = open_or_make(db, e);
     if (rc != 0) {
         db_close(db);
         return rc;
@@ -401,4 +534,48 @@ void db_close(struct db *db)
         close(db->lock_fd); /* last: the next one finds the log written back */
     free(db->path);
     free(db);
+}
+
+/* A whole copy of the database `from` at `to`. */
+static int clone(const char *from, const char *to, const struct db_kind *kind,
+                 struct err *e)
+{
+    struct db *db = db_new(from, kind, e);
+    int rc, version = 0;
+
+    if (db == NULL)
+        return -ENOMEM;
+    rc = open_there(db, SQLITE_OPEN_READONLY, &version, e);
+    if (rc == 0 && version == 0)
+        rc = err_set(e, ERR_FORMAT, "%s is no %s", from, kind->what);
+    if (rc == 0)
+        rc = db_copy(db, to, e);
+    db_close(db);
+    return rc;
+}
+
+int db_restore(const char *path, const char *from, const struct db_kind *kind,
+               struct err *e)
+{
+    static const char *const part[] = {"", "-wal", "-shm"};
+    char temp[PATH_MAX], old[PATH_MAX], aside[PATH_MAX];
+    int rc, lock_fd;
+
+    if (strlen(path) + 16 >= sizeof temp)
+        return err_set(e, -ENAMETOOLONG, "path too long: %.80s", path);
+    lock_fd = lock_file(path, kind, e);
+    if (lock_fd < 0)
+        return lock_fd;
+    snprintf(temp, sizeof temp, "%s.restored", path);
+    rc = clone(from, temp, kind, e);
+    for (size_t i = 0; rc == 0 && i < 3; i++) {
+        snprintf(old, sizeof old, "%.4000s%s", path, part[i]);
+        snprintf(aside, sizeof aside, "%.4000s.replaced%s", path, part[i]);
+        if (rename(old, aside) != 0 && errno != ENOENT)
+            rc = err_set(e, -errno, "cannot rename %s: %s", old, strerror(errno));
+    }
+    if (rc == 0)
+        rc = path_replace(temp, path, e);
+    close(lock_fd);
+    return rc;
 }

@@ -15,7 +15,7 @@ struct err;
 struct sqlite3_stmt;
 struct db;
 
-/* What a file must be.  The schema is run once, in a new file. */
+/* What a file must be.  The schema is run once, in a new file; `upgrade` in older ones. */
 struct db_kind {
     const char *what;   /* for sentences: "task queue" */
     int application_id; /* SQLite's mark in the file's header */
@@ -23,6 +23,8 @@ struct db_kind {
     int busy_ms;        /* wait this long for another writer */
     int exclusive;      /* one watcherd process at a time, until db_close */
     const char *schema;
+    const char *const
+        *upgrade; /* [version - 1]: SQL from version 1 to 2, 2 to 3 ...; NULL: none */
 };
 
 /*
@@ -37,7 +39,16 @@ struct db_kind {
  */
 int db_open(struct db **out, const char *path, const struct db_kind *kind,
             struct err *e);
+/*
+ * db_use: open a file that somebody else (the daemon) makes, locks and upgrades; several may.
+ * Status: 0; -ENOENT it is not there, or has no tables yet; ERR_FORMAT as db_open, or an older version.
+ */
+int db_use(struct db **out, const char *path, const struct db_kind *kind,
+           struct err *e);
 void db_close(struct db *db);
+/* The schema version of the file at path, 0 when there is none; nothing is changed. */
+int db_version(const char *path, const struct db_kind *kind, int *version,
+               struct err *e);
 /* Name of a file system that several machines share, by statfs(2) magic; else NULL. */
 const char *db_shared_fs(unsigned long magic);
 
@@ -58,6 +69,25 @@ void db_text(struct sqlite3_stmt *st, int column, char *out, size_t size);
 /* Run a statement to its end; *changed (may be NULL) counts the rows. */
 int db_run(struct db *db, int *changed, struct err *e, const char *sql,
            const char *types, ...);
+
+/*
+ * db_copy: a consistent copy of the open file, however busy it is, complete under `path` or not
+ * there.  An older copy of that name is replaced.
+ */
+int db_copy(struct db *db, const char *path, struct err *e);
+
+/*
+ * db_restore: put a copy of the file `from` (any version up to ours) in the place of `path`, which is
+ * kept as `<path>.replaced`.
+ * Status: 0; -EBUSY an exclusive user has it; -ENOENT or ERR_FORMAT when from is no such file.
+ */
+int db_restore(const char *path, const char *from, const struct db_kind *kind,
+               struct err *e);
+
+/* For a statement that is put together for one use, and settings of the connection. */
+struct sqlite3 *db_handle(struct db *db);
+/* What SQLite said last, as a negated errno and a sentence: "cannot <verb> the task queue ...". */
+int db_failed(struct db *db, const char *verb, struct err *e);
 
 /* BEGIN IMMEDIATE; then COMMIT when rc is 0, else ROLLBACK.  db_end hands rc or the commit's
  * failure back. */

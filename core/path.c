@@ -150,6 +150,22 @@ fail:
     return rc;
 }
 
+int path_replace(const char *temp, const char *path, struct err *e)
+{
+    char dir[PATH_MAX];
+    int rc = parent(dir, path, e);
+
+    if (rc == 0)
+        rc = path_fsync_tree(temp, e);
+    if (rc == 0 && rename(temp, path) != 0)
+        rc = fail_errno(e, "write", path);
+    if (rc != 0) {
+        unlink(temp);
+        return rc;
+    }
+    return path_fsync_dir(dir, e);
+}
+
 int path_read(char **out, size_t *n, const char *path, size_t max, struct err *e)
 {
     char *buf = NULL, *more;

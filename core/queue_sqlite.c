@@ -1,29 +1,78 @@
-#include "core/queue.h"
-
-#include "core/clock.h"
-#include "core/db.h"
-#include "core/err.h"
+/*
+ * queue_sqlite.c: the queue in an SQLite file: its tables, and what daemons and workers do with them.
+ *
+ * One file is one queue of one machine.  Spawns, ends and edits are forced to disk before they are
+ * acknowledged; claims and heartbeats are not (a power cut ends their owners, too), which saves half the
+ * fsyncs.  The indexes on pending tasks are partial: what is done costs a claim nothing, however many years of it
+ * there are; INDEXED BY keeps the planner from ever thinking otherwise.
+ */
+#include "core/queue_sqlite.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-struct queue {
-    struct db *db;
-    uint64_t last_ms; /* of the newest task_id */
-    unsigned seq;     /* its 12-bit counter */
-};
+#include "core/clock.h"
+#include "core/db.h"
+#include "core/err.h"
+#include "core/path.h"
 
-#define NOW_ISO "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
+/* ---- the tables ---- */
+
+/* Version 2's own: made in new files, and in those of version 1 by the upgrade. */
+#define TABLES_2                                                                       \
+    "CREATE TABLE t_steps("                                                            \
+    " task_id TEXT NOT NULL, step TEXT NOT NULL, fence INTEGER NOT NULL,"              \
+    " at TEXT NOT NULL, took_s REAL NOT NULL, detail TEXT,"                            \
+    " PRIMARY KEY (task_id, step)) STRICT, WITHOUT ROWID;"                             \
+    "CREATE TABLE t_workers("                                                          \
+    " worker_id TEXT PRIMARY KEY NOT NULL, machine TEXT, boot TEXT, host TEXT,"        \
+    " pid INTEGER, start INTEGER, state TEXT, slots INTEGER, running INTEGER,"         \
+    " started_at TEXT NOT NULL, last_seen TEXT NOT NULL) STRICT, WITHOUT ROWID;"       \
+    "CREATE TABLE t_queues("                                                           \
+    " queue_name TEXT PRIMARY KEY NOT NULL, mode TEXT NOT NULL DEFAULT 'running'"      \
+    "  CHECK (mode IN ('running','draining','paused')),"                               \
+    " reason TEXT, since TEXT NOT NULL) STRICT, WITHOUT ROWID;"                        \
+    "CREATE INDEX t_ready ON t_tasks(priority DESC, task_key, task_id, run_after)"     \
+    " WHERE status = 'pending';"                                                       \
+    "CREATE INDEX t_oldest ON t_tasks(task_id, run_after) WHERE status = 'pending';"   \
+    "CREATE INDEX t_due ON t_tasks(run_after) WHERE status = 'pending';"               \
+    "CREATE INDEX t_held ON t_tasks(worker_id) WHERE status = 'claimed';"              \
+    "CREATE INDEX t_status ON t_tasks(status, task_name, task_id);"
 
 /*
- * The indexes on pending tasks are partial: what is done costs a claim nothing, however many
- * years of it there are.  The triggers make an operator's UPDATE safe at any moment: a task that
- * leaves `claimed`, whoever does it, gets a new fence, so that its worker's later words are refused.
+ * An operator's UPDATE is safe at any moment: only a worker claims; a task that leaves `claimed` by hand
+ * ends its attempt, so that its worker's later words are refused; an ended one put back to pending has
+ * all its retries and is due.
  */
+#define TRIGGERS_2                                                                     \
+    "CREATE TRIGGER t_claims BEFORE UPDATE OF status ON t_tasks"                       \
+    " WHEN NEW.status = 'claimed' AND OLD.status <> 'claimed' AND NEW.fence = "        \
+    "OLD.fence"                                                                        \
+    " BEGIN SELECT RAISE(ABORT, 'only a worker claims a task: set it to pending'); "   \
+    "END;"                                                                             \
+    "CREATE TRIGGER t_leaves AFTER UPDATE OF status ON t_tasks"                        \
+    " WHEN OLD.status = 'claimed' AND NEW.status <> 'claimed' BEGIN"                   \
+    " UPDATE t_attempts SET ended_at = " NOW_ISO ", outcome = 'fenced'"                \
+    "  WHERE task_id = NEW.task_id AND ended_at IS NULL;"                              \
+    " END;"                                                                            \
+    "CREATE TRIGGER t_again AFTER UPDATE OF status ON t_tasks"                         \
+    " WHEN NEW.status = 'pending' AND OLD.status IN "                                  \
+    "('completed','failed','cancelled') BEGIN"                                         \
+    " UPDATE t_tasks SET retry_count = 0, completed_at = NULL, cancel_requested = 0,"  \
+    "  run_after = min(run_after, (julianday('now') - 2440587.5) * 86400.0)"           \
+    "  WHERE task_id = NEW.task_id;"                                                   \
+    " END;"                                                                            \
+    "CREATE TRIGGER t_ends AFTER UPDATE OF status ON t_tasks"                          \
+    " WHEN NEW.status IN ('failed','cancelled') AND NEW.completed_at IS NULL BEGIN"    \
+    " UPDATE t_tasks SET completed_at = " NOW_ISO ", cancel_requested = 0"             \
+    "  WHERE task_id = NEW.task_id;"                                                   \
+    " END;"
+
 static const char schema[] =
     "CREATE TABLE t_tasks("
     " task_id TEXT PRIMARY KEY NOT NULL, task_name TEXT NOT NULL, task_key TEXT NOT "
@@ -37,207 +86,160 @@ static const char schema[] =
     " created_at TEXT NOT NULL DEFAULT (" NOW_ISO "),"
     " claimed_at TEXT, last_heartbeat TEXT, completed_at TEXT,"
     " fence INTEGER NOT NULL DEFAULT 0, result TEXT,"
+    " timeout_sec REAL, cancel_requested INTEGER NOT NULL DEFAULT 0,"
+    " lease_until REAL, lease_boot TEXT,"
     " UNIQUE (task_name, task_key)) STRICT;"
-    "CREATE INDEX t_ready ON t_tasks(priority DESC, task_key, task_id, run_after)"
-    " WHERE status = 'pending';"
-    "CREATE INDEX t_due ON t_tasks(run_after) WHERE status = 'pending';"
-    "CREATE INDEX t_status ON t_tasks(status);"
     "CREATE TABLE t_attempts("
     " task_id TEXT NOT NULL, attempt INTEGER NOT NULL, fence INTEGER NOT NULL,"
     " worker_id TEXT, claimed_at TEXT NOT NULL, ended_at TEXT,"
-    " outcome TEXT, error TEXT, PRIMARY KEY (task_id, attempt)) STRICT, WITHOUT ROWID;"
+    " outcome TEXT, error TEXT, rusage TEXT,"
+    " PRIMARY KEY (task_id, attempt)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE t_fence(value INTEGER NOT NULL) STRICT;"
-    "INSERT INTO t_fence VALUES (0);"
-    "CREATE TRIGGER t_claims BEFORE UPDATE OF status ON t_tasks"
-    " WHEN NEW.status = 'claimed' AND OLD.status <> 'claimed' AND NEW.fence = OLD.fence"
-    " BEGIN SELECT RAISE(ABORT, 'only a worker claims a task: set it to pending'); END;"
-    "CREATE TRIGGER t_leaves AFTER UPDATE OF status ON t_tasks"
-    " WHEN OLD.status = 'claimed' AND NEW.status <> 'claimed' BEGIN"
-    " UPDATE t_attempts SET ended_at = " NOW_ISO ", outcome = 'fenced'"
-    "  WHERE task_id = NEW.task_id AND ended_at IS NULL;"
-    " UPDATE t_fence SET value = value + 1;"
-    " UPDATE t_tasks SET fence = (SELECT value FROM t_fence)"
-    "  WHERE task_id = NEW.task_id;"
-    " END;";
+    "INSERT INTO t_fence VALUES (0);" TABLES_2 TRIGGERS_2;
 
-static const struct db_kind kind = {
+static const char *const upgrades[] = {
+    /* 1 -> 2 */
+    "ALTER TABLE t_tasks ADD COLUMN timeout_sec REAL;"
+    "ALTER TABLE t_tasks ADD COLUMN cancel_requested INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE t_tasks ADD COLUMN lease_until REAL;"
+    "ALTER TABLE t_tasks ADD COLUMN lease_boot TEXT;"
+    "ALTER TABLE t_attempts ADD COLUMN rusage TEXT;"
+    "DROP INDEX t_ready; DROP INDEX t_due; DROP INDEX t_status;"
+    "DROP TRIGGER t_claims; DROP TRIGGER t_leaves;" TABLES_2 TRIGGERS_2
+    /* its daemon, the only one who claimed, has ended: its lock is ours */
+    "UPDATE t_tasks SET status = 'pending', run_after = 0, worker_id = NULL,"
+    " claimed_at = NULL WHERE status = 'claimed';",
+};
+
+const struct db_kind queue_sqlite_kind = {
     .what = "task queue",
     .application_id = 0x77647131, /* "wdq1" */
-    .version = 1,
+    .version = 2,
     .busy_ms = 5000,
     .exclusive = 1,
     .schema = schema,
+    .upgrade = upgrades,
 };
 
-#define TASK_COLUMNS                                                                   \
-    "task_id, task_name, task_key, params, status, priority, retry_count, "            \
-    "max_retries,"                                                                     \
-    " fence, run_after, error, worker_id"
+/* ---- what is asked ---- */
 
 static const char sql_spawn[] =
     "INSERT INTO t_tasks(task_id, task_name, task_key, params, priority, max_retries,"
-    " run_after, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    " run_after, created_at, timeout_sec) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
     " ON CONFLICT(task_name, task_key) DO NOTHING";
 static const char sql_again[] =
     "UPDATE t_tasks SET status = 'pending', params = ?3, priority = ?4, max_retries = "
-    "?5,"
-    " run_after = ?6, retry_count = 0, error = NULL, result = NULL, worker_id = NULL,"
-    " claimed_at = NULL, last_heartbeat = NULL, completed_at = NULL"
-    " WHERE task_name = ?1 AND task_key = ?2"
+    "?5, run_after = ?6, timeout_sec = ?7, retry_count = 0, error = NULL, result = "
+    "NULL, worker_id = NULL, claimed_at = NULL, last_heartbeat = NULL,"
+    " completed_at = NULL WHERE task_name = ?1 AND task_key = ?2"
     " AND status IN ('completed','failed','cancelled')";
 static const char sql_next[] = "SELECT task_id FROM t_tasks INDEXED BY t_ready"
                                " WHERE status = 'pending' AND run_after <= ?1"
                                " ORDER BY priority DESC, task_key, task_id LIMIT 1";
-static const char sql_fence[] = "UPDATE t_fence SET value = value + 1";
+static const char sql_oldest[] = "SELECT task_id FROM t_tasks INDEXED BY t_oldest"
+                                 " WHERE status = 'pending' AND run_after <= ?1"
+                                 " ORDER BY task_id LIMIT 1";
+static const char sql_fence[] = "UPDATE t_fence SET value = value + 1 RETURNING value";
 static const char sql_claim[] =
     "UPDATE t_tasks SET status = 'claimed', worker_id = ?2, claimed_at = ?3,"
-    " last_heartbeat = ?3, fence = (SELECT value FROM t_fence) WHERE task_id = ?1";
+    " last_heartbeat = ?3, fence = ?4, lease_until = ?5, lease_boot = ?6,"
+    " cancel_requested = 0 WHERE task_id = ?1 RETURNING " TASK_COLUMNS;
 static const char sql_attempt[] =
     "INSERT INTO t_attempts(task_id, attempt, fence, worker_id, claimed_at)"
-    " SELECT ?1, coalesce(max(attempt), 0) + 1, (SELECT value FROM t_fence), ?2, ?3"
+    " SELECT ?1, coalesce(max(attempt), 0) + 1, ?4, ?2, ?3"
     " FROM t_attempts WHERE task_id = ?1";
-static const char sql_by_id[] =
-    "SELECT " TASK_COLUMNS " FROM t_tasks WHERE task_id = ?1";
-static const char sql_by_key[] =
-    "SELECT " TASK_COLUMNS " FROM t_tasks WHERE task_name = ?1 AND task_key = ?2";
-static const char sql_each[] =
-    "SELECT " TASK_COLUMNS " FROM t_tasks WHERE task_name = ?1 ORDER BY task_key";
 static const char sql_end_attempt[] =
-    "UPDATE t_attempts SET ended_at = ?3, outcome = ?4, error = ?5"
+    "UPDATE t_attempts SET ended_at = ?3, outcome = ?4, error = ?5, rusage = ?6"
     " WHERE task_id = ?1 AND fence = ?2 AND ended_at IS NULL AND EXISTS"
     " (SELECT 1 FROM t_tasks WHERE task_id = ?1 AND fence = ?2 AND status = 'claimed')";
 static const char sql_outcome[] =
     "SELECT outcome FROM t_attempts WHERE task_id = ?1 AND fence = ?2";
-static const char sql_complete[] = "UPDATE t_tasks SET status = 'completed', "
-                                   "completed_at = ?2, result = ?3, error = NULL"
-                                   " WHERE task_id = ?1";
+static const char sql_complete[] =
+    "UPDATE t_tasks SET status = 'completed', completed_at = ?2, result = ?3,"
+    " error = NULL, cancel_requested = 0 WHERE task_id = ?1";
 static const char sql_fail[] =
+    "UPDATE t_tasks SET status = 'failed', completed_at = ?2, error = ?3,"
+    " cancel_requested = 0 WHERE task_id = ?1";
+static const char sql_cancelled[] =
+    "UPDATE t_tasks SET status = 'cancelled', completed_at = ?2,"
+    " error = coalesce(?3, error), cancel_requested = 0 WHERE task_id = ?1";
+/* One that was asked to stop does not come back. */
+static const char sql_retry[] =
     "UPDATE t_tasks SET"
-    " status = CASE WHEN ?4 AND retry_count < max_retries THEN 'pending' ELSE 'failed' "
-    "END,"
-    " retry_count = retry_count + (?4 AND retry_count < max_retries),"
-    " completed_at = CASE WHEN ?4 AND retry_count < max_retries THEN NULL ELSE ?2 END,"
-    " worker_id = CASE WHEN ?4 AND retry_count < max_retries THEN NULL ELSE worker_id "
-    "END,"
-    " error = ?3, run_after = ?5 WHERE task_id = ?1";
+    " status = CASE WHEN cancel_requested THEN 'cancelled'"
+    "  WHEN retry_count < max_retries THEN 'pending' ELSE 'failed' END,"
+    " completed_at = CASE WHEN NOT cancel_requested AND retry_count < max_retries"
+    "  THEN NULL ELSE ?2 END,"
+    " worker_id = CASE WHEN NOT cancel_requested AND retry_count < max_retries"
+    "  THEN NULL ELSE worker_id END,"
+    " retry_count = retry_count + (NOT cancel_requested AND retry_count < "
+    "max_retries),"
+    " error = ?3, run_after = ?4, cancel_requested = 0 WHERE task_id = ?1";
 static const char sql_release[] =
-    "UPDATE t_tasks SET status = 'pending', run_after = ?2, worker_id = NULL,"
-    " claimed_at = NULL WHERE task_id = ?1";
-static const char sql_heartbeat[] =
-    "UPDATE t_tasks SET last_heartbeat = ?3"
-    " WHERE task_id = ?1 AND fence = ?2 AND status = 'claimed'";
-static const char sql_abandon[] =
-    "UPDATE t_attempts SET ended_at = ?1, outcome = 'abandoned' WHERE ended_at IS NULL"
-    " AND task_id IN (SELECT task_id FROM t_tasks WHERE status = 'claimed')";
-static const char sql_recover[] =
-    "UPDATE t_tasks SET status = 'pending', run_after = 0, worker_id = NULL,"
-    " claimed_at = NULL WHERE status = 'claimed'";
-static const char sql_count[] = "SELECT count(*) FROM t_tasks WHERE status = ?1";
-static const char sql_ahead[] =
-    "SELECT count(*) FROM t_tasks INDEXED BY t_ready WHERE status = 'pending'"
-    " AND (priority > ?1 OR (priority = ?1 AND (task_key, task_id) < (?2, ?3)))";
-static const char sql_due[] =
-    "SELECT min(run_after) FROM t_tasks INDEXED BY t_due WHERE status = 'pending'";
+    "UPDATE t_tasks SET"
+    " status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,"
+    " completed_at = CASE WHEN cancel_requested THEN ?2 ELSE NULL END,"
+    " error = coalesce(?4, error), run_after = ?3, worker_id = NULL,"
+    " claimed_at = NULL, cancel_requested = 0 WHERE task_id = ?1";
+static const char sql_beat[] =
+    "UPDATE t_tasks SET last_heartbeat = ?3, lease_until = ?4, lease_boot = ?5"
+    " WHERE task_id = ?1 AND fence = ?2 AND status = 'claimed'"
+    " RETURNING cancel_requested";
+static const char sql_held[] = "SELECT task_id, fence FROM t_tasks INDEXED BY t_held"
+                               " WHERE status = 'claimed' AND worker_id = ?1";
+static const char sql_expired[] =
+    "SELECT task_id, fence FROM t_tasks INDEXED BY t_held WHERE status = 'claimed'"
+    " AND worker_id IS NOT NULL AND (lease_until IS NULL OR lease_until < ?1 OR "
+    "lease_boot <> ?2)";
+static const char sql_worker[] =
+    "INSERT INTO t_workers(worker_id, machine, boot, host, pid, start, state, slots,"
+    " running, started_at, last_seen) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?10)"
+    " ON CONFLICT(worker_id) DO UPDATE SET state = ?7, slots = ?8, running = ?9,"
+    " last_seen = ?10";
+static const char sql_forget[] = "DELETE FROM t_workers WHERE worker_id = ?1";
+static const char sql_step[] =
+    "INSERT INTO t_steps(task_id, step, fence, at, took_s, detail)"
+    " SELECT ?1, ?3, ?2, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM t_tasks"
+    "  WHERE task_id = ?1 AND fence = ?2 AND status = 'claimed')"
+    " ON CONFLICT(task_id, step) DO UPDATE SET"
+    " fence = ?2, at = ?4, took_s = ?5, detail = ?6";
+static const char sql_mode[] = "SELECT mode FROM t_queues WHERE queue_name = ?1";
 
-void task_clear(struct task *t)
+/* ---- small things ---- */
+
+int queue_sqlite_down(int rc)
 {
-    free(t->params);
-    memset(t, 0, sizeof *t);
-}
+    static const int passing[] = {-ENOSPC, -EDQUOT, -EIO, -EBUSY, -EROFS, -EACCES};
 
-int queue_open(struct queue **out, const char *path, struct err *e)
-{
-    struct queue *q = calloc(1, sizeof *q);
-    int rc;
-
-    *out = NULL;
-    if (q == NULL)
-        return err_set(e, -ENOMEM, "out of memory opening %s", path);
-    rc = db_open(&q->db, path, &kind, e);
-    if (rc != 0) {
-        free(q);
-        return rc;
-    }
-    *out = q;
-    return 0;
-}
-
-void queue_close(struct queue *q)
-{
-    if (q == NULL)
-        return;
-    db_close(q->db);
-    free(q);
-}
-
-/*
- * UUID version 7 (RFC 9562, 5.7 and 6.2 method 1): 48 bits of Unix milliseconds, a 12-bit counter
- * that starts anew in its lower half each millisecond, 62 random bits.  Grows from call to call,
- * also when the clock is set back.
- */
-static int new_id(struct queue *q, char id[QUEUE_ID], struct err *e)
-{
-    uint64_t ms = (uint64_t)(clock_wall_s() * 1e3), r[2];
-
-    if (getrandom(r, sizeof r, 0) != sizeof r)
-        return err_set(e, -EIO, "no random numbers for a task's name");
-    if (ms > q->last_ms) {
-        q->last_ms = ms;
-        q->seq = (unsigned)(r[1] & 0x7ff);
-    } else if (++q->seq > 0xfff) {
-        q->last_ms++;
-        q->seq = 0;
-    }
-    snprintf(id, QUEUE_ID, "%08llx-%04llx-7%03x-%04llx-%012llx",
-             (unsigned long long)(q->last_ms >> 16 & 0xffffffff),
-             (unsigned long long)(q->last_ms & 0xffff), q->seq & 0xfff,
-             (unsigned long long)((r[0] >> 48 & 0x3fff) | 0x8000),
-             (unsigned long long)(r[0] & 0xffffffffffff));
-    return 0;
-}
-
-int queue_spawn(struct queue *q, const char *name, const char *key, const char *params,
-                int priority, int max_retries, int overwrite, int *made, struct err *e)
-{
-    char id[QUEUE_ID], created[32];
-    double now = clock_wall_s();
-    int rc, n = 0;
-
-    if (made != NULL)
-        *made = 0;
-    if (name[0] == '\0' || strlen(name) >= sizeof((struct task *)0)->name ||
-        strlen(key) >= QUEUE_TEXT)
-        return err_set(e, -EINVAL,
-                       "a task's name '%.70s' or key '%.80s' is empty or too long",
-                       name, key);
-    if (params == NULL)
-        params = "{}";
-    clock_iso(now, created);
-    rc = new_id(q, id, e);
-    if (rc == 0)
-        rc = db_begin(q->db, e);
-    if (rc != 0)
-        return rc;
-    rc = db_run(q->db, &n, e, sql_spawn, "ttttiidt", id, name, key, params,
-                (int64_t)priority, (int64_t)max_retries, now, created);
-    if (rc == 0 && n == 0 && overwrite)
-        rc = db_run(q->db, &n, e, sql_again, "tttiid", name, key, params,
-                    (int64_t)priority, (int64_t)max_retries, now);
-    rc = db_end(q->db, rc, e);
-    if (rc == 0 && made != NULL)
-        *made = n;
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
+        if (rc == passing[i])
+            return ERR_STORE_DOWN;
     return rc;
 }
 
-/* The current row of a TASK_COLUMNS statement. */
-static int fill_task(sqlite3_stmt *st, struct task *out, struct err *e)
+double queue_sqlite_time(sqlite3_stmt *st, int column)
+{
+    char text[32];
+    double s;
+
+    db_text(st, column, text, sizeof text);
+    if (strlen(text) < 19 || clock_parse(text, &s) != 0)
+        return 0;
+    return text[19] == '.' ? s + strtod(text + 19, NULL) : s;
+}
+
+int queue_sqlite_fill(sqlite3_stmt *st, struct task *out, struct err *e)
 {
     const char *params = (const char *)sqlite3_column_text(st, 3);
+    const char *result = (const char *)sqlite3_column_text(st, 18);
 
     memset(out, 0, sizeof *out);
     out->params = strdup(params != NULL ? params : "{}");
-    if (out->params == NULL)
+    out->result = result != NULL ? strdup(result) : NULL;
+    if (out->params == NULL || (result != NULL && out->result == NULL)) {
+        task_clear(out);
         return err_set(e, -ENOMEM, "out of memory reading a task");
+    }
     db_text(st, 0, out->id, sizeof out->id);
     db_text(st, 1, out->name, sizeof out->name);
     db_text(st, 2, out->key, sizeof out->key);
@@ -249,90 +251,137 @@ static int fill_task(sqlite3_stmt *st, struct task *out, struct err *e)
     out->run_after = sqlite3_column_double(st, 9);
     db_text(st, 10, out->error, sizeof out->error);
     db_text(st, 11, out->worker, sizeof out->worker);
+    out->timeout_s = sqlite3_column_double(st, 12);
+    out->cancel = sqlite3_column_int(st, 13) != 0;
+    out->created = queue_sqlite_time(st, 14);
+    out->claimed = queue_sqlite_time(st, 15);
+    out->heartbeat = queue_sqlite_time(st, 16);
+    out->ended = queue_sqlite_time(st, 17);
     return 0;
 }
 
-/* The one row of a started TASK_COLUMNS statement; -ENOENT when there is none. */
-static int read_task(struct queue *q, sqlite3_stmt *st, struct task *out, struct err *e)
+/* How the next transaction is acknowledged.  Between transactions only. */
+static void forced(struct sqlite_queue *q, bool yes)
 {
-    int rc = db_row(q->db, st, e);
-
-    if (rc != 1)
-        return rc == 0 ? -ENOENT : rc;
-    rc = fill_task(st, out, e);
-    db_done(st);
-    return rc;
+    sqlite3_exec(db_handle(q->db),
+                 yes ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
+                 NULL, NULL);
 }
 
-/* Mark task `id` as this worker's and read it; inside a transaction. */
-static int claim_id(struct queue *q, const char *id, const char *worker,
-                    const char *now, struct task *out, struct err *e)
+static int begin(struct sqlite_queue *q, bool force, struct err *e)
 {
-    sqlite3_stmt *st;
-    int rc;
-
-    if ((rc = db_run(q->db, NULL, e, sql_fence, "")) != 0 ||
-        (rc = db_run(q->db, NULL, e, sql_claim, "ttt", id, worker, now)) != 0 ||
-        (rc = db_run(q->db, NULL, e, sql_attempt, "ttt", id, worker, now)) != 0 ||
-        (rc = db_start(q->db, &st, e, sql_by_id, "t", id)) != 0)
-        return rc;
-    return read_task(q, st, out, e);
+    forced(q, force);
+    return db_begin(q->db, e);
 }
 
-int queue_claim(struct queue *q, const char *worker, struct task *out, struct err *e)
+static int end(struct sqlite_queue *q, int rc, struct err *e)
 {
-    char id[QUEUE_TEXT], now_iso[32]; /* an id made by hand may be longer than ours */
-    double now = clock_wall_s();
-    sqlite3_stmt *st;
-    int rc;
+    return queue_sqlite_down(db_end(q->db, rc, e));
+}
 
-    memset(out, 0, sizeof *out);
-    clock_iso(now, now_iso);
-    rc = db_begin(q->db, e);
-    if (rc != 0)
-        return rc;
-    rc = db_start(q->db, &st, e, sql_next, "d", now);
+/* ---- life ---- */
+
+const char *queue_sqlite_path(const struct queue_opts *opts)
+{
+    return opts->store + strlen("sqlite:");
+}
+
+static void close_queue(struct queue *base)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+
+    db_close(q->db);
+    free(q);
+}
+
+static int no_fd(const struct queue *q)
+{
+    (void)q;
+    return -1;
+}
+
+static int changed(struct queue *base, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    int64_t before = q->version;
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, "PRAGMA data_version", "");
+
     if (rc == 0)
         rc = db_row(q->db, st, e);
-    if (rc == 1) {
-        db_text(st, 0, id, sizeof id);
-        db_done(st);
-        rc = claim_id(q, id, worker, now_iso, out, e);
-    } else if (rc == 0) {
-        rc = err_set(e, -EAGAIN, "no task is due");
-    }
-    rc = db_end(q->db, rc, e);
-    if (rc != 0)
-        task_clear(out);
+    if (rc != 1)
+        return queue_sqlite_down(rc);
+    q->version = sqlite3_column_int64(st, 0);
+    db_done(st);
+    return q->version != before;
+}
+
+static int spawn_one(struct sqlite_queue *q, struct task_spec *spec, double now,
+                     struct err *e)
+{
+    double timeout = spec->timeout_s > 0 ? spec->timeout_s : (double)NAN;
+    const char *params = spec->params != NULL ? spec->params : "{}";
+    char id[QUEUE_ID], created[32];
+    int rc, n = 0;
+
+    clock_iso(now, created);
+    rc = queue_new_id(id, e);
+    if (rc == 0)
+        rc = db_run(q->db, &n, e, sql_spawn, "ttttiidtd", id, spec->name, spec->key,
+                    params, (int64_t)spec->priority, (int64_t)spec->max_retries,
+                    now + spec->delay_s, created, timeout);
+    if (rc == 0 && n == 0 && spec->again)
+        rc = db_run(q->db, &n, e, sql_again, "tttiidd", spec->name, spec->key, params,
+                    (int64_t)spec->priority, (int64_t)spec->max_retries,
+                    now + spec->delay_s, timeout);
+    spec->made = rc == 0 && n > 0;
     return rc;
 }
 
-static int lost(struct err *e, const char *id, int64_t fence)
+static int spawn(struct queue *base, struct task_spec *spec, size_t n, struct err *e)
 {
-    return err_set(e, ERR_LOST_TASK, "task %s is no longer held under fence %lld", id,
-                   (long long)fence);
+    struct sqlite_queue *q = sqlite_of(base);
+    double now = clock_wall_s();
+    int rc = begin(q, true, e);
+
+    if (rc != 0)
+        return queue_sqlite_down(rc);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = spawn_one(q, &spec[i], now, e);
+    return end(q, rc, e);
 }
 
-/*
- * Begin a transaction and end the attempt `fence` of a task.
- * Status: 1 ended, the caller now changes the task; 0 this very outcome was told before (a repeat);
- * ERR_LOST_TASK; or a failure.  The transaction is open only when 1.
- */
-static int begin_end(struct queue *q, const char *id, int64_t fence, const char *now,
-                     const char *outcome, const char *error, struct err *e)
+/* ---- ends ---- */
+
+/* Change the task's row as it ended; its attempt has been ended. */
+static int put_end(struct sqlite_queue *q, const struct task_end *t, double now_s,
+                   const char *now, struct err *e)
+{
+    switch (t->how) {
+    case TASK_COMPLETE:
+        return db_run(q->db, NULL, e, sql_complete, "ttt", t->id, now, t->text);
+    case TASK_FAIL:
+        return db_run(q->db, NULL, e, sql_fail, "ttt", t->id, now, t->text);
+    case TASK_RETRY:
+        return db_run(q->db, NULL, e, sql_retry, "tttd", t->id, now, t->text,
+                      now_s + t->delay_s);
+    case TASK_RELEASE:
+        return db_run(q->db, NULL, e, sql_release, "ttdt", t->id, now,
+                      now_s + t->delay_s, t->text);
+    case TASK_CANCEL:
+        return db_run(q->db, NULL, e, sql_cancelled, "ttt", t->id, now, t->text);
+    }
+    return -EINVAL;
+}
+
+/* Not held any more: was this very end told before (a repeat), or is the word late? */
+static int late_word(struct sqlite_queue *q, const struct task_end *t,
+                     const char *outcome, int *verdict, struct err *e)
 {
     char told[32] = "";
     sqlite3_stmt *st;
-    int rc, n = 0;
+    int rc = db_start(q->db, &st, e, sql_outcome, "ti", t->id, t->fence);
 
-    rc = db_begin(q->db, e);
-    if (rc != 0)
-        return rc;
-    rc = db_run(q->db, &n, e, sql_end_attempt, "tittt", id, fence, now, outcome, error);
-    if (rc == 0 && n > 0)
-        return 1;
-    if (rc == 0)
-        rc = db_start(q->db, &st, e, sql_outcome, "ti", id, fence);
     if (rc == 0)
         rc = db_row(q->db, st, e);
     if (rc == 1) {
@@ -340,166 +389,346 @@ static int begin_end(struct queue *q, const char *id, int64_t fence, const char 
         db_done(st);
         rc = 0;
     }
-    if (rc == 0 && strcmp(told, outcome) != 0)
-        rc = lost(e, id, fence);
-    db_end(q->db, -ECANCELED, NULL); /* nothing was changed */
+    *verdict = strcmp(told, outcome) == 0 ? 0 : ERR_LOST_TASK;
     return rc;
 }
 
-int queue_complete(struct queue *q, const char *id, int64_t fence, const char *result,
+static int end_one(struct sqlite_queue *q, struct task_end *t, const char *outcome,
                    struct err *e)
 {
-    char now[32];
-    int rc;
-
-    clock_iso(clock_wall_s(), now);
-    rc = begin_end(q, id, fence, now, "completed", NULL, e);
-    if (rc != 1)
-        return rc;
-    rc = db_run(q->db, NULL, e, sql_complete, "ttt", id, now, result);
-    return db_end(q->db, rc, e);
-}
-
-int queue_fail(struct queue *q, const char *id, int64_t fence, const char *error,
-               int retry, double delay_s, struct err *e)
-{
     double now_s = clock_wall_s();
-    char now[32];
-    int rc;
-
-    clock_iso(now_s, now);
-    rc = begin_end(q, id, fence, now, "failed", error, e);
-    if (rc != 1)
-        return rc;
-    rc = db_run(q->db, NULL, e, sql_fail, "tttid", id, now, error,
-                (int64_t)(retry != 0), now_s + delay_s);
-    return db_end(q->db, rc, e);
-}
-
-int queue_release(struct queue *q, const char *id, int64_t fence, double delay_s,
-                  struct err *e)
-{
-    double now_s = clock_wall_s();
-    char now[32];
-    int rc;
-
-    clock_iso(now_s, now);
-    rc = begin_end(q, id, fence, now, "released", NULL, e);
-    if (rc != 1)
-        return rc;
-    rc = db_run(q->db, NULL, e, sql_release, "td", id, now_s + delay_s);
-    return db_end(q->db, rc, e);
-}
-
-int queue_heartbeat(struct queue *q, const char *id, int64_t fence, struct err *e)
-{
     char now[32];
     int rc, n = 0;
 
-    clock_iso(clock_wall_s(), now);
-    rc = db_run(q->db, &n, e, sql_heartbeat, "tit", id, fence, now);
-    return rc != 0 || n > 0 ? rc : lost(e, id, fence);
+    clock_iso(now_s, now);
+    rc = db_run(q->db, &n, e, sql_end_attempt, "titttt", t->id, t->fence, now, outcome,
+                t->how == TASK_COMPLETE ? NULL : t->text, t->usage);
+    if (rc == 0 && n == 0)
+        return late_word(q, t, outcome, &t->rc, e);
+    t->rc = 0;
+    return rc != 0 ? rc : put_end(q, t, now_s, now, e);
 }
 
-int queue_recover(struct queue *q, size_t *n, struct err *e)
-{
-    char now[32];
-    int rc, changed = 0;
+/* ---- claims ---- */
 
-    *n = 0;
-    clock_iso(clock_wall_s(), now);
-    rc = db_begin(q->db, e);
-    if (rc != 0)
-        return rc;
-    rc = db_run(q->db, NULL, e, sql_abandon, "t", now);
+/* The best task that is due; 1, or 0: there is none. */
+static int next_id(struct sqlite_queue *q, double now_s, char *id, size_t size,
+                   struct err *e)
+{
+    bool oldest = q->aging > 0 && (q->nclaim + 1) % q->aging == 0;
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, oldest ? sql_oldest : sql_next, "d", now_s);
+
     if (rc == 0)
-        rc = db_run(q->db, &changed, e, sql_recover, "");
-    rc = db_end(q->db, rc, e);
-    if (rc == 0)
-        *n = (size_t)changed;
+        rc = db_row(q->db, st, e);
+    if (rc == 1) {
+        db_text(st, 0, id, size);
+        db_done(st);
+    }
     return rc;
 }
 
-int queue_status(struct queue *q, const char *name, const char *key, struct task *out,
-                 struct err *e)
+static int next_fence(struct sqlite_queue *q, int64_t *fence, struct err *e)
 {
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_fence, "");
+
+    while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        *fence = sqlite3_column_int64(st, 0);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* Claim one due task into *out: 1, or 0: there is none. */
+static int claim_one(struct sqlite_queue *q, const struct queue_turn *turn,
+                     struct task *out, struct err *e)
+{
+    char id[QUEUE_TEXT], now[32]; /* an id made by hand may be longer than ours */
+    double now_s = clock_wall_s();
+    sqlite3_stmt *st;
+    int64_t fence = 0;
+    int rc = next_id(q, now_s, id, sizeof id, e), got = 0;
+
+    if (rc != 1)
+        return rc;
+    clock_iso(now_s, now);
+    if ((rc = next_fence(q, &fence, e)) != 0 ||
+        (rc = db_start(q->db, &st, e, sql_claim, "tttidt", id, turn->worker, now, fence,
+                       clock_boot_s() + turn->lease_s, q->boot)) != 0)
+        return rc;
+    while ((rc = db_row(q->db, st, e)) == 1)
+        if (!got) {
+            rc = queue_sqlite_fill(st, out, e);
+            if (rc != 0) {
+                db_done(st);
+                return rc;
+            }
+            got = 1;
+        }
+    if (rc == 0)
+        rc = db_run(q->db, NULL, e, sql_attempt, "ttti", id, turn->worker, now, fence);
+    q->nclaim++;
+    return rc != 0 ? rc : got;
+}
+
+static int mode_of(struct sqlite_queue *q, enum queue_mode *mode, struct err *e)
+{
+    char name[16] = "";
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_mode, "t", q->name);
+
+    *mode = QUEUE_RUNS;
+    if (rc == 0)
+        rc = db_row(q->db, st, e);
+    if (rc == 1) {
+        db_text(st, 0, name, sizeof name);
+        db_done(st);
+        queue_mode_by_name(name, mode);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int turn(struct queue *base, struct queue_turn *turn, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    int rc = begin(q, turn->nend > 0, e);
+
+    if (rc != 0)
+        return queue_sqlite_down(rc);
+    for (size_t i = 0; rc == 0 && i < turn->nend; i++)
+        rc = end_one(q, &turn->end[i], queue_outcome(turn->end[i].how), e);
+    if (rc == 0)
+        rc = mode_of(q, &turn->mode, e);
+    while (rc == 0 && turn->ngot < turn->want && turn->mode != QUEUE_PAUSED) {
+        rc = claim_one(q, turn, &turn->got[turn->ngot], e);
+        if (rc != 1)
+            break;
+        turn->ngot++;
+        rc = 0;
+    }
+    rc = end(q, rc, e);
+    while (rc != 0 && turn->ngot > 0)
+        task_clear(&turn->got[--turn->ngot]);
+    return rc;
+}
+
+/* ---- who lives ---- */
+
+/* Tasks to be taken from a worker, collected first because their rows are changed then. */
+struct taken {
+    struct task_end *end;
+    size_t n, capacity;
+};
+
+static int add_taken(struct taken *t, sqlite3_stmt *st)
+{
+    if (t->n == t->capacity) {
+        size_t capacity = t->capacity > 0 ? 2 * t->capacity : 16;
+        struct task_end *grown = realloc(t->end, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return -ENOMEM;
+        t->end = grown;
+        t->capacity = capacity;
+    }
+    t->end[t->n] = (struct task_end){.fence = sqlite3_column_int64(st, 1)};
+    db_text(st, 0, t->end[t->n].id, sizeof t->end[t->n].id);
+    t->n++;
+    return 0;
+}
+
+static int collect(struct sqlite_queue *q, sqlite3_stmt *st, struct taken *t,
+                   struct err *e)
+{
+    int rc;
+
+    while ((rc = db_row(q->db, st, e)) == 1)
+        if (add_taken(t, st) != 0) {
+            db_done(st);
+            return err_set(e, -ENOMEM, "out of memory looking at claimed tasks");
+        }
+    return rc;
+}
+
+static bool among(const struct task_ref *ref, size_t n, const struct task_end *t)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ref[i].fence == t->fence && strcmp(ref[i].id, t->id) == 0)
+            return true;
+    return false;
+}
+
+/* Take from a worker all but the n tasks of ref. */
+static int take_back(struct sqlite_queue *q, const char *worker,
+                     const struct task_ref *ref, size_t n, size_t *count, struct err *e)
+{
+    struct taken held = {0};
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_held, "t", worker);
+
+    if (rc == 0)
+        rc = collect(q, st, &held, e);
+    for (size_t i = 0; rc == 0 && i < held.n; i++) {
+        if (among(ref, n, &held.end[i]))
+            continue;
+        held.end[i].how = TASK_RELEASE;
+        rc = end_one(q, &held.end[i], "abandoned", e);
+        ++*count;
+    }
+    free(held.end);
+    return rc;
+}
+
+static int beat_one(struct sqlite_queue *q, struct task_ref *ref, const char *now,
+                    double lease_s, struct err *e)
+{
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_beat, "titdt", ref->id, ref->fence, now,
+                      clock_boot_s() + lease_s, q->boot);
+
+    ref->hold = TASK_LOST;
+    while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        ref->hold = sqlite3_column_int(st, 0) != 0 ? TASK_TO_CANCEL : TASK_HELD;
+        rc = 0;
+    }
+    return rc;
+}
+
+static int beat(struct queue *base, const struct queue_worker *me, struct task_ref *ref,
+                size_t n, double lease_s, size_t *dropped, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    char now[32];
+    int rc = begin(q, false, e);
+
+    if (rc != 0)
+        return queue_sqlite_down(rc);
+    clock_iso(clock_wall_s(), now);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = beat_one(q, &ref[i], now, lease_s, e);
+    if (rc == 0)
+        rc = take_back(q, me->id, ref, n, dropped, e);
+    if (rc == 0)
+        rc = db_run(q->db, NULL, e, sql_worker, "ttttiitiit", me->id, me->machine,
+                    me->boot, me->host, me->pid, me->start, me->state,
+                    (int64_t)me->slots, (int64_t)me->running, now);
+    return end(q, rc, e);
+}
+
+static int bury(struct queue *base, const char *worker, size_t *n, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    int rc = begin(q, true, e);
+
+    if (rc != 0)
+        return queue_sqlite_down(rc);
+    rc = take_back(q, worker, NULL, 0, n, e);
+    if (rc == 0)
+        rc = db_run(q->db, NULL, e, sql_forget, "t", worker);
+    return end(q, rc, e);
+}
+
+static int reap(struct queue *base, double lease_s, size_t *n, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    struct taken late = {0};
+    double now = clock_boot_s();
     sqlite3_stmt *st;
     int rc;
 
-    memset(out, 0, sizeof *out);
-    rc = db_start(q->db, &st, e, sql_by_key, "tt", name, key);
+    if (now - q->opened_s < lease_s)
+        return 0;
+    rc = begin(q, true, e);
+    if (rc != 0)
+        return queue_sqlite_down(rc);
+    rc = db_start(q->db, &st, e, sql_expired, "dt", now, q->boot);
     if (rc == 0)
-        rc = read_task(q, st, out, e);
-    return rc != -ENOENT ? rc : err_set(e, rc, "there is no task %s %s", name, key);
+        rc = collect(q, st, &late, e);
+    for (size_t i = 0; rc == 0 && i < late.n; i++) {
+        late.end[i].how = TASK_RETRY;
+        late.end[i].text = "its worker was not heard of for a whole lease";
+        rc = end_one(q, &late.end[i], "expired", e);
+    }
+    *n = rc == 0 ? late.n : 0;
+    free(late.end);
+    return end(q, rc, e);
 }
 
-int queue_each(struct queue *q, const char *name, queue_each_fn *fn, void *arg,
-               struct err *e)
+static int put_steps(struct queue *base, const struct task_step *step, size_t n,
+                     struct err *e)
 {
-    sqlite3_stmt *st;
-    struct task task;
-    int rc = db_start(q->db, &st, e, sql_each, "t", name);
+    struct sqlite_queue *q = sqlite_of(base);
+    char now[32];
+    int rc = begin(q, false, e);
 
     if (rc != 0)
-        return rc;
-    while ((rc = db_row(q->db, st, e)) == 1) {
-        rc = fill_task(st, &task, e);
-        if (rc != 0) {
-            db_done(st);
-            break;
-        }
-        fn(arg, &task);
-        task_clear(&task);
+        return queue_sqlite_down(rc);
+    clock_iso(clock_wall_s(), now);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = db_run(q->db, NULL, e, sql_step, "tittdt", step[i].id, step[i].fence,
+                    step[i].step, now, step[i].took_s, step[i].detail);
+    return end(q, rc, e);
+}
+
+static const struct queue_ops ops = {
+    .close = close_queue,
+    .spawn = spawn,
+    .turn = turn,
+    .beat = beat,
+    .bury = bury,
+    .reap = reap,
+    .put_steps = put_steps,
+    .fd = no_fd,
+    .changed = changed,
+    .each = queue_sqlite_each,
+    .attempts = queue_sqlite_attempts,
+    .steps = queue_sqlite_steps,
+    .workers = queue_sqlite_workers,
+    .counts = queue_sqlite_counts,
+    .count = queue_sqlite_count,
+    .next_due = queue_sqlite_next_due,
+    .ahead = queue_sqlite_ahead,
+    .now = queue_sqlite_now,
+    .change = queue_sqlite_change,
+    .set_mode = queue_sqlite_set_mode,
+    .get_mode = queue_sqlite_get_mode,
+    .vacuum = queue_sqlite_vacuum,
+    .backup = queue_sqlite_backup,
+};
+
+static int open_queue(struct queue **out, const struct queue_opts *opts, struct err *e)
+{
+    const char *path = queue_sqlite_path(opts);
+    struct sqlite_queue *q = calloc(1, sizeof *q);
+    char *boot = NULL;
+    int rc;
+
+    if (q == NULL)
+        return err_set(e, -ENOMEM, "out of memory opening %s", path);
+    q->base.ops = &ops;
+    q->aging = opts->aging;
+    q->opened_s = clock_boot_s();
+    snprintf(q->base.where, sizeof q->base.where, "SQLite %.240s", path);
+    snprintf(q->name, sizeof q->name, "%s",
+             opts->name != NULL ? opts->name : "dsa110-pipeline");
+    rc = path_read(&boot, NULL, "/proc/sys/kernel/random/boot_id", 64, e);
+    if (rc == 0) {
+        snprintf(q->boot, sizeof q->boot, "%.36s", boot);
+        rc = opts->role == QUEUE_AS_DAEMON
+                 ? db_open(&q->db, path, &queue_sqlite_kind, e)
+                 : db_use(&q->db, path, &queue_sqlite_kind, e);
     }
-    return rc;
-}
-
-int queue_count(struct queue *q, const char *status, size_t *n, struct err *e)
-{
-    sqlite3_stmt *st;
-    int rc = db_start(q->db, &st, e, sql_count, "t", status);
-
-    *n = 0;
-    if (rc == 0)
-        rc = db_row(q->db, st, e);
-    if (rc != 1)
+    free(boot);
+    if (rc != 0) {
+        free(q);
         return rc;
-    *n = (size_t)sqlite3_column_int64(st, 0);
-    db_done(st);
-    return 0;
-}
-
-int queue_next_due(struct queue *q, double *in_s, struct err *e)
-{
-    sqlite3_stmt *st;
-    int rc = db_start(q->db, &st, e, sql_due, "");
-
-    *in_s = -1;
-    if (rc == 0)
-        rc = db_row(q->db, st, e);
-    if (rc != 1)
-        return rc;
-    if (sqlite3_column_type(st, 0) != SQLITE_NULL) {
-        double in = sqlite3_column_double(st, 0) - clock_wall_s();
-
-        *in_s = in > 0 ? in : 0;
     }
-    db_done(st);
+    *out = &q->base;
+    changed(*out, NULL);
     return 0;
 }
 
-int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e)
-{
-    sqlite3_stmt *st;
-    int rc = db_start(q->db, &st, e, sql_ahead, "itt", (int64_t)task->priority,
-                      task->key, task->id);
-
-    *n = 0;
-    if (rc == 0)
-        rc = db_row(q->db, st, e);
-    if (rc != 1)
-        return rc;
-    *n = (size_t)sqlite3_column_int64(st, 0);
-    db_done(st);
-    return 0;
-}
+const struct queue_kind queue_sqlite = {open_queue, queue_sqlite_restore,
+                                        queue_sqlite_migrate};

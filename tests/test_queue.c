@@ -1,82 +1,38 @@
-#include "tests/test.h"
+#include "tests/queue_suite.h"
 
-#include "core/db.h"
-#include "core/err.h"
-#include "core/queue.h"
-
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
-static struct queue *q;
-static struct err e;
-static struct task t;
+#include "core/db.h"
 
-static int open_queue(void **state)
+static int open_file(struct queue **out, const char *path, struct err *why)
 {
-    q = NULL;
-    return in_own_dir(state) == 0 ? queue_open(&q, "queue.sqlite3", NULL) : -1;
+    char store[128];
+    struct queue_opts opts = {.store = store, .role = QUEUE_AS_DAEMON};
+
+    snprintf(store, sizeof store, "sqlite:%s", path);
+    return queue_open(out, &opts, why);
 }
 
-static int close_queue(void **state)
+static int store_open(struct queue **out, enum queue_role role, long aging,
+                      struct err *why)
 {
-    task_clear(&t);
-    queue_close(q);
-    q = NULL;
+    struct queue_opts opts = {
+        .store = "sqlite:queue.sqlite3", .role = role, .aging = aging};
+
+    return queue_open(out, &opts, why);
+}
+
+static int store_make(void **state)
+{
+    return in_own_dir(state);
+}
+
+static int store_remove(void **state)
+{
     return remove_dir(state);
-}
-
-static void spawn(const char *name, const char *key, int priority)
-{
-    int made;
-
-    assert_int_equal(queue_spawn(q, name, key, "{\"n\":7}", priority, 2, 0, &made, &e),
-                     0);
-    assert_int_equal(made, 1);
-}
-
-/* Claim into t: the key it must give. */
-static void claim(const char *key)
-{
-    task_clear(&t);
-    assert_int_equal(queue_claim(q, "w1", &t, &e), 0);
-    assert_string_equal(t.key, key);
-}
-
-static void none_due(void)
-{
-    task_clear(&t);
-    assert_int_equal(queue_claim(q, "w1", &t, &e), -EAGAIN);
-}
-
-/* The state of a task into t. */
-static void look(const char *key)
-{
-    task_clear(&t);
-    assert_int_equal(queue_status(q, "continuum", key, &t, &e), 0);
-}
-
-static size_t count(const char *status)
-{
-    size_t n;
-
-    assert_int_equal(queue_count(q, status, &n, &e), 0);
-    return n;
-}
-
-static const char *status_of(const char *key)
-{
-    static struct task s;
-
-    task_clear(&s);
-    assert_int_equal(queue_status(q, "continuum", key, &s, &e), 0);
-    free(s.params);
-    s.params = NULL;
-    return s.status;
 }
 
 /* What an operator types into the sqlite3 program, beside the open queue; the first value of
@@ -104,235 +60,7 @@ static const char *by_hand(const char *sql)
     return first;
 }
 
-static void spawning_twice_makes_one_task(void **state)
-{
-    int made;
-
-    (void)state;
-    spawn("continuum", "2026-11-22T01:00:00", 0);
-    assert_int_equal(queue_spawn(q, "continuum", "2026-11-22T01:00:00", "{\"n\":8}", 5,
-                                 2, 0, &made, &e),
-                     0);
-    assert_int_equal(made, 0);
-    spawn("mosaic", "2026-11-22T01:00:00", 0); /* another name: another task */
-    assert_int_equal(count("pending"), 2);
-    look("2026-11-22T01:00:00");
-    assert_string_equal(t.params, "{\"n\":7}");
-    assert_string_equal(t.status, "pending");
-    assert_int_equal(t.max_retries, 2);
-    task_clear(&t);
-    assert_int_equal(queue_status(q, "continuum", "absent", &t, &e), -ENOENT);
-}
-
-static void claims_go_by_priority_then_key(void **state)
-{
-    (void)state;
-    spawn("continuum", "c", 0);
-    spawn("continuum", "b", 0);
-    spawn("continuum", "z", 10);
-    spawn("continuum", "a", -1);
-    claim("z");
-    assert_string_equal(t.status, "claimed");
-    assert_string_equal(t.worker, "w1");
-    assert_string_equal(t.params, "{\"n\":7}");
-    assert_int_equal(strlen(t.id), 36);
-    assert_int_equal(t.id[14], '7'); /* UUID version, RFC 9562 section 4.2 */
-    assert_non_null(strchr("89ab", t.id[19]));
-    claim("b");
-    claim("c");
-    claim("a");
-    none_due();
-    assert_null(t.params);
-}
-
-static void add_key(void *arg, const struct task *task)
-{
-    char *s = arg;
-
-    assert_string_equal(task->params, "{\"n\":7}");
-    snprintf(s + strlen(s), 64 - strlen(s), "%s:%s ", task->key, task->status);
-}
-
-static void each_task_of_a_name_is_listed_in_key_order(void **state)
-{
-    char keys[64] = "";
-
-    (void)state;
-    spawn("continuum", "c", 9);
-    spawn("continuum", "a", 0);
-    spawn("mosaic", "m", 0);
-    spawn("continuum", "b", 5);
-    claim("c");
-    assert_int_equal(queue_each(q, "continuum", add_key, keys, &e), 0);
-    assert_string_equal(keys, "a:pending b:pending c:claimed ");
-    keys[0] = '\0';
-    assert_int_equal(queue_each(q, "none", add_key, keys, &e), 0);
-    assert_string_equal(keys, "");
-}
-
-static void names_of_tasks_sort_by_creation(void **state)
-{
-    char last[QUEUE_ID] = "", key[16];
-
-    (void)state;
-    for (int i = 0; i < 50; i++) {
-        snprintf(key, sizeof key, "%d", 99 - i);
-        spawn("continuum", key, 0);
-        look(key);
-        assert_true(strcmp(last, t.id) < 0);
-        strcpy(last, t.id);
-    }
-}
-
-static void each_claim_gets_a_higher_fence(void **state)
-{
-    int64_t fence;
-
-    (void)state;
-    spawn("continuum", "a", 0);
-    spawn("continuum", "b", 0);
-    claim("a");
-    fence = t.fence;
-    assert_true(fence > 0);
-    assert_int_equal(queue_release(q, t.id, fence, 0, &e), 0);
-    claim("a");
-    assert_true(t.fence > fence);
-    fence = t.fence;
-    claim("b");
-    assert_true(t.fence > fence);
-}
-
-static void a_stale_fence_is_refused_by_every_call(void **state)
-{
-    char id[QUEUE_ID];
-    int64_t old;
-
-    (void)state;
-    spawn("continuum", "a", 0);
-    claim("a");
-    strcpy(id, t.id);
-    old = t.fence;
-    assert_int_equal(queue_release(q, id, old, 0, &e), 0);
-    claim("a"); /* by someone else, meanwhile */
-    assert_int_equal(queue_heartbeat(q, id, old, &e), ERR_LOST_TASK);
-    assert_int_equal(queue_complete(q, id, old, NULL, &e), ERR_LOST_TASK);
-    assert_int_equal(queue_fail(q, id, old, "late", 1, 0, &e), ERR_LOST_TASK);
-    assert_non_null(strstr(e.text, id));
-    assert_string_equal(status_of("a"), "claimed");
-    assert_int_equal(queue_heartbeat(q, id, t.fence, &e), 0);
-    assert_int_equal(queue_complete(q, id, t.fence, "{}", &e), 0);
-    assert_int_equal(queue_complete(q, "no-such-task", 1, NULL, &e), ERR_LOST_TASK);
-}
-
-/* The commit succeeded and the answer was lost: the worker says it again. */
-static void telling_the_same_end_again_changes_nothing(void **state)
-{
-    (void)state;
-    spawn("continuum", "a", 0);
-    claim("a");
-    assert_int_equal(queue_fail(q, t.id, t.fence, "x", 1, 0, &e), 0);
-    assert_int_equal(queue_fail(q, t.id, t.fence, "x", 1, 0, &e), 0);
-    look("a");
-    assert_int_equal(t.retry_count, 1); /* counted once */
-    claim("a");
-    assert_int_equal(queue_complete(q, t.id, t.fence, "{}", &e), 0);
-    assert_int_equal(queue_complete(q, t.id, t.fence, "{}", &e), 0);
-    assert_int_equal(queue_fail(q, t.id, t.fence, "x", 1, 0, &e), ERR_LOST_TASK);
-    assert_string_equal(status_of("a"), "completed");
-}
-
-static void a_failed_task_is_tried_again_later_and_then_fails(void **state)
-{
-    double in_s;
-
-    (void)state;
-    spawn("continuum", "a", 0); /* max_retries 2 */
-    claim("a");
-    assert_int_equal(queue_fail(q, t.id, t.fence, "disk full", 1, 3600, &e), 0);
-    assert_string_equal(status_of("a"), "pending");
-    none_due(); /* not yet due */
-    assert_int_equal(queue_next_due(q, &in_s, &e), 0);
-    assert_true(in_s > 3590 && in_s <= 3600);
-
-    by_hand("UPDATE t_tasks SET run_after = 0");
-    claim("a");
-    assert_int_equal(t.retry_count, 1);
-    assert_string_equal(t.error, "disk full");
-    assert_int_equal(queue_fail(q, t.id, t.fence, "again", 1, 0, &e), 0);
-    claim("a");
-    assert_int_equal(t.retry_count, 2);
-    assert_int_equal(queue_fail(q, t.id, t.fence, "for good", 1, 0, &e), 0);
-    assert_string_equal(status_of("a"), "failed");
-    none_due();
-    assert_int_equal(queue_next_due(q, &in_s, &e), 0);
-    assert_true(in_s < 0);
-    assert_string_equal(by_hand("SELECT group_concat(attempt || outcome || error, ' ')"
-                                " FROM t_attempts"),
-                        "1faileddisk full 2failedagain 3failedfor good");
-}
-
-static void a_failure_that_is_not_to_be_retried_is_final(void **state)
-{
-    (void)state;
-    spawn("continuum", "a", 0);
-    claim("a");
-    assert_int_equal(queue_fail(q, t.id, t.fence, "not HDF5", 0, 0, &e), 0);
-    assert_string_equal(status_of("a"), "failed");
-    assert_string_equal(by_hand("SELECT retry_count || error FROM t_tasks"),
-                        "0not HDF5");
-}
-
-static void releasing_counts_no_retry(void **state)
-{
-    (void)state;
-    spawn("continuum", "a", 0);
-    claim("a");
-    assert_int_equal(queue_release(q, t.id, t.fence, 3600, &e), 0);
-    none_due();
-    look("a");
-    assert_int_equal(t.retry_count, 0);
-    assert_string_equal(t.status, "pending");
-    assert_string_equal(t.worker, "");
-}
-
-static void overwrite_takes_up_only_what_has_ended(void **state)
-{
-    int made;
-
-    (void)state;
-    spawn("continuum", "a", 0);
-    claim("a");
-    queue_spawn(q, "continuum", "a", "{\"n\":9}", 3, 1, 1, &made, &e);
-    assert_int_equal(made, 0); /* it is being worked on */
-    assert_int_equal(queue_fail(q, t.id, t.fence, "x", 0, 0, &e), 0);
-    assert_int_equal(queue_spawn(q, "continuum", "a", "{\"n\":9}", 3, 1, 1, &made, &e),
-                     0);
-    assert_int_equal(made, 1);
-    claim("a");
-    assert_string_equal(t.params, "{\"n\":9}");
-    assert_int_equal(t.priority, 3);
-    assert_int_equal(t.retry_count, 0);
-    assert_string_equal(t.error, "");
-    assert_int_equal(queue_complete(q, t.id, t.fence, NULL, &e), 0);
-    queue_spawn(q, "continuum", "a", "{}", 0, 1, 0, &made, &e);
-    assert_int_equal(made, 0); /* without overwrite it stays done */
-    assert_string_equal(status_of("a"), "completed");
-}
-
-static void params_must_be_json_and_names_short(void **state)
-{
-    static char big[QUEUE_TEXT + 1];
-    int made;
-
-    (void)state;
-    assert_int_equal(queue_spawn(q, "continuum", "a", "{n:", 0, 0, 0, &made, &e),
-                     -EINVAL);
-    memset(big, 'x', QUEUE_TEXT);
-    assert_int_equal(queue_spawn(q, "continuum", big, NULL, 0, 0, 0, &made, &e),
-                     -EINVAL);
-    assert_int_equal(queue_spawn(q, "", "a", NULL, 0, 0, 0, &made, &e), -EINVAL);
-    assert_int_equal(count("pending"), 0);
-}
+/* ---- whose file it is ---- */
 
 static void a_second_daemon_is_refused_and_told_whose_it_is(void **state)
 {
@@ -340,59 +68,236 @@ static void a_second_daemon_is_refused_and_told_whose_it_is(void **state)
     char pid[32];
 
     (void)state;
-    assert_int_equal(queue_open(&second, "queue.sqlite3", &e), -EBUSY);
+    assert_int_equal(store_open(&second, QUEUE_AS_DAEMON, 0, &e), -EBUSY);
     assert_null(second);
     snprintf(pid, sizeof pid, "process %ld", (long)getpid());
     assert_non_null(strstr(e.text, "queue.sqlite3 is in use by "));
     assert_non_null(strstr(e.text, pid));
+    assert_int_equal(store_open(&second, QUEUE_AS_TOOL, 0, &e), 0);
+    queue_close(second);
     queue_close(q);
-    assert_int_equal(queue_open(&q, "queue.sqlite3", &e), 0);
+    assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
 }
 
-static void tasks_of_a_dead_daemon_are_recovered(void **state)
+static void workers_and_tools_wait_for_the_daemons_tables(void **state)
 {
-    char id[QUEUE_ID];
-    int64_t old;
+    struct queue *other;
+
+    (void)state;
+    queue_close(q);
+    q = NULL;
+    remove("queue.sqlite3");
+    assert_int_equal(store_open(&other, QUEUE_AS_WORKER, 0, &e), -ENOENT);
+    assert_non_null(strstr(e.text, "there is no task queue queue.sqlite3"));
+    assert_true(access("queue.sqlite3", F_OK) != 0);
+    fclose(fopen("queue.sqlite3", "w"));
+    assert_int_equal(store_open(&other, QUEUE_AS_TOOL, 0, &e), -ENOENT);
+}
+
+static void leases_of_an_earlier_boot_have_run_out(void **state)
+{
     size_t n;
 
     (void)state;
     spawn("continuum", "a", 0);
-    spawn("continuum", "b", 0);
-    spawn("continuum", "c", 0);
     claim("a");
-    assert_int_equal(queue_complete(q, t.id, t.fence, NULL, &e), 0);
-    claim("b");
-    strcpy(id, t.id);
-    old = t.fence;
-    queue_close(q); /* as after kill -9: nothing was handed back */
-    assert_int_equal(queue_open(&q, "queue.sqlite3", &e), 0);
-    assert_int_equal(queue_recover(q, &n, &e), 0);
+    by_hand("UPDATE t_tasks SET lease_boot = 'another', lease_until = 1e12");
+    assert_int_equal(queue_reap(q, 0, &n, &e), 0);
     assert_int_equal(n, 1);
-    assert_int_equal(count("pending"), 2);
-    assert_int_equal(count("completed"), 1);
-    assert_int_equal(queue_complete(q, id, old, NULL, &e), ERR_LOST_TASK);
-    claim("b");
-    assert_int_equal(t.retry_count, 0);
-    assert_true(t.fence > old);
-    assert_string_equal(by_hand("SELECT outcome FROM t_attempts WHERE fence < 3"
-                                " ORDER BY fence DESC LIMIT 1"),
-                        "completed");
 }
 
-/* ---------------------------------------------------------------- kill -9 ---- */
+/* ---- upgrade ---- */
+
+/* The tables as version 0.1.0 made them. */
+static const char version_1[] =
+    "CREATE TABLE t_tasks("
+    " task_id TEXT PRIMARY KEY NOT NULL, task_name TEXT NOT NULL, task_key TEXT NOT "
+    "NULL,"
+    " params TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(params)),"
+    " status TEXT NOT NULL DEFAULT 'pending'"
+    "  CHECK (status IN ('pending','claimed','completed','failed','cancelled')),"
+    " priority INTEGER NOT NULL DEFAULT 0, error TEXT,"
+    " retry_count INTEGER NOT NULL DEFAULT 0, max_retries INTEGER NOT NULL DEFAULT 3,"
+    " worker_id TEXT, run_after REAL NOT NULL DEFAULT 0,"
+    " created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),"
+    " claimed_at TEXT, last_heartbeat TEXT, completed_at TEXT,"
+    " fence INTEGER NOT NULL DEFAULT 0, result TEXT,"
+    " UNIQUE (task_name, task_key)) STRICT;"
+    "CREATE INDEX t_ready ON t_tasks(priority DESC, task_key, task_id, run_after)"
+    " WHERE status = 'pending';"
+    "CREATE INDEX t_due ON t_tasks(run_after) WHERE status = 'pending';"
+    "CREATE INDEX t_status ON t_tasks(status);"
+    "CREATE TABLE t_attempts("
+    " task_id TEXT NOT NULL, attempt INTEGER NOT NULL, fence INTEGER NOT NULL,"
+    " worker_id TEXT, claimed_at TEXT NOT NULL, ended_at TEXT,"
+    " outcome TEXT, error TEXT, PRIMARY KEY (task_id, attempt)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE t_fence(value INTEGER NOT NULL) STRICT;"
+    "INSERT INTO t_fence VALUES (0);"
+    "CREATE TRIGGER t_claims BEFORE UPDATE OF status ON t_tasks"
+    " WHEN NEW.status = 'claimed' AND OLD.status <> 'claimed' AND NEW.fence = OLD.fence"
+    " BEGIN SELECT RAISE(ABORT, 'only a worker claims a task: set it to pending'); END;"
+    "CREATE TRIGGER t_leaves AFTER UPDATE OF status ON t_tasks"
+    " WHEN OLD.status = 'claimed' AND NEW.status <> 'claimed' BEGIN"
+    " UPDATE t_attempts SET ended_at = strftime('%Y-%m-%dT%H:%M:%fZ','now'), outcome = "
+    "'fenced'"
+    "  WHERE task_id = NEW.task_id AND ended_at IS NULL;"
+    " UPDATE t_fence SET value = value + 1;"
+    " UPDATE t_tasks SET fence = (SELECT value FROM t_fence)"
+    "  WHERE task_id = NEW.task_id;"
+    " END;";
+
+/* Columns, indexes and triggers of a file, as text without the blanks that differ. */
+static const char *shape_of(const char *file)
+{
+    static char shape[16384];
+    char sql[256];
+    FILE *p;
+    size_t n;
+
+    snprintf(
+        sql, sizeof sql,
+        "sqlite3 %s \"SELECT m.name, p.name, p.type, p.\\\"notnull\\\", p.dflt_value,"
+        " p.pk FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type ="
+        " 'table' ORDER BY 1, 2\"",
+        file);
+    p = popen(sql, "r");
+    n = fread(shape, 1, sizeof shape - 1, p);
+    pclose(p);
+    snprintf(
+        sql, sizeof sql,
+        "sqlite3 %s \"SELECT sql FROM sqlite_master WHERE type IN ('index', 'trigger')"
+        " ORDER BY name\"",
+        file);
+    p = popen(sql, "r");
+    n += fread(shape + n, 1, sizeof shape - 1 - n, p);
+    pclose(p);
+    shape[n] = '\0';
+    return shape;
+}
+
+static void make_version_1(void)
+{
+    queue_close(q);
+    q = NULL;
+    assert_int_equal(rename("queue.sqlite3", "fresh"), 0);
+    assert_string_equal(by_hand(version_1), "");
+    by_hand("PRAGMA application_id = 2003071281; PRAGMA user_version = 1;"
+            "PRAGMA journal_mode = WAL");
+    assert_string_equal(
+        by_hand(
+            "INSERT INTO t_tasks(task_id, task_name, task_key, params, status,"
+            " priority, error, retry_count, fence, worker_id) VALUES"
+            " ('01900000-0000-7000-8000-000000000001', 'continuum', 'a', '{\"n\":7}',"
+            " 'completed', 0, NULL, 0, 1, 'h:1'),"
+            " ('01900000-0000-7000-8000-000000000002', 'continuum', 'b', '{\"n\":7}',"
+            " 'claimed', 4, NULL, 1, 2, 'h:1'),"
+            " ('01900000-0000-7000-8000-000000000003', 'mosaic', 'm', '{}',"
+            " 'failed', 0, 'why', 3, 3, NULL);"
+            "UPDATE t_fence SET value = 3;"
+            "INSERT INTO t_attempts(task_id, attempt, fence, worker_id, claimed_at)"
+            " VALUES ('01900000-0000-7000-8000-000000000002', 1, 2, 'h:1',"
+            " '2026-11-22T01:00:00.000Z')"),
+        "");
+}
+
+static void a_file_of_version_1_is_brought_up_to_date(void **state)
+{
+    char *upgraded;
+    struct queue *other;
+
+    (void)state;
+    make_version_1();
+    assert_int_equal(store_open(&other, QUEUE_AS_TOOL, 0, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "has schema version 1, not 2"));
+    assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
+    upgraded = strdup(shape_of("queue.sqlite3"));
+    assert_string_equal(upgraded, shape_of("fresh"));
+    assert_true(strlen(upgraded) > 2000);
+    free(upgraded);
+    assert_string_equal(by_hand("PRAGMA user_version"), "2");
+    assert_string_equal(by_hand("PRAGMA integrity_check"), "ok");
+    claim("b"); /* its daemon had died */
+    assert_int_equal(t.retry_count, 1);
+    assert_true(t.fence > 3);
+    assert_string_equal(attempts(t.id), "1fenced 2 ");
+    assert_int_equal(done(), 0);
+    assert_int_equal(count("completed"), 2);
+    assert_int_equal(count("failed"), 1);
+    assert_int_equal(access("queue.sqlite3.v1", R_OK), 0); /* as it was before */
+}
+
+static void keep_line(void *arg, const char *text)
+{
+    char *s = arg;
+
+    snprintf(s + strlen(s), 1024 - strlen(s), "%s\n", text);
+}
+
+static void migrating_dry_says_what_it_would_do_and_does_nothing(void **state)
+{
+    struct queue_opts opts = {.store = "sqlite:queue.sqlite3"};
+    struct queue_schema schema;
+    char said[1024] = "";
+
+    (void)state;
+    assert_int_equal(queue_migrate(&opts, true, &schema, keep_line, said, &e), 0);
+    assert_true(schema.have == 2 && schema.want == 2 && said[0] == '\0');
+    make_version_1();
+    assert_int_equal(queue_migrate(&opts, true, &schema, keep_line, said, &e), 0);
+    assert_true(schema.have == 1 && schema.want == 2);
+    assert_string_equal(said, "copy queue.sqlite3 to queue.sqlite3.v1\n"
+                              "bring its tables from version 1 to 2\n");
+    assert_string_equal(by_hand("PRAGMA user_version"), "1");
+    assert_int_equal(queue_migrate(&opts, false, &schema, keep_line, said, &e), 0);
+    assert_string_equal(by_hand("PRAGMA user_version"), "2");
+    assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
+    assert_int_equal(queue_migrate(&opts, true, &schema, keep_line, said, &e), 0);
+}
+
+static void a_backup_is_put_back_when_nobody_works(void **state)
+{
+    struct queue_opts opts = {.store = "sqlite:queue.sqlite3"};
+    struct queue *old;
+    size_t n;
+
+    (void)state;
+    spawn("continuum", "a", 0);
+    assert_int_equal(queue_backup(q, "copy", &e), 0);
+    claim("a");
+    assert_int_equal(done(), 0);
+    beat(NULL, 0);
+    assert_int_equal(queue_restore(&opts, "copy", &e), -EBUSY);
+    assert_non_null(strstr(e.text, "1 worker "));
+    assert_int_equal(queue_bury(q, me.id, &n, &e), 0);
+    assert_int_equal(queue_restore(&opts, "copy", &e), -EBUSY);
+    assert_non_null(strstr(e.text, "in use by process"));
+    queue_close(q);
+    q = NULL;
+    assert_int_equal(queue_restore(&opts, "absent", &e), -ENOENT);
+    fclose(fopen("empty", "w"));
+    assert_int_equal(queue_restore(&opts, "empty", &e), ERR_FORMAT);
+    assert_int_equal(queue_restore(&opts, "copy", &e), 0);
+    assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
+    assert_string_equal(status_of("a"), "pending");
+    assert_int_equal(open_file(&old, "queue.sqlite3.replaced", &e), 0);
+    queue_close(old);
+}
+
+/* ---- kill -9 ---- */
 
 /* Spawn without end; a byte for each task whose spawn was acknowledged. */
 static void spawn_for_ever(int acks)
 {
     struct queue *mine;
     char key[16];
-    int made;
+    bool made;
 
-    if (queue_open(&mine, "queue.sqlite3", NULL) != 0)
+    if (store_open(&mine, QUEUE_AS_DAEMON, 0, NULL) != 0)
         _exit(1);
     for (int i = 0;; i++) {
         snprintf(key, sizeof key, "%08d", i);
-        if (queue_spawn(mine, "continuum", key, "{}", 0, 0, 0, &made, NULL) != 0 ||
+        if (queue_spawn_one(mine, "continuum", key, "{}", 0, 0, false, &made, NULL) !=
+                0 ||
             !made)
             _exit(1);
         if (write(acks, "x", 1) != 1)
@@ -427,58 +332,14 @@ static void what_was_acknowledged_survives_kill_9(void **state)
         close(p[0]);
         assert_true(WIFSIGNALED(status));
 
-        assert_int_equal(queue_open(&q, "queue.sqlite3", &e), 0);
+        assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
         n = count("pending");
         assert_true(n == acked || n == acked + 1); /* one may lack its answer */
         assert_string_equal(by_hand("PRAGMA integrity_check"), "ok");
-        assert_int_equal(queue_recover(q, &n, &e), 0);
-        assert_int_equal(n, 0);
     }
 }
 
-/* --------------------------------------------------------- operators' hands ---- */
-
-static void a_hand_edit_fences_the_running_worker(void **state)
-{
-    static const char *const edits[] = {
-        "UPDATE t_tasks SET status = 'pending' WHERE status = 'claimed'",
-        "UPDATE t_tasks SET status = 'cancelled' WHERE status = 'claimed'",
-        "DELETE FROM t_tasks WHERE status = 'claimed'",
-        ("REPLACE INTO t_tasks(task_id, task_name, task_key) SELECT task_id, task_name,"
-         " task_key FROM t_tasks WHERE status = 'claimed'"), /* no UPDATE: no trigger */
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
-        char key[8];
-
-        snprintf(key, sizeof key, "k%zu", i);
-        by_hand("UPDATE t_tasks SET status = 'cancelled'");
-        spawn("continuum", key, 0);
-        claim(key);
-        assert_string_equal(by_hand(edits[i]), "");
-        assert_int_equal(queue_heartbeat(q, t.id, t.fence, &e), ERR_LOST_TASK);
-        assert_int_equal(queue_complete(q, t.id, t.fence, NULL, &e), ERR_LOST_TASK);
-        assert_int_equal(count("completed"), 0);
-    }
-    assert_string_equal(by_hand("SELECT group_concat(outcome) FROM t_attempts"
-                                " WHERE outcome IS NOT NULL"),
-                        "fenced,fenced");
-}
-
-static void a_hand_edit_back_and_forth_fences_too(void **state)
-{
-    (void)state;
-    spawn("continuum", "a", 0);
-    claim("a");
-    by_hand("UPDATE t_tasks SET status = 'pending'");
-    assert_string_equal(by_hand("UPDATE t_tasks SET status = 'claimed'"),
-                        "error: only a worker claims a task: set it to pending");
-    assert_int_equal(queue_complete(q, t.id, t.fence, NULL, &e), ERR_LOST_TASK);
-    assert_string_equal(by_hand("UPDATE t_tasks SET status = 'done'"),
-                        "error: CHECK constraint failed: status IN "
-                        "('pending','claimed','completed','failed','cancelled')");
-}
+/* ---- operators' hands ---- */
 
 /* The statements of the operator's runbook, word for word, with the queue attached as the schema
  * `absurd`, as they say. */
@@ -490,7 +351,7 @@ static void the_runbooks_statements_work(void **state)
     spawn("calibration-solve", "b", 0);
     spawn("continuum", "c", 50);
     claim("c");
-    assert_int_equal(queue_fail(q, t.id, t.fence, "OSError", 0, 0, &e), 0);
+    assert_int_equal(tell(t.id, t.fence, TASK_FAIL, "OSError", 0), 0);
     assert_string_equal(by_hand(ATTACH "SELECT task_id, task_name, error, created_at"
                                        " FROM absurd.t_tasks WHERE status = 'failed'"
                                        " ORDER BY created_at DESC LIMIT 10;"),
@@ -526,7 +387,7 @@ static void the_runbooks_statements_work(void **state)
     claim("c"); /* failed -> pending by hand: tried once more */
 }
 
-/* -------------------------------------------------------------- the file ---- */
+/* ---- the file ---- */
 
 /* SQLite's own count of steps, with 2 pending rows among 20 002. */
 static int steps_to_find_the_next(void)
@@ -565,7 +426,7 @@ static void claims_read_no_history(void **state)
     claim("a");
     by_hand("DROP INDEX t_ready"); /* and queue_claim asks by this very index */
     task_clear(&t);
-    assert_true(queue_claim(q, "w1", &t, &e) != 0);
+    assert_true(queue_claim(q, "w1", LEASE_S, &t, &e) != 0);
     assert_non_null(strstr(e.text, "no such index: t_ready"));
 }
 
@@ -577,23 +438,23 @@ static void files_that_are_not_ours_are_refused(void **state)
     (void)state;
     queue_close(q);
     q = NULL;
-    by_hand("PRAGMA user_version = 2");
-    assert_int_equal(queue_open(&other, "queue.sqlite3", &e), ERR_FORMAT);
-    assert_non_null(strstr(e.text, "has schema version 2 and this watcherd knows 1"));
+    by_hand("PRAGMA user_version = 3");
+    assert_int_equal(open_file(&other, "queue.sqlite3", &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "has schema version 3 and this watcherd knows 2"));
 
     f = fopen("text", "w");
     fprintf(f, "%01000d this is no database", 0);
     fclose(f);
-    assert_int_equal(queue_open(&other, "text", &e), ERR_FORMAT);
+    assert_int_equal(open_file(&other, "text", &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "file is not a database"));
 
     assert_int_equal(rename("queue.sqlite3", "foreign"), 0);
     by_hand("CREATE TABLE theirs(x)"); /* a new queue.sqlite3, not by us */
-    assert_int_equal(queue_open(&other, "queue.sqlite3", &e), ERR_FORMAT);
+    assert_int_equal(open_file(&other, "queue.sqlite3", &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "no task queue of watcherd"));
     assert_string_equal(by_hand("PRAGMA journal_mode"), "delete"); /* untouched */
 
-    assert_int_equal(queue_open(&other, "no/such/folder/queue", &e), -ENOENT);
+    assert_int_equal(open_file(&other, "no/such/folder/queue", &e), -ENOENT);
     assert_non_null(strstr(e.text, "no/such/folder"));
 }
 
@@ -609,28 +470,17 @@ static void network_file_systems_are_known(void **state)
     assert_null(db_shared_fs(0x01021994)); /* tmpfs */
 }
 
-#define QUEUE(test) cmocka_unit_test_setup_teardown(test, open_queue, close_queue)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        QUEUE(spawning_twice_makes_one_task),
-        QUEUE(claims_go_by_priority_then_key),
-        QUEUE(each_task_of_a_name_is_listed_in_key_order),
-        QUEUE(names_of_tasks_sort_by_creation),
-        QUEUE(each_claim_gets_a_higher_fence),
-        QUEUE(a_stale_fence_is_refused_by_every_call),
-        QUEUE(telling_the_same_end_again_changes_nothing),
-        QUEUE(a_failed_task_is_tried_again_later_and_then_fails),
-        QUEUE(a_failure_that_is_not_to_be_retried_is_final),
-        QUEUE(releasing_counts_no_retry),
-        QUEUE(overwrite_takes_up_only_what_has_ended),
-        QUEUE(params_must_be_json_and_names_short),
+        QUEUE_SUITE,
         QUEUE(a_second_daemon_is_refused_and_told_whose_it_is),
-        QUEUE(tasks_of_a_dead_daemon_are_recovered),
+        QUEUE(workers_and_tools_wait_for_the_daemons_tables),
+        QUEUE(leases_of_an_earlier_boot_have_run_out),
+        QUEUE(a_file_of_version_1_is_brought_up_to_date),
+        QUEUE(migrating_dry_says_what_it_would_do_and_does_nothing),
+        QUEUE(a_backup_is_put_back_when_nobody_works),
         QUEUE(what_was_acknowledged_survives_kill_9),
-        QUEUE(a_hand_edit_fences_the_running_worker),
-        QUEUE(a_hand_edit_back_and_forth_fences_too),
         QUEUE(the_runbooks_statements_work),
         QUEUE(claims_read_no_history),
         QUEUE(files_that_are_not_ours_are_refused),

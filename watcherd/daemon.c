@@ -128,7 +128,8 @@ static void enqueue(struct daemon *d, const struct group_view *g)
     struct task old = {0};
     struct err e = {0};
     char *text;
-    int made = 0, again, rc;
+    bool made = false, again;
+    int rc;
 
     for (int i = 0; i < g->expected; i++)
         if (g->member[i].path != NULL)
@@ -139,8 +140,8 @@ static void enqueue(struct daemon *d, const struct group_view *g)
     again = queue_status(d->queue, "continuum", g->name, &old, NULL) == 0 &&
             (strcmp(old.status, "failed") == 0 ||
              (strcmp(old.status, "completed") == 0 && !rework_is_current(d->conf, g)));
-    rc = queue_spawn(d->queue, "continuum", g->name, text, 0,
-                     (int)d->conf->workers.max_retries, again, &made, &e);
+    rc = queue_spawn_one(d->queue, "continuum", g->name, text, 0,
+                         (int)d->conf->workers.max_retries, again, &made, &e);
     if (rc != 0) {
         log_event(LOG_ERROR, "enqueue", "group", g->name, "reason", e.text, NULL);
     } else {
@@ -239,13 +240,13 @@ static void on_said(void *arg, const struct task *task, json_t *line)
 /* What an outcome means for the task: the whole table of retries. */
 static const struct {
     const char *outcome;
-    enum { COMPLETE, HAND_BACK, RETRY, GIVE_UP } then;
+    enum task_how then;
     enum log_level level;
 } verdicts[] = {
-    {WORKER_DONE, COMPLETE, LOG_INFO},     {WORKER_SKIPPED, COMPLETE, LOG_INFO},
-    {WORKER_BUSY, HAND_BACK, LOG_INFO},    {WORKER_LOST, HAND_BACK, LOG_WARN},
-    {WORKER_STOPPED, HAND_BACK, LOG_INFO}, {WORKER_MACHINE, RETRY, LOG_ERROR},
-    {WORKER_FAILED, RETRY, LOG_ERROR},     {WORKER_BAD, GIVE_UP, LOG_ERROR},
+    {WORKER_DONE, TASK_COMPLETE, LOG_INFO},   {WORKER_SKIPPED, TASK_COMPLETE, LOG_INFO},
+    {WORKER_BUSY, TASK_RELEASE, LOG_INFO},    {WORKER_LOST, TASK_RELEASE, LOG_WARN},
+    {WORKER_STOPPED, TASK_RELEASE, LOG_INFO}, {WORKER_MACHINE, TASK_RETRY, LOG_ERROR},
+    {WORKER_FAILED, TASK_RETRY, LOG_ERROR},   {WORKER_BAD, TASK_FAIL, LOG_ERROR},
 };
 
 static double retry_delay(const struct daemon *d, const struct task *task)
@@ -260,26 +261,27 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
     const char *path = json_string_value(json_object_get(result, "path"));
     size_t v = sizeof verdicts / sizeof verdicts[0] - 2; /* "failed" */
     struct err e = {0};
+    struct task_end end = {.fence = task->fence};
     struct task now = {0};
     bool failed = false;
-    int rc = 0;
+    int rc;
 
     if (d->terminated && result == NULL)
         outcome = WORKER_STOPPED; /* it could not say so, or we did not let it */
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++)
         if (strcmp(outcome, verdicts[i].outcome) == 0)
             v = i;
+    snprintf(end.id, sizeof end.id, "%s", task->id);
+    end.how = verdicts[v].then;
+    end.text = end.how == TASK_COMPLETE ? path : reason;
     /* A full disk or missing permission is nobody's attempt: a service waits for it. */
     if (strcmp(outcome, WORKER_MACHINE) == 0 && !d->opts.once)
-        rc = queue_release(d->queue, task->id, task->fence, retry_delay(d, task), &e);
-    else if (verdicts[v].then == COMPLETE)
-        rc = queue_complete(d->queue, task->id, task->fence, path, &e);
-    else if (verdicts[v].then == HAND_BACK)
-        rc = queue_release(d->queue, task->id, task->fence,
-                           strcmp(outcome, WORKER_BUSY) == 0 ? BUSY_RETRY_S : 0, &e);
-    else
-        rc = queue_fail(d->queue, task->id, task->fence, reason,
-                        verdicts[v].then == RETRY, retry_delay(d, task), &e);
+        end.how = TASK_RELEASE;
+    end.delay_s = strcmp(outcome, WORKER_BUSY) == 0 ? BUSY_RETRY_S
+                  : end.how == TASK_RELEASE && strcmp(outcome, WORKER_MACHINE) != 0
+                      ? 0
+                      : retry_delay(d, task);
+    rc = queue_end(d->queue, &end, &e);
     if (rc == ERR_LOST_TASK)
         log_event(LOG_WARN, "late_word", "group", task->key, "reason", e.text, NULL);
     else if (rc != 0)
@@ -305,10 +307,15 @@ static void start_workers(struct daemon *d)
     while (!d->stopping && pool_running(d->pool) < (size_t)d->conf->workers.count) {
         struct task task = {0};
         struct err e = {0};
-        int rc = queue_claim(d->queue, d->me, &task, &e);
+        int rc = queue_claim(d->queue, d->me, d->conf->workers.lease_s, &task, &e);
 
-        if (rc == 0 && (rc = pool_start(d->pool, &task, &e)) != 0)
-            queue_release(d->queue, task.id, task.fence, BUSY_RETRY_S, NULL);
+        if (rc == 0 && (rc = pool_start(d->pool, &task, &e)) != 0) {
+            struct task_end end = {
+                .fence = task.fence, .how = TASK_RELEASE, .delay_s = BUSY_RETRY_S};
+
+            snprintf(end.id, sizeof end.id, "%s", task.id);
+            queue_end(d->queue, &end, NULL);
+        }
         if (rc == 0)
             log_event(LOG_INFO, "start", "task", task.name, "group", task.key,
                       "attempt", log_d(task.retry_count + 1), NULL);
@@ -513,6 +520,37 @@ static int open_locks(const struct conf *conf, struct err *e)
     return 0;
 }
 
+struct gone {
+    char worker[QUEUE_WORKER];
+};
+
+static void note_worker(void *arg, const struct task *t)
+{
+    struct gone *gone = arg;
+
+    snprintf(gone->worker, sizeof gone->worker, "%s", t->worker);
+}
+
+/* What an earlier run left claimed is handed back: we hold its lock, so it has ended. */
+static int recover(struct queue *q, size_t *left, struct err *e)
+{
+    struct task_filter held = {.status = "claimed", .limit = 1};
+    int rc;
+
+    for (;;) {
+        struct gone gone = {""};
+        size_t n = 0;
+
+        rc = queue_each(q, &held, note_worker, &gone, e);
+        if (rc != 0 || gone.worker[0] == '\0')
+            return rc;
+        rc = queue_bury(q, gone.worker, &n, e);
+        if (rc != 0 || n == 0)
+            return rc;
+        *left += n;
+    }
+}
+
 static enum group_policy policy_of(const char *word)
 {
     return strcmp(word, "process") == 0      ? GROUP_PROCESS
@@ -523,7 +561,6 @@ static enum group_policy policy_of(const char *word)
 static int open_rooms(struct daemon *d, struct err *e)
 {
     const struct conf *conf = d->conf;
-    char path[PATH_MAX];
     size_t left = 0;
     int rc;
     struct ingest_opts io = {.loop = &d->loop,
@@ -539,6 +576,7 @@ static int open_rooms(struct daemon *d, struct err *e)
                              .stuck = on_stuck,
                              .arg = d,
                              .every_round = d->opts.once};
+    struct task_filter known = {.name = "continuum"};
     struct groupname rule;
     struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
                             .expected = (int)conf->group.expected,
@@ -558,10 +596,8 @@ static int open_rooms(struct daemon *d, struct err *e)
         return rc;
     io.by_directory = rule.directory;
     if ((rc = make_dirs(conf, e)) != 0 || (rc = open_locks(conf, e)) != 0 ||
-        (rc = path_join(path, sizeof path, conf->paths.state, "queue.sqlite3", e)) !=
-            0 ||
-        (rc = queue_open(&d->queue, path, e)) != 0 ||
-        (rc = queue_recover(d->queue, &left, e)) != 0 ||
+        (rc = queue_open_conf(&d->queue, conf, QUEUE_AS_DAEMON, e)) != 0 ||
+        (rc = recover(d->queue, &left, e)) != 0 ||
         (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
         (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
                         "settings.conf", e)) != 0 ||
@@ -578,7 +614,7 @@ static int open_rooms(struct daemon *d, struct err *e)
         return err_set(e, -EINVAL, "[group] expected is larger than %d",
                        GROUP_MAX_EXPECTED);
     d->rework = rework_new(conf, d->groups, d->queue);
-    if ((rc = queue_each(d->queue, "continuum", known_group, d, e)) != 0 ||
+    if ((rc = queue_each(d->queue, &known, known_group, d, e)) != 0 ||
         (rc = quarantine_each(conf->paths.state, known_quarantine, d, e)) != 0 ||
         (rc = ingest_new(&d->ingest, &io, e)) != 0)
         return rc;

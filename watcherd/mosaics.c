@@ -48,7 +48,8 @@ static int spawn(struct mosaics *m, const struct reg_tile *tile, size_t n,
     char id[128], *text, list[4096] = "";
     size_t used = 0;
     struct task old = {0};
-    int made = 0, again, rc;
+    bool made = false, again;
+    int rc;
 
     window_name(tile, id, sizeof id);
     for (size_t i = 0; i < n; i++) {
@@ -62,8 +63,8 @@ static int spawn(struct mosaics *m, const struct reg_tile *tile, size_t n,
     again = queue_status(m->queue, "mosaic", id, &old, NULL) == 0 &&
             strcmp(old.status, "completed") == 0 && !is_published(m, id);
     task_clear(&old);
-    rc = queue_spawn(m->queue, "mosaic", id, text, 1, (int)m->conf->workers.max_retries,
-                     again, &made, e);
+    rc = queue_spawn_one(m->queue, "mosaic", id, text, 1,
+                         (int)m->conf->workers.max_retries, again, &made, e);
     if (rc == 0 && made) {
         log_event(LOG_INFO, "window", "mosaic", id, "tiles", list, NULL);
         rc = registry_mosaic_group(m->registry, id, list, "formed", "pending", e);
@@ -89,6 +90,7 @@ void mosaics_find(struct mosaics *m)
                                .overlap = (size_t)m->conf->mosaic.overlap,
                                .max_gap_s = m->conf->mosaic.max_gap_s,
                                .dec_tolerance_deg = m->conf->mosaic.dec_tolerance_deg};
+    struct task_filter groups = {.name = "continuum"};
     struct open_task open = {""};
     struct reg_tile *tile = NULL;
     char why[512] = "";
@@ -98,7 +100,7 @@ void mosaics_find(struct mosaics *m)
 
     m->due = false;
     if (rc == 0)
-        rc = queue_each(m->queue, "continuum", earliest_open, &open, &e);
+        rc = queue_each(m->queue, &groups, earliest_open, &open, &e);
     while (rc == 0 &&
            (count = window_find(tile, n, &opts, &first, why, sizeof why)) > 0 &&
            !must_wait(&open, &tile[first + count - 1], why, sizeof why)) {

@@ -175,11 +175,12 @@ static bool spawn_again(struct rework *r, const char *group, json_t *files)
     json_t *params = json_pack("{s:O}", "files", files);
     char *text = json_dumps(params, JSON_COMPACT);
     struct err e = {0};
-    int made = 0, rc;
+    bool made = false;
+    int rc;
 
     assert(text != NULL);
-    rc = queue_spawn(r->queue, "continuum", group, text, 0,
-                     (int)r->conf->workers.max_retries, 1, &made, &e);
+    rc = queue_spawn_one(r->queue, "continuum", group, text, 0,
+                         (int)r->conf->workers.max_retries, true, &made, &e);
     if (rc != 0)
         log_event(LOG_ERROR, "enqueue", "group", group, "reason", e.text, NULL);
     if (rc == 0 && made) {

@@ -1,0 +1,458 @@
+/*
+ * queue_sqlite_tool.c: the queue in an SQLite file: looking, operators' edits, upkeep.
+ */
+#include "core/queue_sqlite.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/db.h"
+#include "core/err.h"
+
+/* A worker that told of itself within this is taken for alive when its queue is to be replaced. */
+#define ALIVE_S 120
+
+static const char sql_attempts[] =
+    "SELECT attempt, fence, worker_id, claimed_at, ended_at, outcome, error, rusage"
+    " FROM t_attempts WHERE task_id = ?1 ORDER BY attempt";
+static const char sql_steps[] = "SELECT step, detail, took_s, at, fence FROM t_steps"
+                                " WHERE task_id = ?1 ORDER BY at, step";
+static const char sql_workers[] =
+    "SELECT worker_id, machine, boot, host, pid, start, state, slots, running,"
+    " started_at, last_seen FROM t_workers ORDER BY worker_id";
+static const char sql_counts[] = "SELECT task_name, status, count(*) FROM t_tasks "
+                                 "INDEXED BY t_status GROUP BY status, task_name";
+static const char sql_count[] = "SELECT count(*) FROM t_tasks WHERE status = ?1";
+static const char sql_ahead[] =
+    "SELECT count(*) FROM t_tasks INDEXED BY t_ready WHERE status = 'pending'"
+    " AND (priority > ?1 OR (priority = ?1 AND (task_key, task_id) < (?2, ?3)))";
+static const char sql_due[] =
+    "SELECT min(run_after) FROM t_tasks INDEXED BY t_due WHERE status = 'pending'";
+static const char sql_alive[] = "SELECT count(*) FROM t_workers WHERE last_seen > ?1";
+static const char sql_set_mode[] =
+    "INSERT INTO t_queues(queue_name, mode, reason, since) VALUES (?1, ?2, ?3, ?4)"
+    " ON CONFLICT(queue_name) DO UPDATE SET mode = ?2, reason = ?3,"
+    " since = CASE WHEN mode = ?2 THEN since ELSE ?4 END";
+static const char sql_get_mode[] =
+    "SELECT mode, reason, since FROM t_queues WHERE queue_name = ?1";
+static const char sql_to_pending[] =
+    "UPDATE t_tasks SET status = 'pending', error = NULL, worker_id = NULL,"
+    " claimed_at = NULL, run_after = ?2 WHERE task_id = ?1"
+    " AND status IN ('failed','cancelled')";
+static const char sql_to_cancelled[] =
+    "UPDATE t_tasks SET status = CASE status WHEN 'pending' THEN 'cancelled' ELSE "
+    "status END, cancel_requested = (status = 'claimed')"
+    " WHERE task_id = ?1 AND status IN ('pending','claimed')";
+static const char sql_priority[] = "UPDATE t_tasks SET priority = ?2 WHERE task_id = ?1"
+                                   " AND status IN ('pending','claimed')";
+
+/* ---- looking ---- */
+
+/* The statement of a filter; its parameters are ?1 to ?8 whatever it uses. */
+static void write_query(const struct task_filter *f, char *sql, size_t size)
+{
+    snprintf(sql, size,
+             "SELECT " TASK_COLUMNS " FROM t_tasks WHERE 1%s%s%s%s%s%s ORDER BY %s%s",
+             f->id != NULL ? " AND task_id >= ?1 AND task_id < ?1 || 'g'" : "",
+             f->name != NULL ? " AND task_name = ?2" : "",
+             f->key != NULL ? " AND task_key = ?3" : "",
+             f->status != NULL ? " AND status = ?4" : "",
+             f->claimed_before_s > 0 ? " AND status = 'claimed' AND claimed_at < ?5"
+                                     : "",
+             f->silent_s > 0 ? " AND status = 'claimed' AND last_heartbeat < ?6" : "",
+             f->newest ? "task_id DESC" : "task_key, task_name",
+             f->limit > 0 ? " LIMIT ?7" : "");
+}
+
+static void bind_query(sqlite3_stmt *st, const struct task_filter *f)
+{
+    double now = clock_wall_s();
+    char text[32];
+
+    if (f->id != NULL)
+        sqlite3_bind_text(st, 1, f->id, -1, SQLITE_TRANSIENT);
+    if (f->name != NULL)
+        sqlite3_bind_text(st, 2, f->name, -1, SQLITE_TRANSIENT);
+    if (f->key != NULL)
+        sqlite3_bind_text(st, 3, f->key, -1, SQLITE_TRANSIENT);
+    if (f->status != NULL)
+        sqlite3_bind_text(st, 4, f->status, -1, SQLITE_TRANSIENT);
+    clock_iso(now - f->claimed_before_s, text);
+    if (f->claimed_before_s > 0)
+        sqlite3_bind_text(st, 5, text, -1, SQLITE_TRANSIENT);
+    clock_iso(now - f->silent_s, text);
+    if (f->silent_s > 0)
+        sqlite3_bind_text(st, 6, text, -1, SQLITE_TRANSIENT);
+    if (f->limit > 0)
+        sqlite3_bind_int64(st, 7, (sqlite3_int64)f->limit);
+}
+
+int queue_sqlite_each(struct queue *base, const struct task_filter *filter,
+                      queue_each_fn *fn, void *arg, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    char sql[1024];
+    sqlite3_stmt *st = NULL;
+    struct task task;
+    int rc;
+
+    if (filter->id != NULL && strlen(filter->id) < QUEUE_KEEPS_ID)
+        return err_set(e, -EINVAL, "'%s' is too short for the start of a task's id",
+                       filter->id);
+    write_query(filter, sql, sizeof sql);
+    if (sqlite3_prepare_v2(db_handle(q->db), sql, -1, &st, NULL) != SQLITE_OK)
+        return queue_sqlite_down(db_failed(q->db, "read", e));
+    bind_query(st, filter);
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        rc = queue_sqlite_fill(st, &task, e);
+        if (rc != 0)
+            break;
+        fn(arg, &task);
+        task_clear(&task);
+    }
+    if (rc == SQLITE_DONE)
+        rc = 0;
+    else if (rc > 0)
+        rc = queue_sqlite_down(db_failed(q->db, "read", e));
+    sqlite3_finalize(st);
+    return rc;
+}
+
+int queue_sqlite_attempts(struct queue *base, const char *id, queue_attempt_fn *fn,
+                          void *arg, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_attempts, "t", id);
+
+    while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        struct task_attempt a = {.attempt = sqlite3_column_int(st, 0),
+                                 .fence = sqlite3_column_int64(st, 1),
+                                 .claimed = queue_sqlite_time(st, 3),
+                                 .ended = queue_sqlite_time(st, 4)};
+
+        db_text(st, 2, a.worker, sizeof a.worker);
+        db_text(st, 5, a.outcome, sizeof a.outcome);
+        db_text(st, 6, a.error, sizeof a.error);
+        db_text(st, 7, a.usage, sizeof a.usage);
+        fn(arg, &a);
+        rc = 0;
+    }
+    return queue_sqlite_down(rc);
+}
+
+int queue_sqlite_steps(struct queue *base, const char *id, queue_step_fn *fn, void *arg,
+                       struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_steps, "t", id);
+
+    while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        char step[QUEUE_TEXT], detail[QUEUE_TEXT];
+        struct task_step s = {.step = step,
+                              .detail = detail,
+                              .took_s = sqlite3_column_double(st, 2),
+                              .at = queue_sqlite_time(st, 3),
+                              .fence = sqlite3_column_int64(st, 4)};
+
+        snprintf(s.id, sizeof s.id, "%s", id);
+        db_text(st, 0, step, sizeof step);
+        db_text(st, 1, detail, sizeof detail);
+        fn(arg, &s);
+        rc = 0;
+    }
+    return queue_sqlite_down(rc);
+}
+
+int queue_sqlite_workers(struct queue *base, queue_worker_fn *fn, void *arg,
+                         struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_workers, "");
+
+    while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        struct queue_worker w = {.pid = sqlite3_column_int64(st, 4),
+                                 .start = sqlite3_column_int64(st, 5),
+                                 .slots = sqlite3_column_int(st, 7),
+                                 .running = sqlite3_column_int(st, 8),
+                                 .started = queue_sqlite_time(st, 9),
+                                 .seen = queue_sqlite_time(st, 10)};
+
+        db_text(st, 0, w.id, sizeof w.id);
+        db_text(st, 1, w.machine, sizeof w.machine);
+        db_text(st, 2, w.boot, sizeof w.boot);
+        db_text(st, 3, w.host, sizeof w.host);
+        db_text(st, 6, w.state, sizeof w.state);
+        fn(arg, &w);
+        rc = 0;
+    }
+    return queue_sqlite_down(rc);
+}
+
+int queue_sqlite_counts(struct queue *base, queue_count_fn *fn, void *arg,
+                        struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_counts, "");
+
+    while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        char name[QUEUE_NAME], status[16];
+
+        db_text(st, 0, name, sizeof name);
+        db_text(st, 1, status, sizeof status);
+        fn(arg, name, status, (size_t)sqlite3_column_int64(st, 2));
+        rc = 0;
+    }
+    return queue_sqlite_down(rc);
+}
+
+/* The first column of the one row of a started statement; 1, or 0: null or no row. */
+static int one_number(struct sqlite_queue *q, int rc, sqlite3_stmt *st, double *v,
+                      struct err *e)
+{
+    if (rc == 0)
+        rc = db_row(q->db, st, e);
+    if (rc != 1)
+        return queue_sqlite_down(rc);
+    rc = sqlite3_column_type(st, 0) != SQLITE_NULL;
+    *v = sqlite3_column_double(st, 0);
+    db_done(st);
+    return rc;
+}
+
+int queue_sqlite_count(struct queue *base, const char *status, size_t *n, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    double v = 0;
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_count, "t", status);
+
+    rc = one_number(q, rc, st, &v, e);
+    *n = (size_t)v;
+    return rc < 0 ? rc : 0;
+}
+
+int queue_sqlite_next_due(struct queue *base, double *in_s, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    double v = 0, in;
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_due, "");
+
+    rc = one_number(q, rc, st, &v, e);
+    if (rc == 1) {
+        in = v - clock_wall_s();
+        *in_s = in > 0 ? in : 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int queue_sqlite_ahead(struct queue *base, const struct task *task, size_t *n,
+                       struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    double v = 0;
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_ahead, "itt", (int64_t)task->priority,
+                      task->key, task->id);
+
+    rc = one_number(q, rc, st, &v, e);
+    *n = (size_t)v;
+    return rc < 0 ? rc : 0;
+}
+
+int queue_sqlite_now(struct queue *base, double *unix_s, struct err *e)
+{
+    (void)base;
+    (void)e;
+    *unix_s = clock_wall_s();
+    return 0;
+}
+
+/* ---- edits ---- */
+
+struct ids {
+    char (*id)[QUEUE_ID];
+    size_t n, capacity;
+    bool full; /* memory is out */
+};
+
+static void add_id(void *arg, const struct task *task)
+{
+    struct ids *ids = arg;
+
+    if (ids->n == ids->capacity && !ids->full) {
+        size_t capacity = ids->capacity > 0 ? 2 * ids->capacity : 64;
+        void *grown = realloc(ids->id, capacity * sizeof *ids->id);
+
+        ids->full = grown == NULL;
+        if (!ids->full) {
+            ids->id = grown;
+            ids->capacity = capacity;
+        }
+    }
+    if (!ids->full)
+        memcpy(ids->id[ids->n++], task->id, QUEUE_ID);
+}
+
+static int change_one(struct sqlite_queue *q, enum queue_order order, const char *id,
+                      int priority, int *n, struct err *e)
+{
+    switch (order) {
+    case QUEUE_RETRY:
+        return db_run(q->db, n, e, sql_to_pending, "td", id, clock_wall_s());
+    case QUEUE_CANCEL:
+        return db_run(q->db, n, e, sql_to_cancelled, "t", id);
+    case QUEUE_PRIORITY:
+        return db_run(q->db, n, e, sql_priority, "ti", id, (int64_t)priority);
+    }
+    return -EINVAL;
+}
+
+int queue_sqlite_change(struct queue *base, enum queue_order order,
+                        const struct task_filter *filter, int priority, size_t *n,
+                        struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    struct ids ids = {0};
+    int rc = db_begin(q->db, e), one;
+
+    if (rc != 0)
+        return queue_sqlite_down(rc);
+    rc = queue_sqlite_each(base, filter, add_id, &ids, e);
+    if (rc == 0 && ids.full)
+        rc = err_set(e, -ENOMEM, "out of memory changing tasks");
+    for (size_t i = 0; rc == 0 && i < ids.n; i++) {
+        rc = change_one(q, order, ids.id[i], priority, &one, e);
+        *n += rc == 0 && one > 0;
+    }
+    free(ids.id);
+    rc = db_end(q->db, rc, e);
+    if (rc != 0)
+        *n = 0;
+    return queue_sqlite_down(rc);
+}
+
+int queue_sqlite_set_mode(struct queue *base, enum queue_mode mode, const char *reason,
+                          struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    char now[32];
+
+    clock_iso(clock_wall_s(), now);
+    return queue_sqlite_down(db_run(q->db, NULL, e, sql_set_mode, "tttt", q->name,
+                                    queue_mode_name(mode), reason, now));
+}
+
+int queue_sqlite_get_mode(struct queue *base, enum queue_mode *mode, char *reason,
+                          size_t size, double *since, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    char name[16] = "";
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_get_mode, "t", q->name);
+
+    *mode = QUEUE_RUNS;
+    *since = 0;
+    if (reason != NULL && size > 0)
+        reason[0] = '\0';
+    if (rc == 0)
+        rc = db_row(q->db, st, e);
+    if (rc != 1)
+        return queue_sqlite_down(rc);
+    db_text(st, 0, name, sizeof name);
+    queue_mode_by_name(name, mode);
+    if (reason != NULL && size > 0)
+        db_text(st, 1, reason, size);
+    *since = queue_sqlite_time(st, 2);
+    db_done(st);
+    return 0;
+}
+
+/* ---- upkeep ---- */
+
+int queue_sqlite_vacuum(struct queue *base, struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+
+    if (sqlite3_exec(db_handle(q->db),
+                     "VACUUM; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL,
+                     NULL) != SQLITE_OK)
+        return queue_sqlite_down(db_failed(q->db, "vacuum", e));
+    return 0;
+}
+
+int queue_sqlite_backup(struct queue *base, const char *path, struct err *e)
+{
+    return db_copy(sqlite_of(base)->db, path, e);
+}
+
+/* Nobody may be at work on the queue that is replaced.  The daemon is kept out by its lock. */
+static int nobody_works(const char *path, struct err *e)
+{
+    double v = 0;
+    char limit[32];
+    struct sqlite_queue q = {0};
+    sqlite3_stmt *st;
+    int rc = db_use(&q.db, path, &queue_sqlite_kind, NULL);
+
+    if (rc != 0) /* missing, damaged or older: that is what a backup is for */
+        return 0;
+    clock_iso(clock_wall_s() - ALIVE_S, limit);
+    rc = db_start(q.db, &st, e, sql_alive, "t", limit);
+    rc = one_number(&q, rc, st, &v, e);
+    db_close(q.db);
+    if (rc >= 0 && v > 0)
+        return err_set(e, -EBUSY,
+                       "%.0f worker%s of %s told of itself less than %d s ago: stop "
+                       "the workers first",
+                       v, v > 1 ? "s" : "", path, ALIVE_S);
+    return rc < 0 ? rc : 0;
+}
+
+int queue_sqlite_restore(const struct queue_opts *opts, const char *from, struct err *e)
+{
+    const char *path = queue_sqlite_path(opts);
+    int rc = nobody_works(path, e);
+
+    return rc != 0 ? rc : db_restore(path, from, &queue_sqlite_kind, e);
+}
+
+int queue_sqlite_migrate(const struct queue_opts *opts, bool dry,
+                         struct queue_schema *schema, queue_say_fn *say, void *arg,
+                         struct err *e)
+{
+    const char *path = queue_sqlite_path(opts);
+    char line[PATH_MAX + 64];
+    struct db *db = NULL;
+    int rc = db_version(path, &queue_sqlite_kind, &schema->have, e);
+
+    schema->want = queue_sqlite_kind.version;
+    if (rc != 0 || schema->have == schema->want)
+        return rc;
+    if (schema->have == 0) {
+        snprintf(line, sizeof line, "make the tables in %s", path);
+        say(arg, line);
+    } else {
+        snprintf(line, sizeof line, "copy %s to %s.v%d", path, path, schema->have);
+        say(arg, line);
+    }
+    for (int v = schema->have; v > 0 && v < schema->want; v++) {
+        snprintf(line, sizeof line, "bring its tables from version %d to %d", v, v + 1);
+        say(arg, line);
+    }
+    if (dry)
+        return 0;
+    rc = db_open(&db, path, &queue_sqlite_kind, e);
+    db_close(db);
+    return rc;
+}
