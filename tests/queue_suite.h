@@ -408,6 +408,7 @@ static void each_claim_gets_a_higher_fence(void **state)
     assert_true(t.fence > fence);
 }
 
+/* matrix: queue 2 late word of an overtaken worker */
 static void a_stale_fence_is_refused_by_every_call(void **state)
 {
     char id[QUEUE_ID];
@@ -431,6 +432,7 @@ static void a_stale_fence_is_refused_by_every_call(void **state)
 }
 
 /* The commit succeeded and the answer was lost: the worker says it again. */
+/* matrix: queue 3 the same end told twice */
 static void telling_the_same_end_again_changes_nothing(void **state)
 {
     (void)state;
@@ -891,6 +893,7 @@ static void counts_and_places_in_the_queue(void **state)
     assert_int_equal(n, 2);
 }
 
+/* matrix: queue 6 edits while a worker runs */
 static void a_hand_edit_fences_the_running_worker(void **state)
 {
     static const char *const edits[] = {
@@ -933,6 +936,7 @@ static void a_hand_edit_back_and_forth_fences_too(void **state)
 }
 
 /* The edits of the operator's runbook. */
+/* matrix: queue 6 the runbook's retry and cancel */
 static void a_failed_task_put_back_by_hand_has_all_its_retries(void **state)
 {
     (void)state;
@@ -970,6 +974,7 @@ static void others_learn_of_a_change(void **state)
     assert_string_equal(status_of("a"), "pending");
 }
 
+/* matrix: queue 9 aging */
 static void one_claim_in_so_many_takes_the_oldest(void **state)
 {
     static const char *const want[] = {"p0", "p1", "old", "p2"};
@@ -1128,12 +1133,14 @@ static void many_workers_share_the_tasks(void **state)
     race_all(false);
 }
 
+/* matrix: queue 3 answers lost after the commit, several workers */
 static void lost_answers_lose_and_double_nothing(void **state)
 {
     (void)state;
     race_all(true);
 }
 
+/* matrix: queue 3 spawns and edits repeated */
 static void repeating_after_a_lost_answer_is_safe(void **state)
 {
     struct queue *lossy = lossy_new(q);

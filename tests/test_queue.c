@@ -62,6 +62,7 @@ static const char *by_hand(const char *sql)
 
 /* ---- whose file it is ---- */
 
+/* matrix: queue 11 two daemons */
 static void a_second_daemon_is_refused_and_told_whose_it_is(void **state)
 {
     struct queue *second;
@@ -200,6 +201,7 @@ static void make_version_1(void)
         "");
 }
 
+/* matrix: queue 15 upgrade */
 static void a_file_of_version_1_is_brought_up_to_date(void **state)
 {
     char *upgraded;
@@ -305,6 +307,7 @@ static void spawn_for_ever(int acks)
     }
 }
 
+/* matrix: queue 1 kill -9 while spawning */
 static void what_was_acknowledged_survives_kill_9(void **state)
 {
     (void)state;
@@ -343,6 +346,7 @@ static void what_was_acknowledged_survives_kill_9(void **state)
 
 /* The statements of the operator's runbook, word for word, with the queue attached as the schema
  * `absurd`, as they say. */
+/* matrix: queue 6 the seed's statements */
 static void the_runbooks_statements_work(void **state)
 {
 #define ATTACH "ATTACH 'queue.sqlite3' AS absurd;"
@@ -413,6 +417,7 @@ static int steps_to_find_the_next(void)
     return steps;
 }
 
+/* matrix: queue 8 history */
 static void claims_read_no_history(void **state)
 {
     (void)state;
