@@ -21,6 +21,9 @@
 #include "core/err.h"
 #include "core/path.h"
 
+/* A step of the wall clock; adjustments (adjtime) stay far below between two turns. */
+#define JUMP_S 1.0
+
 /* ---- the tables ---- */
 
 /* Version 2's own: made in new files, and in those of version 1 by the upgrade. */
@@ -210,6 +213,9 @@ static const char sql_step[] =
     "  WHERE task_id = ?1 AND fence = ?2 AND status = 'claimed')"
     " ON CONFLICT(task_id, step) DO UPDATE SET"
     " fence = ?2, at = ?4, took_s = ?5, detail = ?6";
+static const char sql_shift[] =
+    "UPDATE t_tasks INDEXED BY t_due SET run_after = run_after + ?2"
+    " WHERE status = 'pending' AND run_after > ?1";
 static const char sql_mode[] = "SELECT mode FROM t_queues WHERE queue_name = ?1";
 
 /* ---- small things ---- */
@@ -273,6 +279,25 @@ static void forced(struct sqlite_queue *q, bool yes)
     sqlite3_exec(db_handle(q->db),
                  yes ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
                  NULL, NULL);
+}
+
+/*
+ * A wall clock that was set takes along what is to run later, so that a wait of a minute stays one.  Inside
+ * a transaction; one process does it.
+ */
+static int follow_clock(struct sqlite_queue *q, struct err *e)
+{
+    double now = clock_wall_s(), offset = now - clock_boot_s();
+    double by = offset - q->offset_s;
+    int rc = 0;
+
+    if (fabs(by) < JUMP_S)
+        return 0;
+    if (q->daemon)
+        rc = db_run(q->db, NULL, e, sql_shift, "dd", now - by, by);
+    if (rc == 0)
+        q->offset_s = offset;
+    return rc;
 }
 
 static int begin(struct sqlite_queue *q, bool force, struct err *e)
@@ -529,6 +554,8 @@ static int turn(struct queue *base, struct queue_turn *turn, struct err *e)
     for (size_t i = 0; rc == 0 && i < turn->nend; i++)
         rc = end_one(q, &turn->end[i], queue_outcome(turn->end[i].how), e);
     if (rc == 0)
+        rc = follow_clock(q, e);
+    if (rc == 0)
         rc = mode_of(q, &turn->mode, e);
     while (rc == 0 && turn->ngot < turn->want && turn->mode != QUEUE_PAUSED) {
         rc = claim_one(q, turn, &turn->got[turn->ngot], e);
@@ -741,6 +768,8 @@ static int open_queue(struct queue **out, const struct queue_opts *opts, struct 
     q->base.ops = &ops;
     q->aging = opts->aging;
     q->opened_s = clock_boot_s();
+    q->offset_s = clock_wall_s() - q->opened_s;
+    q->daemon = opts->role == QUEUE_AS_DAEMON;
     snprintf(q->base.where, sizeof q->base.where, "SQLite %.240s", path);
     snprintf(q->name, sizeof q->name, "%s",
              opts->name != NULL ? opts->name : "dsa110-pipeline");

@@ -17,6 +17,8 @@ struct sqlite_queue {
     double opened_s; /* boot clock */
     long aging, nclaim;
     int64_t version; /* SQLite's data_version: changed by others */
+    double offset_s; /* wall clock - boot clock, as last seen */
+    bool daemon;
 };
 
 static inline struct sqlite_queue *sqlite_of(struct queue *q)

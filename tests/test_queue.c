@@ -1,8 +1,11 @@
 #include "tests/queue_suite.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "core/db.h"
@@ -105,6 +108,98 @@ static void leases_of_an_earlier_boot_have_run_out(void **state)
     by_hand("UPDATE t_tasks SET lease_boot = 'another', lease_until = 1e12");
     assert_int_equal(queue_reap(q, 0, &n, &e), 0);
     assert_int_equal(n, 1);
+}
+
+/* Tells how long task a still has to wait before and after its wall clock is set back by an hour; runs
+ * under libfaketime, which reads its time from the file ./clock. */
+static int wait_over_a_jump(void)
+{
+    double before, after;
+    FILE *f;
+
+    if (store_open(&q, QUEUE_AS_DAEMON, 0, &e) != 0)
+        return 1;
+    queue_claim(q, me.id, LEASE_S, &t, &e);
+    tell(t.id, t.fence, TASK_RETRY, "x", 60);
+    task_clear(&t);
+    queue_next_due(q, &before, &e);
+    f = fopen("clock", "w");
+    fprintf(f, "-3600");
+    fclose(f);
+    if (queue_claim(q, me.id, LEASE_S, &t, &e) != -EAGAIN)
+        return 1;
+    queue_next_due(q, &after, &e);
+    printf("%.0f %.0f\n", before, after);
+    queue_close(q);
+    return 0;
+}
+
+static char *self;
+
+/* matrix: queue 10 wall clock set back while a retry waits */
+static void a_clock_that_is_set_back_prolongs_no_wait(void **state)
+{
+    static const char lib[] = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+    char command[PATH_MAX + 512], said[64] = "";
+    FILE *f;
+
+    (void)state;
+    if (access(lib, R_OK) != 0) {
+        print_message("skipped: no libfaketime here\n");
+        skip();
+    }
+    spawn("continuum", "a", 0);
+    queue_close(q);
+    q = NULL;
+    f = fopen("clock", "w");
+    fprintf(f, "+0");
+    fclose(f);
+    snprintf(
+        command, sizeof command,
+        "LD_PRELOAD=%s FAKETIME_TIMESTAMP_FILE=clock FAKETIME_NO_CACHE=1"
+        " FAKETIME_DONT_FAKE_MONOTONIC=1 ASAN_OPTIONS=verify_asan_link_order=0 %s jump",
+        lib, self);
+    f = popen(command, "r");
+    assert_non_null(fgets(said, sizeof said, f));
+    assert_int_equal(pclose(f), 0);
+    assert_string_equal(said, "60 60\n");
+}
+
+/* matrix: queue 5 no space for the database */
+static void a_full_disk_is_told_and_passes(void **state)
+{
+    struct queue *small = NULL;
+    char big[4096];
+    bool made;
+    FILE *f;
+    int rc = 0;
+
+    (void)state;
+    assert_int_equal(mkdir("disk", 0755), 0);
+    if (mount("tmpfs", "disk", "tmpfs", 0, "size=2m") != 0) {
+        print_message("skipped: may not mount: %s\n", strerror(errno));
+        skip();
+    }
+    assert_int_equal(open_file(&small, "disk/queue.sqlite3", &e), 0);
+    memset(big, 'x', sizeof big);
+    f = fopen("disk/filler", "w");
+    setvbuf(f, NULL, _IONBF, 0);
+    while (fwrite(big, 1, sizeof big, f) == sizeof big)
+        ;
+    fclose(f);
+    for (int i = 0; rc == 0 && i < 1000; i++) {
+        snprintf(big, 16, "%d", i);
+        rc = queue_spawn_one(small, "continuum", big, NULL, 0, 0, false, &made, &e);
+    }
+    assert_int_equal(rc, ERR_STORE_DOWN);
+    assert_non_null(strstr(e.text, "disk/queue.sqlite3"));
+    assert_non_null(strstr(e.text, "full"));
+    assert_int_equal(remove("disk/filler"), 0);
+    assert_int_equal(
+        queue_spawn_one(small, "continuum", big, NULL, 0, 0, false, &made, &e), 0);
+    assert_true(made);
+    queue_close(small);
+    assert_int_equal(umount("disk"), 0);
 }
 
 /* ---- upgrade ---- */
@@ -475,10 +570,12 @@ static void network_file_systems_are_known(void **state)
     assert_null(db_shared_fs(0x01021994)); /* tmpfs */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         QUEUE_SUITE,
+        QUEUE(a_clock_that_is_set_back_prolongs_no_wait),
+        QUEUE(a_full_disk_is_told_and_passes),
         QUEUE(a_second_daemon_is_refused_and_told_whose_it_is),
         QUEUE(workers_and_tools_wait_for_the_daemons_tables),
         QUEUE(leases_of_an_earlier_boot_have_run_out),
@@ -492,5 +589,10 @@ int main(void)
         cmocka_unit_test(network_file_systems_are_known),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (argc > 1)
+        return wait_over_a_jump();
+    self = realpath(argv[0], NULL);
+    argc = cmocka_run_group_tests(tests, NULL, NULL);
+    free(self);
+    return argc;
 }
