@@ -21,7 +21,8 @@ ALL_CFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(OPT) $(S
              $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
 
-LIB_SRC  := $(filter-out watcherd/main.c,$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c))
+# tools/NAME.c is a program; parts of a large one lie in tools/NAME/
+LIB_SRC  := $(filter-out watcherd/main.c,$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c tools/*/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 BENCH_SRC := $(wildcard tests/bench_*.c)
@@ -79,13 +80,13 @@ bench: deps-dev
 	@BUILD=$(BUILD) tests/bench
 
 lint: deps-dev
-	clang-format --dry-run --Werror $(ALL_SRC) $(wildcard */*.h)
+	clang-format --dry-run --Werror $(ALL_SRC) $(wildcard */*.h tools/*/*.h)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppress=varFuncNullUB --enable=warning,portability \
 	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) watcherd/main.c $(TOOL_SRC)
 	tools/layers
 
 format:
-	clang-format -i $(ALL_SRC) $(wildcard */*.h)
+	clang-format -i $(ALL_SRC) $(wildcard */*.h tools/*/*.h)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd

@@ -333,11 +333,16 @@ int path_fsync_tree(const char *dir, struct err *e)
     return 0;
 }
 
+int path_remove_at(int dirfd, const char *name, struct err *e)
+{
+    if (walk_entry(dirfd, name, visit_remove, true) != 0 && errno != ENOENT)
+        return fail_errno(e, "remove", name);
+    return 0;
+}
+
 int path_remove_tree(const char *dir, struct err *e)
 {
-    if (walk_entry(AT_FDCWD, dir, visit_remove, true) != 0 && errno != ENOENT)
-        return fail_errno(e, "remove", dir);
-    return 0;
+    return path_remove_at(AT_FDCWD, dir, e);
 }
 
 enum { CHUNK = 1 << 20 };

@@ -27,6 +27,8 @@ int path_fsync_dir(const char *dir, struct err *e);
 int path_fsync_tree(const char *dir, struct err *e);
 /* rm -r, does not follow links; missing is fine. */
 int path_remove_tree(const char *dir, struct err *e);
+/* The same for `name` in the open folder dirfd: no link on the way there can lead elsewhere. */
+int path_remove_at(int dirfd, const char *name, struct err *e);
 /* SHA-256 of a file, lower-case hex, and its size. */
 int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct err *e);
 const char *path_base(const char *path);

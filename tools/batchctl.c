@@ -4,9 +4,10 @@
  *   batchctl progress DIR... --features A B ...       batchctl progress -c FILE
  *   batchctl check DIR... --features A B ...          batchctl check -c FILE
  *   batchctl missing DIR... --features A B ...        batchctl missing -c FILE
+ *   batchctl clean -c FILE                            (tools/batchctl/clean.c)
  *
- * The words are those of the scripts that it replaces; others read them.  It looks and changes
- * nothing but its own index.
+ * The words are those of the scripts that it replaces; others read them.  Except for clean it looks
+ * and changes nothing but its own index.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@
 #include "locks/observer.h"
 #include "locks/record.h"
 #include "pipeline/tally.h"
+#include "tools/batchctl/clean.h"
 
 enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };
 
@@ -54,23 +56,6 @@ static int fail(int code, const struct err *e)
 {
     fprintf(stderr, "batchctl: %s\n", e->text);
     return code;
-}
-
-static int exit_code(int rc)
-{
-    switch (rc) {
-    case -ENOENT:
-    case -ENOTDIR:
-        return EX_NOINPUT;
-    case -EACCES:
-    case -EPERM:
-        return EX_NOPERM;
-    case ERR_FORMAT:
-    case -EINVAL:
-        return EX_CONFIG;
-    default:
-        return EX_IOERR;
-    }
 }
 
 /* ---- who holds what ---- */
@@ -430,11 +415,13 @@ static const struct command {
 static void usage(FILE *out)
 {
     fputs("usage: batchctl COMMAND DIR... --features NAME... [OPTIONS]\n"
-          "       batchctl COMMAND -c FILE [--features NAME...] [OPTIONS]\n\n",
+          "       batchctl COMMAND -c FILE [--features NAME...] [OPTIONS]\n"
+          "       batchctl clean -c FILE [OPTIONS]\n\n",
           out);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
-    fputs("\n"
+    fputs("  clean     remove what finished work left behind (batchctl clean --help)\n"
+          "\n"
           "  DIR                 a data set: its folders are the items\n"
           "  -c, --conf FILE     watcherd's settings: the groups that have arrived are "
           "the items\n"
@@ -533,8 +520,11 @@ int main(int argc, char **argv)
     struct args args = {.ndir = 0};
     struct err e = {0};
     struct found f;
-    int code = parse_options(argc, argv, &args, &command), rc;
+    int code, rc;
 
+    if (argc > 1 && strcmp(argv[1], "clean") == 0)
+        return clean_main(argc - 1, argv + 1);
+    code = parse_options(argc, argv, &args, &command);
     if (code >= 0)
         return code;
     if (command == NULL ||
@@ -548,7 +538,7 @@ int main(int argc, char **argv)
     if (args.nfeature == 0)
         args.feature[args.nfeature++] = "image";
     rc = look(&f, &args, &e);
-    code = rc != 0 ? fail(exit_code(rc), &e) : command->say(&f, &args);
+    code = rc != 0 ? fail(batchctl_exit_code(rc), &e) : command->say(&f, &args);
     forget(&f);
     return fflush(stdout) == 0 ? code : EX_IOERR;
 }

@@ -1,0 +1,14 @@
+/*
+ * clean.h: `batchctl clean`: what finished work left behind, removed (pipeline/sweep.h) while the claim on its
+ * group is ours (locks/claim.h).
+ */
+#ifndef TOOLS_BATCHCTL_CLEAN_H
+#define TOOLS_BATCHCTL_CLEAN_H
+
+/* The verb's own command line, argv[0] being "clean".  Returns the exit status. */
+int clean_main(int argc, char **argv);
+
+/* The exit status of a failure, for every verb. */
+int batchctl_exit_code(int rc);
+
+#endif
