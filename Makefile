@@ -3,7 +3,7 @@
 # make check        run every test              (SAN=address,undefined: under sanitizers)
 # make lint         formatting, static analysis, layer rules
 # make bench        speed and memory beside the peers     (make torture: the long fault trials)
-# make install      DESTDIR=... PREFIX=/usr/local
+# make install      DESTDIR=... PREFIX=/usr/local: programs, manual pages, systemd units (make uninstall)
 # Packages from etc/packages are installed by demo, check and deps when they are missing.
 CC      ?= cc
 CFLAGS  ?= -O2 -g
@@ -12,6 +12,8 @@ WARN    := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prot
            -Wmissing-prototypes -Wvla -Werror
 PKGS     = libuv cfitsio hdf5 sqlite3 fftw3f erfa libpng jansson libcrypto libpq
 PREFIX  ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 comma   := ,
 BUILD   := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -32,6 +34,7 @@ PROGS    := $(BUILD)/watcherd $(TOOL_SRC:tools/%.c=$(BUILD)/%)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 BENCHES  := $(BENCH_SRC:tests/%.c=$(BUILD)/tests/%)
 MAN      := $(wildcard etc/man/*.[1-8])
+UNITS    := $(wildcard etc/systemd/*.service etc/systemd/*.timer etc/systemd/*.target)
 
 all: $(PROGS)
 
@@ -88,15 +91,40 @@ lint: deps-dev
 format:
 	clang-format -i $(ALL_SRC) $(wildcard */*.h tools/*/*.h)
 
+# The units, and what else names a folder, say /usr/local and /etc; they are told where they really are.
+PLACED   = sed 's|/usr/local/|$(PREFIX)/|g; s|/etc/watcherd|$(SYSCONFDIR)/watcherd|g'
+CONF     = $(DESTDIR)$(SYSCONFDIR)/watcherd/watcherd.conf
+# the names of the seed's runbook
+ALIASES  = watcherd.service:dsa110-mosaic-daemon.service watcherd-worker@.service:dsa110-absurd-worker@.service
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd $(DESTDIR)$(UNITDIR) $(dir $(CONF)) \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 etc/watcherd.conf $(DESTDIR)$(PREFIX)/share/watcherd
+	install -m 644 etc/watcherd.conf etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
+	[ -e $(CONF) ] || install -m 644 etc/watcherd.conf $(CONF)
 	for page in $(MAN); do install -D -m 644 $$page \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	for unit in $(UNITS); do $(PLACED) $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/} && \
+	    chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	for alias in $(ALIASES); do ln -sf $${alias%:*} $(DESTDIR)$(UNITDIR)/$${alias#*:} || exit 1; done
+	install -m 644 etc/systemd/watcherd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/watcherd.conf
+	install -m 644 etc/systemd/watcherd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/watcherd.conf
+
+# What install brought; settings that were edited stay, and so do data.
+uninstall:
+	rm -f $(PROGS:$(BUILD)/%=$(DESTDIR)$(PREFIX)/bin/%)
+	for page in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -f $(UNITS:etc/systemd/%=$(DESTDIR)$(UNITDIR)/%)
+	for alias in $(ALIASES); do rm -f $(DESTDIR)$(UNITDIR)/$${alias#*:}; done
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/watcherd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/watcherd.conf
+	! cmp -s etc/watcherd.conf $(CONF) || rm -f $(CONF)
+	[ ! -e $(CONF) ] || echo "kept: $(CONF)"
+	rm -rf $(DESTDIR)$(PREFIX)/share/watcherd
+	[ ! -d $(dir $(CONF)) ] || rmdir --ignore-fail-on-non-empty $(dir $(CONF))
 
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests benches deps deps-dev demo check torture bench lint format install clean
+.PHONY: all tests benches deps deps-dev demo check torture bench lint format install uninstall clean
 -include $(ALL_SRC:%.c=$(BUILD)/obj/%.d)
