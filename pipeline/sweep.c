@@ -400,9 +400,9 @@ static double age_limit_s(const struct sweep *s, enum sweep_kind kind)
 /* "7 d", "12 h", "90 s" */
 static void say_age(char out[32], double s)
 {
-    if (s >= 2 * 86400)
+    if (s >= 86400)
         snprintf(out, 32, "%.4g d", s / 86400);
-    else if (s >= 2 * 3600)
+    else if (s >= 3600)
         snprintf(out, 32, "%.4g h", s / 3600);
     else
         snprintf(out, 32, "%.4g s", s);

@@ -161,7 +161,7 @@ clean 0 --dry-run --kind scratch
 says "^would remove scratch .*/root/scratch/$a/3:"
 says "^would remove scratch .*/root/scratch/mosaic_x/2:"
 says "^would remove scratch .*/root/scratch/empty:"
-says "^stays .*/root/scratch/$a/12: it is younger than 24 h|^stays .*/root/scratch/$a/12: it is younger than 1 d"
+says "^stays .*/root/scratch/$a/12: it is younger than 1 d"
 says "^stays .*/root/scratch/$c/1: a Measurement Set in it stays"
 says "^stays .*/root/scratch/$a/9: it is not the directory of a generation"
 says "^stays .*/root/scratch/link: it is not a group's directory"
