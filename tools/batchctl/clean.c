@@ -225,21 +225,23 @@ static void said(void *arg, const struct sweep_item *item)
                       "would_remove", item->go, "reason", text_json(item->why)));
 }
 
-static void print_sum(struct clean *c)
+static void print_sum(const struct clean *c)
 {
     char bytes[32];
+    json_t *json;
 
     if (c->rows == NULL) {
         printf("%s%zu of %zu, %s\n", c->dry_run ? "would remove " : "removed ", c->gone,
                c->n, disk_bytes(c->bytes, bytes));
         return;
     }
-    json_dumpf(json_pack("{s:b, s:b, s:I, s:I, s:I, s:O}", "dry_run", c->dry_run,
-                         "interrupted", signalled != 0, "removed", (json_int_t)c->gone,
-                         "failed", (json_int_t)c->failed, "bytes", (json_int_t)c->bytes,
-                         "items", c->rows),
-               stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json = json_pack("{s:b, s:b, s:I, s:I, s:I, s:O}", "dry_run", c->dry_run,
+                     "interrupted", signalled != 0, "removed", (json_int_t)c->gone,
+                     "failed", (json_int_t)c->failed, "bytes", (json_int_t)c->bytes,
+                     "items", c->rows);
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
+    json_decref(json);
 }
 
 /* ---- the command line ---- */
