@@ -382,7 +382,8 @@ static int open_handle(struct db *db, int flags, struct err *e)
 
 static int open_or_make(struct db *db, struct err *e)
 {
-    int version, rc = open_handle(db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
+    int version = 0;
+    int rc = open_handle(db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
 
     if (rc == 0)
         rc = check_file(db, &version,

@@ -290,18 +290,18 @@ static void add_id(void *arg, const struct task *task)
 {
     struct ids *ids = arg;
 
-    if (ids->n == ids->capacity && !ids->full) {
+    if (ids->n == ids->capacity) {
         size_t capacity = ids->capacity > 0 ? 2 * ids->capacity : 64;
-        void *grown = realloc(ids->id, capacity * sizeof *ids->id);
+        char(*grown)[QUEUE_ID] = realloc(ids->id, capacity * sizeof *grown);
 
-        ids->full = grown == NULL;
-        if (!ids->full) {
-            ids->id = grown;
-            ids->capacity = capacity;
+        if (grown == NULL) {
+            ids->full = true;
+            return;
         }
+        ids->id = grown;
+        ids->capacity = capacity;
     }
-    if (!ids->full)
-        memcpy(ids->id[ids->n++], task->id, QUEUE_ID);
+    memcpy(ids->id[ids->n++], task->id, QUEUE_ID);
 }
 
 static int change_one(struct sqlite_queue *q, enum queue_order order, const char *id,
