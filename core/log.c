@@ -1,6 +1,7 @@
 #include "core/log.h"
 
 #include "core/clock.h"
+#include "core/words.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -49,26 +50,6 @@ static void put(struct line *line, const char *s, size_t n)
     line->n += n;
 }
 
-/* Bytes of the UTF-8 character at s (RFC 3629), 0 when it is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-                             : 4;
-
-    if (n == 0 || s[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80) /* also the end of the string */
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static bool must_quote(const unsigned char *s)
 {
     size_t n;
@@ -76,7 +57,7 @@ static bool must_quote(const unsigned char *s)
     if (*s == '\0')
         return true;
     for (; *s != '\0'; s += n) {
-        n = utf8_length(s);
+        n = words_utf8((const char *)s);
         if (n == 0 || *s <= ' ' || *s == 0x7f || strchr("\"=\\", *s) != NULL)
             return true;
     }
@@ -91,7 +72,7 @@ static void put_quoted(struct line *line, const unsigned char *s)
 
     put(line, "\"", 1);
     for (; *s != '\0'; s += n) {
-        n = utf8_length(s);
+        n = words_utf8((const char *)s);
         if (*s == '"' || *s == '\\') {
             snprintf(esc, sizeof esc, "\\%c", *s);
             put(line, esc, 2);

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "core/words.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/orphan.h"
@@ -394,9 +395,9 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
     rc = record_init(&claim->rec, e);
     if (rc != 0)
         goto fail;
-    record_escape(claim->rec.group, sizeof claim->rec.group, group);
-    record_escape(claim->rec.task, sizeof claim->rec.task,
-                  opts->task != NULL ? opts->task : "");
+    words_escape(claim->rec.group, sizeof claim->rec.group, group);
+    words_escape(claim->rec.task, sizeof claim->rec.task,
+                 opts->task != NULL ? opts->task : "");
     claim->rec.lease_s = opts->lease_s > 0 ? opts->lease_s : 60;
     claim->rec.heartbeat_s = opts->heartbeat_s > 0 ? opts->heartbeat_s : 15;
     rc = open_dir(claim, e);

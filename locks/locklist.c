@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/words.h"
 #include "locks/claim.h"
 #include "locks/legacy.h"
 
@@ -47,7 +48,7 @@ static struct lock_entry *add(struct walk *w, const char *name, const char *wher
     }
     entry = &list->item[list->n++];
     memset(entry, 0, sizeof *entry);
-    record_escape(printable, sizeof printable, name);
+    words_escape(printable, sizeof printable, name);
     entry->name = must(strdup(printable));
     entry->where = must(strdup(where));
     entry->age_s = -1;

@@ -81,7 +81,4 @@ void generations_finish(struct generations *gens, int dirfd);
 /* Parse "g.34"; false for everything else ("g.034", "g.34~"). */
 bool generations_parse(const char *name, char *kind, uint64_t *gen);
 
-/* Make text printable: control bytes, backslash and bad UTF-8 become \xNN. */
-void record_escape(char *out, size_t size, const char *text);
-
 #endif

@@ -26,9 +26,9 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "core/share.h"
+#include "core/words.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
-#include "locks/record.h"
 #include "pipeline/tally.h"
 #include "tools/batchctl/clean.h"
 
@@ -278,7 +278,7 @@ static json_t *name_json(const char *name)
 
     if (json != NULL)
         return json;
-    record_escape(text, sizeof text, name); /* not UTF-8 */
+    words_escape(text, sizeof text, name); /* not UTF-8 */
     return json_string(text);
 }
 
@@ -316,7 +316,7 @@ static void name_ready(void *arg, const struct tally_item *item, bool locked)
         json_array_append_new(rows, name_json(item->name));
         return;
     }
-    record_escape(text, sizeof text, item->name);
+    words_escape(text, sizeof text, item->name);
     puts(text);
 }
 
@@ -360,7 +360,7 @@ static void name_missing(void *arg, const struct tally_item *item, bool locked)
     const char *comma = "";
     char text[PRINTABLE];
 
-    record_escape(text, sizeof text, item->name);
+    words_escape(text, sizeof text, item->name);
     if (s->rows == NULL)
         printf("%s%s:\n  Missing: ", s->any ? "\n" : "", text);
     for (size_t i = 0; i < s->args->nfeature; i++) {

@@ -23,6 +23,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "core/words.h"
 #include "locks/claim.h"
 #include "locks/doctor.h"
 #include "locks/hold.h"
@@ -331,7 +332,7 @@ static bool first_line(int dirfd, char kind, uint64_t gen, char out[512])
     close(fd);
     text[n > 0 ? n : 0] = '\0';
     text[strcspn(text, "\n")] = '\0';
-    record_escape(out, 512, text);
+    words_escape(out, 512, text);
     return true;
 }
 
@@ -395,7 +396,7 @@ static int run_explain(const struct args *args)
     struct err e = {0};
     int dirfd = open_group(args, &e), rc = dirfd;
 
-    record_escape(name, sizeof name - 8, args->group);
+    words_escape(name, sizeof name - 8, args->group);
     if (rc >= 0)
         rc = observer_look(obs, dirfd, name, view, &e);
     strcat(name, ".lock");

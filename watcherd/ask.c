@@ -10,12 +10,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/call.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "watcherd/control.h"
+#include "core/words.h"
 #include "watcherd/why.h"
-#include "watcherd/words.h"
 
 /* How long an answer is waited for: a daemon that scans a slow disk answers after it. */
 #define ANSWER_S 20.0
@@ -79,7 +79,7 @@ static int ask(const struct ask *a, json_t *request, json_t **answer)
         fprintf(stderr, "watcherd: the name is not UTF-8\n");
         return EX_USAGE;
     }
-    rc = control_ask(a->conf.paths.state, request, ANSWER_S, answer, &e);
+    rc = call_daemon(a->conf.paths.state, request, ANSWER_S, answer, &e);
     json_decref(request);
     if (rc != 0) {
         fprintf(stderr, "watcherd: %s\n", e.text);

@@ -11,13 +11,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "core/call.h"
 #include "core/clock.h"
 #include "core/err.h"
-
-static const char SOCKET_NAME[] = "control.sock";
 
 struct client {
     struct client *next;
@@ -56,25 +54,7 @@ json_t *control_error(const char *fmt, ...)
     return answer;
 }
 
-/* ---- the address ---- */
-
-/* The socket `name` in the directory open at `dir`: short, however long its path is. */
-static struct sockaddr_un address(int dir, const char *name)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s", dir, name);
-    return a;
-}
-
-static int open_dir(const char *state, struct err *e)
-{
-    int fd = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    return fd >= 0 ? fd
-                   : err_set(e, -errno, "cannot open the state directory %s: %s", state,
-                             strerror(errno));
-}
+/* ---- listening ---- */
 
 /*
  * Make a listening socket and give it its name in one step, so that a client finds the old one
@@ -83,26 +63,26 @@ static int open_dir(const char *state, struct err *e)
 static int listening(int dir, const char *state, struct err *e)
 {
     static const char fresh[] = ".control.new";
-    struct sockaddr_un a = address(dir, fresh);
+    struct sockaddr_un a = call_address(dir, fresh);
     struct stat st;
     int fd, saved;
 
-    if (fstatat(dir, SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+    if (fstatat(dir, CALL_SOCKET, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         !S_ISSOCK(st.st_mode))
         return err_set(e, -EEXIST, "%s/%s is in the way: it is no socket", state,
-                       SOCKET_NAME);
+                       CALL_SOCKET);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd == -1)
         return err_set(e, -errno, "cannot make a socket: %s", strerror(errno));
     unlinkat(dir, fresh, 0);
     /* The mode set before bind(2) is the file's from its first moment. */
     if (fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-        listen(fd, 64) == 0 && renameat(dir, fresh, dir, SOCKET_NAME) == 0)
+        listen(fd, 64) == 0 && renameat(dir, fresh, dir, CALL_SOCKET) == 0)
         return fd;
     saved = errno;
     unlinkat(dir, fresh, 0);
     close(fd);
-    return err_set(e, -saved, "cannot listen at %s/%s: %s", state, SOCKET_NAME,
+    return err_set(e, -saved, "cannot listen at %s/%s: %s", state, CALL_SOCKET,
                    strerror(saved));
 }
 
@@ -257,7 +237,7 @@ int control_new(struct control **out, uv_loop_t *loop, const char *state,
                 control_answer_fn *answer, void *arg, struct err *e)
 {
     struct control *c;
-    int dir = open_dir(state, e), fd, rc;
+    int dir = call_open_dir(state, e), fd, rc;
 
     *out = NULL;
     if (dir < 0)
@@ -281,7 +261,7 @@ int control_new(struct control **out, uv_loop_t *loop, const char *state,
     else
         rc = uv_listen((uv_stream_t *)&c->pipe, 64, on_connection);
     return rc == 0 ? 0
-                   : err_set(e, rc, "cannot listen at %s/%s: %s", state, SOCKET_NAME,
+                   : err_set(e, rc, "cannot listen at %s/%s: %s", state, CALL_SOCKET,
                              uv_strerror(rc));
 }
 
@@ -290,7 +270,7 @@ void control_close(struct control *c)
     if (c == NULL || c->closing)
         return;
     c->closing = true;
-    unlinkat(c->dir, SOCKET_NAME, 0);
+    unlinkat(c->dir, CALL_SOCKET, 0);
     for (struct client *cl = c->clients; cl != NULL; cl = cl->next)
         drop(cl);
     if (!uv_is_closing((uv_handle_t *)&c->pipe))
@@ -304,117 +284,4 @@ void control_free(struct control *c)
     assert(c->clients == NULL);
     close(c->dir);
     free(c);
-}
-
-/* ---- the asking side ---- */
-
-static int say_failed(struct err *e, int code, const char *state)
-{
-    if (code == EAGAIN || code == EINPROGRESS)
-        return err_set(e, -ETIMEDOUT, "the daemon of %s does not answer in time",
-                       state);
-    if (code == ENOENT || code == ECONNREFUSED)
-        return err_set(e, -ECONNREFUSED, "no daemon runs on the state directory %s",
-                       state);
-    return err_set(e, -code, "cannot ask the daemon of %s: %s", state, strerror(code));
-}
-
-static int send_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t k = send(fd, text, n, MSG_NOSIGNAL);
-
-        if (k == -1 && errno != EINTR)
-            return errno;
-        if (k > 0) {
-            text += k;
-            n -= (size_t)k;
-        }
-    }
-    return 0;
-}
-
-/* One line, malloc'ed; an errno when it did not come whole. */
-static int receive_line(int fd, char **out, size_t *n)
-{
-    enum { LONGEST = 64 << 20 };
-    size_t room = 0;
-
-    *out = NULL;
-    *n = 0;
-    for (;;) {
-        ssize_t k;
-
-        if (*n == room) {
-            char *more = room < LONGEST ? realloc(*out, room = room * 2 + 8192) : NULL;
-
-            if (more == NULL)
-                return EMSGSIZE;
-            *out = more;
-        }
-        k = recv(fd, *out + *n, room - *n, 0);
-        if (k == -1 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return k == 0 ? ECONNRESET : errno;
-        *n += (size_t)k;
-        if ((*out)[*n - 1] == '\n')
-            return 0;
-    }
-}
-
-static int exchange(int fd, json_t *request, char **line, size_t *n)
-{
-    char *text = json_dumps(request, JSON_COMPACT);
-    int rc = text == NULL ? EINVAL : send_all(fd, text, strlen(text));
-
-    free(text);
-    *line = NULL;
-    if (rc == 0)
-        rc = send_all(fd, "\n", 1);
-    return rc == 0 ? receive_line(fd, line, n) : rc;
-}
-
-int control_ask(const char *state, json_t *request, double wait_s, json_t **answer,
-                struct err *e)
-{
-    struct timeval wait = {.tv_sec = (time_t)wait_s,
-                           .tv_usec =
-                               (suseconds_t)(1e6 * (wait_s - (double)(time_t)wait_s))};
-    int dir = open_dir(state, e), fd, rc;
-    struct sockaddr_un a;
-    char *line = NULL;
-    size_t n = 0;
-
-    *answer = NULL;
-    if (dir == -ENOENT)
-        return say_failed(e, ENOENT, state);
-    if (dir < 0)
-        return dir;
-    a = address(dir, SOCKET_NAME);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1) {
-        rc = errno;
-    } else {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-        rc = connect(fd, (struct sockaddr *)&a, sizeof a) == 0
-                 ? exchange(fd, request, &line, &n)
-                 : errno;
-        close(fd);
-    }
-    close(dir);
-    if (rc != 0) {
-        rc = say_failed(e, rc, state);
-    } else {
-        *answer = json_loadb(line, n, 0, NULL);
-        if (!json_is_object(*answer)) {
-            json_decref(*answer);
-            *answer = NULL;
-            rc = err_set(e, ERR_FORMAT, "the daemon of %s answered with no JSON object",
-                         state);
-        }
-    }
-    free(line);
-    return rc;
 }

@@ -1,14 +1,11 @@
 /*
  * control.h: how operators' programs ask the running daemon: a Unix stream socket
- * `<state>/control.sock`, one JSON object a line in, one out.
+ * `<state>/control.sock`, one JSON object a line in, one out (core/call.h is the side that asks).
  *
  * Only the daemon's user may connect (mode 0600).  A line is at most CONTROL_LINE bytes; what
  * is no JSON object gets {"error": SENTENCE}.  A client's next request is taken when its last answer has
  * gone out, so a client that does not read costs one answer, and never the loop's time.  When
  * CONTROL_CLIENTS are connected the one that was silent longest makes room for the next.
- *
- * A state directory whose path is too long for a socket's address is reached through
- * /proc/self/fd.
  */
 #ifndef WATCHERD_CONTROL_H
 #define WATCHERD_CONTROL_H
@@ -35,15 +32,6 @@ int control_new(struct control **out, uv_loop_t *loop, const char *state,
 /* Stop listening, drop the clients and the socket; the loop has to run once more, then control_free. */
 void control_close(struct control *c);
 void control_free(struct control *c);
-
-/*
- * control_ask: ask the daemon of `state` and wait for its answer, at most wait_s.
- * Returned: *answer a new object
- * Status: 0; -ECONNREFUSED nobody listens; -ETIMEDOUT no answer in time; ERR_FORMAT no JSON
- *   object came back; other errnos, with a sentence.
- */
-int control_ask(const char *state, json_t *request, double wait_s, json_t **answer,
-                struct err *e);
 
 /* {"error": sentence} */
 json_t *control_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "core/queue.h"
+#include "core/words.h"
 #include "watcherd/control.h"
 #include "watcherd/ingest.h"
 #include "watcherd/pool.h"
@@ -23,7 +24,6 @@
 #include "watcherd/roots.h"
 #include "watcherd/settle.h"
 #include "watcherd/watch.h"
-#include "watcherd/words.h"
 
 /* So long the loop may stand still for the watched file systems. */
 static const double FILES_WAIT_S = 0.5;

@@ -10,20 +10,20 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/call.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
+#include "core/words.h"
 #include "locks/observer.h"
 #include "pipeline/product.h"
-#include "watcherd/control.h"
 #include "watcherd/operate.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/roots.h"
 #include "watcherd/settle.h"
 #include "watcherd/watch.h"
-#include "watcherd/words.h"
 
 static const char *string_in(json_t *object, const char *key)
 {
@@ -356,7 +356,7 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
 
     full_name(name, full);
     request = json_pack("{s:s, s:o}", "ask", "why", "name", words_json(full));
-    daemon = control_ask(conf->paths.state, request, wait_s, &a, &silent) == 0;
+    daemon = call_daemon(conf->paths.state, request, wait_s, &a, &silent) == 0;
     if (!daemon)
         a = from_disk(conf, request, &e);
     json_decref(request);

@@ -19,11 +19,11 @@
 #include "core/disk.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "core/words.h"
 #include "locks/claim.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/owner.h"
-#include "locks/record.h"
 #include "pipeline/product.h"
 #include "pipeline/sweep.h"
 
@@ -163,17 +163,6 @@ static bool told_to_stop(void *arg)
 
 /* ---- saying ---- */
 
-static json_t *text_json(const char *bytes)
-{
-    char text[PRINTABLE];
-    json_t *json = json_string(bytes);
-
-    if (json != NULL)
-        return json;
-    record_escape(text, sizeof text, bytes); /* not UTF-8 */
-    return json_string(text);
-}
-
 static const char *age(double s, char out[32])
 {
     snprintf(out, 32,
@@ -197,10 +186,10 @@ static void print_item(const struct clean *c, const struct sweep_item *item)
 
     if (!item->go && !item->failed && !c->dry_run)
         return;
-    record_escape(text, sizeof text, item->path);
+    words_escape(text, sizeof text, item->path);
     printf("%-12s %-7s %9s %8s  %s", word, sweep_kind_name(item->kind),
            disk_bytes(item->bytes, bytes), age(item->age_s, old), text);
-    record_escape(text, sizeof text, item->why);
+    words_escape(text, sizeof text, item->why);
     printf(": %s\n", text);
     fflush(stdout);
 }
@@ -217,12 +206,12 @@ static void said(void *arg, const struct sweep_item *item)
         print_item(c, item);
     else
         json_array_append_new(
-            c->rows,
-            json_pack("{s:s, s:o, s:o, s:I, s:f, s:b, s:b, s:o}", "kind",
-                      sweep_kind_name(item->kind), "path", text_json(item->path),
-                      "group", text_json(item->group), "bytes", (json_int_t)item->bytes,
-                      "age_s", item->age_s, "removed", item->go && !c->dry_run,
-                      "would_remove", item->go, "reason", text_json(item->why)));
+            c->rows, json_pack("{s:s, s:o, s:o, s:I, s:f, s:b, s:b, s:o}", "kind",
+                               sweep_kind_name(item->kind), "path",
+                               words_json(item->path), "group", words_json(item->group),
+                               "bytes", (json_int_t)item->bytes, "age_s", item->age_s,
+                               "removed", item->go && !c->dry_run, "would_remove",
+                               item->go, "reason", words_json(item->why)));
 }
 
 static void print_sum(const struct clean *c)

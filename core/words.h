@@ -1,11 +1,17 @@
 /*
  * words.h: bytes of the world as JSON and as text for people.
  */
-#ifndef WATCHERD_WORDS_H
-#define WATCHERD_WORDS_H
+#ifndef CORE_WORDS_H
+#define CORE_WORDS_H
 
 #include <jansson.h>
 #include <stddef.h>
+
+/* Length of the UTF-8 sequence at text, 0 when it is not one (RFC 3629). */
+size_t words_utf8(const char *text);
+
+/* Make text printable: control bytes, backslash and bad UTF-8 become \xNN. */
+void words_escape(char *out, size_t size, const char *text);
 
 /* Bytes as a JSON string; what is no UTF-8 or not printable becomes \xNN. */
 json_t *words_json(const char *bytes);

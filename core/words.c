@@ -1,0 +1,84 @@
+#include "core/words.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+size_t words_utf8(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xC2 && p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+
+    if (p[0] >= 0x80 && (p[0] < 0xC2 || p[0] > 0xF4))
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
+        return 0;
+    return n;
+}
+
+void words_escape(char *out, size_t size, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t used = 0;
+
+    while (*p != '\0') {
+        size_t n = words_utf8((const char *)p);
+        bool plain = n > 1 ? !(n == 2 && p[0] == 0xC2 && p[1] < 0xA0)
+                           : n == 1 && *p >= ' ' && *p != 0x7F && *p != '\\';
+
+        if (used + (plain ? n : 4) >= size)
+            break;
+        if (plain) {
+            memcpy(out + used, p, n);
+            used += n;
+            p += n;
+        } else {
+            snprintf(out + used, 5, "\\x%02x", *p++);
+            used += 4;
+        }
+    }
+    out[used] = '\0';
+}
+
+json_t *words_json(const char *bytes)
+{
+    json_t *text = json_string(bytes);
+    char escaped[4 * PATH_MAX];
+
+    if (text != NULL)
+        return text;
+    words_escape(escaped, sizeof escaped, bytes);
+    text = json_string(escaped);
+    return text != NULL ? text : json_string("?");
+}
+
+void words_put(struct words *w, const char *fmt, ...)
+{
+    size_t room = w->len < w->size ? w->size - w->len : 0;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(room > 0 ? w->buf + w->len : NULL, room, fmt, ap);
+    va_end(ap);
+    w->len += n > 0 ? (size_t)n : 0;
+}
+
+const char *words_age(double s, char out[32])
+{
+    if (s < 120)
+        snprintf(out, 32, "%.*f s", s < 10 ? 1 : 0, s > 0 ? s : 0);
+    else if (s < 7200)
+        snprintf(out, 32, "%.0f min", s / 60);
+    else if (s < 172800)
+        snprintf(out, 32, "%.1f h", s / 3600);
+    else
+        snprintf(out, 32, "%.1f d", s / 86400);
+    return out;
+}
