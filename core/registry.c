@@ -98,6 +98,16 @@ static const struct db_kind cal_kind = {.what = "calibration registry",
                                         .busy_ms = BUSY_MS,
                                         .schema = cal_schema};
 
+static const struct {
+    const char *name;
+    const struct db_kind *kind;
+} files[] = {
+    {"products.sqlite3", &products_kind},
+    {"data_registry.sqlite3", &data_kind},
+    {"cal_registry.sqlite3", &cal_kind},
+};
+enum { FILES = sizeof files / sizeof files[0], CAL_FILE = 2 };
+
 int registry_open(struct registry **out, const char *state_dir, struct err *e)
 {
     struct registry *r = calloc(1, sizeof *r);
@@ -107,20 +117,12 @@ int registry_open(struct registry **out, const char *state_dir, struct err *e)
     *out = NULL;
     if (r == NULL)
         return err_set(e, -ENOMEM, "out of memory opening the registries");
-    const struct {
-        const char *name;
-        const struct db_kind *kind;
-        struct db **db;
-    } files[] = {
-        {"products.sqlite3", &products_kind, &r->products},
-        {"data_registry.sqlite3", &data_kind, &r->data},
-        {"cal_registry.sqlite3", &cal_kind, &r->cal},
-    };
+    struct db **const db[FILES] = {&r->products, &r->data, &r->cal};
 
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < FILES; i++) {
         rc = path_join(path, sizeof path, state_dir, files[i].name, e);
         if (rc == 0)
-            rc = db_open(files[i].db, path, files[i].kind, e);
+            rc = db_open(db[i], path, files[i].kind, e);
         if (rc != 0) {
             registry_close(r);
             return rc;
@@ -138,6 +140,57 @@ void registry_close(struct registry *r)
     db_close(r->data);
     db_close(r->cal);
     free(r);
+}
+
+/* Open one that is there, as it is. */
+static int use(struct db **out, const char *state_dir, size_t i, struct err *e)
+{
+    char path[PATH_MAX];
+    int rc = path_join(path, sizeof path, state_dir, files[i].name, e);
+
+    *out = NULL;
+    return rc == 0 ? db_use(out, path, files[i].kind, e) : rc;
+}
+
+int registry_backup(const char *state_dir, const char *to, size_t *n, struct err *e)
+{
+    *n = 0;
+    for (size_t i = 0; i < FILES; i++) {
+        char path[PATH_MAX];
+        struct db *db;
+        int rc = use(&db, state_dir, i, e);
+
+        if (rc == -ENOENT)
+            continue;
+        if (rc == 0)
+            rc = path_join(path, sizeof path, to, files[i].name, e);
+        if (rc == 0)
+            rc = db_copy(db, path, e);
+        db_close(db);
+        if (rc != 0)
+            return rc;
+        ++*n;
+    }
+    return 0;
+}
+
+int registry_calibrators(const char *state_dir, size_t *n, struct err *e)
+{
+    sqlite3_stmt *st;
+    struct db *db;
+    int rc = use(&db, state_dir, CAL_FILE, e);
+
+    *n = 0;
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    rc = db_start(db, &st, e, "SELECT count(*) FROM calibrators", "");
+    if (rc == 0 && (rc = db_row(db, st, e)) == 1) {
+        *n = (size_t)sqlite3_column_int64(st, 0);
+        db_done(st);
+        rc = 0;
+    }
+    db_close(db);
+    return rc;
 }
 
 /* ------------------------------------------------------------------ products ---- */

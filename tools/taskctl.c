@@ -1,0 +1,389 @@
+/*
+ * taskctl: what is queued, who works on it, and what an operator does about it.
+ *
+ *   taskctl stats            taskctl list --status failed        taskctl show ID
+ *   taskctl retry ID...      taskctl cancel ID... --wait         taskctl prioritize 100 --name mosaic
+ *   taskctl stuck            taskctl pause, resume, drain        taskctl scale 4
+ *   taskctl monitor          taskctl preflight                   taskctl backup DIR --keep 7
+ *
+ * It knows core/queue.h and not the stores behind it, so the answers are the same on both.  The verbs
+ * stand in tools/taskctl/.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "core/err.h"
+#include "tools/taskctl/change.h"
+#include "tools/taskctl/ctl.h"
+#include "tools/taskctl/look.h"
+#include "tools/taskctl/modes.h"
+#include "tools/taskctl/monitor.h"
+#include "tools/taskctl/preflight.h"
+#include "tools/taskctl/roster.h"
+#include "tools/taskctl/upkeep.h"
+
+#define DEFAULT_FILE "/etc/watcherd/watcherd.conf"
+
+/* ---- the verbs ---- */
+
+enum needs { SETTINGS, STORE, NOTHING };
+
+#define CHOOSE                                                                         \
+    "ID is a task's id or its first 4 or more characters, NAME/KEY, or KEY where "     \
+    "only "                                                                            \
+    "one has it.\n"
+
+static const struct verb {
+    const char *name;
+    int (*run)(struct ctl *ctl); /* NULL: preflight, which also tells of bad settings */
+    enum needs needs;
+    const char *options; /* letters of the table of options, beside -c -j -h */
+    bool words;          /* takes some */
+    const char *summary; /* one line */
+    const char *args, *help;
+} verbs[] = {
+    {"stats", look_stats, STORE, "", false,
+     "how many tasks, the oldest ones, mode, workers", "",
+     "Counts by name and status.  `last hour` and `oldest pending` are left out when "
+     "more than\n100,000 tasks would have to be walked through.\n\n"
+     "  taskctl stats\n"
+     "  taskctl stats --json | python3 -c 'import json, sys; "
+     "print(json.load(sys.stdin)[\"status\"][\"pending\"])'\n"},
+    {"list", look_list, STORE, "snklN", false, "tasks, newest first",
+     "[--status S] [--name N] [--key K] [--limit N] [--newest]",
+     "The 20 newest that match.  With --limit N the first N by key (0: all), or with "
+     "--newest by age.\n\n"
+     "  taskctl list --status failed\n"
+     "  taskctl list --name continuum --limit 100 --newest\n"
+     "Exit status 1: none matches.\n"},
+    {"show", look_show, STORE, "", true, "everything about one task", "ID",
+     CHOOSE "Attempts, steps, last error, its log file and the last lines of it.\n\n"
+            "  taskctl show 0198f2c3\n"
+            "  taskctl show continuum/2026-01-26T08:07:07\n"},
+    {"submit", change_submit, STORE, "pPRADt", true, "make a task",
+     "NAME KEY [--params JSON] [--priority N] [--retries N] [--delay T]\n"
+     "               [--timeout T] [--again]",
+     "Prints its id.  A task is made once for its name and key; --again puts one that "
+     "has ended back\nto pending with these params.  Exit status 1: it is there "
+     "already.\n\n"
+     "  taskctl submit noop trial-1\n"
+     "  taskctl submit noop trial-1 --again --params '{\"seconds\": 2}' --priority "
+     "5\n"},
+    {"retry", change_retry, STORE, "snkad", true,
+     "failed and cancelled tasks: pending again, with all their retries",
+     "ID... | [--status S] [--name N] [--key K] | --all   [--dry-run]",
+     CHOOSE "\n"
+            "  taskctl retry 0198f2c3\n"
+            "  taskctl retry --status failed --name continuum\n"
+            "Exit status 1: there was nothing to retry.\n"},
+    {"cancel", change_cancel, STORE, "snkadWt", true,
+     "pending tasks at once; running ones are asked to stop",
+     "ID... | [--status S] [--name N] [--key K] | --all   [--dry-run] [--wait] "
+     "[--timeout T]",
+     CHOOSE "--wait: until those that run have stopped, at most 5 min or --timeout; "
+            "then exit status 75.\n\n"
+            "  taskctl cancel --name validation --status pending\n"
+            "  taskctl cancel 0198f2c3 --wait\n"},
+    {"prioritize", change_priority, STORE, "snkad", true,
+     "which pending tasks come first",
+     "N ID... | N [--status S] [--name N] [--key K] | N --all   [--dry-run]",
+     CHOOSE "N is a whole number, higher comes first; a negative one stands behind "
+            "--.\n\n"
+            "  taskctl prioritize 100 --name calibration-solve\n"
+            "  taskctl prioritize -- -5 0198f2c3\n"},
+    {"stuck", look_stuck, STORE, "nkoS", false,
+     "tasks that run for long or whose worker is silent",
+     "[--older 2h] [--silent 60s] [--name N] [--key K]",
+     "Claimed longer ago than --older, or without a heartbeat for longer than --silent "
+     "(0: does not\ncount), and whether the worker lives.  A silent task goes back to "
+     "pending by itself when its\nlease has run out.  Exit status 1: there are "
+     "some.\n\n"
+     "  taskctl stuck\n"
+     "  taskctl stuck --older 30m --silent 0\n"},
+    {"workers", roster_workers, STORE, "", false,
+     "who works, and the last sign of each", "",
+     "Alive: the last sign is younger than [workers] lease_s, or the process is "
+     "there.\nExit status 1: none takes part.\n"},
+    {"scale", modes_scale, SETTINGS, "", true, "so many workers from now on", "N",
+     "Asks the running daemon; [workers] count in the settings counts again when it "
+     "reads them.\n\n"
+     "  taskctl scale 4\n"},
+    {"pause", modes_pause, STORE, "r", false, "nothing is claimed any more",
+     "[--reason TEXT]",
+     "What runs goes on to its end.  The mode is kept in the store, for all machines, "
+     "until taskctl resume.\n\n"
+     "  taskctl pause --reason 'new disks'\n"},
+    {"resume", modes_resume, STORE, "", false, "undo pause and drain", "", ""},
+    {"drain", modes_drain, STORE, "rWtu", false,
+     "queue nothing new, work off what is there",
+     "[--wait] [--timeout 1h] [--undo] [--reason TEXT]",
+     "--wait and --timeout: until nothing is pending or running; exit status 75 when "
+     "something is\nleft, also after Ctrl-C.  The queue stays in this mode until "
+     "taskctl resume; --undo puts back\nthe mode of before when it was not drained.\n\n"
+     "  taskctl drain --timeout 1h --reason upgrade && systemctl stop watcherd\n"},
+    {"monitor", monitor_main, SETTINGS, "1e", false, "everything on one page, live",
+     "[--once] [--every 5s]",
+     "Services, workers, counts, the last tasks, disks, log.  q or Ctrl-C ends it, "
+     "space looks at once.\nWhere stdout is no terminal it prints one page.  No "
+     "colours "
+     "with NO_COLOR.\nExit status 69: the store was not reached.\n\n"
+     "  taskctl monitor\n"
+     "  taskctl monitor --once | head -20\n"},
+    {"preflight", NULL, NOTHING, "", false, "is everything ready for data?", "",
+     "One line a check: ok, WARN or FAIL.  Exit status 1: something failed.\n"},
+    {"backup", upkeep_backup, STORE, "K", true, "a consistent copy while all runs",
+     "FILE | DIR [--keep N]",
+     "FILE: the queue.  DIR (or a name that ends in /): a folder in it named by date "
+     "and time, with the\nqueue and the registries (products, data_registry, "
+     "cal_registry); --keep N removes all but the\nnewest N of these.\n\n"
+     "  taskctl backup /backup/watcherd/ --keep 14\n"},
+    {"restore", upkeep_restore, SETTINGS, "y", true, "put a backup of the queue back",
+     "FILE | FOLDER [--yes]",
+     "FOLDER: one that backup DIR made.  Refused (75) while a daemon or worker is "
+     "alive.  The registries\nare files in [paths] state: copy them back by hand, or "
+     "let the daemon fill them from the manifests.\n\n"
+     "  systemctl stop watcherd; taskctl restore "
+     "/backup/watcherd/2026-01-26T080707Z\n"},
+    {"migrate", upkeep_migrate, SETTINGS, "d", false,
+     "make the store's tables, or bring them up to date", "[--dry-run]",
+     "After a backup.  The daemon does it by itself on SQLite.\n\n"
+     "  taskctl migrate --dry-run\n"},
+    {"vacuum", upkeep_vacuum, STORE, "", false,
+     "give back space, renew the planner's statistics", "", ""},
+};
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+/* ---- options ---- */
+
+/* Letters without a dash of their own, so that the table above can name them. */
+static const struct option options[] = {
+    {"conf", 1, NULL, 'c'},    {"config", 1, NULL, 'c'},
+    {"json", 0, NULL, 'j'},    {"help", 0, NULL, 'h'},
+    {"version", 0, NULL, 'V'}, {"status", 1, NULL, 's'},
+    {"name", 1, NULL, 'n'},    {"key", 1, NULL, 'k'},
+    {"limit", 1, NULL, 'l'},   {"newest", 0, NULL, 'N'},
+    {"all", 0, NULL, 'a'},     {"dry-run", 0, NULL, 'd'},
+    {"wait", 0, NULL, 'W'},    {"timeout", 1, NULL, 't'},
+    {"older", 1, NULL, 'o'},   {"silent", 1, NULL, 'S'},
+    {"reason", 1, NULL, 'r'},  {"undo", 0, NULL, 'u'},
+    {"every", 1, NULL, 'e'},   {"once", 0, NULL, '1'},
+    {"keep", 1, NULL, 'K'},    {"yes", 0, NULL, 'y'},
+    {"params", 1, NULL, 'p'},  {"priority", 1, NULL, 'P'},
+    {"retries", 1, NULL, 'R'}, {"again", 0, NULL, 'A'},
+    {"delay", 1, NULL, 'D'},   {0},
+};
+
+/* A whole number from lo to hi, or a complaint. */
+static int take_number(const char *what, const char *text, long lo, long hi, long *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || *out < lo || *out > hi)
+        return ctl_wrong("--%s %s is no whole number from %ld to %ld", what, text, lo,
+                         hi);
+    return EX_OK;
+}
+
+static int take_duration(const char *what, const char *text, double *s)
+{
+    return ctl_duration(text, s) == 0
+               ? EX_OK
+               : ctl_wrong("--%s %s is no time: 90s, 5m, 2h or 1d", what, text);
+}
+
+static int take_status(struct ctl *ctl, const char *text)
+{
+    for (size_t i = 0; i < STATUS_KINDS; i++)
+        if (strcmp(text, look_status[i]) == 0) {
+            ctl->status = look_status[i];
+            return EX_OK;
+        }
+    return ctl_wrong("--status %s: it is one of pending claimed completed failed "
+                     "cancelled",
+                     text);
+}
+
+static int take_option(struct ctl *ctl, int opt, const char *arg)
+{
+    const struct {
+        int opt;
+        bool *flag;
+    } flags[] = {{'j', &ctl->json},    {'N', &ctl->newest}, {'a', &ctl->all},
+                 {'d', &ctl->dry_run}, {'W', &ctl->wait},   {'u', &ctl->undo},
+                 {'1', &ctl->once},    {'y', &ctl->yes},    {'A', &ctl->again}};
+    const struct {
+        int opt;
+        const char **text;
+    } texts[] = {
+        {'n', &ctl->name}, {'k', &ctl->key}, {'r', &ctl->reason}, {'p', &ctl->params}};
+    const struct {
+        int opt;
+        const char *name;
+        double *s;
+    } times[] = {{'t', "timeout", &ctl->timeout_s},
+                 {'o', "older", &ctl->older_s},
+                 {'S', "silent", &ctl->silent_s},
+                 {'e', "every", &ctl->every_s},
+                 {'D', "delay", &ctl->delay_s}};
+    const struct {
+        int opt;
+        const char *name;
+        long lo, hi, *n;
+    } numbers[] = {{'l', "limit", 0, LONG_MAX, &ctl->limit},
+                   {'K', "keep", 1, 100000, &ctl->keep},
+                   {'P', "priority", INT_MIN, INT_MAX, &ctl->priority},
+                   {'R', "retries", 0, 1000, &ctl->retries}};
+
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (flags[i].opt == opt)
+            *flags[i].flag = true;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].opt == opt)
+            *texts[i].text = arg;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        if (times[i].opt == opt)
+            return take_duration(times[i].name, arg, times[i].s);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (numbers[i].opt == opt)
+            return take_number(numbers[i].name, arg, numbers[i].lo, numbers[i].hi,
+                               numbers[i].n);
+    return opt == 's' ? take_status(ctl, arg) : EX_OK;
+}
+
+/* ---- help ---- */
+
+static void usage(FILE *out)
+{
+    fputs("usage: taskctl [-c FILE] VERB ...\n\n", out);
+    for (size_t i = 0; i < VERBS; i++)
+        fprintf(out, "  %-11s %s\n", verbs[i].name, verbs[i].summary);
+    fputs("\n"
+          "  taskctl VERB --help    what it takes, with examples\n"
+          "  -c, --conf FILE        watcherd's settings; else $WATCHERD_CONF, "
+          "else " DEFAULT_FILE "\n"
+          "  --json                 machine-readable output\n"
+          "  --version\n\n"
+          "Exit codes: 0 done, 1 not done or nothing matched, 64 wrong usage, 65 wrong "
+          "data, 66 no such file,\n69 store or daemon not reached, 74 input/output "
+          "error, 75 not yet, try again, 77 not permitted, 78 wrong settings.\n",
+          out);
+}
+
+static void verb_usage(const struct verb *v)
+{
+    printf("usage: taskctl %s %s%s[--json] [-c FILE]\n\n%s: %s.\n%s", v->name, v->args,
+           v->args[0] != '\0' ? " " : "", v->name, v->summary, v->help);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < VERBS; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+/* ---- together ---- */
+
+static int load_settings(struct ctl *ctl, const char *file, struct err *e)
+{
+    const char *name = file != NULL ? file : getenv("WATCHERD_CONF");
+
+    if (name == NULL || name[0] == '\0')
+        name = DEFAULT_FILE;
+    conf_defaults(&ctl->conf, NULL);
+    if (realpath(name, ctl->file) == NULL)
+        return err_set(e, -errno, "cannot read the settings %s: %s%s", name,
+                       strerror(errno), file == NULL ? "; say -c FILE" : "");
+    return conf_load(&ctl->conf, ctl->file, e);
+}
+
+static int run(struct ctl *ctl, const struct verb *v, const char *file)
+{
+    struct err e = {0};
+    int rc = load_settings(ctl, file, &e), code;
+
+    if (v->needs == NOTHING) {
+        code = preflight_main(ctl, rc, &e);
+    } else if (rc != 0) {
+        fprintf(stderr, "taskctl: %s\n", e.text);
+        return EX_CONFIG;
+    } else {
+        code = v->needs == STORE ? ctl_open(ctl) : EX_OK;
+        if (code == EX_OK)
+            code = v->run(ctl);
+    }
+    queue_close(ctl->q);
+    return fflush(stdout) != 0 && code == EX_OK ? EX_IOERR : code;
+}
+
+/* An option that stands before the verb is known is judged when all have been read. */
+static int check_options(const struct verb *v, const char *seen)
+{
+    for (; *seen != '\0'; seen++)
+        if (strchr(v->options, *seen) == NULL)
+            for (size_t i = 0; options[i].name != NULL; i++)
+                if (options[i].val == *seen)
+                    return ctl_wrong("%s takes no --%s; see taskctl %s --help", v->name,
+                                     options[i].name, v->name);
+    return EX_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct ctl ctl = {.limit = -1,
+                             .keep = -1,
+                             .retries = -1,
+                             .older_s = -1,
+                             .silent_s = -1,
+                             .timeout_s = -1,
+                             .every_s = -1,
+                             .delay_s = -1}; /* large; one for the program */
+    const struct verb *verb;
+    const char *file = NULL;
+    char seen[64] = "";
+    bool help = false;
+    int opt, code;
+
+    while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        size_t n = strlen(seen);
+
+        if (opt == '?')
+            return EX_USAGE; /* getopt has said why */
+        if (opt == 'V')
+            return puts("taskctl " VERSION) >= 0 ? EX_OK : EX_IOERR;
+        if (opt == 'c')
+            file = optarg;
+        else if (opt == 'h')
+            help = true;
+        else if ((code = take_option(&ctl, opt, optarg)) != EX_OK)
+            return code;
+        if (strchr("chj", opt) == NULL && n + 1 < sizeof seen)
+            seen[n] = (char)opt;
+    }
+    if (optind >= argc) {
+        usage(help ? stdout : stderr);
+        return help ? EX_OK : EX_USAGE;
+    }
+    verb = find_verb(argv[optind]);
+    if (verb == NULL)
+        return ctl_wrong("there is no verb %s; see taskctl --help", argv[optind]);
+    if (help) {
+        verb_usage(verb);
+        return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+    }
+    ctl.word = argv + optind + 1;
+    ctl.nword = (size_t)(argc - optind - 1);
+    if (!verb->words && ctl.nword > 0)
+        return ctl_wrong("%s takes no names; see taskctl %s --help", verb->name,
+                         verb->name);
+    code = check_options(verb, seen);
+    return code != EX_OK ? code : run(&ctl, verb, file);
+}

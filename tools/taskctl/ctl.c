@@ -1,0 +1,351 @@
+#include "tools/taskctl/ctl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/words.h"
+#include "tools/taskctl/table.h"
+
+/* ---- saying what went wrong ---- */
+
+int ctl_code(int rc)
+{
+    static const struct {
+        int rc, code;
+    } codes[] = {
+        {ERR_STORE_DOWN, EX_UNAVAILABLE},
+        {-ECONNREFUSED, EX_UNAVAILABLE},
+        {-ETIMEDOUT, EX_UNAVAILABLE},
+        {-ENOENT, EX_UNAVAILABLE},
+        {-EBUSY, EX_TEMPFAIL},
+        {-EAGAIN, EX_TEMPFAIL},
+        {ERR_FORMAT, EX_DATAERR},
+        {-EINVAL, EX_CONFIG},
+        {-ENOTSUP, EX_CONFIG},
+        {-EACCES, EX_NOPERM},
+        {-EPERM, EX_NOPERM},
+        {-EROFS, EX_NOPERM},
+    };
+
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i].rc == rc)
+            return codes[i].code;
+    return rc == 0 ? EX_OK : EX_IOERR;
+}
+
+int ctl_fail(int rc, const struct err *e)
+{
+    ctl_progress("%s", "");
+    fprintf(stderr, "taskctl: %s\n", e->text);
+    return ctl_code(rc);
+}
+
+int ctl_wrong(const char *fmt, ...)
+{
+    va_list ap;
+
+    fputs("taskctl: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    putc('\n', stderr);
+    return EX_USAGE;
+}
+
+/* ---- the queue ---- */
+
+int ctl_open(struct ctl *ctl)
+{
+    struct err e = {0};
+    int rc = queue_open_conf(&ctl->q, &ctl->conf, QUEUE_AS_TOOL, &e);
+
+    if (rc == -ENOENT) {
+        fprintf(stderr,
+                "taskctl: %s; watcherd makes it when it starts, or taskctl migrate\n",
+                e.text);
+        return EX_UNAVAILABLE;
+    }
+    if (rc == 0)
+        rc = queue_now(ctl->q, &ctl->now, &e);
+    return rc == 0 ? EX_OK : ctl_fail(rc, &e);
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+void ctl_catch_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* they arrive in ppoll only, so none is lost */
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+}
+
+bool ctl_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+bool ctl_wait(struct ctl *ctl, double s)
+{
+    double end = clock_boot_s() + s, left;
+    sigset_t none;
+
+    sigemptyset(&none);
+    while (!interrupted && (left = end - clock_boot_s()) > 0) {
+        struct pollfd p = {.fd = queue_fd(ctl->q), .events = POLLIN};
+        struct timespec t = {.tv_sec = (time_t)left,
+                             .tv_nsec = (long)(1e9 * (left - (double)(time_t)left))};
+
+        if (ppoll(&p, p.fd >= 0, &t, &none) > 0 && queue_changed(ctl->q, NULL) == 1)
+            break;
+    }
+    return !interrupted;
+}
+
+void ctl_progress(const char *fmt, ...)
+{
+    static bool shown;
+    va_list ap;
+
+    if (!isatty(STDERR_FILENO) || (fmt[0] == '\0' && !shown))
+        return;
+    va_start(ap, fmt);
+    fputs("\r", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputs("\033[K", stderr);
+    va_end(ap);
+    shown = true;
+}
+
+struct hits {
+    struct task task[CTL_MOST_HITS];
+    size_t n; /* of all */
+};
+
+static void take_hit(void *arg, const struct task *task)
+{
+    struct hits *h = arg;
+
+    if (h->n < CTL_MOST_HITS)
+        ctl_copy(&h->task[h->n], task);
+    h->n++;
+}
+
+static void drop_hits(struct hits *h)
+{
+    for (size_t i = 0; i < h->n && i < CTL_MOST_HITS; i++)
+        task_clear(&h->task[i]);
+    h->n = 0;
+}
+
+/* Could it be (the start of) an id?  Then in small letters. */
+static bool is_id(const char *word, char id[QUEUE_ID])
+{
+    size_t n = strlen(word);
+
+    if (n < 4 || n >= QUEUE_ID)
+        return false;
+    for (size_t i = 0; i <= n; i++)
+        id[i] = (char)tolower((unsigned char)word[i]);
+    return strspn(id, "0123456789abcdef-") == n;
+}
+
+static int look_up(struct ctl *ctl, const char *word, struct hits *hits, struct err *e)
+{
+    const char *slash = strchr(word, '/');
+    struct task_filter f = {.limit = CTL_MOST_HITS + 1};
+    char text[QUEUE_ID > QUEUE_NAME ? QUEUE_ID : QUEUE_NAME];
+    int rc = 0;
+
+    if (is_id(word, text)) {
+        f.id = text;
+        rc = queue_each(ctl->q, &f, take_hit, hits, e);
+    }
+    if (rc == 0 && hits->n == 0 && slash != NULL && slash - word < QUEUE_NAME) {
+        f = (struct task_filter){.name = text, .key = slash + 1, .limit = 2};
+        snprintf(text, sizeof text, "%.*s", (int)(slash - word), word);
+        rc = queue_each(ctl->q, &f, take_hit, hits, e);
+    }
+    if (rc == 0 && hits->n == 0) {
+        f = (struct task_filter){.key = word, .limit = CTL_MOST_HITS + 1};
+        rc = queue_each(ctl->q, &f, take_hit, hits, e);
+    }
+    return rc;
+}
+
+int ctl_find(struct ctl *ctl, const char *word, struct task *out)
+{
+    struct hits hits = {.n = 0};
+    char text[4 * QUEUE_TEXT];
+    struct err e = {0};
+    int rc = look_up(ctl, word, &hits, &e), code = EX_OK;
+
+    words_escape(text, sizeof text, word);
+    memset(out, 0, sizeof *out);
+    if (rc != 0) {
+        code = ctl_fail(rc, &e);
+    } else if (hits.n == 0) {
+        fprintf(stderr, "taskctl: there is no task %s\n", text);
+        code = EX_NOT_DONE;
+    } else if (hits.n > 1) {
+        code = ctl_wrong("%s names several tasks; give more of the id, or NAME/KEY:",
+                         text);
+        ctl_print_tasks(stderr, hits.task,
+                        hits.n < CTL_MOST_HITS ? hits.n : CTL_MOST_HITS);
+        if (hits.n > CTL_MOST_HITS)
+            fputs("and more\n", stderr);
+    } else {
+        ctl_copy(out, &hits.task[0]);
+    }
+    drop_hits(&hits);
+    return code;
+}
+
+struct task_filter ctl_filter(const struct ctl *ctl)
+{
+    return (struct task_filter){
+        .status = ctl->status, .name = ctl->name, .key = ctl->key};
+}
+
+void ctl_print_tasks(FILE *out, const struct task *t, size_t n)
+{
+    static const char *const head[] = {"ID", "NAME", "KEY", "STATUS", NULL};
+    struct table *table = table_new(head);
+
+    for (size_t i = 0; i < n; i++) {
+        table_put(table, t[i].id);
+        table_put(table, t[i].name);
+        table_put(table, t[i].key);
+        table_put(table, t[i].status);
+    }
+    table_print(table, out, 0);
+    table_free(table);
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+
+    if (text != NULL && copy == NULL)
+        abort();
+    return copy;
+}
+
+void ctl_copy(struct task *to, const struct task *from)
+{
+    *to = *from;
+    to->params = copy_text(from->params);
+    to->result = copy_text(from->result);
+}
+
+/* ---- words ---- */
+
+int ctl_duration(const char *text, double *s)
+{
+    static const struct {
+        const char *name;
+        double s;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+    char *end;
+    double v;
+
+    errno = 0;
+    v = strtod(text, &end);
+    if (end == text || errno != 0 || !(v >= 0) || v > 1e9 ||
+        !isdigit((unsigned char)text[0]))
+        return -EINVAL;
+    while (*end == ' ')
+        end++;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(end, units[i].name) == 0) {
+            *s = v * units[i].s;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+const char *ctl_age(double now, double then, char out[32])
+{
+    if (then == 0)
+        return strcpy(out, "-");
+    return words_age(now - then, out);
+}
+
+json_t *ctl_time_json(double unix_s)
+{
+    char text[32];
+
+    if (unix_s == 0)
+        return json_null();
+    clock_iso(unix_s, text);
+    return json_string(text);
+}
+
+void ctl_set_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new(
+        object, key, text != NULL && text[0] != '\0' ? words_json(text) : json_null());
+}
+
+json_t *ctl_task_json(const struct task *t, bool whole)
+{
+    json_t *o = json_object();
+
+    ctl_set_text(o, "task_id", t->id);
+    ctl_set_text(o, "task_name", t->name);
+    ctl_set_text(o, "task_key", t->key);
+    ctl_set_text(o, "status", t->status);
+    json_object_set_new(o, "priority", json_integer(t->priority));
+    json_object_set_new(o, "retry_count", json_integer(t->retry_count));
+    json_object_set_new(o, "max_retries", json_integer(t->max_retries));
+    ctl_set_text(o, "error", t->error);
+    ctl_set_text(o, "worker_id", t->worker);
+    json_object_set_new(o, "cancel_requested", json_boolean(t->cancel));
+    json_object_set_new(o, "created_at", ctl_time_json(t->created));
+    json_object_set_new(o, "claimed_at", ctl_time_json(t->claimed));
+    json_object_set_new(o, "last_heartbeat", ctl_time_json(t->heartbeat));
+    json_object_set_new(o, "completed_at", ctl_time_json(t->ended));
+    json_object_set_new(o, "run_after", ctl_time_json(t->run_after));
+    if (!whole)
+        return o;
+    json_object_set_new(o, "timeout_s",
+                        t->timeout_s > 0 ? json_real(t->timeout_s) : json_null());
+    json_object_set_new(o, "fence", json_integer((json_int_t)t->fence));
+    json_object_set_new(o, "params",
+                        t->params != NULL ? json_loads(t->params, JSON_DECODE_ANY, NULL)
+                                          : json_null());
+    ctl_set_text(o, "result", t->result);
+    return o;
+}
+
+int ctl_print_json(json_t *json)
+{
+    int rc = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+
+    putchar('\n');
+    json_decref(json);
+    return rc == 0 && fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
