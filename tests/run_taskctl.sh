@@ -380,7 +380,7 @@ the_page_shows_everything() {
     says '^  Completed *[1-9]'
     says '^  Pending *1$'
     cp out page
-    says "^$(id_of noop/m-1 | cut -c1-8)  noop .* pending .* [0-2][0-9]:[0-5][0-9]:[0-5][0-9]$" page
+    says "^  $(id_of noop/m-1 | cut -c1-8)  noop .* pending .* [0-2][0-9]:[0-5][0-9]:[0-5][0-9]$" page
     cp page out
     says '^  incoming .*% .* free'
     ! grep -q $'\033' out || fail "colours without a terminal"

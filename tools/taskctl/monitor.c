@@ -111,7 +111,7 @@ static void put_workers(const struct page *p)
     fprintf(p->out, "  Count: %zu, doing %d of %d tasks at a time\n", v->sum.alive,
             v->sum.running, v->sum.slots);
     if (v->roster.n > 0)
-        roster_print(&v->roster, p->ctl, v->now, p->out, 0);
+        roster_print(&v->roster, p->ctl, v->now, p->out, 2);
 }
 
 static void put_counts(const struct page *p)
@@ -144,6 +144,7 @@ static void put_recent(const struct page *p)
                                        "WORKER", "TIME", NULL};
     struct table *t = table_new(head);
 
+    table_indent(t, 2);
     title(p, "Recent Task Activity (Last 10)");
     for (size_t i = 0; i < p->v->nrecent; i++) {
         const struct task *task = &p->v->recent[i];

@@ -113,7 +113,7 @@ json_t *roster_json(const struct roster *r, const struct ctl *ctl, double now)
 }
 
 void roster_print(const struct roster *r, const struct ctl *ctl, double now, FILE *out,
-                  unsigned width)
+                  unsigned indent)
 {
     static const char *const head[] = {"WORKER", "STATE", "LIFE",       ">TASKS",
                                        ">OF",    ">UP",   ">LAST SIGN", NULL};
@@ -131,7 +131,8 @@ void roster_print(const struct roster *r, const struct ctl *ctl, double now, FIL
         table_put(t, ctl_age(now, w->started, age));
         table_put(t, ctl_age(now, w->seen, age));
     }
-    table_print(t, out, width);
+    table_indent(t, indent);
+    table_print(t, out, table_width(out));
     table_free(t);
 }
 
@@ -148,7 +149,7 @@ int roster_workers(struct ctl *ctl)
     if (ctl->json)
         code = ctl_print_json(roster_json(&r, ctl, ctl->now));
     else if (any)
-        roster_print(&r, ctl, ctl->now, stdout, table_width(stdout));
+        roster_print(&r, ctl, ctl->now, stdout, 0);
     else
         puts("no worker takes part in this queue");
     roster_clear(&r);

@@ -36,7 +36,7 @@ struct roster_sum {
 struct roster_sum roster_sum(const struct roster *r, const struct ctl *ctl, double now);
 json_t *roster_json(const struct roster *r, const struct ctl *ctl, double now);
 void roster_print(const struct roster *r, const struct ctl *ctl, double now, FILE *out,
-                  unsigned width);
+                  unsigned indent);
 
 /* The verb. */
 int roster_workers(struct ctl *ctl);

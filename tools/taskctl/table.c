@@ -18,6 +18,7 @@ struct table {
     size_t width[COLUMNS_MOST]; /* characters */
     char **cell;                /* [n], row by row */
     size_t n, room;
+    unsigned indent;
 };
 
 /* Characters, not bytes; every one is taken to be one column wide. */
@@ -61,6 +62,11 @@ unsigned table_width(FILE *out)
     int fd = fileno(out);
 
     return fd != -1 && isatty(fd) && ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+void table_indent(struct table *t, unsigned n)
+{
+    t->indent = n;
 }
 
 void table_put(struct table *t, const char *text)
@@ -115,6 +121,7 @@ static void print_blanks(FILE *out, size_t n, size_t *left)
 
 static void print_row(const struct table *t, FILE *out, char *const *cell, size_t left)
 {
+    print_blanks(out, t->indent, &left);
     for (size_t i = 0; i < t->ncol; i++) {
         const char *text = cell != NULL ? cell[i] : title(t->head[i]);
         size_t blanks = t->width[i] - characters(text);

@@ -17,6 +17,8 @@ unsigned table_width(FILE *out);
 void table_put(struct table *t, const char *text);
 void table_putf(struct table *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* So many blanks in front of each line. */
+void table_indent(struct table *t, unsigned n);
 /* Print it, each line at most `width` characters long (0: as long as it is). */
 void table_print(const struct table *t, FILE *out, unsigned width);
 void table_free(struct table *t);
