@@ -93,6 +93,10 @@ wrong_usage() {
     "$taskctl" stats -c bad.conf 2>err || rc=$?
     is "bad settings" $rc 78
     says 'nonsense' err
+    rc=0
+    "$taskctl" preflight -c bad.conf >out || rc=$?
+    is "preflight with bad settings" $rc 1
+    says '^FAIL  settings .*nonsense'
     WATCHERD_CONF=w.conf "$taskctl" migrate --dry-run >out || fail '$WATCHERD_CONF is not read'
 }
 
@@ -437,15 +441,37 @@ all_verbs() {
     the_queue_is_paused_and_drained
     the_page_shows_everything
     copies_are_made_and_put_back
-    echo "all verbs on $1"
+    echo "all verbs on $1, $SECONDS s"
 }
 
 # ---- the stores ----
 
-store=sqlite
-edit() { sql root/state/queue.sqlite3 "$1"; }
-fresh() { rm -rf root && mkdir -p root/state; }
-all_verbs SQLite
+in_sqlite() {
+    store=sqlite
+    edit() { sql root/state/queue.sqlite3 "$1"; }
+    fresh() { rm -rf root && mkdir -p root/state; }
+    all_verbs SQLite
+}
+
+in_postgresql() {
+    local rig=$top/tests/pg_rig.sh server
+    "$rig" bin >/dev/null || return 0
+    mkdir -m 755 pg
+    chmod 755 .
+    "$rig" make "$dir/pg"
+    "$rig" run "$dir/pg" &
+    server=$!
+    until_true 20 eval 'psql -h "$dir/pg" -U watcherd -d postgres -c "SELECT 1" >/dev/null 2>&1'
+    store="host=$dir/pg user=watcherd dbname=postgres"
+    edit() { PGOPTIONS='-c search_path=absurd' psql -h "$dir/pg" -U watcherd -d postgres -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
+    fresh() { rm -rf root copies one.copy && mkdir -p root/state; }
+    all_verbs PostgreSQL
+    kill -QUIT $server
+    wait $server || true
+}
+
+in_sqlite
+in_postgresql
 
 # ---- without a store, and beside a daemon ----
 

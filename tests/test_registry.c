@@ -7,6 +7,7 @@
 #include <math.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static struct registry *r;
@@ -383,6 +384,33 @@ static void the_runbooks_queries_work(void **state)
         "24.4221|16.5");
 }
 
+static void registries_are_copied_and_counted_without_making_any(void **state)
+{
+    size_t n = 9;
+
+    (void)state;
+    assert_int_equal(mkdir("copy", 0755), 0);
+    assert_int_equal(mkdir("empty", 0755), 0);
+    assert_int_equal(registry_calibrators(".", &n, &e), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, &e), 0);
+    assert_int_equal(registry_calibrator(r, "3C147", 85.65, 49.852, 22.9, &e), 0);
+    assert_int_equal(registry_calibrators(".", &n, &e), 0);
+    assert_int_equal(n, 2);
+    /* While it is open and written to. */
+    assert_int_equal(registry_backup(".", "copy", &n, &e), 0);
+    assert_int_equal(n, 3);
+    assert_int_equal(registry_calibrators("copy", &n, &e), 0);
+    assert_int_equal(n, 2);
+
+    assert_int_equal(registry_backup("empty", "copy", &n, &e), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(registry_calibrators("empty", &n, &e), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(rmdir("empty"), 0); /* nothing was made in it */
+    assert_int_equal(registry_backup(".", "no/such", &n, &e), -ENOENT);
+}
+
 /* Workers write at the same time, and make the files at the same time. */
 static void several_processes_write_and_none_is_lost(void **state)
 {
@@ -458,6 +486,7 @@ int main(void)
         REGISTRY(the_nearest_valid_table_is_found),
         REGISTRY(a_window_knows_whether_its_tiles_were_calibrated),
         REGISTRY(the_runbooks_queries_work),
+        REGISTRY(registries_are_copied_and_counted_without_making_any),
         OWN_DIR(several_processes_write_and_none_is_lost),
         REGISTRY(a_newer_schema_or_foreign_file_is_refused),
     };

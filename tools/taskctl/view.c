@@ -143,17 +143,22 @@ static void take_recent(void *arg, const struct task *t)
     v->recent[i].params = v->recent[i].result = NULL;
 }
 
-/* The newest of each status: a backlog does not hide what runs and has ended. */
+/* The newest of each name and status, which an index gives: a backlog does not hide what runs and has ended,
+ * and it costs the same however many there are. */
 static int read_recent(struct view *v, struct ctl *ctl, struct err *e)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < STATUS_KINDS && rc == 0; i++) {
-        struct task_filter f = {
-            .status = look_status[i], .newest = true, .limit = VIEW_RECENT};
+    for (size_t i = 0; i < v->counts.n; i++)
+        for (size_t k = 0; k < STATUS_KINDS && rc == 0; k++) {
+            struct task_filter f = {.name = v->counts.row[i].name,
+                                    .status = look_status[k],
+                                    .newest = true,
+                                    .limit = VIEW_RECENT};
 
-        rc = queue_each(ctl->q, &f, take_recent, v, e);
-    }
+            if (v->counts.row[i].of[k] > 0)
+                rc = queue_each(ctl->q, &f, take_recent, v, e);
+        }
     return rc;
 }
 
