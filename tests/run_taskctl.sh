@@ -521,7 +521,7 @@ python3 "$fields" daemon root/state >asked &
 pretender=$!
 until_true 10 test -S root/state/control.sock
 exits 0 scale 3
-says '3 workers'
+says '^3 workers from now on, 1 before'
 exits 1 scale 4
 says 'no more room' err
 wait $pretender

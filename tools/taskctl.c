@@ -110,8 +110,8 @@ static const struct verb {
      "Alive: the last sign is younger than [workers] lease_s, or the process is "
      "there.\nExit status 1: none takes part.\n"},
     {"scale", modes_scale, SETTINGS, "", true, "so many workers from now on", "N",
-     "Asks the running daemon; [workers] count in the settings counts again when it "
-     "reads them.\n\n"
+     "Asks the running daemon.  What is to stay stands in the settings, [workers] "
+     "count.\n\n"
      "  taskctl scale 4\n"},
     {"pause", modes_pause, STORE, "r", false, "nothing is claimed any more",
      "[--reason TEXT]",

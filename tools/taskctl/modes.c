@@ -177,9 +177,10 @@ int modes_scale(struct ctl *ctl)
     else if (error != NULL)
         fprintf(stderr, "taskctl: %s\n", error);
     else
-        printf("the daemon runs %ld worker%s from now on; [workers] count counts again "
-               "when it reads its settings\n",
-               n, n == 1 ? "" : "s");
+        printf("%ld worker%s from now on, %lld before; to stay: [workers] count in the "
+               "settings\n",
+               n, n == 1 ? "" : "s",
+               (long long)json_integer_value(json_object_get(answer, "before")));
     json_decref(answer);
     return error != NULL ? EX_NOT_DONE : code;
 }
