@@ -101,7 +101,7 @@ void table_putf(struct table *t, const char *fmt, ...)
     table_put(t, text);
 }
 
-/* At most *left characters of s (0 left: none), and count them off; width 0 sets no bound. */
+/* At most *left characters of s, which are counted off. */
 static void print_some(FILE *out, const char *s, size_t *left)
 {
     for (; *s != '\0' && *left > 0; --*left) {
