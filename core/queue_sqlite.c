@@ -273,8 +273,7 @@ int queue_sqlite_fill(sqlite3_stmt *st, struct task *out, struct err *e)
     return 0;
 }
 
-/* How the next transaction is acknowledged.  Between transactions only. */
-static void forced(struct sqlite_queue *q, bool yes)
+void queue_sqlite_forced(struct sqlite_queue *q, bool yes)
 {
     sqlite3_exec(db_handle(q->db),
                  yes ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
@@ -302,7 +301,7 @@ static int follow_clock(struct sqlite_queue *q, struct err *e)
 
 static int begin(struct sqlite_queue *q, bool force, struct err *e)
 {
-    forced(q, force);
+    queue_sqlite_forced(q, force);
     return db_begin(q->db, e);
 }
 

@@ -42,6 +42,9 @@ double queue_sqlite_time(struct sqlite3_stmt *st, int column);
 /* What the disk, another process's lock or the file system refused just now can be tried again: ERR_STORE_DOWN. */
 int queue_sqlite_down(int rc);
 
+/* Is the next transaction forced to disk before it is acknowledged?  Between transactions only. */
+void queue_sqlite_forced(struct sqlite_queue *q, bool yes);
+
 /* The file's mark and version, and how it is opened by whom. */
 extern const struct db_kind queue_sqlite_kind;
 /* The file's path behind "sqlite:". */

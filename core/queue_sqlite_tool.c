@@ -41,33 +41,41 @@ static const char sql_set_mode[] =
     " since = CASE WHEN mode = ?2 THEN since ELSE ?4 END";
 static const char sql_get_mode[] =
     "SELECT mode, reason, since FROM t_queues WHERE queue_name = ?1";
-static const char sql_to_pending[] =
-    "UPDATE t_tasks SET status = 'pending', error = NULL, worker_id = NULL,"
-    " claimed_at = NULL, run_after = ?2 WHERE task_id = ?1"
-    " AND status IN ('failed','cancelled')";
-static const char sql_to_cancelled[] =
-    "UPDATE t_tasks SET status = CASE status WHEN 'pending' THEN 'cancelled' ELSE "
-    "status END, cancel_requested = (status = 'claimed')"
-    " WHERE task_id = ?1 AND status IN ('pending','claimed')";
-static const char sql_priority[] = "UPDATE t_tasks SET priority = ?2 WHERE task_id = ?1"
-                                   " AND status IN ('pending','claimed')";
+/* What an order does, and to which tasks; ?8 is the priority, ?9 now in Unix seconds, ?10 in ISO. */
+static const char *const orders[] = {
+    [QUEUE_RETRY] = "UPDATE t_tasks SET status = 'pending', error = NULL, worker_id = "
+                    "NULL, claimed_at = NULL, run_after = ?9"
+                    " WHERE status IN ('failed','cancelled')",
+    [QUEUE_CANCEL] =
+        "UPDATE t_tasks SET completed_at = CASE status WHEN 'pending' THEN "
+        "?10 END, cancel_requested = (status = 'claimed'),"
+        " status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status "
+        "END WHERE status IN ('pending','claimed')",
+    [QUEUE_PRIORITY] =
+        "UPDATE t_tasks SET priority = ?8 WHERE status IN ('pending','claimed')",
+};
 
 /* ---- looking ---- */
 
-/* The statement of a filter; its parameters are ?1 to ?8 whatever it uses. */
-static void write_query(const struct task_filter *f, char *sql, size_t size)
+/* The conditions of a filter; its parameters are ?1 to ?6 whatever it uses. */
+static void write_where(const struct task_filter *f, char *sql, size_t size)
 {
-    snprintf(sql, size,
-             "SELECT " TASK_COLUMNS " FROM t_tasks WHERE 1%s%s%s%s%s%s ORDER BY %s%s",
+    snprintf(sql, size, "%s%s%s%s%s%s",
              f->id != NULL ? " AND task_id >= ?1 AND task_id < ?1 || 'g'" : "",
              f->name != NULL ? " AND task_name = ?2" : "",
              f->key != NULL ? " AND task_key = ?3" : "",
              f->status != NULL ? " AND status = ?4" : "",
              f->claimed_before_s > 0 ? " AND status = 'claimed' AND claimed_at < ?5"
                                      : "",
-             f->silent_s > 0 ? " AND status = 'claimed' AND last_heartbeat < ?6" : "",
-             f->newest ? "task_id DESC" : "task_key, task_name",
-             f->limit > 0 ? " LIMIT ?7" : "");
+             f->silent_s > 0 ? " AND status = 'claimed' AND last_heartbeat < ?6" : "");
+}
+
+static int check_filter(const struct task_filter *f, struct err *e)
+{
+    if (f->id != NULL && strlen(f->id) < QUEUE_KEEPS_ID)
+        return err_set(e, -EINVAL, "'%s' is too short for the start of a task's id",
+                       f->id);
+    return 0;
 }
 
 static void bind_query(sqlite3_stmt *st, const struct task_filter *f)
@@ -97,15 +105,18 @@ int queue_sqlite_each(struct queue *base, const struct task_filter *filter,
                       queue_each_fn *fn, void *arg, struct err *e)
 {
     struct sqlite_queue *q = sqlite_of(base);
-    char sql[1024];
+    char where[512], sql[1024];
     sqlite3_stmt *st = NULL;
     struct task task;
-    int rc;
+    int rc = check_filter(filter, e);
 
-    if (filter->id != NULL && strlen(filter->id) < QUEUE_KEEPS_ID)
-        return err_set(e, -EINVAL, "'%s' is too short for the start of a task's id",
-                       filter->id);
-    write_query(filter, sql, sizeof sql);
+    if (rc != 0)
+        return rc;
+    write_where(filter, where, sizeof where);
+    snprintf(sql, sizeof sql,
+             "SELECT " TASK_COLUMNS " FROM t_tasks WHERE 1%s ORDER BY %s%s", where,
+             filter->newest ? "task_id DESC" : "task_key, task_name",
+             filter->limit > 0 ? " LIMIT ?7" : "");
     if (sqlite3_prepare_v2(db_handle(q->db), sql, -1, &st, NULL) != SQLITE_OK)
         return queue_sqlite_down(db_failed(q->db, "read", e));
     bind_query(st, filter);
@@ -280,66 +291,34 @@ int queue_sqlite_now(struct queue *base, double *unix_s, struct err *e)
 
 /* ---- edits ---- */
 
-struct ids {
-    char (*id)[QUEUE_ID];
-    size_t n, capacity;
-    bool full; /* memory is out */
-};
-
-static void add_id(void *arg, const struct task *task)
-{
-    struct ids *ids = arg;
-
-    if (ids->n == ids->capacity) {
-        size_t capacity = ids->capacity > 0 ? 2 * ids->capacity : 64;
-        char(*grown)[QUEUE_ID] = realloc(ids->id, capacity * sizeof *grown);
-
-        if (grown == NULL) {
-            ids->full = true;
-            return;
-        }
-        ids->id = grown;
-        ids->capacity = capacity;
-    }
-    memcpy(ids->id[ids->n++], task->id, QUEUE_ID);
-}
-
-static int change_one(struct sqlite_queue *q, enum queue_order order, const char *id,
-                      int priority, int *n, struct err *e)
-{
-    switch (order) {
-    case QUEUE_RETRY:
-        return db_run(q->db, n, e, sql_to_pending, "td", id, clock_wall_s());
-    case QUEUE_CANCEL:
-        return db_run(q->db, n, e, sql_to_cancelled, "t", id);
-    case QUEUE_PRIORITY:
-        return db_run(q->db, n, e, sql_priority, "ti", id, (int64_t)priority);
-    }
-    return -EINVAL;
-}
-
 int queue_sqlite_change(struct queue *base, enum queue_order order,
                         const struct task_filter *filter, int priority, size_t *n,
                         struct err *e)
 {
     struct sqlite_queue *q = sqlite_of(base);
-    struct ids ids = {0};
-    int rc = db_begin(q->db, e), one;
+    char where[512], sql[1024], now[32];
+    sqlite3_stmt *st = NULL;
+    int rc = check_filter(filter, e);
 
     if (rc != 0)
-        return queue_sqlite_down(rc);
-    rc = queue_sqlite_each(base, filter, add_id, &ids, e);
-    if (rc == 0 && ids.full)
-        rc = err_set(e, -ENOMEM, "out of memory changing tasks");
-    for (size_t i = 0; rc == 0 && i < ids.n; i++) {
-        rc = change_one(q, order, ids.id[i], priority, &one, e);
-        *n += rc == 0 && one > 0;
-    }
-    free(ids.id);
-    rc = db_end(q->db, rc, e);
-    if (rc != 0)
-        *n = 0;
-    return queue_sqlite_down(rc);
+        return rc;
+    write_where(filter, where, sizeof where);
+    snprintf(sql, sizeof sql, "%s%s", orders[order], where);
+    if (sqlite3_prepare_v2(db_handle(q->db), sql, -1, &st, NULL) != SQLITE_OK)
+        return queue_sqlite_down(db_failed(q->db, "change", e));
+    bind_query(st, filter);
+    clock_iso(clock_wall_s(), now);
+    sqlite3_bind_int(st, 8,
+                     priority); /* those that the order does not name are ignored */
+    sqlite3_bind_double(st, 9, clock_wall_s());
+    sqlite3_bind_text(st, 10, now, -1, SQLITE_STATIC);
+    queue_sqlite_forced(q, true);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        rc = queue_sqlite_down(db_failed(q->db, "change", e));
+    else
+        *n = (size_t)sqlite3_changes(db_handle(q->db));
+    sqlite3_finalize(st);
+    return rc;
 }
 
 int queue_sqlite_set_mode(struct queue *base, enum queue_mode mode, const char *reason,
@@ -349,6 +328,7 @@ int queue_sqlite_set_mode(struct queue *base, enum queue_mode mode, const char *
     char now[32];
 
     clock_iso(clock_wall_s(), now);
+    queue_sqlite_forced(q, true);
     return queue_sqlite_down(db_run(q->db, NULL, e, sql_set_mode, "tttt", q->name,
                                     queue_mode_name(mode), reason, now));
 }
