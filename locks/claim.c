@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -21,6 +22,8 @@
 #include "locks/record.h"
 #include "locks/step.h"
 
+#define KEPT_NAME "k"
+
 enum {
     KEEP_GENERATIONS = 20, /* younger ones are never collected (unless opts say so) */
     KEEP_S = 24 * 3600,    /* nor ones that ended within a day */
@@ -31,11 +34,15 @@ enum {
 struct claim {
     char *dir;            /* for sentences */
     int dirfd;            /* the group's lock directory */
-    int recfd;            /* g.N, flocked */
+    int recfd;            /* g.N, or the kept file, flocked */
     int beatfd;           /* h.N; -1 until the first heartbeat */
     struct legacy *other; /* `<dir>.lock`; NULL without opts.foreign */
     struct record rec;
-    dev_t dev; /* of g.N, to know it again by name */
+    uint64_t series;  /* number of the kept file; 0: the record is g.N */
+    struct kept last; /* what we wrote into it */
+    char *line;       /* with this line */
+    size_t nline;
+    dev_t dev; /* of the record's file, to know it again by name */
     ino_t ino;
     uint64_t beats;
     double last_beat_s; /* CLOCK_BOOTTIME */
@@ -54,8 +61,15 @@ static void claim_free(struct claim *claim)
         close(claim->recfd); /* the kernel lock goes last of all */
     if (claim->dirfd != -1)
         close(claim->dirfd);
+    free(claim->line);
     free(claim->dir);
     free(claim);
+}
+
+/* The number of the file that the record is in: g.N. */
+static uint64_t file_number(const struct claim *claim)
+{
+    return claim->series != 0 ? claim->series : claim->rec.gen;
 }
 
 static int scan(const struct claim *claim, struct generations *out)
@@ -141,11 +155,54 @@ static void drop_temp(struct claim *claim, const char *temp)
     claim->recfd = -1;
 }
 
+/* Which file is this?  Without its times: Linux 6.13 writes an inode again once its times were read. */
+static int identify(int dirfd, const char *name, int flags, struct statx *out)
+{
+    return statx(dirfd, name, flags, STATX_TYPE | STATX_INO | STATX_UID | STATX_NLINK,
+                 out);
+}
+
+/* Note which file we have open, to know it again by name. */
+static int know_file(struct claim *claim, struct statx *st)
+{
+    if (identify(claim->recfd, "", AT_EMPTY_PATH, st) != 0)
+        return -1;
+    claim->dev = makedev(st->stx_dev_major, st->stx_dev_minor);
+    claim->ino = st->stx_ino;
+    return 0;
+}
+
+static void format_line(struct claim *claim)
+{
+    free(claim->line);
+    claim->line = record_format(&claim->rec, &claim->nline);
+    if (claim->line == NULL)
+        abort();
+}
+
+/* What is to be in the file of a claim that is made by a new name. */
+static int write_content(struct claim *claim)
+{
+    char file[KEPT_SIZE];
+    struct statx st;
+    int rc;
+
+    format_line(claim);
+    if (claim->series == 0)
+        return write_all(claim->recfd, claim->line, claim->nline);
+    if (know_file(claim, &st) != 0)
+        return -errno;
+    claim->last = (struct kept){.seq = 2,
+                                .series = claim->series,
+                                .gen = claim->rec.gen,
+                                .file = kept_file(claim->dev, claim->ino)};
+    rc = kept_open(file, &claim->last, claim->line, claim->nline);
+    return rc == 0 ? write_all(claim->recfd, file, sizeof file) : rc;
+}
+
 /* Open `name`, lock it and put the record into it.  EXCL mode's name is the public one. */
 static int write_record(struct claim *claim, const char *name, struct err *e)
 {
-    char *line = NULL;
-    size_t n = 0;
     int rc;
 
     lock_step(name[0] == 't' ? "own record" : "claim");
@@ -156,17 +213,18 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
                    ? -EEXIST
                    : err_set(e, -errno, "cannot write in lock directory %s: %s",
                              claim->dir, strerror(errno));
-    if (claim->rec.mode == MODE_FLOCK && flock(claim->recfd, LOCK_EX | LOCK_NB) != 0)
+    if ((claim->rec.mode == MODE_FLOCK || claim->rec.mode == MODE_KEPT) &&
+        flock(claim->recfd, LOCK_EX | LOCK_NB) != 0) {
         claim->rec.mode = MODE_GEN; /* ENOLCK, ENOSYS: no kernel locks here after all */
-    line = record_format(&claim->rec, &n);
-    if (line == NULL)
-        abort();
+        if (claim->series != 0)
+            claim->rec.gen = claim->series;
+        claim->series = 0;
+    }
     lock_step("own line");
-    rc = write_all(claim->recfd, line, n);
+    rc = write_content(claim);
     lock_step("own fsync");
     if (rc == 0 && !claim->relaxed && fsync(claim->recfd) != 0)
         rc = -errno;
-    free(line);
     if (rc != 0)
         err_set(e, rc, "cannot write a claim in %s: %s", claim->dir, strerror(-rc));
     return rc;
@@ -203,8 +261,10 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
         rc = -EOPNOTSUPP;
     if (rc != 0)
         goto fail;
-    lock_step("own temporary");
-    unlinkat(claim->dirfd, temp, 0);
+    lock_step(claim->series != 0 ? "name to keep" : "own temporary");
+    if (claim->series == 0 ||
+        renameat(claim->dirfd, temp, claim->dirfd, KEPT_NAME) != 0)
+        unlinkat(claim->dirfd, temp, 0);
     return 0;
 fail:
     drop_temp(claim, temp);
@@ -228,13 +288,13 @@ static int publish_excl(struct claim *claim, const char *name, struct err *e)
 static int publish(struct claim *claim, struct err *e)
 {
     char name[RECORD_NAME];
-    struct stat st;
+    struct statx st;
     int rc = -EOPNOTSUPP;
 
-    record_name(name, 'g', claim->rec.gen);
+    record_name(name, 'g', file_number(claim));
     if (claim->rec.mode != MODE_EXCL)
         rc = publish_link(claim, name, e);
-    if (rc == -EOPNOTSUPP) {
+    if (rc == -EOPNOTSUPP && claim->series == 0) {
         claim->rec.mode = MODE_EXCL;
         rc = publish_excl(claim, name, e);
     }
@@ -243,11 +303,9 @@ static int publish(struct claim *claim, struct err *e)
     lock_step("own fsync of the directory");
     if (!claim->relaxed)
         fsync(claim->dirfd); /* some file systems refuse; the record itself is safe */
-    if (fstat(claim->recfd, &st) != 0)
+    if (know_file(claim, &st) != 0)
         return err_set(e, -errno, "cannot look at %s/%s: %s", claim->dir, name,
                        strerror(errno));
-    claim->dev = st.st_dev;
-    claim->ino = st.st_ino;
     return 0;
 }
 
@@ -269,6 +327,38 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
     return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
 }
 
+/* Lock the kept file `name`, so that nobody is about to write into it; -1 not now. */
+static int lock_kept(const struct claim *claim, const char *name)
+{
+    int fd = openat(claim->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* The oldest marker whose record is gone, or was in a kept file that is gone. */
+static void collect_orphan(const struct claim *claim, const struct generations *gens,
+                           uint64_t keep, double keep_s)
+{
+    char name[RECORD_NAME];
+    struct stat mine, st;
+
+    if (gens->lone == 0 || gens->lone >= gens->g_lowest ||
+        gens->lone + keep >= claim->rec.gen ||
+        (gens->lone_kind == 'c' && gens->lone >= gens->c))
+        return;
+    record_name(name, gens->lone_kind, gens->lone);
+    if (fstat(claim->recfd, &mine) != 0 ||
+        fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        (double)(mine.st_mtime - st.st_mtime) < keep_s)
+        return;
+    lock_step("collect");
+    unlinkat(claim->dirfd, name, 0);
+}
+
 /* Delete what nobody can ask for any more: 20 generations back, and ended for a day by the file
  * server's own clock (that of the record which we just made). */
 static void collect(const struct claim *claim, const struct generations *gens,
@@ -280,21 +370,32 @@ static void collect(const struct claim *claim, const struct generations *gens,
                                  'g'}; /* g last: it is what shows that it was there */
     char name[RECORD_NAME];
     struct stat mine, st;
-    uint64_t gen = gens->g_lowest;
+    uint64_t gen = gens->g_lowest, newest = file_number(claim);
+    int kept = -1;
 
-    if (gen == 0 || gen + keep >= claim->rec.gen || fstat(claim->recfd, &mine) != 0)
+    collect_orphan(claim, gens, keep, keep_s);
+    if (gen == 0 || gen + keep >= newest || fstat(claim->recfd, &mine) != 0)
         return;
-    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < claim->rec.gen; i++, gen++) {
+    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < newest; i++, gen++) {
         record_name(name, 'g', gen);
         if (fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
             return;
+        if (st.st_size == KEPT_SIZE) {
+            lock_step("kernel lock");
+            kept = lock_kept(claim, name);
+            if (kept == -1)
+                return; /* somebody still looks whether it may be gone on with */
+        }
         for (size_t k = 0; k < sizeof kinds; k++) {
             record_name(name, kinds[k], gen);
             lock_step("collect");
             unlinkat(claim->dirfd, name, 0);
         }
+        if (kept != -1)
+            close(kept);
+        kept = -1;
         record_name(name, 'c', gen);
         if (gen < gens->c) { /* the highest commit fences for ever */
             lock_step("collect");
@@ -313,8 +414,9 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
                        strerror(-rc));
-    if (gens.top != claim->rec.gen) {
-        mark_end(claim->dirfd, claim->rec.gen, "released overtaken before it began\n");
+    if (gens.top != file_number(claim)) {
+        mark_end(claim->dirfd, file_number(claim),
+                 "released overtaken before it began\n");
         return err_set(e, -EBUSY,
                        "%s: generation %" PRIu64 " came while claiming %" PRIu64,
                        claim->rec.group, gens.top, claim->rec.gen);
@@ -323,14 +425,158 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
     return 0;
 }
 
+/* Was the series left, x.S?  1, 0, or a negated errno. */
+static int is_left(const struct claim *claim)
+{
+    char name[RECORD_NAME];
+
+    record_name(name, 'x', claim->series);
+    lock_look("left?");
+    if (faccessat(claim->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : -errno;
+}
+
+/*
+ * Read the kept file that we have open, locked, and so at rest.  Returned: whether we may go on in it: it
+ * is this user's, still the file of a generation (not only `k`), and was opened under this kernel on the file
+ * system through which we see it now.
+ */
+static bool read_locked(struct claim *claim, struct record *last)
+{
+    char text[KEPT_SIZE + 1], why[OWNER_WHY];
+    struct statx st;
+
+    if (know_file(claim, &st) != 0 || st.stx_uid != claim->rec.owner.uid ||
+        st.stx_nlink < 2)
+        return false;
+    lock_look("read?");
+    return pread(claim->recfd, text, sizeof text, 0) == KEPT_SIZE &&
+           record_read_kept(text, last, why) == 0 &&
+           last->kept.file == kept_file(claim->dev, claim->ino) &&
+           strcmp(last->owner.boot, claim->rec.owner.boot) == 0;
+}
+
+/* Write the next generation into the kept file that we have open and locked.  -EEXIST: it was left
+ * meanwhile, and what we wrote is never acted upon. */
+static int write_next(struct claim *claim, const struct kept *last, struct err *e)
+{
+    char name[RECORD_NAME];
+    int rc;
+
+    format_line(claim);
+    claim->last = *last;
+    claim->last.seq++;
+    claim->last.gen = claim->rec.gen;
+    claim->last.end[0] = '\0';
+    rc = kept_write(claim->recfd, &claim->last, claim->line, claim->nline);
+    if (rc == 0)
+        rc = is_left(claim);
+    if (rc > 0)
+        return -EEXIST;
+    if (rc < 0)
+        return err_set(e, rc, "cannot write a claim in %s: %s", claim->dir,
+                       strerror(-rc));
+    if (claim->rec.after != 0) { /* the dead one's heartbeat */
+        record_name(name, 'h', claim->rec.after);
+        lock_step("collect");
+        unlinkat(claim->dirfd, name, 0);
+    }
+    return 0;
+}
+
+enum { OTHERWISE = 1 };
+
+/*
+ * Take the next generation of the kept file, if there is one.
+ * Status: 0; -EEXIST it was left meanwhile; OTHERWISE not in this way, *locked: because another has its
+ * kernel lock; other errnos.
+ */
+static int take_kept(struct claim *claim, const struct claim_opts *opts, bool *locked,
+                     struct err *e)
+{
+    struct record last;
+    int rc = OTHERWISE;
+
+    lock_look("open?");
+    /* O_NOATIME is for the file's owner, and saves writing its inode */
+    claim->recfd = openat(claim->dirfd, KEPT_NAME,
+                          O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOATIME);
+    if (claim->recfd == -1)
+        return OTHERWISE;
+    lock_step("kernel lock");
+    *locked = flock(claim->recfd, LOCK_EX | LOCK_NB) != 0;
+    if (*locked || !read_locked(claim, &last))
+        goto out;
+    claim->series = last.kept.series;
+    claim->rec.gen = (last.gen > opts->above ? last.gen : opts->above) + 1;
+    if (claim->rec.gen >= claim->series + KEPT_SPAN || is_left(claim) != 0)
+        goto out;
+    if (last.kept.end[0] == '\0') { /* whoever held it has let go of the kernel lock */
+        orphan_kill(last.nonce);
+        claim->rec.after = last.gen;
+        snprintf(claim->rec.evidence, sizeof claim->rec.evidence,
+                 "owner no longer holds its kernel lock");
+    }
+    claim->fs = (struct lockfs){.local = true, .mode = MODE_FLOCK};
+    memcpy(claim->fs.type, last.fs, sizeof last.fs);
+    memcpy(claim->rec.fs, last.fs, sizeof last.fs);
+    claim->rec.mode = MODE_KEPT;
+    rc = write_next(claim, &last.kept, e);
+out:
+    if (rc != 0) {
+        lock_step("let go");
+        close(claim->recfd);
+        claim->recfd = -1;
+    }
+    return rc;
+}
+
+/*
+ * The newest generation is in a kept file and free: whoever claims by a new name first says that the series is
+ * left, so that nobody goes on in it, and then sees to it that nobody had.
+ */
+static int leave_kept(struct claim *claim, const struct lock_view *view, struct err *e)
+{
+    char name[RECORD_NAME], why[OWNER_WHY];
+    struct record last;
+    int fd, rc;
+
+    if (view->kept_away)
+        return err_set(e, -EBUSY,
+                       "%s is kept by the kernel of another machine: claim it there",
+                       claim->rec.group);
+    record_name(name, 'x', view->gens.series);
+    lock_step("leave");
+    fd = openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd == -1)
+        return err_set(e, -errno, "cannot write in lock directory %s: %s", claim->dir,
+                       strerror(errno));
+    close(fd);
+    record_name(name, 'g', view->gens.series);
+    rc = record_read(claim->dirfd, name, view->gens.series, &last, why);
+    return rc == 0 && last.kept.seq == view->kept_seq ? 0 : -EEXIST;
+}
+
 /* One round: look, link, look again.  -EEXIST: somebody was faster. */
 static int try_once(struct claim *claim, const struct claim_opts *opts, struct err *e)
 {
     const struct lockfs *fs = &claim->fs;
+    bool keep, locked = false;
     struct generations gens;
     struct lock_view view;
     int rc;
 
+    claim->rec.after = 0;
+    if (opts->kept) {
+        rc = take_kept(claim, opts, &locked, e);
+        if (rc != OTHERWISE)
+            return rc;
+    }
+    claim->series = 0;
+    lockfs_get(claim->dirfd, &claim->fs);
+    keep = opts->kept && lockfs_keeps(fs);
+    snprintf(claim->rec.fs, sizeof claim->rec.fs, "%s", fs->type);
     rc = scan(claim, &gens);
     if (rc == 0)
         rc = observer_judge(opts->observer, claim->dirfd, claim->rec.group, fs, &gens,
@@ -341,6 +587,11 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
         orphan_kill(view.rec.nonce);
     if (rc == 0)
         rc = may_take(&view, opts, &claim->rec, e);
+    if (rc == 0 && locked && view.kept_seq != 0 && view.state == LOCK_FREE &&
+        view.gens.r < view.gens.g)
+        return -EEXIST; /* somebody is just taking it, or looking at it */
+    if (rc == 0 && view.kept_seq != 0)
+        rc = leave_kept(claim, &view, e);
     if (rc != 0)
         return rc;
     if (fs->mode == MODE_REFUSE)
@@ -349,9 +600,10 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
             "%s: file names are not exclusive on this %s file system, nothing "
             "can be claimed here",
             claim->dir, fs->type);
-    snprintf(claim->rec.fs, sizeof claim->rec.fs, "%s", fs->type);
-    claim->rec.mode = fs->mode;
+    claim->rec.mode = keep ? MODE_KEPT : fs->mode;
     claim->rec.gen = (view.gens.top > opts->above ? view.gens.top : opts->above) + 1;
+    if (keep) /* that number is the file's, the next one ours */
+        claim->series = claim->rec.gen++;
     rc = publish(claim, e);
     return rc == 0 ? confirm(claim, opts, e) : rc;
 }
@@ -391,7 +643,7 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
     claim->dirfd = claim->recfd = claim->beatfd = -1;
     if (opts == NULL)
         opts = &none;
-    claim->relaxed = opts->relaxed;
+    claim->relaxed = opts->relaxed || opts->kept;
     rc = record_init(&claim->rec, e);
     if (rc != 0)
         goto fail;
@@ -405,7 +657,6 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
         rc = honour_legacy(claim, opts, e);
     if (rc != 0)
         goto fail;
-    lockfs_get(claim->dirfd, &claim->fs);
     for (int i = 0; i < ATTEMPTS; i++) {
         rc = try_once(claim, opts, e);
         if (rc != -EEXIST)
@@ -450,18 +701,19 @@ static int lost(const struct claim *claim, struct err *e, const char *why)
 static int still_there(const struct claim *claim, struct err *e)
 {
     char name[RECORD_NAME];
-    struct stat st;
+    struct statx st;
     int rc = 0;
 
-    record_name(name, 'g', claim->rec.gen);
+    record_name(name, 'g', file_number(claim));
     lock_look("still there?");
     for (int i = 0; i < 3; i++) {
-        rc = fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+        rc = identify(claim->dirfd, name, AT_SYMLINK_NOFOLLOW, &st) == 0 ? 0 : -errno;
         if (rc != -ESTALE)
             break;
     }
     if (rc == -ENOENT ||
-        (rc == 0 && (st.st_dev != claim->dev || st.st_ino != claim->ino)))
+        (rc == 0 && (makedev(st.stx_dev_major, st.stx_dev_minor) != claim->dev ||
+                     st.stx_ino != claim->ino)))
         return lost(claim, e, "its record was deleted");
     if (rc != 0)
         return err_set(e, rc, "cannot look at %s/%s: %s", claim->dir, name,
@@ -480,11 +732,11 @@ static int check(const struct claim *claim, struct generations *gens, struct err
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
                        strerror(-rc));
-    if (gens->g > claim->rec.gen || gens->c > claim->rec.gen) {
+    if (gens->g > file_number(claim) || gens->c > claim->rec.gen) {
         snprintf(why, sizeof why, "generation %" PRIu64 " has taken over", gens->top);
         return lost(claim, e, why);
     }
-    if (gens->ended)
+    if (gens->ended || (claim->series != 0 && gens->r >= claim->rec.gen))
         return lost(claim, e, "it was broken");
     return 0;
 }
@@ -526,7 +778,7 @@ int claim_heartbeat(struct claim *claim, struct err *e)
     return rc == 0 ? beat(claim, e) : rc;
 }
 
-int claim_may_commit(struct claim *claim, struct err *e)
+static int may_commit(struct claim *claim, struct generations *gens, struct err *e)
 {
     if (claim_silence_s(claim) > claim->rec.lease_s) {
         int rc = claim_heartbeat(claim, e);
@@ -534,7 +786,14 @@ int claim_may_commit(struct claim *claim, struct err *e)
         if (rc != 0)
             return rc;
     }
-    return claim_check(claim, e);
+    return check(claim, gens, e);
+}
+
+int claim_may_commit(struct claim *claim, struct err *e)
+{
+    struct generations gens;
+
+    return may_commit(claim, &gens, e);
 }
 
 /* The commit marker exists: by us, in an earlier call or one whose reply was lost? */
@@ -549,9 +808,10 @@ int claim_commit(struct claim *claim, struct err *e)
 {
     char name[RECORD_NAME], line[RECORD_NONCE + 1];
     struct generations gens;
+    uint64_t before;
     int fd, rc;
 
-    rc = claim_may_commit(claim, e);
+    rc = may_commit(claim, &gens, e);
     if (rc != 0)
         return rc;
     record_name(name, 'c', claim->rec.gen);
@@ -571,10 +831,41 @@ int claim_commit(struct claim *claim, struct err *e)
                        strerror(-rc));
     lock_step("own fsync of the directory");
     fsync(claim->dirfd);
+    before = gens.c;
     rc = scan(claim, &gens);
     if (rc == 0 && gens.c > claim->rec.gen)
         return lost(claim, e, "a later generation has committed");
+    if (rc == 0 && claim->series != 0 && before > claim->series &&
+        before < claim->rec.gen) { /* the highest commit fences; one is enough */
+        record_name(name, 'c', before);
+        lock_step("collect");
+        unlinkat(claim->dirfd, name, 0);
+    }
     return rc;
+}
+
+/* Into the kept file: it was our last generation there. */
+static int write_end(struct claim *claim, const char *outcome, struct err *e)
+{
+    char name[RECORD_NAME];
+    int rc;
+
+    claim->last.seq++;
+    snprintf(claim->last.end, sizeof claim->last.end, "%.20s",
+             outcome[0] != '\0' ? outcome : "released");
+    for (char *p = claim->last.end; *p != '\0'; p++)
+        if (*p <= '-' || *p > '~') /* "-" is what stands there while it is held */
+            *p = '_';
+    rc = kept_write(claim->recfd, &claim->last, claim->line, claim->nline);
+    if (rc != 0)
+        return err_set(e, rc, "cannot mark the end of claim %" PRIu64 " in %s: %s",
+                       claim->rec.gen, claim->dir, strerror(-rc));
+    if (claim->beatfd != -1) {
+        record_name(name, 'h', claim->rec.gen);
+        lock_step("collect");
+        unlinkat(claim->dirfd, name, 0);
+    }
+    return 0;
 }
 
 int claim_release(struct claim *claim, const char *outcome, struct err *e)
@@ -584,8 +875,11 @@ int claim_release(struct claim *claim, const char *outcome, struct err *e)
 
     if (claim == NULL)
         return 0;
-    rc = claim_check(claim, e);
-    if (rc == 0) {
+    /* nobody takes over from a series without leaving it */
+    rc = claim->series != 0 && is_left(claim) == 0 ? 0 : claim_check(claim, e);
+    if (rc == 0 && claim->series != 0) {
+        rc = write_end(claim, outcome, e);
+    } else if (rc == 0) {
         snprintf(line, sizeof line, "%.20s %s\n", outcome, claim->rec.nonce);
         rc = mark_end(claim->dirfd, claim->rec.gen, line);
         if (rc == -EEXIST || rc == -ENOENT)

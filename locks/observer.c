@@ -167,6 +167,12 @@ static void judge_lease(struct observer *obs, int dirfd, const char *key,
              view->unmoved_s);
 }
 
+/* The number of the file in which the newest generation's record is. */
+static uint64_t file_of(const struct generations *gens)
+{
+    return gens->series != 0 ? gens->series : gens->g;
+}
+
 /* Does the kernel lock prove anything here, and is it free? */
 static bool lock_is_free(int dirfd, const struct lock_view *view,
                          const struct lockfs *fs)
@@ -175,12 +181,12 @@ static bool lock_is_free(int dirfd, const struct lock_view *view,
     bool free_now;
     int fd;
 
-    if (view->rec.mode != MODE_FLOCK || fs->mode != MODE_FLOCK ||
-        strcmp(fs->type, view->rec.fs) != 0)
+    if ((view->rec.mode != MODE_FLOCK && view->rec.mode != MODE_KEPT) ||
+        fs->mode != MODE_FLOCK || strcmp(fs->type, view->rec.fs) != 0)
         return false;
     if (!fs->measured && !owner_same_boot(&view->rec.owner))
         return false; /* a local disk that another machine reaches through a server */
-    record_name(name, 'g', view->gens.g);
+    record_name(name, 'g', file_of(&view->gens));
     lock_look("kernel lock?");
     fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
@@ -228,6 +234,34 @@ static enum owner_life judge_owner(struct observer *obs, const struct owner *who
     return life;
 }
 
+/* What was read is the last record of a kept file: take its generation for the newest.  True: it was ended. */
+static bool in_kept(struct lock_view *view)
+{
+    const struct kept *k = &view->rec.kept;
+    char why[OWNER_WHY];
+
+    view->gens.series = view->gens.g;
+    view->gens.g = k->gen;
+    if (view->gens.top < k->series + KEPT_SPAN - 1)
+        view->gens.top = k->series + KEPT_SPAN - 1; /* its numbers are all taken */
+    view->gens.ended = k->end[0] != '\0' || view->gens.r >= k->gen;
+    view->kept_seq = k->seq;
+    view->kept_away = !owner_same_boot(&view->rec.owner) &&
+                      owner_judge(&view->rec.owner, why) != OWNER_DEAD;
+    return view->gens.ended;
+}
+
+/* Is the kept record still the last one?  Its owner may have ended it just before its own end. */
+static bool still_last(int dirfd, const struct lock_view *view)
+{
+    char name[RECORD_NAME], why[OWNER_WHY];
+    struct record again;
+
+    record_name(name, 'g', view->gens.series);
+    return record_read(dirfd, name, view->gens.series, &again, why) == 0 &&
+           again.kept.seq == view->kept_seq;
+}
+
 /* The newest record is there and nobody has ended it. */
 static int judge(struct observer *obs, int dirfd, const char *key,
                  const struct lockfs *fs, struct lock_view *view)
@@ -250,11 +284,17 @@ static int judge(struct observer *obs, int dirfd, const char *key,
         view->state = LOCK_OPAQUE;
         return 0;
     }
+    if (view->rec.kept.seq != 0 && in_kept(view)) {
+        memset(&view->rec, 0, sizeof view->rec);
+        return 0;
+    }
     life = judge_owner(obs, &view->rec.owner, view->why);
     if (life != OWNER_DEAD && lock_is_free(dirfd, view, fs)) {
         life = OWNER_DEAD;
         snprintf(view->why, sizeof view->why, "owner no longer holds its kernel lock");
     }
+    if (life == OWNER_DEAD && view->kept_seq != 0 && !still_last(dirfd, view))
+        return -ESTALE;
     view->state = life == OWNER_DEAD ? LOCK_DEAD : LOCK_HELD;
     if (life == OWNER_UNKNOWN)
         judge_lease(obs, dirfd, key, view);

@@ -60,22 +60,45 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *l, const char
     l->used += (size_t)n < RECORD_MAX - l->used ? (size_t)n : RECORD_MAX - l->used - 1;
 }
 
+static void put_bytes(struct line *l, const char *text, size_t n)
+{
+    size_t room = RECORD_MAX - l->used - 1;
+
+    memcpy(l->text + l->used, text, n < room ? n : room);
+    l->used += n < room ? n : room;
+}
+
 /* A JSON string: quotes, backslashes and control bytes escaped (RFC 8259, 7). */
 static void put_text(struct line *l, const char *key, const char *text)
 {
-    put(l, ",\"%s\":\"", key);
+    put_bytes(l, ",\"", 2);
+    put_bytes(l, key, strlen(key));
+    put_bytes(l, "\":\"", 3);
     while (*text != '\0') {
         size_t plain = 0;
 
         while ((unsigned char)text[plain] >= ' ' && text[plain] != 0x7F &&
                text[plain] != '"' && text[plain] != '\\')
             plain++;
-        put(l, "%.*s", (int)plain, text);
+        put_bytes(l, text, plain);
         text += plain;
         if (*text != '\0')
             put(l, "\\u%04x", (unsigned int)(unsigned char)*text++);
     }
-    put(l, "\"");
+    put_bytes(l, "\"", 1);
+}
+
+/* To the microsecond, without the time that %g takes. */
+static void put_seconds(struct line *l, const char *key, double s)
+{
+    uint64_t us = s < 1e12 ? (uint64_t)(1e6 * s + 0.5) : UINT64_MAX;
+
+    if (us == UINT64_MAX)
+        put(l, ",\"%s\":%.12g", key, s);
+    else if (us % 1000000 == 0)
+        put(l, ",\"%s\":%" PRIu64, key, us / 1000000);
+    else
+        put(l, ",\"%s\":%" PRIu64 ".%06" PRIu64, key, us / 1000000, us % 1000000);
 }
 
 char *record_format(const struct record *rec, size_t *n)
@@ -100,9 +123,10 @@ char *record_format(const struct record *rec, size_t *n)
     put_text(&l, "task", rec->task);
     put_text(&l, "fs", rec->fs);
     put_text(&l, "mode", lockfs_mode_name(rec->mode));
-    put(&l, ",\"lease_s\":%.12g,\"hb_s\":%.12g", rec->lease_s, rec->heartbeat_s);
+    put_seconds(&l, "lease_s", rec->lease_s);
+    put_seconds(&l, "hb_s", rec->heartbeat_s);
     put_text(&l, "t_utc", rec->t_utc);
-    put(&l, ",\"t_boot_s\":%.12g", rec->t_boot_s);
+    put_seconds(&l, "t_boot_s", rec->t_boot_s);
     if (rec->after != 0) {
         put(&l, ",\"after\":%" PRIu64, rec->after);
         put_text(&l, "evidence", rec->evidence);
@@ -321,18 +345,23 @@ static int parse(const char *text, size_t n, uint64_t gen, struct record *rec,
     return rc;
 }
 
+static int open_regular(int dirfd, const char *name)
+{
+    int fd =
+        openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+    if (fd == -1)
+        return errno == ELOOP || errno == ENXIO ? -EUCLEAN : -errno;
+    return fd;
+}
+
 /* The file's first `size` bytes; how many, -EUCLEAN when it is no regular file, or another
  * negated errno. */
-static ssize_t read_regular(int dirfd, const char *name, char *buf, size_t size,
-                            uint32_t *uid)
+static ssize_t read_regular(int fd, char *buf, size_t size, uint32_t *uid)
 {
     struct stat st = {0};
     ssize_t n;
-    int fd;
 
-    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd == -1)
-        return errno == ELOOP || errno == ENXIO ? -EUCLEAN : -errno;
     if (fstat(fd, &st) != 0)
         n = -errno;
     else if (!S_ISREG(st.st_mode))
@@ -340,35 +369,92 @@ static ssize_t read_regular(int dirfd, const char *name, char *buf, size_t size,
     else if ((n = pread(fd, buf, size, 0)) < 0)
         n = -errno;
     *uid = st.st_uid;
-    close(fd);
     return n;
+}
+
+enum { TEXT_SIZE = KEPT_SIZE + 2 };
+
+int record_read_kept(char *text, struct record *rec, char why[OWNER_WHY])
+{
+    struct kept k;
+    int rc;
+
+    if (!kept_last(text, KEPT_SIZE, &k, NULL) || k.gen <= k.series)
+        return opaque(why, "no record in the kept file is whole");
+    text[k.at + k.n] = '\0';
+    rc = parse(text + k.at, k.n, k.gen, rec, why);
+    rec->kept = k;
+    return rc;
+}
+
+/*
+ * Read a kept file on until it is at rest.  A slot that is not whole was torn; or this reader was slow, and saw
+ * one slot before and the other during later writes: then a second look differs.
+ */
+static int settle(int fd, char text[TEXT_SIZE])
+{
+    char again[TEXT_SIZE];
+    struct kept k;
+    bool settled;
+    uint32_t uid;
+
+    for (int i = 0; i < 100; i++) {
+        if (kept_last(text, KEPT_SIZE, &k, &settled) && settled)
+            return 0;
+        lock_look("read again?");
+        if (read_regular(fd, again, sizeof again - 1, &uid) != KEPT_SIZE)
+            break;
+        if (memcmp(text, again, KEPT_SIZE) == 0)
+            return 0;
+        memcpy(text, again, KEPT_SIZE);
+    }
+    return -ESTALE; /* ask again, by name */
+}
+
+static int read_open(int fd, uint64_t gen, struct record *rec, char why[OWNER_WHY])
+{
+    char text[TEXT_SIZE];
+    uint32_t uid = 0;
+    ssize_t n = read_regular(fd, text, sizeof text - 1, &uid);
+    int rc;
+
+    if (n == -EUCLEAN)
+        return opaque(why, "the record is not a regular file");
+    if (n < 0)
+        return (int)n;
+    if (kept_is(text, (size_t)n)) {
+        rc = settle(fd, text);
+        if (rc == 0)
+            rc = record_read_kept(text, rec, why);
+        if (rc == 0 && rec->kept.series != gen)
+            rc = opaque(why, "the kept file is of another series than its name");
+    } else {
+        if (n > RECORD_MAX)
+            return opaque(why, "the record is far too long");
+        text[n] = '\0';
+        rc = parse(text, (size_t)n, gen, rec, why);
+    }
+    rec->file_uid = uid;
+    return rc;
 }
 
 int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
                 char why[OWNER_WHY])
 {
-    char text[RECORD_MAX + 2];
-    uint32_t uid = 0;
-    ssize_t n = 0;
-    int rc;
+    int fd, rc = -ESTALE;
 
     lock_look("read?");
-    for (int i = 0; i < 3; i++) { /* a stale handle says nothing: ask again by name */
-        n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
-        if (n != -ESTALE)
-            break;
+    for (int i = 0; rc == -ESTALE && i < 3; i++) { /* it says nothing: ask by name */
+        rc = fd = open_regular(dirfd, name);
+        if (fd >= 0) {
+            rc = read_open(fd, gen, rec, why);
+            close(fd);
+        }
     }
-    if (n == -EUCLEAN)
+    if (rc == -EUCLEAN)
         return opaque(why, "the record is not a regular file");
-    if (n == -EACCES)
+    if (rc == -EACCES)
         return opaque(why, "the record may not be read");
-    if (n < 0)
-        return (int)n;
-    if (n > RECORD_MAX)
-        return opaque(why, "the record is far too long");
-    text[n] = '\0';
-    rc = parse(text, (size_t)n, gen, rec, why);
-    rec->file_uid = uid;
     return rc;
 }
 
@@ -377,9 +463,14 @@ int record_has_nonce(int dirfd, const char *name, const char *nonce)
     char text[RECORD_MAX + 1];
     uint32_t uid;
     ssize_t n;
+    int fd;
 
     lock_look("whose?");
-    n = read_regular(dirfd, name, text, sizeof text - 1, &uid);
+    fd = open_regular(dirfd, name);
+    if (fd < 0)
+        return fd;
+    n = read_regular(fd, text, sizeof text - 1, &uid);
+    close(fd);
     if (n < 0)
         return (int)n;
     text[n] = '\0';
@@ -396,7 +487,7 @@ bool generations_parse(const char *name, char *kind, uint64_t *gen)
     uint64_t value = 0;
     const char *p = name + 2;
 
-    if (name[0] == '\0' || strchr("ghrc", name[0]) == NULL || name[1] != '.')
+    if (name[0] == '\0' || strchr("ghrcx", name[0]) == NULL || name[1] != '.')
         return false;
     if (*p < '1' || *p > '9')
         return false;
@@ -419,13 +510,18 @@ bool generations_note(struct generations *gens, const char *name)
     highest = kind == 'g'   ? &gens->g
               : kind == 'h' ? &gens->h
               : kind == 'r' ? &gens->r
-                            : &gens->c;
+              : kind == 'c' ? &gens->c
+                            : &gens->x;
     if (gen > *highest)
         *highest = gen;
     if (gen > gens->top)
         gens->top = gen;
     if (kind == 'g' && (gens->g_lowest == 0 || gen < gens->g_lowest))
         gens->g_lowest = gen;
+    if (kind != 'g' && (gens->lone == 0 || gen < gens->lone)) {
+        gens->lone = gen;
+        gens->lone_kind = kind;
+    }
     return true;
 }
 

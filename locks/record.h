@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "locks/kept.h"
 #include "locks/lockfs.h"
 #include "locks/owner.h"
 
@@ -37,6 +38,8 @@ struct record {
     uint64_t after;  /* generation that was taken over; 0 when the group was free */
     char evidence[OWNER_WHY]; /* why that one was held to be dead */
     uint32_t file_uid;        /* owner of the file, when read */
+    struct kept
+        kept; /* where it was found, of a kept file (locks/kept.h); seq 0: of a g.N of its own */
 };
 
 /* Fill nonce, owner, times; the rest is the caller's. */
@@ -45,12 +48,16 @@ int record_init(struct record *rec, struct err *e);
 char *record_format(const struct record *rec, size_t *n);
 
 /*
- * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.
+ * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.  Of a kept file: the
+ * last one in it, whose generation is higher than the name's.
  * Status: 0; RECORD_OPAQUE with the reason in why (not ours to judge: unparsable, newer, no
  * regular file, another generation inside); negated errno (-ENOENT, -ESTALE, -EIO ...).
  */
 int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
                 char why[OWNER_WHY]);
+
+/* The same of a kept file whose KEPT_SIZE bytes (and one more) are in text, read at rest. */
+int record_read_kept(char *text, struct record *rec, char why[OWNER_WHY]);
 
 /* Is `name` the record with this nonce?  1, 0, or a negated errno. */
 int record_has_nonce(int dirfd, const char *name, const char *nonce);
@@ -60,10 +67,14 @@ void record_name(char out[RECORD_NAME], char kind, uint64_t gen);
 
 /* The highest number of each kind of file in a group's lock directory; 0 means none. */
 struct generations {
-    uint64_t g, h, r, c;
+    uint64_t g, h, r, c, x;
     uint64_t top;      /* the highest of all: the next claim is top + 1 */
     uint64_t g_lowest; /* of the g files */
-    bool ended;        /* r.g exists */
+    uint64_t lone; /* the lowest number of an h, r or c file, and of which kind it is */
+    char lone_kind;
+    uint64_t
+        series; /* when g is in a kept file: that file's number; known once it was read */
+    bool ended; /* r.g exists */
 };
 
 /*
