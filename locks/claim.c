@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "core/words.h"
+#include "locks/collect.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/orphan.h"
@@ -25,9 +26,6 @@
 #define KEPT_NAME "k"
 
 enum {
-    KEEP_GENERATIONS = 20, /* younger ones are never collected (unless opts say so) */
-    KEEP_S = 24 * 3600,    /* nor ones that ended within a day */
-    COLLECT_AT_ONCE = 64,
     ATTEMPTS = 8, /* rounds lost to faster claimers before we answer "busy" */
 };
 
@@ -327,83 +325,6 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
     return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
 }
 
-/* Lock the kept file `name`, so that nobody is about to write into it; -1 not now. */
-static int lock_kept(const struct claim *claim, const char *name)
-{
-    int fd = openat(claim->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* The oldest marker whose record is gone, or was in a kept file that is gone. */
-static void collect_orphan(const struct claim *claim, const struct generations *gens,
-                           uint64_t keep, double keep_s)
-{
-    char name[RECORD_NAME];
-    struct stat mine, st;
-
-    if (gens->lone == 0 || gens->lone >= gens->g_lowest ||
-        gens->lone + keep >= claim->rec.gen ||
-        (gens->lone_kind == 'c' && gens->lone >= gens->c))
-        return;
-    record_name(name, gens->lone_kind, gens->lone);
-    if (fstat(claim->recfd, &mine) != 0 ||
-        fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-        (double)(mine.st_mtime - st.st_mtime) < keep_s)
-        return;
-    lock_step("collect");
-    unlinkat(claim->dirfd, name, 0);
-}
-
-/* Delete what nobody can ask for any more: 20 generations back, and ended for a day by the file
- * server's own clock (that of the record which we just made). */
-static void collect(const struct claim *claim, const struct generations *gens,
-                    const struct claim_opts *opts)
-{
-    uint64_t keep = opts->keep > 0 ? opts->keep : KEEP_GENERATIONS;
-    double keep_s = opts->keep > 0 ? 0 : KEEP_S;
-    static const char kinds[] = {'h', 'r',
-                                 'g'}; /* g last: it is what shows that it was there */
-    char name[RECORD_NAME];
-    struct stat mine, st;
-    uint64_t gen = gens->g_lowest, newest = file_number(claim);
-    int kept = -1;
-
-    collect_orphan(claim, gens, keep, keep_s);
-    if (gen == 0 || gen + keep >= newest || fstat(claim->recfd, &mine) != 0)
-        return;
-    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < newest; i++, gen++) {
-        record_name(name, 'g', gen);
-        if (fstatat(claim->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
-            return;
-        if (st.st_size == KEPT_SIZE) {
-            lock_step("kernel lock");
-            kept = lock_kept(claim, name);
-            if (kept == -1)
-                return; /* somebody still looks whether it may be gone on with */
-        }
-        for (size_t k = 0; k < sizeof kinds; k++) {
-            record_name(name, kinds[k], gen);
-            lock_step("collect");
-            unlinkat(claim->dirfd, name, 0);
-        }
-        if (kept != -1)
-            close(kept);
-        kept = -1;
-        record_name(name, 'c', gen);
-        if (gen < gens->c) { /* the highest commit fences for ever */
-            lock_step("collect");
-            unlinkat(claim->dirfd, name, 0);
-        }
-    }
-}
-
 /* After the link: is ours the newest?  A claimer that slept between its scan and its link may have
  * taken a number that had been given out, ended and collected meanwhile. */
 static int confirm(struct claim *claim, const struct claim_opts *opts, struct err *e)
@@ -421,7 +342,7 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
                        "%s: generation %" PRIu64 " came while claiming %" PRIu64,
                        claim->rec.group, gens.top, claim->rec.gen);
     }
-    collect(claim, &gens, opts);
+    collect_old(claim->dirfd, claim->recfd, &gens, file_number(claim), opts->keep);
     return 0;
 }
 

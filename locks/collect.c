@@ -1,0 +1,92 @@
+/* collect.c: see collect.h. */
+#include "locks/collect.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "locks/record.h"
+#include "locks/step.h"
+
+enum {
+    KEEP_GENERATIONS =
+        20, /* younger ones are never collected (unless the caller says so) */
+    KEEP_S = 24 * 3600, /* nor ones that ended within a day */
+    COLLECT_AT_ONCE = 64,
+};
+
+/* Lock the kept file `name`, so that nobody is about to write into it; -1 not now. */
+static int lock_kept(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* The oldest marker whose record is gone, or was in a kept file that is gone. */
+static void collect_orphan(int dirfd, int recfd, const struct generations *gens,
+                           uint64_t newest, uint64_t keep, double keep_s)
+{
+    char name[RECORD_NAME];
+    struct stat mine, st;
+
+    if (gens->lone == 0 || gens->lone >= gens->g_lowest ||
+        gens->lone + keep >= newest ||
+        (gens->lone_kind == 'c' && gens->lone >= gens->c))
+        return;
+    record_name(name, gens->lone_kind, gens->lone);
+    if (fstat(recfd, &mine) != 0 ||
+        fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        (double)(mine.st_mtime - st.st_mtime) < keep_s)
+        return;
+    lock_step("collect");
+    unlinkat(dirfd, name, 0);
+}
+
+void collect_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
+                 unsigned int keep_at_least)
+{
+    uint64_t keep = keep_at_least > 0 ? keep_at_least : KEEP_GENERATIONS;
+    double keep_s = keep_at_least > 0 ? 0 : KEEP_S;
+    static const char kinds[] = {'h', 'r',
+                                 'g'}; /* g last: it is what shows that it was there */
+    char name[RECORD_NAME];
+    struct stat mine, st;
+    uint64_t gen = gens->g_lowest;
+    int kept = -1;
+
+    collect_orphan(dirfd, recfd, gens, newest, keep, keep_s);
+    if (gen == 0 || gen + keep >= newest || fstat(recfd, &mine) != 0)
+        return;
+    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < newest; i++, gen++) {
+        record_name(name, 'g', gen);
+        if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
+            return;
+        if (st.st_size == KEPT_SIZE) {
+            lock_step("kernel lock");
+            kept = lock_kept(dirfd, name);
+            if (kept == -1)
+                return; /* somebody still looks whether it may be gone on with */
+        }
+        for (size_t k = 0; k < sizeof kinds; k++) {
+            record_name(name, kinds[k], gen);
+            lock_step("collect");
+            unlinkat(dirfd, name, 0);
+        }
+        if (kept != -1)
+            close(kept);
+        kept = -1;
+        record_name(name, 'c', gen);
+        if (gen < gens->c) { /* the highest commit fences for ever */
+            lock_step("collect");
+            unlinkat(dirfd, name, 0);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/*
+ * collect.h: deleting what nobody can ask for any more in a group's lock directory.
+ */
+#ifndef LOCKS_COLLECT_H
+#define LOCKS_COLLECT_H
+
+#include <stdint.h>
+
+struct generations; /* locks/record.h */
+
+/*
+ * collect_old: delete generations more than 20 back that ended more than a day ago, by the file server's own
+ * clock, a few at a time.
+ *
+ * Given:
+ *   recfd          the caller's own record, just written: its time is now
+ *   newest         its number
+ *   keep_at_least  0: as above; else so many generations, whatever their age
+ *
+ * Notes:
+ *   1) The highest commit is never deleted: it fences.
+ *   2) A kept file is deleted under its kernel lock, and what says that it was left (x.S) goes after it.
+ */
+void collect_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
+                 unsigned int keep_at_least);
+
+#endif
