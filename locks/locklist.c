@@ -22,8 +22,9 @@ enum { DEPTH_MAX = 64, ENTRY_BUF = 16384 };
 struct walk {
     struct locklist *list;
     struct observer *obs;
-    const char *dir; /* the tree, as the caller named it */
-    char path[4096]; /* below the tree, "" for itself */
+    char boot[OWNER_BOOT]; /* ours */
+    const char *dir;       /* the tree, as the caller named it */
+    char path[4096];       /* below the tree, "" for itself */
     size_t capacity;
     struct lockfs fs; /* of the groups below the directory fs_of; most have many */
     char fs_of[4096];
@@ -70,15 +71,22 @@ static void unreadable(struct walk *w, int rc)
                  "cannot read %.90s/%.30s: %s", w->dir, w->path, strerror(-rc));
 }
 
-double locklist_age_s(const struct record *rec)
+static double age_s(const struct record *rec, const char *boot)
 {
     double taken;
 
-    if (owner_same_boot(&rec->owner))
+    if (strcmp(rec->owner.boot, boot) == 0)
         return clock_boot_s() - rec->t_boot_s;
     if (strlen(rec->t_utc) < 19 || clock_parse(rec->t_utc, &taken) != 0)
         return -1;
     return clock_wall_s() - taken;
+}
+
+double locklist_age_s(const struct record *rec)
+{
+    struct owner me;
+
+    return age_s(rec, owner_self(&me, NULL) == 0 ? me.boot : "");
 }
 
 /* The group's name: its directory's below the tree; "x" for "x/.watcherd". */
@@ -130,7 +138,7 @@ static void add_group(struct walk *w, int dirfd, struct generations *gens)
     if (rc != 0 || entry->view.state == LOCK_FREE)
         drop_last(w);
     else if (entry->view.state != LOCK_OPAQUE)
-        entry->age_s = locklist_age_s(&entry->view.rec);
+        entry->age_s = age_s(&entry->view.rec, w->boot);
 }
 
 static void add_legacy(struct walk *w, int dirfd, const char *name)
@@ -249,9 +257,12 @@ int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
                   struct err *e)
 {
     struct walk w = {.list = out, .obs = obs, .dir = dir};
+    struct owner me;
     int fd;
 
     memset(out, 0, sizeof *out);
+    if (owner_self(&me, NULL) == 0)
+        memcpy(w.boot, me.boot, sizeof w.boot);
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -1)
         return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));

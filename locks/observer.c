@@ -20,6 +20,8 @@
 #define LEASES_UNMOVED                                                                 \
     1.5 /* a beat may be late by half a lease before we are suspicious */
 
+enum { VERDICTS = 64 };
+
 /* One claim as last seen. */
 struct sighting {
     char *key; /* NULL: empty slot */
@@ -32,12 +34,13 @@ struct observer {
     double (*now_s)(void);
     struct sighting *slots; /* open addressing, a power of two of them */
     size_t nslots, used;
-    struct { /* the last process asked after: one holds many groups */
+    struct verdict { /* the processes last asked after, by PID: one holds many groups */
         struct owner who;
         enum owner_life life;
         char why[OWNER_WHY];
-        double at_s;
-    } last;
+        double at_s; /* 0: none */
+    } verdicts[VERDICTS];
+    struct owner me; /* asked once; boot "" before */
 };
 
 struct observer *observer_new(void)
@@ -167,45 +170,46 @@ static void judge_lease(struct observer *obs, int dirfd, const char *key,
              view->unmoved_s);
 }
 
-/* The number of the file in which the newest generation's record is. */
-static uint64_t file_of(const struct generations *gens)
+/* Who we are; NULL when that cannot be read. */
+static const struct owner *self_of(struct observer *obs, struct owner *room)
 {
-    return gens->series != 0 ? gens->series : gens->g;
+    if (obs == NULL)
+        return owner_self(room, NULL) == 0 ? room : NULL;
+    if (obs->me.boot[0] == '\0' && owner_self(&obs->me, NULL) != 0)
+        return NULL;
+    return &obs->me;
 }
 
-/* Does the kernel lock prove anything here, and is it free? */
-static bool lock_is_free(int dirfd, const struct lock_view *view,
-                         const struct lockfs *fs)
+static bool same_boot(const struct owner *me, const struct owner *who)
 {
-    char name[RECORD_NAME];
-    bool free_now;
-    int fd;
+    return me != NULL && strcmp(me->boot, who->boot) == 0;
+}
 
+/* Does the kernel lock of the record's file prove anything here, and is it free? */
+static bool lock_is_free(int fd, const struct lock_view *view, const struct lockfs *fs,
+                         const struct owner *me)
+{
     if ((view->rec.mode != MODE_FLOCK && view->rec.mode != MODE_KEPT) ||
         fs->mode != MODE_FLOCK || strcmp(fs->type, view->rec.fs) != 0)
         return false;
-    if (!fs->measured && !owner_same_boot(&view->rec.owner))
+    if (!fs->measured && !same_boot(me, &view->rec.owner))
         return false; /* a local disk that another machine reaches through a server */
-    record_name(name, 'g', file_of(&view->gens));
     lock_look("kernel lock?");
-    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd == -1)
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) /* shared: observers do not disturb */
         return false;
-    free_now = flock(fd, LOCK_SH | LOCK_NB) == 0; /* shared: observers do not disturb */
-    close(fd);
-    return free_now;
+    flock(fd, LOCK_UN);
+    return true;
 }
 
 /* A record that names another user than its file's owner was not written by whom it names.  Asked
  * only where user numbers mean the same to the writer and to us. */
-static bool forged(const struct lock_view *view, const struct lockfs *fs)
+static bool forged(const struct lock_view *view, const struct lockfs *fs,
+                   const struct owner *me)
 {
     const struct owner *o = &view->rec.owner;
-    struct owner me;
 
-    return fs->local && owner_self(&me, NULL) == 0 && strcmp(me.boot, o->boot) == 0 &&
-           me.pidns == o->pidns && view->rec.file_uid != 0 &&
-           view->rec.file_uid != o->uid;
+    return fs->local && same_boot(me, o) && me->pidns == o->pidns &&
+           view->rec.file_uid != 0 && view->rec.file_uid != o->uid;
 }
 
 #define LIFE_KEPT_S 0.02 /* a verdict on a process is as good for its next group */
@@ -213,29 +217,29 @@ static bool forged(const struct lock_view *view, const struct lockfs *fs)
 static enum owner_life judge_owner(struct observer *obs, const struct owner *who,
                                    char why[OWNER_WHY])
 {
+    struct verdict *v = obs != NULL ? &obs->verdicts[who->pid & (VERDICTS - 1)] : NULL;
     enum owner_life life;
 
-    if (obs != NULL && who->pid == obs->last.who.pid &&
-        who->start == obs->last.who.start && who->pidfs == obs->last.who.pidfs &&
-        who->pidns == obs->last.who.pidns &&
-        strcmp(who->boot, obs->last.who.boot) == 0 &&
-        strcmp(who->machine, obs->last.who.machine) == 0 &&
-        clock_boot_s() - obs->last.at_s < LIFE_KEPT_S) {
-        memcpy(why, obs->last.why, OWNER_WHY);
-        return obs->last.life;
+    if (v != NULL && v->at_s > 0 && who->pid == v->who.pid &&
+        who->start == v->who.start && who->pidfs == v->who.pidfs &&
+        who->pidns == v->who.pidns && strcmp(who->boot, v->who.boot) == 0 &&
+        strcmp(who->machine, v->who.machine) == 0 &&
+        clock_boot_s() - v->at_s < LIFE_KEPT_S) {
+        memcpy(why, v->why, OWNER_WHY);
+        return v->life;
     }
     life = owner_judge(who, why);
-    if (obs != NULL) {
-        obs->last.who = *who;
-        obs->last.life = life;
-        memcpy(obs->last.why, why, OWNER_WHY);
-        obs->last.at_s = clock_boot_s();
+    if (v != NULL) {
+        v->who = *who;
+        v->life = life;
+        memcpy(v->why, why, OWNER_WHY);
+        v->at_s = clock_boot_s();
     }
     return life;
 }
 
 /* What was read is the last record of a kept file: take its generation for the newest.  True: it was ended. */
-static bool in_kept(struct lock_view *view)
+static bool in_kept(struct lock_view *view, const struct owner *me)
 {
     const struct kept *k = &view->rec.kept;
     char why[OWNER_WHY];
@@ -246,7 +250,7 @@ static bool in_kept(struct lock_view *view)
         view->gens.top = k->series + KEPT_SPAN - 1; /* its numbers are all taken */
     view->gens.ended = k->end[0] != '\0' || view->gens.r >= k->gen;
     view->kept_seq = k->seq;
-    view->kept_away = !owner_same_boot(&view->rec.owner) &&
+    view->kept_away = !same_boot(me, &view->rec.owner) &&
                       owner_judge(&view->rec.owner, why) != OWNER_DEAD;
     return view->gens.ended;
 }
@@ -262,34 +266,25 @@ static bool still_last(int dirfd, const struct lock_view *view)
            again.kept.seq == view->kept_seq;
 }
 
-/* The newest record is there and nobody has ended it. */
-static int judge(struct observer *obs, int dirfd, const char *key,
-                 const struct lockfs *fs, struct lock_view *view)
+/* The newest record, read from fd, is there and nobody has ended it. */
+static int judge_record(struct observer *obs, int dirfd, int fd, const char *key,
+                        const struct lockfs *fs, struct lock_view *view)
 {
-    char name[RECORD_NAME];
+    struct owner room;
+    const struct owner *me = self_of(obs, &room);
     enum owner_life life;
-    int rc;
 
-    record_name(name, 'g', view->gens.g);
-    rc = record_read(dirfd, name, view->gens.g, &view->rec, view->why);
-    if (rc < 0)
-        return rc;
-    if (rc == 0 && forged(view, fs)) {
+    if (forged(view, fs, me)) {
         snprintf(view->why, sizeof view->why,
                  "the record's file belongs to another user");
-        rc = RECORD_OPAQUE;
+        return RECORD_OPAQUE;
     }
-    if (rc == RECORD_OPAQUE) {
-        memset(&view->rec, 0, sizeof view->rec);
-        view->state = LOCK_OPAQUE;
-        return 0;
-    }
-    if (view->rec.kept.seq != 0 && in_kept(view)) {
+    if (view->rec.kept.seq != 0 && in_kept(view, me)) {
         memset(&view->rec, 0, sizeof view->rec);
         return 0;
     }
     life = judge_owner(obs, &view->rec.owner, view->why);
-    if (life != OWNER_DEAD && lock_is_free(dirfd, view, fs)) {
+    if (life != OWNER_DEAD && lock_is_free(fd, view, fs, me)) {
         life = OWNER_DEAD;
         snprintf(view->why, sizeof view->why, "owner no longer holds its kernel lock");
     }
@@ -299,6 +294,26 @@ static int judge(struct observer *obs, int dirfd, const char *key,
     if (life == OWNER_UNKNOWN)
         judge_lease(obs, dirfd, key, view);
     return 0;
+}
+
+static int judge(struct observer *obs, int dirfd, const char *key,
+                 const struct lockfs *fs, struct lock_view *view)
+{
+    char name[RECORD_NAME];
+    int fd, rc;
+
+    record_name(name, 'g', view->gens.g);
+    rc = record_read_keep(dirfd, name, view->gens.g, &view->rec, view->why, &fd);
+    if (rc == 0)
+        rc = judge_record(obs, dirfd, fd, key, fs, view);
+    if (fd != -1)
+        close(fd);
+    if (rc == RECORD_OPAQUE) {
+        memset(&view->rec, 0, sizeof view->rec);
+        view->state = LOCK_OPAQUE;
+        rc = 0;
+    }
+    return rc;
 }
 
 int observer_judge(struct observer *obs, int dirfd, const char *key,

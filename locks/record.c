@@ -438,23 +438,35 @@ static int read_open(int fd, uint64_t gen, struct record *rec, char why[OWNER_WH
     return rc;
 }
 
-int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
-                char why[OWNER_WHY])
+int record_read_keep(int dirfd, const char *name, uint64_t gen, struct record *rec,
+                     char why[OWNER_WHY], int *fd)
 {
-    int fd, rc = -ESTALE;
+    int rc = -ESTALE;
 
+    *fd = -1;
     lock_look("read?");
     for (int i = 0; rc == -ESTALE && i < 3; i++) { /* it says nothing: ask by name */
-        rc = fd = open_regular(dirfd, name);
-        if (fd >= 0) {
-            rc = read_open(fd, gen, rec, why);
-            close(fd);
-        }
+        if (*fd != -1)
+            close(*fd);
+        rc = open_regular(dirfd, name);
+        *fd = rc >= 0 ? rc : -1;
+        if (rc >= 0)
+            rc = read_open(*fd, gen, rec, why);
     }
     if (rc == -EUCLEAN)
         return opaque(why, "the record is not a regular file");
     if (rc == -EACCES)
         return opaque(why, "the record may not be read");
+    return rc;
+}
+
+int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
+                char why[OWNER_WHY])
+{
+    int fd, rc = record_read_keep(dirfd, name, gen, rec, why, &fd);
+
+    if (fd != -1)
+        close(fd);
     return rc;
 }
 

@@ -56,6 +56,10 @@ char *record_format(const struct record *rec, size_t *n);
 int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
                 char why[OWNER_WHY]);
 
+/* The same, leaving the file open as *fd (-1 when it could not be opened) for its kernel lock. */
+int record_read_keep(int dirfd, const char *name, uint64_t gen, struct record *rec,
+                     char why[OWNER_WHY], int *fd);
+
 /* The same of a kept file whose KEPT_SIZE bytes (and one more) are in text, read at rest. */
 int record_read_kept(char *text, struct record *rec, char why[OWNER_WHY]);
 
