@@ -33,6 +33,7 @@ struct look {
     struct tally *out;
     size_t text_size, text_room, item_room;
     struct dirlist tiles;
+    unsigned char *whole; /* [tiles.n]: it has a manifest */
     int tiles_fd;
     char **in_mosaic; /* [nin_mosaic], sorted */
     size_t nin_mosaic;
@@ -315,17 +316,14 @@ static void look_at_tiles(void *arg, size_t lo, size_t hi)
     rest = all & ~image & ~mosaic;
     for (size_t i = lo; i < hi; i++) {
         struct tally_item *item = &l->out->item[i];
-        struct stat st;
+        const struct dirlist_entry *tile = dirlist_find(&l->tiles, item->name);
 
         item->missing = all;
         if (mosaic != 0 && is_in_mosaic(l, item->name))
             item->missing &= ~mosaic;
-        if (dirlist_find(&l->tiles, item->name) == NULL)
+        if (tile == NULL || !l->whole[tile - l->tiles.item])
             continue;
         strcpy(stpcpy(path, item->name), "/manifest.json"); /* GROUP_NAME at most */
-        if (fstatat(l->tiles_fd, path, &st, 0) != 0 || !S_ISREG(st.st_mode) ||
-            st.st_size == 0)
-            continue;
         item->missing &= ~image & ~rest;
         item->missing |= manifest_lacks(l, path, rest, &buf, &room);
     }
@@ -341,7 +339,26 @@ struct side {
     int rc;
 };
 
-/* The side of the products: listed, and its table of names built. */
+/* Which names in tiles lead to a manifest? */
+static void look_for_manifests(void *arg, size_t lo, size_t hi)
+{
+    struct look *l = arg;
+    char path[NAME_MAX + 32];
+    struct stat st;
+
+    for (size_t i = lo; i < hi; i++) {
+        const struct dirlist_entry *d = &l->tiles.item[i];
+
+        if (strlen(d->name) > GROUP_NAME ||
+            (d->type == DT_DIR && strstr(d->name, ".gen") != NULL))
+            continue; /* no group's, but what a group's leads to */
+        strcpy(stpcpy(path, d->name), "/manifest.json");
+        l->whole[i] = fstatat(l->tiles_fd, path, &st, 0) == 0 && S_ISREG(st.st_mode) &&
+                      st.st_size > 0;
+    }
+}
+
+/* The side of the products: listed and looked at, and its table of names built. */
 static void *read_products(void *arg)
 {
     struct side *s = arg;
@@ -349,6 +366,8 @@ static void *read_products(void *arg)
     s->rc = read_kind(s->l, &s->stamps, "tiles", &s->l->tiles, &s->l->tiles_fd, &s->e);
     if (s->rc == 0 && has_wish(s->l, "mosaic"))
         s->rc = read_mosaics(s->l, &s->stamps, &s->e);
+    s->l->whole = must(calloc(s->l->tiles.n + 1, 1));
+    share_out(s->l->tiles.n, TALLY_A_THREAD, look_for_manifests, s->l);
     dirlist_find(&s->l->tiles, "");
     return NULL;
 }
@@ -534,6 +553,7 @@ int tally_groups(struct tally *out, const struct conf *conf, const char *const *
     free(l.buf);
     free(question);
     dirlist_clear(&l.tiles);
+    free(l.whole);
     group_table_free(l.groups);
     return rc;
 }
