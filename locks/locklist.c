@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +13,18 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/dirlist.h"
 #include "core/err.h"
 #include "core/words.h"
+#include "core/share.h"
 #include "locks/claim.h"
 #include "locks/legacy.h"
 
-enum { DEPTH_MAX = 64, ENTRY_BUF = 16384 };
+enum {
+    DEPTH_MAX = 64,
+    ENTRY_BUF = 16384,
+    DIRS_A_THREAD = 500, /* make a thread worth its start */
+};
 
 /* One walk. */
 struct walk {
@@ -224,6 +232,77 @@ static void walk_dir(struct walk *w, int dirfd, int depth)
         add_group(w, dirfd, &gens);
 }
 
+/* The directories just below the tree, in parts for several threads. */
+struct parts {
+    struct walk *all;
+    const struct dirlist *names;
+    int dirfd;
+    pthread_mutex_t lock; /* of all's list */
+};
+
+static void append(struct walk *w, const struct locklist *more)
+{
+    struct locklist *list = w->list;
+
+    w->capacity = list->n + more->n;
+    list->item = must(realloc(list->item, (w->capacity + 1) * sizeof *list->item));
+    if (more->n > 0)
+        memcpy(list->item + list->n, more->item, more->n * sizeof *list->item);
+    list->n += more->n;
+    if (list->unreadable == 0)
+        memcpy(list->first_unreadable, more->first_unreadable,
+               sizeof list->first_unreadable);
+    list->unreadable += more->unreadable;
+}
+
+static void walk_part(void *arg, size_t lo, size_t hi)
+{
+    struct parts *parts = arg;
+    struct locklist found = {0};
+    uint64_t gen;
+    char kind;
+    struct walk *w = must(malloc(sizeof *w));
+
+    if (gettid() != getpid())
+        unshare(CLONE_FILES); /* descriptors of our own: no lock shared at each call */
+    *w = *parts->all;
+    w->list = &found;
+    w->capacity = 0;
+    for (size_t i = lo; i < hi; i++) {
+        const struct dirlist_entry *d = &parts->names->item[i];
+
+        if ((d->type == DT_DIR || d->type == DT_UNKNOWN) &&
+            !generations_parse(d->name, &kind, &gen))
+            walk_below(w, parts->dirfd, d->name, 0);
+    }
+    pthread_mutex_lock(&parts->lock);
+    append(parts->all, &found);
+    pthread_mutex_unlock(&parts->lock);
+    free(found.item);
+    free(w);
+}
+
+/* The tree itself, and all below. */
+static int walk_tree(struct walk *w, int dirfd, struct err *e)
+{
+    struct dirlist names;
+    struct parts parts = {w, &names, dirfd, PTHREAD_MUTEX_INITIALIZER};
+    struct generations gens = {0};
+    int rc = dirlist_read(&names, dirfd, w->dir, e);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < names.n; i++)
+        if (!generations_note(&gens, names.item[i].name) &&
+            names.item[i].type != DT_DIR && ends_with_lock(names.item[i].name))
+            add_legacy(w, dirfd, names.item[i].name);
+    share_out(names.n, DIRS_A_THREAD, walk_part, &parts);
+    if (gens.g != 0)
+        add_group(w, dirfd, &gens);
+    dirlist_clear(&names);
+    return 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
     const struct lock_entry *x = a, *y = b;
@@ -258,7 +337,7 @@ int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
 {
     struct walk w = {.list = out, .obs = obs, .dir = dir};
     struct owner me;
-    int fd;
+    int fd, rc;
 
     memset(out, 0, sizeof *out);
     if (owner_self(&me, NULL) == 0)
@@ -266,8 +345,10 @@ int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -1)
         return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
-    walk_dir(&w, fd, 0);
+    rc = walk_tree(&w, fd, e);
     close(fd);
+    if (rc != 0)
+        return rc;
     if (out->n > 0)
         qsort(out->item, out->n, sizeof *out->item, by_name);
     drop_companions(out);

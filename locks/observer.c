@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct sighting {
 
 struct observer {
     double (*now_s)(void);
+    pthread_mutex_t lock;   /* of all below */
     struct sighting *slots; /* open addressing, a power of two of them */
     size_t nslots, used;
     struct verdict { /* the processes last asked after, by PID: one holds many groups */
@@ -50,6 +52,7 @@ struct observer *observer_new(void)
     if (obs == NULL)
         abort();
     obs->now_s = clock_boot_s;
+    pthread_mutex_init(&obs->lock, NULL);
     return obs;
 }
 
@@ -60,6 +63,7 @@ void observer_free(struct observer *obs)
     for (size_t i = 0; i < obs->nslots; i++)
         free(obs->slots[i].key);
     free(obs->slots);
+    pthread_mutex_destroy(&obs->lock);
     free(obs);
 }
 
@@ -138,19 +142,12 @@ static uint64_t read_beat(int dirfd, uint64_t gen)
     return in_file == gen ? beat : 0;
 }
 
-/* Time the heartbeat of an owner that is neither proved dead nor proved alive. */
-static void judge_lease(struct observer *obs, int dirfd, const char *key,
-                        struct lock_view *view)
+/* How long has the heartbeat stood still, as we saw it; under the lock. */
+static void time_beat(struct observer *obs, const char *key, struct lock_view *view)
 {
-    double now, limit = LEASES_UNMOVED * view->rec.lease_s;
-    struct sighting *s;
+    double now = obs->now_s();
+    struct sighting *s = sight(obs, key);
 
-    view->beat = read_beat(dirfd, view->gens.g);
-    view->state = LOCK_HELD;
-    if (obs == NULL)
-        return;
-    now = obs->now_s();
-    s = sight(obs, key);
     if (s->gen != view->gens.g || s->beat != view->beat || s->since_s > now) {
         s->gen = view->gens.g;
         s->beat = view->beat;
@@ -158,26 +155,43 @@ static void judge_lease(struct observer *obs, int dirfd, const char *key,
         s->suspect_s = -1;
     }
     view->unmoved_s = now - s->since_s;
-    if (view->unmoved_s < limit)
+    if (view->unmoved_s < LEASES_UNMOVED * view->rec.lease_s)
         return;
     if (s->suspect_s < 0)
         s->suspect_s = now;
     view->state = now - s->suspect_s >= view->rec.heartbeat_s && now > s->suspect_s
                       ? LOCK_EXPIRED
                       : LOCK_SUSPECT;
-    snprintf(view->why + strlen(view->why), sizeof view->why - strlen(view->why),
-             "%sno heartbeat for %.1f s", view->why[0] != '\0' ? ", " : "",
-             view->unmoved_s);
+}
+
+/* Time the heartbeat of an owner that is neither proved dead nor proved alive. */
+static void judge_lease(struct observer *obs, int dirfd, const char *key,
+                        struct lock_view *view)
+{
+    view->beat = read_beat(dirfd, view->gens.g);
+    view->state = LOCK_HELD;
+    if (obs == NULL)
+        return;
+    pthread_mutex_lock(&obs->lock);
+    time_beat(obs, key, view);
+    pthread_mutex_unlock(&obs->lock);
+    if (view->state != LOCK_HELD)
+        snprintf(view->why + strlen(view->why), sizeof view->why - strlen(view->why),
+                 "%sno heartbeat for %.1f s", view->why[0] != '\0' ? ", " : "",
+                 view->unmoved_s);
 }
 
 /* Who we are; NULL when that cannot be read. */
 static const struct owner *self_of(struct observer *obs, struct owner *room)
 {
+    bool known;
+
     if (obs == NULL)
         return owner_self(room, NULL) == 0 ? room : NULL;
-    if (obs->me.boot[0] == '\0' && owner_self(&obs->me, NULL) != 0)
-        return NULL;
-    return &obs->me;
+    pthread_mutex_lock(&obs->lock);
+    known = obs->me.boot[0] != '\0' || owner_self(&obs->me, NULL) == 0;
+    pthread_mutex_unlock(&obs->lock);
+    return known ? &obs->me : NULL;
 }
 
 static bool same_boot(const struct owner *me, const struct owner *who)
@@ -214,27 +228,33 @@ static bool forged(const struct lock_view *view, const struct lockfs *fs,
 
 #define LIFE_KEPT_S 0.02 /* a verdict on a process is as good for its next group */
 
+static bool is_of(const struct verdict *v, const struct owner *who)
+{
+    return v->at_s > 0 && who->pid == v->who.pid && who->start == v->who.start &&
+           who->pidfs == v->who.pidfs && who->pidns == v->who.pidns &&
+           strcmp(who->boot, v->who.boot) == 0 &&
+           strcmp(who->machine, v->who.machine) == 0 &&
+           clock_boot_s() - v->at_s < LIFE_KEPT_S;
+}
+
 static enum owner_life judge_owner(struct observer *obs, const struct owner *who,
                                    char why[OWNER_WHY])
 {
-    struct verdict *v = obs != NULL ? &obs->verdicts[who->pid & (VERDICTS - 1)] : NULL;
     enum owner_life life;
+    struct verdict *v;
 
-    if (v != NULL && v->at_s > 0 && who->pid == v->who.pid &&
-        who->start == v->who.start && who->pidfs == v->who.pidfs &&
-        who->pidns == v->who.pidns && strcmp(who->boot, v->who.boot) == 0 &&
-        strcmp(who->machine, v->who.machine) == 0 &&
-        clock_boot_s() - v->at_s < LIFE_KEPT_S) {
-        memcpy(why, v->why, OWNER_WHY);
-        return v->life;
-    }
-    life = owner_judge(who, why);
-    if (v != NULL) {
+    if (obs == NULL)
+        return owner_judge(who, why);
+    v = &obs->verdicts[who->pid & (VERDICTS - 1)];
+    pthread_mutex_lock(&obs->lock);
+    if (!is_of(v, who)) {
         v->who = *who;
-        v->life = life;
-        memcpy(v->why, why, OWNER_WHY);
+        v->life = owner_judge(who, v->why);
         v->at_s = clock_boot_s();
     }
+    life = v->life;
+    memcpy(why, v->why, OWNER_WHY);
+    pthread_mutex_unlock(&obs->lock);
     return life;
 }
 

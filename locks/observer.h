@@ -23,7 +23,7 @@
 #include "locks/record.h"
 
 struct err;
-struct observer; /* defined in observer.c; not thread-safe */
+struct observer; /* defined in observer.c; several threads may judge with one */
 
 enum lock_state {
     LOCK_FREE,

@@ -8,7 +8,7 @@ set -eu
 command -v bindfs >/dev/null || skip "bindfs is not installed"
 [ -c /dev/fuse ] && [ "$(id -u)" = 0 ] || skip "FUSE mounts need /dev/fuse and root"
 own_dir hung
-settings '[calibration]' 'calibrator = none' '[group]' 'expected = 3' '[mosaic]' 'tiles = 9' '[watch]' 'rescan_s = 1' "also = $dir/also" '[workers]' \
+settings '[calibration]' 'calibrator = none' '[group]' 'expected = 3' '[mosaic]' 'tiles = 9' '[watch]' 'rescan_s = 0.2' "also = $dir/also" '[workers]' \
     'stop_grace_s = 0'
 g=2026-01-26T08:01:58 h=2026-01-26T09:00:00 k=2026-01-26T10:00:00 m=2026-01-26T11:00:00
 for t in "$g" "$h" "$k" "$m"; do simulate made "$t" --jitter none --subbands 3; done
@@ -18,6 +18,7 @@ fuse=$!
 mounted=$dir/in
 until_true 5 mountpoint -q in
 W=$build/watcherd
+export WATCHERD_STUCK_AFTER_S=3 # 10 takes too long for a test
 
 # hang, and wait until the daemon's thread is in it; unhang.
 hang() {

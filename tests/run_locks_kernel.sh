@@ -3,6 +3,7 @@
 # matrix: locks 12 flock not supported
 # matrix: locks 14 stale handles
 # matrix: locks 15 reply of link lost
+# matrix: locks 17 no quota left for the record
 # matrix: locks 18 no inodes left
 . tests/locks_rig.sh
 cat >odd.c <<'C'
@@ -30,6 +31,30 @@ int flock(int fd, int op)
     if (odd("enosys") || odd("enolck"))
         return -1;
     return ((int (*)(int, int))dlsym(RTLD_NEXT, "flock"))(fd, op);
+}
+
+/* No quota for what a lock directory would hold; our own output goes on. */
+ssize_t write(int fd, const void *buf, size_t n)
+{
+    if (fd > 2 && odd("edquot")) {
+        errno = EDQUOT;
+        return -1;
+    }
+    return ((ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write"))(fd, buf, n);
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t at)
+{
+    if (odd("edquot")) {
+        errno = EDQUOT;
+        return -1;
+    }
+    return ((ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite"))(fd, buf, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off_t at)
+{
+    return pwrite(fd, buf, n, at);
 }
 
 int linkat(int a, const char *from, int b, const char *to, int flags)
@@ -111,6 +136,18 @@ odd stale "$lockctl" run d st -- true 2>err
 [ $? = 74 ] && grep -q 'Stale' err || fail "stale for good must be an error, never free: $(cat err)"
 [ ! -e d/st/g.2 ] || fail "a stale handle was taken for a free group"
 kill_hard "$pid"
+
+# 17: no quota; a new record, a new kept file, the next generation of one that is there
+for how in "" --relaxed; do
+    odd edquot "$lockctl" run d "quota$how" $how -- true 2>err && fail "claimed without quota"
+    grep -q 'quota exceeded' err || fail "no quota: $(cat err)"
+    [ -z "$(ls -A "d/quota$how")" ] || fail "no quota left $(ls -A "d/quota$how")"
+    "$lockctl" run d "quota$how" $how -- true || fail "not claimable when there is quota again"
+done
+odd edquot "$lockctl" run d quota--relaxed --relaxed -- true 2>err && fail "claimed without quota"
+grep -q 'quota exceeded' err || fail "no quota in a kept file: $(cat err)"
+"$lockctl" explain d quota--relaxed | grep -q 'is free.* generation 3 ' || fail "$("$lockctl" explain d quota--relaxed)"
+"$lockctl" run d quota--relaxed --relaxed -- true || fail "not claimable in the kept file"
 
 # 18: a file system without a free inode
 [ "$(id -u)" = 0 ] && mkdir small && mount -t tmpfs -o nr_inodes=8 none small 2>/dev/null ||

@@ -37,9 +37,10 @@ struct ingest_opts {
     /* The file systems have not answered for s; 0: they do again.  Once each. */
     void (*stuck)(void *arg, double s);
     void *arg;
-    double stuck_after_s; /* 0 means 10 */
-    bool by_directory;    /* settle_by_directory, with the watcher */
-    bool every_round; /* wake the loop and count anew after each round: for --once */
+    double
+        stuck_after_s; /* 0 means WATCHERD_STUCK_AFTER_S in the environment, else 10 */
+    bool by_directory; /* settle_by_directory, with the watcher */
+    bool every_round;  /* wake the loop and count anew after each round: for --once */
 };
 
 /* Status: 0; what watch_new said. */
