@@ -18,7 +18,7 @@ fuse=$!
 mounted=$dir/in
 until_true 5 mountpoint -q in
 W=$build/watcherd
-export WATCHERD_STUCK_AFTER_S=3 # 10 takes too long for a test
+export WATCHERD_STUCK_AFTER_S=2 # 10 takes too long for a test
 
 # hang, and wait until the daemon's thread is in it; unhang.
 hang() {

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -590,7 +591,7 @@ int watch_new(struct watch **out, const struct watch_opts *opts, struct err *e)
     if (w->opts.rescan_s <= 0)
         w->opts.rescan_s = 60;
     if (w->opts.poll_s <= 0)
-        w->opts.poll_s = 5;
+        w->opts.poll_s = fmin(5, w->opts.rescan_s);
     if (w->opts.max_watches == 0)
         w->opts.max_watches = default_watches();
     w->buffer = must(malloc(BUFFER));

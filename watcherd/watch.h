@@ -41,8 +41,9 @@ typedef void watch_notice_fn(void *arg, const char *text);
 struct watch_opts {
     const char *
         extensions; /* ".hdf5 .uvh5", separated by spaces or commas; NULL or "": all files */
-    double rescan_s;    /* full scan of every root this often, 0 means 60 */
-    double poll_s;      /* the same for what cannot be watched, 0 means 5 */
+    double rescan_s; /* full scan of every root this often, 0 means 60 */
+    double
+        poll_s; /* the same for what cannot be watched, 0 means 5, or rescan_s if shorter */
     size_t max_watches; /* directories; 0 means 80 % of fs.inotify.max_user_watches */
     watch_dirty_fn *dirty;
     watch_notice_fn *notice; /* may be NULL */
