@@ -969,7 +969,8 @@ static int alone(void)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-int main(void)
+/* test_explore [PATTERN]: only the tests whose names match. */
+int main(int argc, char **argv)
 {
     int code = alone();
     const struct CMUnitTest tests[] = {
@@ -982,5 +983,7 @@ int main(void)
         IN_MEMORY(a_kept_file_is_not_gone_on_with_after_collection),
     };
 
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return code >= 0 ? code : cmocka_run_group_tests(tests, NULL, NULL);
 }

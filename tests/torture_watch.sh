@@ -53,6 +53,11 @@ result "plain burst of 100,000" 100000 'v["rss_mib"] < 64'
 begin 0.2 100000 60
 result "11 start-up with 100,000 files there" 100000 'v["scan_s"] < 2'
 
+# matrix: watch 11 a million files there at the start (900,000 more of them)
+"$driver" write "$dir/in" 900000 0
+begin 0.2 1000000 120
+result "11 start-up with 1,000,000 files there" 1000000 'v["scan_s"] < 20'
+
 # matrix: watch 8 a thousand directories
 fresh
 begin 0.2 3000 60
