@@ -579,6 +579,9 @@ static int alone(void)
     int status = 0;
     pid_t pid;
 
+#ifdef __SANITIZE_ADDRESS__
+    return -1; /* its leak checker does not work as process 1 */
+#endif
     if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
         return -1;
     pid = fork();

@@ -355,8 +355,8 @@ static void a_copied_directory_is_not_gone_on_with(void **state)
     assert_true(exists("locks/a/g.1") || system("ls locks/a/g.*") == 0);
 }
 
-/* Claim as the process of another boot: 1 to release it, too. */
-static void claim_elsewhere(const char *machine, const char *boot, int release)
+/* Claim as the process of another boot. */
+static struct claim *claim_elsewhere(const char *machine, const char *boot)
 {
     struct owner other;
     struct claim *claim;
@@ -367,9 +367,8 @@ static void claim_elsewhere(const char *machine, const char *boot, int release)
         snprintf(other.machine, sizeof other.machine, "%s", machine);
     owner_pretend(&other);
     claim = take(&keep);
-    if (release)
-        claim_release(claim, "done", NULL);
     owner_pretend(NULL);
+    return claim;
 }
 
 static void what_another_kernel_keeps_is_left_to_it(void **state)
@@ -378,7 +377,8 @@ static void what_another_kernel_keeps_is_left_to_it(void **state)
     struct lock_view view;
 
     (void)state;
-    claim_elsewhere("99999999999999999999999999999999", boot, 1);
+    claim_release(claim_elsewhere("99999999999999999999999999999999", boot), "done",
+                  NULL);
     assert_int_equal(look(&view), LOCK_FREE);
     busy(&keep, "another machine");
     busy(&plain, "another machine");
@@ -389,6 +389,7 @@ static void what_an_earlier_boot_kept_is_left_behind(void **state)
 {
     static const char boot[] = "00000000-1111-2222-3333-444444444444";
     struct lock_view view;
+    struct claim *claim;
     struct owner me;
     FILE *file;
 
@@ -402,9 +403,10 @@ static void what_an_earlier_boot_kept_is_left_behind(void **state)
     fclose(file);
     setenv("WATCHERD_BOOTS", "boots", 1);
     owner_set_boots(NULL);
-    claim_elsewhere(NULL, boot, 0);
+    claim = claim_elsewhere(NULL, boot);
     assert_int_equal(look(&view), LOCK_DEAD);
     assert_int_equal(take_and_release(&keep), KEPT_SPAN + 2);
+    assert_int_equal(claim_release(claim, "done", NULL), ERR_LOST);
 }
 
 /* Claim either way, commit, release as fast as possible; a POSIX lock is the judge. */
