@@ -6,6 +6,6 @@ set -eu
 explorer=${BUILD:-build}/tests/test_explore
 [ -z "${WATCHERD_EXPLORE:-}" ] || exec "$explorer"
 WATCHERD_EXPLORE="2 1" "$explorer"
-for scenario in 'on_one_machine*' 'whatever*' 'a_generation*' 'a_kept*'; do
+for scenario in 'on_one_machine*' 'whatever*' 'a_generation*'; do
     WATCHERD_EXPLORE="3 1" "$explorer" "$scenario"
 done
