@@ -464,9 +464,10 @@ static int leave_kept(struct claim *claim, const struct lock_view *view, struct 
     int fd, rc;
 
     if (view->kept_away)
-        return err_set(e, -EBUSY,
-                       "%s is kept by the kernel of another machine: claim it there",
-                       claim->rec.group);
+        return err_set(
+            e, -EBUSY,
+            "%s is in a kept file of another machine or mount: claim it there",
+            claim->rec.group);
     record_name(name, 'x', view->gens.series);
     lock_step("leave");
     fd = openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);

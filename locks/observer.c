@@ -259,7 +259,8 @@ static enum owner_life judge_owner(struct observer *obs, const struct owner *who
 }
 
 /* What was read is the last record of a kept file: take its generation for the newest.  True: it was ended. */
-static bool in_kept(struct lock_view *view, const struct owner *me)
+static bool in_kept(struct lock_view *view, const struct lockfs *fs,
+                    const struct owner *me)
 {
     const struct kept *k = &view->rec.kept;
     char why[OWNER_WHY];
@@ -270,8 +271,9 @@ static bool in_kept(struct lock_view *view, const struct owner *me)
         view->gens.top = k->series + KEPT_SPAN - 1; /* its numbers are all taken */
     view->gens.ended = k->end[0] != '\0' || view->gens.r >= k->gen;
     view->kept_seq = k->seq;
-    view->kept_away = !same_boot(me, &view->rec.owner) &&
-                      owner_judge(&view->rec.owner, why) != OWNER_DEAD;
+    view->kept_away = same_boot(me, &view->rec.owner)
+                          ? !fs->local /* as through a FUSE mount of ours */
+                          : owner_judge(&view->rec.owner, why) != OWNER_DEAD;
     return view->gens.ended;
 }
 
@@ -299,7 +301,7 @@ static int judge_record(struct observer *obs, int dirfd, int fd, const char *key
                  "the record's file belongs to another user");
         return RECORD_OPAQUE;
     }
-    if (view->rec.kept.seq != 0 && in_kept(view, me)) {
+    if (view->rec.kept.seq != 0 && in_kept(view, fs, me)) {
         memset(&view->rec, 0, sizeof view->rec);
         return 0;
     }

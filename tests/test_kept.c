@@ -380,8 +380,8 @@ static void what_another_kernel_keeps_is_left_to_it(void **state)
     claim_release(claim_elsewhere("99999999999999999999999999999999", boot), "done",
                   NULL);
     assert_int_equal(look(&view), LOCK_FREE);
-    busy(&keep, "another machine");
-    busy(&plain, "another machine");
+    busy(&keep, "of another machine");
+    busy(&plain, "of another machine");
     names_are("g.1 k ");
 }
 
