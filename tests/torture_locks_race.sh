@@ -11,7 +11,7 @@ if mkdir ram && mount -t tmpfs none ram 2>/dev/null; then
     mounts=("$rig/ram")
     cd ram || exit 1
 fi
-src=("$top"/locks/*.c "$top"/core/err.c "$top"/core/clock.c "$top"/core/path.c "$top"/core/dirlist.c "$top"/core/share.c)
+src=("$top"/locks/*.c "$top"/core/err.c "$top"/core/clock.c "$top"/core/path.c "$top"/core/dirlist.c "$top"/core/share.c "$top"/core/words.c)
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -DVERSION='"0"' -O2 -I"$top" -o "$rig/race" "$top/tests/race_locks.c" \
     "${src[@]}" $(pkg-config --cflags --libs jansson libcrypto) -lm -lpthread || fail "cannot build"
 run_race() { # NAME ATTEMPTS DIR...
