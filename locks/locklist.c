@@ -240,15 +240,23 @@ struct parts {
     pthread_mutex_t lock; /* of all's list */
 };
 
-static void append(struct walk *w, const struct locklist *more)
+/* Take over what `more` has found. */
+static void append(struct walk *w, struct locklist *more)
 {
     struct locklist *list = w->list;
 
-    w->capacity = list->n + more->n;
-    list->item = must(realloc(list->item, (w->capacity + 1) * sizeof *list->item));
-    if (more->n > 0)
-        memcpy(list->item + list->n, more->item, more->n * sizeof *list->item);
+    if (list->n == 0) {
+        free(list->item);
+        list->item = more->item;
+    } else {
+        list->item =
+            must(realloc(list->item, (list->n + more->n) * sizeof *list->item));
+        if (more->n > 0)
+            memcpy(list->item + list->n, more->item, more->n * sizeof *list->item);
+        free(more->item);
+    }
     list->n += more->n;
+    w->capacity = list->n; /* at least */
     if (list->unreadable == 0)
         memcpy(list->first_unreadable, more->first_unreadable,
                sizeof list->first_unreadable);
@@ -278,7 +286,6 @@ static void walk_part(void *arg, size_t lo, size_t hi)
     pthread_mutex_lock(&parts->lock);
     append(parts->all, &found);
     pthread_mutex_unlock(&parts->lock);
-    free(found.item);
     free(w);
 }
 
