@@ -1,0 +1,125 @@
+/*
+ * pg_rig.h: PostgreSQL servers of a test's own (tests/pg_rig.sh), started, ended and asked from C.
+ */
+#ifndef TESTS_PG_RIG_H
+#define TESTS_PG_RIG_H
+
+#include "tests/test.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "core/clock.h"
+
+struct rig {
+    char dir[64];     /* its socket, and data/ */
+    char store[256];  /* connection string of its superuser */
+    char script[4096]; /* tests/pg_rig.sh */
+    pid_t server;     /* 0: not running */
+    PGconn *hand;     /* an operator's */
+};
+
+/* Until the server lets one in. */
+static inline int rig_wait(const struct rig *rig)
+{
+    double until = clock_boot_s() + 60;
+
+    while (clock_boot_s() < until) {
+        if (PQping(rig->store) == PQPING_OK)
+            return 0;
+        if (waitpid(rig->server, NULL, WNOHANG) == rig->server)
+            return -1;
+        poll(NULL, 0, 10);
+    }
+    return -1;
+}
+
+static inline int rig_start(struct rig *rig)
+{
+    rig->server = fork();
+    if (rig->server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGQUIT);
+        execl(rig->script, "pg_rig.sh", "run", rig->dir, (char *)NULL);
+        _exit(127);
+    }
+    return rig->server > 0 ? rig_wait(rig) : -1;
+}
+
+/* SIGQUIT: as a power cut would end it; SIGINT: orderly. */
+static inline void rig_stop(struct rig *rig, int sig)
+{
+    if (rig->server > 0) {
+        kill(rig->server, sig);
+        waitpid(rig->server, NULL, 0);
+    }
+    rig->server = 0;
+}
+
+/* Make a cluster in a new directory, or in `in`, and start it.  1: there is no PostgreSQL here. */
+static inline int rig_make(struct rig *rig, const char *in, const char *settings)
+{
+    char cmd[8192];
+    int rc;
+
+    memset(rig, 0, sizeof *rig);
+    if (realpath("tests/pg_rig.sh", rig->script) == NULL)
+        return -1;
+    snprintf(rig->dir, sizeof rig->dir, "%s", in != NULL ? in : "/tmp/watcherd-pg-XXXXXX");
+    if (in == NULL && mkdtemp(rig->dir) == NULL)
+        return -1;
+    snprintf(rig->store, sizeof rig->store, "host=%s user=watcherd dbname=postgres",
+             rig->dir);
+    snprintf(cmd, sizeof cmd, "%s make %s %s", rig->script, rig->dir, settings);
+    rc = system(cmd);
+    if (rc != 0)
+        return WIFEXITED(rc) && WEXITSTATUS(rc) == 77 ? 1 : -1;
+    return rig_start(rig);
+}
+
+static inline void rig_end(struct rig *rig)
+{
+    char cmd[128];
+
+    PQfinish(rig->hand);
+    rig->hand = NULL;
+    rig_stop(rig, SIGQUIT);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", rig->dir);
+    if (rig->dir[0] != '\0' && system(cmd) != 0)
+        perror(rig->dir);
+}
+
+/* What an operator types: the first value of the last row ("" none), or "error: ...". */
+static inline const char *rig_ask(struct rig *rig, const char *sql)
+{
+    static char first[1024];
+    char store[400];
+    PGresult *r;
+
+    snprintf(store, sizeof store, "%s options='-c search_path=absurd,public'", rig->store);
+    if (rig->hand != NULL && PQstatus(rig->hand) != CONNECTION_OK) {
+        PQfinish(rig->hand);
+        rig->hand = NULL;
+    }
+    if (rig->hand == NULL) {
+        rig->hand = PQconnectdb(store);
+        PQclear(PQexec(rig->hand, "SET client_min_messages = error"));
+    }
+    r = PQexec(rig->hand, sql);
+    first[0] = '\0';
+    if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0)
+        snprintf(first, sizeof first, "%s",
+                 PQgetisnull(r, PQntuples(r) - 1, 0) ? "NULL"
+                                                     : PQgetvalue(r, PQntuples(r) - 1, 0));
+    else if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK)
+        snprintf(first, sizeof first, "error: %s", PQerrorMessage(rig->hand));
+    PQclear(r);
+    return first;
+}
+
+#endif
