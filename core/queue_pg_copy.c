@@ -196,8 +196,9 @@ static const char sql_settle[] =
     "DO $$ BEGIN IF (SELECT max(version) FROM absurd.t_schema) > %d THEN"
     " RAISE EXCEPTION 'the backup is of a newer watcherd'; END IF;"
     " DELETE FROM absurd.t_workers;"
-    " PERFORM absurd.wd_take(ARRAY(SELECT task_id FROM absurd.t_tasks"
-    "  WHERE status = 'claimed'), 'release', 'abandoned', NULL); END $$";
+    " PERFORM set_config('watcherd.ours', 'on', true);"
+    " PERFORM absurd.wd_take(queue_name, array_agg(task_id), 'release', 'abandoned',"
+    "  NULL) FROM absurd.t_tasks WHERE status = 'claimed' GROUP BY queue_name; END $$";
 
 int queue_pg_restore(const struct queue_opts *opts, const char *path, struct err *e)
 {

@@ -3,7 +3,8 @@
  *
  * A task's moves are functions in the server, so that each is one round trip and one transaction.  They are
  * planned once (force_generic_plan), with all ways but the indexes forbidden: a planner that counts rows would,
- * with old statistics, sort the whole backlog or read years of history for one claim.
+ * with old statistics, sort the whole backlog or read years of history for one claim.  Where a task is known by its id
+ * the condition is status || '' = 'claimed', lest all that is claimed be read by its own small index.
  *
  * A claimed task's attempt is the task's own row; it becomes a row of t_attempts when it ends.  A fence is
  * the server's clock in microseconds, above the task's last one.  It is no sequence, because a crash
@@ -22,9 +23,9 @@
 /* Keeps two that make the tables at once apart: "wdq1". */
 #define LOCK "SELECT pg_catalog.pg_advisory_xact_lock(2003071281);"
 
-/* How functions are planned. */
+/* How functions that are called from outside run; those that they call do as they do. */
 #define PLANNED                                                                        \
-    " SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"               \
+    " SET watcherd.ours = 'on' SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"               \
     " SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off"     \
     " SET enable_mergejoin = off SET enable_material = off SET jit = off AS $$\n"
 
@@ -48,8 +49,7 @@ static const char *const version_1[] = {
     " '0') || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid $$;",
     "CREATE TABLE absurd.t_tasks("
     " task_id uuid PRIMARY KEY DEFAULT absurd.new_id(),"
-    " queue_name text COLLATE \"C\" NOT NULL DEFAULT 'dsa110-pipeline'"
-    "  CHECK (octet_length(queue_name) BETWEEN 1 AND 60),"
+    " queue_name text COLLATE \"C\" NOT NULL DEFAULT 'dsa110-pipeline',"
     " task_name text COLLATE \"C\" NOT NULL,"
     " task_key text COLLATE \"C\" NOT NULL DEFAULT gen_random_uuid()::text,"
     " params jsonb NOT NULL DEFAULT '{}', priority int NOT NULL DEFAULT 0,"
@@ -90,8 +90,7 @@ static const char *const version_1[] = {
     " lease_sec float8 NOT NULL, started_at timestamptz NOT NULL,"
     " last_seen timestamptz NOT NULL);"
     "CREATE TABLE absurd.t_queues("
-    " name text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 60),"
-    " mode text NOT NULL DEFAULT 'running'"
+    " name text PRIMARY KEY, mode text NOT NULL DEFAULT 'running'"
     "  CHECK (mode IN ('running','draining','paused')),"
     " reason text, since timestamptz NOT NULL DEFAULT now());",
     /* under the names of DSA-110's own table */
@@ -101,55 +100,54 @@ static const char *const version_1[] = {
     " FROM absurd.t_tasks;",
 
     /* ---- hand edits ---- */
-    "CREATE FUNCTION absurd.t_refuse() RETURNS trigger LANGUAGE plpgsql AS $$\n"
-    "BEGIN\n"
-    " RAISE EXCEPTION 'only a worker claims a task'"
-    " USING HINT = 'Set its status to pending: a worker will claim it.',"
-    " ERRCODE = 'check_violation';\n"
-    "END $$;"
-    "CREATE TRIGGER t_1_claims BEFORE UPDATE OF status ON absurd.t_tasks FOR EACH ROW"
-    " WHEN (NEW.status = 'claimed' AND OLD.status <> 'claimed'"
-    "  AND current_setting('watcherd.ours', true) IS DISTINCT FROM 'on')"
-    " EXECUTE FUNCTION absurd.t_refuse();"
-    "CREATE TRIGGER t_1_made BEFORE INSERT ON absurd.t_tasks FOR EACH ROW"
-    " WHEN (NEW.status = 'claimed') EXECUTE FUNCTION absurd.t_refuse();",
+    /* Triggers are short to ask for: PostgreSQL reads their WHEN anew at each statement. */
     "CREATE FUNCTION absurd.t_edit() RETURNS trigger LANGUAGE plpgsql AS $$\n"
     "BEGIN\n"
-    " IF OLD.status = 'claimed' THEN\n"
-    "  INSERT INTO absurd.t_attempts(task_id, attempt, fence, worker_id, claimed_at,"
-    "   ended_at, outcome) VALUES (OLD.task_id, OLD.attempts, OLD.fence,"
-    "   OLD.worker_id, OLD.claimed_at, clock_timestamp(), 'fenced');\n"
-    "  NEW.lease_until := NULL;\n"
-    "  PERFORM pg_notify('wd_' || NEW.queue_name, '');\n"
+    " IF NEW.status <> OLD.status THEN\n"
+    "  IF NEW.status = 'claimed' THEN\n"
+    "   RAISE EXCEPTION 'only a worker claims a task' USING ERRCODE = "
+    "'check_violation',"
+    "    HINT = 'Set its status to pending: a worker will claim it.';\n"
+    "  ELSIF OLD.status = 'claimed' THEN\n"
+    "   INSERT INTO absurd.t_attempts(task_id, attempt, fence, worker_id, claimed_at,"
+    "    ended_at, outcome) VALUES (OLD.task_id, OLD.attempts, OLD.fence,"
+    "    OLD.worker_id, OLD.claimed_at, clock_timestamp(), 'fenced');\n"
+    "   NEW.lease_until := NULL;\n"
+    "  END IF;\n"
+    "  NEW.cancel_requested := false;\n"
+    "  IF NEW.status = 'pending' THEN\n"
+    "   NEW.retry_count := 0;\n"
+    "   NEW.completed_at := NULL;\n"
+    "   NEW.result := NULL;\n"
+    "   IF NEW.run_after = OLD.run_after THEN NEW.run_after := now(); END IF;\n"
+    "  ELSIF NEW.completed_at IS NULL OR OLD.status IN ('pending','claimed') THEN\n"
+    "   NEW.completed_at := now();\n"
+    "  END IF;\n"
     " END IF;\n"
-    " NEW.cancel_requested := false;\n"
-    " IF NEW.status = 'pending' THEN\n"
-    "  NEW.retry_count := 0;\n"
-    "  NEW.completed_at := NULL;\n"
-    "  NEW.result := NULL;\n"
-    "  IF NEW.run_after = OLD.run_after THEN NEW.run_after := now(); END IF;\n"
-    " ELSIF NEW.completed_at IS NULL OR OLD.status IN ('pending','claimed') THEN\n"
-    "  NEW.completed_at := now();\n"
+    " IF NEW.status <> OLD.status OR NEW.priority <> OLD.priority"
+    "   OR NEW.cancel_requested <> OLD.cancel_requested THEN\n"
+    /* The same note again in one transaction is one note. */
+    "  PERFORM pg_notify('wd_' || NEW.queue_name, '');\n"
     " END IF;\n"
     " RETURN NEW;\n"
     "END $$;"
-    "CREATE TRIGGER t_2_edit BEFORE UPDATE OF status ON absurd.t_tasks FOR EACH ROW"
-    " WHEN (NEW.status <> OLD.status AND NEW.status <> 'claimed'"
-    "  AND (OLD.status <> 'claimed'"
-    "   OR current_setting('watcherd.ours', true) IS DISTINCT FROM 'on'))"
+    "CREATE TRIGGER t_edit BEFORE UPDATE ON absurd.t_tasks FOR EACH ROW"
+    " WHEN (current_setting('watcherd.ours', true) IS DISTINCT FROM 'on')"
     " EXECUTE FUNCTION absurd.t_edit();",
-    /* The same note again in one transaction is one note. */
-    "CREATE FUNCTION absurd.t_tell() RETURNS trigger LANGUAGE plpgsql AS $$\n"
+    "CREATE FUNCTION absurd.t_made() RETURNS trigger LANGUAGE plpgsql AS $$\n"
     "BEGIN\n"
-    " PERFORM pg_notify('wd_' || NEW.queue_name, '');\n"
+    " IF NEW.status = 'pending' THEN\n"
+    "  PERFORM pg_notify('wd_' || NEW.queue_name, '');\n"
+    " ELSIF NEW.status = 'claimed' THEN\n"
+    "  RAISE EXCEPTION 'only a worker claims a task' USING ERRCODE = "
+    "'check_violation',"
+    "   HINT = 'Insert it as pending: a worker will claim it.';\n"
+    " END IF;\n"
     " RETURN NULL;\n"
     "END $$;"
-    "CREATE TRIGGER t_3_made AFTER INSERT ON absurd.t_tasks FOR EACH ROW"
-    " WHEN (NEW.status = 'pending') EXECUTE FUNCTION absurd.t_tell();"
-    "CREATE TRIGGER t_3_tell AFTER UPDATE ON absurd.t_tasks FOR EACH ROW"
-    " WHEN ((NEW.status = 'pending' AND OLD.status <> 'pending')"
-    "  OR (NEW.cancel_requested AND NOT OLD.cancel_requested)"
-    "  OR NEW.priority <> OLD.priority) EXECUTE FUNCTION absurd.t_tell();",
+    "CREATE TRIGGER t_made AFTER INSERT ON absurd.t_tasks FOR EACH ROW"
+    " WHEN (current_setting('watcherd.ours', true) IS DISTINCT FROM 'on')"
+    " EXECUTE FUNCTION absurd.t_made();",
     "CREATE FUNCTION absurd.t_mode() RETURNS trigger LANGUAGE plpgsql AS $$\n"
     "BEGIN\n"
     " PERFORM pg_notify('wd_' || NEW.name, '');\n"
@@ -174,12 +172,30 @@ static const char *const version_1[] = {
     " WHEN how = 'cancel' OR stop THEN 'cancelled'"
     " WHEN how = 'release' OR retries < most THEN 'pending' ELSE 'failed' END $$;",
     /* End tasks: one element of each array for each.  Returned: how many were still held. */
-    "CREATE FUNCTION absurd.wd_end(ids uuid[], fences bigint[], hows text[],"
+    "CREATE FUNCTION absurd.wd_end(queue text, ids uuid[], fences bigint[], hows text[],"
     " words text[], texts text[], uses json[], delays float8[])"
-    " RETURNS int LANGUAGE plpgsql SET watcherd.ours = 'on'" PLANNED
+    " RETURNS int LANGUAGE plpgsql AS $$\n"
     "#variable_conflict use_column\n"
     "DECLARE n int;\n"
     "BEGIN\n"
+    /* What ends for good keeps its worker and claimed_at: one statement does it. */
+    " IF NOT hows && '{retry,release}' THEN\n"
+    "  WITH done AS (UPDATE absurd.t_tasks t SET status = CASE e.how WHEN 'complete'"
+    "    THEN 'completed' WHEN 'fail' THEN 'failed' ELSE 'cancelled' END,"
+    "   completed_at = clock_timestamp(), lease_until = NULL, cancel_requested = false,"
+    "   result = CASE e.how WHEN 'complete' THEN e.text ELSE t.result END,"
+    "   error = CASE e.how WHEN 'complete' THEN NULL WHEN 'fail' THEN e.text"
+    "    ELSE coalesce(e.text, t.error) END"
+    "  FROM unnest(ids, fences, hows, words, texts, uses)"
+    "   AS e(id, fence, how, word, text, use)"
+    "  WHERE t.task_id = e.id AND t.fence = e.fence AND t.status || '' = 'claimed'"
+    "  RETURNING t.task_id, t.attempts, t.fence, t.worker_id, t.claimed_at,"
+    "   t.completed_at, e.word, CASE WHEN e.how <> 'complete' THEN e.text END, e.use)"
+    " INSERT INTO absurd.t_attempts(task_id, attempt, fence, worker_id, claimed_at,"
+    "  ended_at, outcome, error, rusage) SELECT * FROM done;\n"
+    "  GET DIAGNOSTICS n = ROW_COUNT;\n"
+    "  RETURN n;\n"
+    " END IF;\n"
     " INSERT INTO absurd.t_attempts(task_id, attempt, fence, worker_id, claimed_at,"
     "  ended_at, outcome, error, rusage)"
     " SELECT t.task_id, t.attempts, t.fence, t.worker_id, t.claimed_at,"
@@ -187,7 +203,7 @@ static const char *const version_1[] = {
     " FROM unnest(ids, fences, hows, words, texts, uses)"
     "  AS e(id, fence, how, word, text, use)"
     " JOIN absurd.t_tasks t ON t.task_id = e.id AND t.fence = e.fence"
-    " WHERE t.status = 'claimed' FOR UPDATE OF t;\n"
+    " WHERE t.status || '' = 'claimed' FOR UPDATE OF t;\n"
     " GET DIAGNOSTICS n = ROW_COUNT;\n"
     " IF n > 0 THEN\n"
     " UPDATE absurd.t_tasks t SET"
@@ -208,16 +224,18 @@ static const char *const version_1[] = {
     "   THEN e.text ELSE coalesce(e.text, t.error) END,"
     "  lease_until = NULL, cancel_requested = false"
     " FROM unnest(ids, fences, hows, texts, delays) AS e(id, fence, how, text, delay)"
-    " WHERE t.task_id = e.id AND t.fence = e.fence AND t.status = 'claimed';\n"
+    " WHERE t.task_id = e.id AND t.fence = e.fence AND t.status || '' = 'claimed';\n"
+    " PERFORM pg_notify('wd_' || queue, '');\n"
     " END IF;\n"
     " RETURN n;\n"
     "END $$;",
     /* Take claimed tasks away whatever their fence. */
-    "CREATE FUNCTION absurd.wd_take(ids uuid[], how text, word text, why text)"
-    " RETURNS int LANGUAGE plpgsql" PLANNED "DECLARE n int := cardinality(ids);\n"
+    "CREATE FUNCTION absurd.wd_take(queue text, ids uuid[], how text, word text, why text)"
+    " RETURNS int LANGUAGE plpgsql AS $$\n"
+    "DECLARE n int := cardinality(ids);\n"
     "BEGIN\n"
     " IF n = 0 THEN RETURN 0; END IF;\n"
-    " RETURN absurd.wd_end(ids, ARRAY(SELECT t.fence FROM unnest(ids) WITH ORDINALITY"
+    " RETURN absurd.wd_end(queue, ids, ARRAY(SELECT t.fence FROM unnest(ids) WITH ORDINALITY"
     "   AS e(id, i) JOIN absurd.t_tasks t ON t.task_id = e.id ORDER BY e.i),"
     "  array_fill(how, ARRAY[n]), array_fill(word, ARRAY[n]),"
     "  array_fill(why, ARRAY[n]), array_fill(NULL::json, ARRAY[n]),"
@@ -231,13 +249,13 @@ static const char *const version_1[] = {
     " lease float8, ids uuid[], fences bigint[], hows text[], words text[],"
     " texts text[], uses json[], delays float8[])"
     " RETURNS TABLE (mode text, lost int[], " TASK_ROW ") LANGUAGE plpgsql"
-    " SET watcherd.ours = 'on'" PLANNED
+    "" PLANNED
     "#variable_conflict use_column\n"
     "DECLARE got uuid[] := '{}'; moment timestamptz;\n"
     "BEGIN\n"
     " IF ids IS NULL THEN\n" /* a claim that a power cut forgets was held by nobody */
     "  PERFORM set_config('synchronous_commit', 'off', true);\n"
-    " ELSIF absurd.wd_end(ids, fences, hows, words, texts, uses, delays)"
+    " ELSIF absurd.wd_end(queue, ids, fences, hows, words, texts, uses, delays)"
     "   < cardinality(ids) THEN\n"
     /* late, or told before by a call whose answer was lost */
     "  lost := ARRAY(SELECT 1 - EXISTS (SELECT FROM absurd.t_attempts a WHERE"
@@ -297,12 +315,14 @@ static const char *const version_1[] = {
     "   UPDATE absurd.t_tasks SET status = 'pending', params = datas[i],"
     "     priority = priorities[i], max_retries = mosts[i], timeout_sec = timeouts[i],"
     "     run_after = due, error = NULL, worker_id = NULL, claimed_at = NULL,"
-    "     last_heartbeat = NULL"
+    "     last_heartbeat = NULL, retry_count = 0, completed_at = NULL, result = NULL,"
+    "     cancel_requested = false"
     "    WHERE queue_name = queue AND task_name = names[i] AND task_key = keys[i]"
     "     AND status IN ('completed','failed','cancelled');\n"
     "  END IF;\n"
     "  made := made || FOUND;\n"
     " END LOOP;\n"
+    " IF true = ANY (made) THEN PERFORM pg_notify('wd_' || queue, ''); END IF;\n"
     " RETURN made;\n"
     "END $$;",
     /* hold[i]: 0 held, 1 lost, 2 asked to stop. */
@@ -316,13 +336,13 @@ static const char *const version_1[] = {
     " WITH b AS (UPDATE absurd.t_tasks t SET last_heartbeat = clock_timestamp(),"
     "   lease_until = clock_timestamp() + lease * interval '1 second'"
     "  FROM unnest(ids, fences) AS e(id, fence) WHERE t.task_id = e.id"
-    "   AND t.fence = e.fence AND t.status = 'claimed'"
+    "   AND t.fence = e.fence AND t.status || '' = 'claimed'"
     "  RETURNING t.task_id, t.cancel_requested)"
     " SELECT array_agg(b.task_id),"
     "  array_agg(b.task_id) FILTER (WHERE b.cancel_requested) INTO held, stop FROM b;\n"
     " hold := ARRAY(SELECT CASE WHEN e.id = ANY (stop) THEN 2 WHEN e.id = ANY (held)"
     "   THEN 0 ELSE 1 END FROM unnest(ids) WITH ORDINALITY AS e(id, i) ORDER BY e.i);\n"
-    " dropped := absurd.wd_take(ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
+    " dropped := absurd.wd_take(queue, ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
     "   WHERE t.queue_name = queue AND t.worker_id = worker AND t.status = 'claimed'"
     "   AND t.task_id <> ALL (coalesce(held, '{}')) FOR UPDATE), 'release',"
     "  'abandoned', NULL);\n"
@@ -337,7 +357,7 @@ static const char *const version_1[] = {
     "CREATE FUNCTION absurd.wd_bury(queue text, worker text) RETURNS int"
     " LANGUAGE plpgsql" PLANNED "BEGIN\n"
     " DELETE FROM absurd.t_workers WHERE worker_id = worker;\n"
-    " RETURN absurd.wd_take(ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
+    " RETURN absurd.wd_take(queue, ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
     "   WHERE t.queue_name = queue AND t.worker_id = worker AND t.status = 'claimed'"
     "   FOR UPDATE), 'release', 'abandoned', NULL);\n"
     "END $$;"
@@ -345,7 +365,7 @@ static const char *const version_1[] = {
     "BEGIN\n"
     " IF NOT pg_try_advisory_xact_lock(2003071281, hashtext(queue)) THEN RETURN 0;"
     " END IF;\n"
-    " RETURN absurd.wd_take(ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
+    " RETURN absurd.wd_take(queue, ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
     "   WHERE t.queue_name = queue AND t.status = 'claimed'"
     "   AND (t.lease_until < clock_timestamp() OR t.lease_until IS NULL)"
     "   FOR UPDATE SKIP LOCKED), 'retry',"
@@ -359,7 +379,7 @@ static const char *const version_1[] = {
     "  INSERT INTO absurd.t_steps AS s(task_id, step, fence, at, took_s, detail)"
     "   SELECT t.task_id, steps[i], t.fence, clock_timestamp(), tooks[i], details[i]"
     "   FROM absurd.t_tasks t WHERE t.task_id = ids[i] AND t.fence = fences[i]"
-    "    AND t.status = 'claimed'"
+    "    AND t.status || '' = 'claimed'"
     "   ON CONFLICT (task_id, step) DO UPDATE SET fence = excluded.fence,"
     "    at = excluded.at, took_s = excluded.took_s, detail = excluded.detail;\n"
     " END LOOP;\n"
