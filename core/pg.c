@@ -29,6 +29,7 @@ struct pg {
     const char *prepared[MAX_PREPARED]; /* on this connection */
     size_t nprepared;
     double found_s;
+    bool connecting;
     bool was_open; /* then what keeps us out passes: wait for it */
     bool lost;     /* told ERR_STORE_DOWN and not yet answered again */
     bool told;
@@ -51,7 +52,7 @@ static const struct {
 } states[] = {
     {"08", ERR_STORE_DOWN},    /* connection */
     {"25006", ERR_STORE_DOWN}, /* read only: a standby, until it takes over */
-    {"25P0", ERR_STORE_DOWN},  /* idle for too long */
+    {"25P03", ERR_STORE_DOWN}, /* idle for too long */
     {"28", -EACCES},           /* password, role, pg_hba.conf */
     {"22", -EINVAL},           /* a value that cannot be */
     {"23", -EINVAL},
@@ -244,7 +245,7 @@ static const char *state_in(const char *text)
     for (const char *s = strchr(text, ':'); s != NULL; s = strchr(s + 1, ':')) {
         size_t n = strspn(s + 1, " ");
 
-        if (n > 0 && strspn(s + 1 + n, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
+        if (n == 2 && strspn(s + 1 + n, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
             s[n + 6] == ':')
             return s + 1 + n;
     }
@@ -368,9 +369,18 @@ static int connect_now(struct pg *pg, struct err *e)
 
 static int find(struct pg *pg, struct err *e)
 {
+    int rc;
+
     if (pg->conn != NULL && PQstatus(pg->conn) == CONNECTION_BAD)
         drop(pg);
-    return pg->conn != NULL ? 0 : connect_now(pg, e);
+    if (pg->conn != NULL)
+        return 0;
+    if (pg->connecting) /* asked by `found` */
+        return down(pg, "lost", "the connection ended while it was made", e);
+    pg->connecting = true;
+    rc = connect_now(pg, e);
+    pg->connecting = false;
+    return rc;
 }
 
 /* ---- where ---- */
@@ -440,7 +450,7 @@ int pg_open(struct pg **out, const struct pg_opts *opts, struct err *e)
     }
     rc = read_store(pg, e);
     if (rc == 0)
-        rc = connect_now(pg, e);
+        rc = find(pg, e);
     if (rc != 0)
         goto fail;
     set_told(pg, false);

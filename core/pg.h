@@ -45,7 +45,7 @@ int pg_ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
 /* The same, not prepared: sql may be made for this call. */
 int pg_ask_once(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
                 const char *const *value);
-/* Statements without parameters, each its own transaction or one by BEGIN and COMMIT; limit_s 0: as long as it takes. */
+/* Statements without parameters, all one transaction; limit_s 0: as long as it takes. */
 int pg_run(struct pg *pg, const char *sql, double limit_s, struct err *e);
 /* Rows one by one, so that a long list needs no memory; fn may not call pg.  Not prepared. */
 typedef int pg_row_fn(void *arg, const PGresult *row, struct err *e);

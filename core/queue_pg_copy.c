@@ -196,7 +196,6 @@ static const char sql_settle[] =
     "DO $$ BEGIN IF (SELECT max(version) FROM absurd.t_schema) > %d THEN"
     " RAISE EXCEPTION 'the backup is of a newer watcherd'; END IF;"
     " DELETE FROM absurd.t_workers;"
-    " PERFORM set_config('watcherd.ours', 'on', true);"
     " PERFORM absurd.wd_take(queue_name, array_agg(task_id), 'release', 'abandoned',"
     "  NULL) FROM absurd.t_tasks WHERE status = 'claimed' GROUP BY queue_name; END $$";
 

@@ -10,7 +10,7 @@
  * the server's clock in microseconds, above the task's last one.  It is no sequence, because a crash
  * may forget the last numbers of a sequence together with the claims that were not forced to disk.
  *
- * watcherd.ours is on inside our functions that move tasks: so the triggers know an operator's UPDATE.
+ * watcherd.ours is on in transactions of our functions that move tasks: so the triggers know an operator's UPDATE.
  */
 #include "core/queue_pg.h"
 
@@ -25,7 +25,7 @@
 
 /* How functions that are called from outside run; those that they call do as they do. */
 #define PLANNED                                                                        \
-    " SET watcherd.ours = 'on' SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"               \
+    " SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"               \
     " SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off"     \
     " SET enable_mergejoin = off SET enable_material = off SET jit = off AS $$\n"
 
@@ -178,6 +178,7 @@ static const char *const version_1[] = {
     "#variable_conflict use_column\n"
     "DECLARE n int;\n"
     "BEGIN\n"
+    " PERFORM set_config('watcherd.ours', 'on', true);\n"
     /* What ends for good keeps its worker and claimed_at: one statement does it. */
     " IF NOT hows && '{retry,release}' THEN\n"
     "  WITH done AS (UPDATE absurd.t_tasks t SET status = CASE e.how WHEN 'complete'"
@@ -254,7 +255,8 @@ static const char *const version_1[] = {
     "DECLARE got uuid[] := '{}'; moment timestamptz;\n"
     "BEGIN\n"
     " IF ids IS NULL THEN\n" /* a claim that a power cut forgets was held by nobody */
-    "  PERFORM set_config('synchronous_commit', 'off', true);\n"
+    "  PERFORM set_config('synchronous_commit', 'off', true),"
+    "   set_config('watcherd.ours', 'on', true);\n"
     " ELSIF absurd.wd_end(queue, ids, fences, hows, words, texts, uses, delays)"
     "   < cardinality(ids) THEN\n"
     /* late, or told before by a call whose answer was lost */
@@ -304,6 +306,7 @@ static const char *const version_1[] = {
     " agains boolean[]) RETURNS boolean[] LANGUAGE plpgsql" PLANNED
     "DECLARE made boolean[] := '{}'; due timestamptz;\n"
     "BEGIN\n"
+    " PERFORM set_config('watcherd.ours', 'on', true);\n"
     " FOR i IN 1 .. cardinality(ids) LOOP\n"
     "  due := clock_timestamp() + delays[i] * interval '1 second';\n"
     "  INSERT INTO absurd.t_tasks(task_id, queue_name, task_name, task_key, params,"
@@ -332,7 +335,8 @@ static const char *const version_1[] = {
     " LANGUAGE plpgsql" PLANNED "#variable_conflict use_column\n"
     "DECLARE held uuid[]; stop uuid[];\n"
     "BEGIN\n"
-    " PERFORM set_config('synchronous_commit', 'off', true);\n"
+    " PERFORM set_config('synchronous_commit', 'off', true),"
+    "  set_config('watcherd.ours', 'on', true);\n"
     " WITH b AS (UPDATE absurd.t_tasks t SET last_heartbeat = clock_timestamp(),"
     "   lease_until = clock_timestamp() + lease * interval '1 second'"
     "  FROM unnest(ids, fences) AS e(id, fence) WHERE t.task_id = e.id"
@@ -370,6 +374,12 @@ static const char *const version_1[] = {
     "   AND (t.lease_until < clock_timestamp() OR t.lease_until IS NULL)"
     "   FOR UPDATE SKIP LOCKED), 'retry',"
     "  'expired', 'its worker was not heard of for a whole lease');\n"
+    "END $$;"
+    /* When the next pending one is due; null: there is none. */
+    "CREATE FUNCTION absurd.wd_due(queue text) RETURNS timestamptz"
+    " LANGUAGE plpgsql" PLANNED "BEGIN\n"
+    " RETURN (SELECT t.run_after FROM absurd.t_tasks t WHERE t.queue_name = queue"
+    "  AND t.status = 'pending' ORDER BY t.run_after LIMIT 1);\n"
     "END $$;"
     "CREATE FUNCTION absurd.wd_steps(ids uuid[], fences bigint[], steps text[],"
     " tooks float8[], details text[]) RETURNS void LANGUAGE plpgsql" PLANNED
@@ -433,6 +443,7 @@ int queue_pg_version(struct pg *pg, int *version, struct err *e)
 
 /* ---- making it ---- */
 
+/* All of it in one simple query is one transaction. */
 static char *script(int from)
 {
     char *text = NULL;
@@ -441,10 +452,10 @@ static char *script(int from)
 
     if (f == NULL)
         return NULL;
-    fputs("BEGIN; " LOCK, f);
+    fputs(LOCK, f);
     for (const char *const *s = upgrades[from]; *s != NULL; s++)
         fputs(*s, f);
-    fprintf(f, "INSERT INTO absurd.t_schema(version) VALUES (%d); COMMIT;", from + 1);
+    fprintf(f, "INSERT INTO absurd.t_schema(version) VALUES (%d)", from + 1);
     if (fclose(f) != 0) {
         free(text);
         return NULL;
@@ -464,9 +475,8 @@ int queue_pg_upgrade(struct pg *pg, int from, struct err *e)
     free(text);
     if (rc == 0)
         return 0;
-    /* Ended inside the transaction; and perhaps because another one was quicker. */
-    if (rc != ERR_STORE_DOWN && pg_run(pg, "ROLLBACK", 10, NULL) == 0 &&
-        queue_pg_version(pg, &now, NULL) == 0 && now > from)
+    /* Perhaps another one was quicker. */
+    if (rc != ERR_STORE_DOWN && queue_pg_version(pg, &now, NULL) == 0 && now > from)
         return 0;
     return err_set(e, rc, "cannot make the tables of the queue: %.200s", why.text);
 }

@@ -31,9 +31,8 @@ static const char sql_counts[] =
 static const char sql_count[] =
     "SELECT count(*) FROM absurd.t_tasks WHERE queue_name = $1 AND status = $2";
 static const char sql_due[] =
-    "SELECT greatest(0, extract(epoch from min(run_after) - clock_timestamp())::float8)"
-    ", min(run_after) IS NOT NULL FROM absurd.t_tasks"
-    " WHERE queue_name = $1 AND status = 'pending'";
+    "SELECT greatest(0, extract(epoch from due - clock_timestamp())::float8),"
+    " due IS NOT NULL FROM absurd.wd_due($1) AS due";
 static const char sql_ahead[] =
     "SELECT count(*) FROM absurd.t_tasks WHERE queue_name = $1 AND status = 'pending'"
     " AND (priority > $2::int OR (priority = $2::int"

@@ -102,14 +102,17 @@ static inline const char *rig_ask(struct rig *rig, const char *sql)
     PGresult *r;
 
     snprintf(store, sizeof store, "%s options='-c search_path=absurd,public'", rig->store);
-    if (rig->hand != NULL && PQstatus(rig->hand) != CONNECTION_OK) {
+    /* Our servers go away and come back: is this still the same one? */
+    if (rig->hand != NULL)
+        PQclear(PQexec(rig->hand, "SELECT 1"));
+    for (int i = 0; i < 1000 && (rig->hand == NULL || PQstatus(rig->hand) != CONNECTION_OK);
+         i++) {
         PQfinish(rig->hand);
-        rig->hand = NULL;
-    }
-    if (rig->hand == NULL) {
         rig->hand = PQconnectdb(store);
-        PQclear(PQexec(rig->hand, "SET client_min_messages = error"));
+        if (PQstatus(rig->hand) != CONNECTION_OK)
+            poll(NULL, 0, 10);
     }
+    PQclear(PQexec(rig->hand, "SET client_min_messages = error"));
     r = PQexec(rig->hand, sql);
     first[0] = '\0';
     if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0)
