@@ -15,10 +15,11 @@
 #include "core/queue.h"
 
 enum {
-    OLDEST = 150000,  /* PostgreSQL 15, as PQserverVersion tells it */
-    CONNECT_S = 10,   /* to connect and to be let in */
-    ANSWER_S = 30,    /* to one statement; the server gives it up before, see session_all */
-    TRIES = 5,        /* of a statement that collided with another */
+    OLDEST = 150000, /* PostgreSQL 15, as PQserverVersion tells it */
+    CONNECT_S = 10,  /* to connect and to be let in */
+    ANSWER_S =
+        30,    /* to one statement; the server gives it up before, see session_all */
+    TRIES = 5, /* of a statement that collided with another */
     MAX_PREPARED = 64,
 };
 
@@ -33,15 +34,17 @@ struct pg {
     bool was_open; /* then what keeps us out passes: wait for it */
     bool lost;     /* told ERR_STORE_DOWN and not yet answered again */
     bool told;
-    int epoll, event; /* epoll holds the socket and `event`, which is readable while `told` */
+    int epoll,
+        event; /* epoll holds the socket and `event`, which is readable while `told` */
 };
 
 /* The server gives up what we do not wait for any longer; a plan is made once and for all, see core/queue_pg_sql.c. */
-static const char session_all[] = "SET statement_timeout = '20s';"
-                                  "SET idle_in_transaction_session_timeout = '20s';"
-                                  "SET default_transaction_isolation = 'read committed';"
-                                  "SET client_min_messages = 'warning';"
-                                  "SET extra_float_digits = 1;";
+static const char session_all[] =
+    "SET statement_timeout = '20s';"
+    "SET idle_in_transaction_session_timeout = '20s';"
+    "SET default_transaction_isolation = 'read committed';"
+    "SET client_min_messages = 'warning';"
+    "SET extra_float_digits = 1;";
 
 /* ---- failures ---- */
 
@@ -69,7 +72,8 @@ static const struct {
     {"58", ERR_STORE_DOWN},    /* input or output */
     {"XX001", ERR_FORMAT},     /* data corrupted */
     {"XX002", ERR_FORMAT},
-    {"XX", ERR_STORE_DOWN}, /* the server's own trouble: so does a lost file or page speak */
+    {"XX",
+     ERR_STORE_DOWN}, /* the server's own trouble: so does a lost file or page speak */
 };
 
 static int meaning(const char *state)
@@ -257,8 +261,7 @@ static bool has_password(const char *store)
     const char *at = strchr(store, '@'), *colon = strstr(store, "://");
 
     colon = colon != NULL ? strchr(colon + 3, ':') : NULL;
-    return strstr(store, "pass") != NULL ||
-           (at != NULL && colon != NULL && colon < at);
+    return strstr(store, "pass") != NULL || (at != NULL && colon != NULL && colon < at);
 }
 
 /* Why we were not let in.  Once the store was open everything is worth waiting for. */
@@ -333,8 +336,8 @@ static int connect_now(struct pg *pg, struct err *e)
                                       "dbname",
                                       "client_encoding",
                                       NULL};
-    const char *const value[] = {
-        pg->opts.app, "1", "10", "5", "3", "8000", pg->opts.store, "UTF8", NULL};
+    const char *const value[] = {pg->opts.app,   "1",    "10", "5", "3", "8000",
+                                 pg->opts.store, "UTF8", NULL};
     struct epoll_event ev = {.events = EPOLLIN};
     int rc;
 
@@ -390,7 +393,7 @@ static void name_place(struct pg *pg, const PQconninfoOption *o)
     const char *host = NULL, *port = NULL, *db = NULL, *user = NULL, *addr = NULL;
 
     for (; o->keyword != NULL; o++) {
-        const char *set = o->val != NULL     ? o->val
+        const char *set = o->val != NULL      ? o->val
                           : o->envvar != NULL ? getenv(o->envvar)
                                               : NULL;
         static const char *const names[] = {"host", "port", "dbname", "user",
@@ -530,8 +533,8 @@ static int ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, bo
         rc = last_result(pg, clock_boot_s() + ANSWER_S, out, e);
     }
     if (rc == -EAGAIN)
-        rc = down(pg, "not now, says", "too many collisions with other transactions",
-                  e);
+        rc =
+            down(pg, "not now, says", "too many collisions with other transactions", e);
     return rc;
 }
 
@@ -663,11 +666,11 @@ char *pg_conninfo(struct pg *pg, const char **password)
 /* Length of the UTF-8 sequence at s (RFC 3629), 0: none. */
 static size_t utf8_at(const unsigned char *s)
 {
-    size_t n = s[0] < 0x80                      ? 1
-               : s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
-               : (s[0] & 0xf0) == 0xe0          ? 3
-               : s[0] >= 0xf0 && s[0] <= 0xf4   ? 4
-                                                : 0;
+    size_t n = s[0] < 0x80                    ? 1
+               : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
+               : (s[0] & 0xf0) == 0xe0        ? 3
+               : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+                                              : 0;
 
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80)

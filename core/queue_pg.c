@@ -254,8 +254,8 @@ static int beat(struct queue *base, const struct queue_worker *me, struct task_r
     char pid[24], start[24], slots[16], running[16], lease[32];
     char *text[] = {pg_utf8(me->id), pg_utf8(me->machine), pg_utf8(me->boot),
                     pg_utf8(me->host), pg_utf8(me->state)};
-    const char *value[13] = {q->name, text[0], text[1], text[2], text[3], pid, start,
-                             text[4], slots,   running, lease};
+    const char *value[13] = {q->name, text[0], text[1], text[2], text[3], pid,
+                             start,   text[4], slots,   running, lease};
     struct arrays as;
     PGresult *r = NULL;
     int rc;

@@ -20,7 +20,7 @@ struct pg_queue {
     enum queue_role role;
     long aging, nclaim;
     double server_s, boot_s; /* both clocks at the last queue_reap; 0: none yet */
-    double quiet_s;          /* boot clock: the server's clock jumped, no reaping before */
+    double quiet_s; /* boot clock: the server's clock jumped, no reaping before */
 };
 
 static inline struct pg_queue *pg_of(struct queue *q)

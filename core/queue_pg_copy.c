@@ -163,8 +163,7 @@ int queue_pg_backup(struct queue *base, const char *path, struct err *e)
 static int open_bare(struct pg **pg, const struct queue_opts *opts, int *version,
                      struct err *e)
 {
-    int rc =
-        pg_open(pg, &(struct pg_opts){.store = opts->store, .app = "taskctl"}, e);
+    int rc = pg_open(pg, &(struct pg_opts){.store = opts->store, .app = "taskctl"}, e);
 
     if (rc == 0)
         rc = queue_pg_version(*pg, version, e);

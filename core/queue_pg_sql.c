@@ -172,7 +172,8 @@ static const char *const version_1[] = {
     " WHEN how = 'cancel' OR stop THEN 'cancelled'"
     " WHEN how = 'release' OR retries < most THEN 'pending' ELSE 'failed' END $$;",
     /* End tasks: one element of each array for each.  Returned: how many were still held. */
-    "CREATE FUNCTION absurd.wd_end(queue text, ids uuid[], fences bigint[], hows text[],"
+    "CREATE FUNCTION absurd.wd_end(queue text, ids uuid[], fences bigint[], hows "
+    "text[],"
     " words text[], texts text[], uses json[], delays float8[])"
     " RETURNS int LANGUAGE plpgsql AS $$\n"
     "#variable_conflict use_column\n"
@@ -231,12 +232,14 @@ static const char *const version_1[] = {
     " RETURN n;\n"
     "END $$;",
     /* Take claimed tasks away whatever their fence. */
-    "CREATE FUNCTION absurd.wd_take(queue text, ids uuid[], how text, word text, why text)"
+    "CREATE FUNCTION absurd.wd_take(queue text, ids uuid[], how text, word text, why "
+    "text)"
     " RETURNS int LANGUAGE plpgsql AS $$\n"
     "DECLARE n int := cardinality(ids);\n"
     "BEGIN\n"
     " IF n = 0 THEN RETURN 0; END IF;\n"
-    " RETURN absurd.wd_end(queue, ids, ARRAY(SELECT t.fence FROM unnest(ids) WITH ORDINALITY"
+    " RETURN absurd.wd_end(queue, ids, ARRAY(SELECT t.fence FROM unnest(ids) WITH "
+    "ORDINALITY"
     "   AS e(id, i) JOIN absurd.t_tasks t ON t.task_id = e.id ORDER BY e.i),"
     "  array_fill(how, ARRAY[n]), array_fill(word, ARRAY[n]),"
     "  array_fill(why, ARRAY[n]), array_fill(NULL::json, ARRAY[n]),"
@@ -250,8 +253,7 @@ static const char *const version_1[] = {
     " lease float8, ids uuid[], fences bigint[], hows text[], words text[],"
     " texts text[], uses json[], delays float8[])"
     " RETURNS TABLE (mode text, lost int[], " TASK_ROW ") LANGUAGE plpgsql"
-    "" PLANNED
-    "#variable_conflict use_column\n"
+    "" PLANNED "#variable_conflict use_column\n"
     "DECLARE got uuid[] := '{}'; moment timestamptz;\n"
     "BEGIN\n"
     " IF ids IS NULL THEN\n" /* a claim that a power cut forgets was held by nobody */
@@ -272,7 +274,8 @@ static const char *const version_1[] = {
     " moment := clock_timestamp();\n"
     " IF aged > 0 THEN\n"
     "  got := ARRAY(SELECT t.task_id FROM absurd.t_tasks t WHERE t.queue_name = queue"
-    "   AND t.status = 'pending' AND t.run_after <= moment ORDER BY t.task_id LIMIT aged"
+    "   AND t.status = 'pending' AND t.run_after <= moment ORDER BY t.task_id LIMIT "
+    "aged"
     "   FOR UPDATE SKIP LOCKED);\n"
     "  got := got || ARRAY(SELECT t.task_id FROM absurd.t_tasks t"
     "   WHERE t.queue_name = queue AND t.status = 'pending' AND t.run_after <= moment"
@@ -350,7 +353,8 @@ static const char *const version_1[] = {
     "   WHERE t.queue_name = queue AND t.worker_id = worker AND t.status = 'claimed'"
     "   AND t.task_id <> ALL (coalesce(held, '{}')) FOR UPDATE), 'release',"
     "  'abandoned', NULL);\n"
-    " INSERT INTO absurd.t_workers AS w(worker_id, queue_name, machine, boot, host, pid,"
+    " INSERT INTO absurd.t_workers AS w(worker_id, queue_name, machine, boot, host, "
+    "pid,"
     "   start, state, slots, running, lease_sec, started_at, last_seen)"
     "  VALUES (worker, queue, machine, boot, host, pid, start, state, slots, running,"
     "   lease, clock_timestamp(), clock_timestamp())"
@@ -382,8 +386,7 @@ static const char *const version_1[] = {
     "  AND t.status = 'pending' ORDER BY t.run_after LIMIT 1);\n"
     "END $$;"
     "CREATE FUNCTION absurd.wd_steps(ids uuid[], fences bigint[], steps text[],"
-    " tooks float8[], details text[]) RETURNS void LANGUAGE plpgsql" PLANNED
-    "BEGIN\n"
+    " tooks float8[], details text[]) RETURNS void LANGUAGE plpgsql" PLANNED "BEGIN\n"
     " PERFORM set_config('synchronous_commit', 'off', true);\n"
     " FOR i IN 1 .. cardinality(ids) LOOP\n"
     "  INSERT INTO absurd.t_steps AS s(task_id, step, fence, at, took_s, detail)"

@@ -73,8 +73,8 @@ static void add_id(struct where *w, const char *start)
 
     w->nothing = n >= QUEUE_ID;
     for (size_t i = 0; i < n && !w->nothing; i++)
-        w->nothing = ends[0][i] == '-' ? start[i] != '-'
-                                       : !isxdigit((unsigned char)start[i]);
+        w->nothing =
+            ends[0][i] == '-' ? start[i] != '-' : !isxdigit((unsigned char)start[i]);
     if (w->nothing)
         return;
     for (size_t i = 0; i < 2; i++)
@@ -102,11 +102,15 @@ static int read_filter(struct where *w, const struct pg_queue *q,
         add(w, "status = ", f->status);
     snprintf(w->number[0], sizeof w->number[0], "%.6f", f->claimed_before_s);
     if (f->claimed_before_s > 0)
-        add(w, "status = 'claimed' AND extract(epoch FROM clock_timestamp() - claimed_at) > ",
+        add(w,
+            "status = 'claimed' AND extract(epoch FROM clock_timestamp() - claimed_at) "
+            "> ",
             w->number[0]);
     snprintf(w->number[1], sizeof w->number[1], "%.6f", f->silent_s);
     if (f->silent_s > 0)
-        add(w, "status = 'claimed' AND extract(epoch FROM clock_timestamp() - last_heartbeat) > ",
+        add(w,
+            "status = 'claimed' AND extract(epoch FROM clock_timestamp() - "
+            "last_heartbeat) > ",
             w->number[1]);
     snprintf(w->limit, sizeof w->limit, f->limit > 0 ? " LIMIT %zu" : "", f->limit);
     return 0;
@@ -236,7 +240,6 @@ int queue_pg_counts(struct queue *base, queue_count_fn *fn, void *arg, struct er
     return rc;
 }
 
-
 int queue_pg_count(struct queue *base, const char *status, size_t *n, struct err *e)
 {
     const char *const value[] = {pg_of(base)->name, status};
@@ -318,15 +321,15 @@ int queue_pg_change(struct queue *base, enum queue_order order,
     if (order == QUEUE_PRIORITY)
         snprintf(number, sizeof number, "%d", priority);
     /* Locked in the order of ids, so that two edits do not stand in each other's way. */
-    snprintf(sql, sizeof sql,
-             "WITH found AS (SELECT task_id FROM absurd.t_tasks WHERE %s ORDER BY %s%s),"
-             " mine AS (SELECT t.task_id FROM absurd.t_tasks t JOIN found"
-             "  USING (task_id) WHERE t.%s ORDER BY t.task_id FOR UPDATE OF t),"
-             " done AS (UPDATE absurd.t_tasks t SET %s%s FROM mine"
-             "  WHERE t.task_id = mine.task_id RETURNING 1)"
-             " SELECT count(*) FROM done",
-             w.sql, order_of(filter), w.limit, orders[order].of, orders[order].set,
-             number);
+    snprintf(
+        sql, sizeof sql,
+        "WITH found AS (SELECT task_id FROM absurd.t_tasks WHERE %s ORDER BY %s%s),"
+        " mine AS (SELECT t.task_id FROM absurd.t_tasks t JOIN found"
+        "  USING (task_id) WHERE t.%s ORDER BY t.task_id FOR UPDATE OF t),"
+        " done AS (UPDATE absurd.t_tasks t SET %s%s FROM mine"
+        "  WHERE t.task_id = mine.task_id RETURNING 1)"
+        " SELECT count(*) FROM done",
+        w.sql, order_of(filter), w.limit, orders[order].of, orders[order].set, number);
     rc = pg_ask_once(q->pg, &r, e, sql, w.n, w.value);
     if (rc == 0)
         *n = (size_t)pg_int(r, 0, 0);

@@ -55,7 +55,8 @@ static void make_tasks(struct queue *q, long n, long batch, const char *prefix)
         long m = n - i < batch ? n - i : batch;
 
         for (long k = 0; k < m; k++) {
-            snprintf(key[k], sizeof key[k], "%s-%d-%08ld", prefix, (int)getpid(), i + k);
+            snprintf(key[k], sizeof key[k], "%s-%d-%08ld", prefix, (int)getpid(),
+                     i + k);
             spec[k] = (struct task_spec){.name = "bench",
                                          .key = key[k],
                                          .params = params,

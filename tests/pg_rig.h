@@ -18,11 +18,12 @@
 #include "core/clock.h"
 
 struct rig {
-    char dir[64];     /* its socket, and data/ */
-    char store[256];  /* connection string of its superuser */
+    char dir[104];     /* its socket, and data/ */
+    char admin[256];   /* connection string of its superuser */
+    char store[256];   /* of a role that may only make a schema */
     char script[4096]; /* tests/pg_rig.sh */
-    pid_t server;     /* 0: not running */
-    PGconn *hand;     /* an operator's */
+    pid_t server;      /* 0: not running */
+    PGconn *hand;      /* an operator's */
 };
 
 /* Until the server lets one in. */
@@ -31,7 +32,7 @@ static inline int rig_wait(const struct rig *rig)
     double until = clock_boot_s() + 60;
 
     while (clock_boot_s() < until) {
-        if (PQping(rig->store) == PQPING_OK)
+        if (PQping(rig->admin) == PQPING_OK)
             return 0;
         if (waitpid(rig->server, NULL, WNOHANG) == rig->server)
             return -1;
@@ -61,27 +62,6 @@ static inline void rig_stop(struct rig *rig, int sig)
     rig->server = 0;
 }
 
-/* Make a cluster in a new directory, or in `in`, and start it.  1: there is no PostgreSQL here. */
-static inline int rig_make(struct rig *rig, const char *in, const char *settings)
-{
-    char cmd[8192];
-    int rc;
-
-    memset(rig, 0, sizeof *rig);
-    if (realpath("tests/pg_rig.sh", rig->script) == NULL)
-        return -1;
-    snprintf(rig->dir, sizeof rig->dir, "%s", in != NULL ? in : "/tmp/watcherd-pg-XXXXXX");
-    if (in == NULL && mkdtemp(rig->dir) == NULL)
-        return -1;
-    snprintf(rig->store, sizeof rig->store, "host=%s user=watcherd dbname=postgres",
-             rig->dir);
-    snprintf(cmd, sizeof cmd, "%s make %s %s", rig->script, rig->dir, settings);
-    rc = system(cmd);
-    if (rc != 0)
-        return WIFEXITED(rc) && WEXITSTATUS(rc) == 77 ? 1 : -1;
-    return rig_start(rig);
-}
-
 static inline void rig_end(struct rig *rig)
 {
     char cmd[128];
@@ -101,12 +81,13 @@ static inline const char *rig_ask(struct rig *rig, const char *sql)
     char store[400];
     PGresult *r;
 
-    snprintf(store, sizeof store, "%s options='-c search_path=absurd,public'", rig->store);
+    snprintf(store, sizeof store, "%s options='-c search_path=absurd,public'",
+             rig->admin);
     /* Our servers go away and come back: is this still the same one? */
     if (rig->hand != NULL)
         PQclear(PQexec(rig->hand, "SELECT 1"));
-    for (int i = 0; i < 1000 && (rig->hand == NULL || PQstatus(rig->hand) != CONNECTION_OK);
-         i++) {
+    for (int i = 0;
+         i < 1000 && (rig->hand == NULL || PQstatus(rig->hand) != CONNECTION_OK); i++) {
         PQfinish(rig->hand);
         rig->hand = PQconnectdb(store);
         if (PQstatus(rig->hand) != CONNECTION_OK)
@@ -117,12 +98,45 @@ static inline const char *rig_ask(struct rig *rig, const char *sql)
     first[0] = '\0';
     if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0)
         snprintf(first, sizeof first, "%s",
-                 PQgetisnull(r, PQntuples(r) - 1, 0) ? "NULL"
-                                                     : PQgetvalue(r, PQntuples(r) - 1, 0));
-    else if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK)
+                 PQgetisnull(r, PQntuples(r) - 1, 0)
+                     ? "NULL"
+                     : PQgetvalue(r, PQntuples(r) - 1, 0));
+    else if (PQresultStatus(r) != PGRES_TUPLES_OK &&
+             PQresultStatus(r) != PGRES_COMMAND_OK)
         snprintf(first, sizeof first, "error: %s", PQerrorMessage(rig->hand));
     PQclear(r);
     return first;
+}
+
+/* Make a cluster in a new directory, or in `in`, and start it.  1: there is no PostgreSQL here. */
+static inline int rig_make(struct rig *rig, const char *in, const char *settings)
+{
+    char cmd[8192];
+    int rc;
+
+    memset(rig, 0, sizeof *rig);
+    /* a test stands in a directory of its own, the set-up of all still at the top */
+    snprintf(cmd, sizeof cmd, "%s%stests/pg_rig.sh", start_dir,
+             start_dir[0] != '\0' ? "/" : "");
+    if (realpath(cmd, rig->script) == NULL)
+        return -1;
+    snprintf(rig->dir, sizeof rig->dir, "%s",
+             in != NULL ? in : "/tmp/watcherd-pg-XXXXXX");
+    if (in == NULL && mkdtemp(rig->dir) == NULL)
+        return -1;
+    snprintf(rig->admin, sizeof rig->admin, "host=%s user=watcherd dbname=postgres",
+             rig->dir);
+    snprintf(rig->store, sizeof rig->store, "host=%s user=plain dbname=postgres",
+             rig->dir);
+    snprintf(cmd, sizeof cmd, "%s make %s %s", rig->script, rig->dir, settings);
+    rc = system(cmd);
+    if (rc != 0)
+        return WIFEXITED(rc) && WEXITSTATUS(rc) == 77 ? 1 : -1;
+    if (rig_start(rig) != 0)
+        return -1;
+    rig_ask(rig, "CREATE ROLE plain LOGIN");
+    return rig_ask(rig, "GRANT CREATE ON DATABASE postgres TO plain")[0] == '\0' ? 0
+                                                                                 : -1;
 }
 
 #endif

@@ -4,6 +4,7 @@
 #   pg_rig.sh make DIR [SETTING...]  a cluster in DIR/data, superuser `watcherd`, its socket in DIR; SETTING as in
 #                                    postgresql.conf.  Not safe against power cuts unless `fsync=on` is given.
 #   pg_rig.sh run DIR                become its server until QUIT (at once), INT (orderly) or the caller's end
+#                                    (PG_RIG_PRELOAD: a library in front of it)
 #   pg_rig.sh as COMMAND...          run a command as that user
 #   pg_rig.sh bin                    where PostgreSQL's programs are; 77 with a reason when there are none
 set -eu
@@ -43,6 +44,6 @@ make)
     } >>"$dir/data/postgresql.conf" ;;
 run)
     cd "$2"
-    as "$bin/postgres" -D "$2/data" 2>>"$2/data/server.log" ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 64 ;;
+    as env LD_PRELOAD="${PG_RIG_PRELOAD:-}" "$bin/postgres" -D "$2/data" 2>>"$2/data/server.log" ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

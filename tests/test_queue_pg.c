@@ -2,6 +2,8 @@
 
 #include "tests/pg_rig.h"
 
+#include <fcntl.h>
+#include <glob.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -67,9 +69,11 @@ static void workers_and_tools_wait_for_the_daemons_tables(void **state)
     assert_int_equal(open_at(rig.store, QUEUE_AS_TOOL), -ENOENT);
     assert_non_null(strstr(e.text, "taskctl migrate"));
     assert_string_equal(by_hand("SELECT to_regnamespace('absurd')"), "NULL");
-    by_hand("CREATE SCHEMA absurd"); /* made by an administrator for us */
+    by_hand("REVOKE CREATE ON DATABASE postgres FROM plain");
+    by_hand("CREATE SCHEMA absurd AUTHORIZATION plain"); /* by an administrator */
     assert_int_equal(open_at(rig.store, QUEUE_AS_DAEMON), 0);
     assert_int_equal(open_at(rig.store, QUEUE_AS_WORKER), 0);
+    by_hand("GRANT CREATE ON DATABASE postgres TO plain");
 }
 
 static void *open_once(void *rc)
@@ -139,9 +143,8 @@ static void tables_of_another_version_are_refused(void **state)
     by_hand("INSERT INTO t_schema VALUES (2)");
     assert_int_equal(open_at(rig.store, QUEUE_AS_DAEMON), ERR_FORMAT);
     assert_non_null(strstr(e.text, "newer watcherd (version 2"));
-    assert_int_equal(queue_restore(&(struct queue_opts){.store = rig.store}, "absent",
-                                   &e),
-                     -ENOENT);
+    assert_int_equal(
+        queue_restore(&(struct queue_opts){.store = rig.store}, "absent", &e), -ENOENT);
     by_hand("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'watcherd'");
     while (queue_now(q, &(double){0}, &e) == ERR_STORE_DOWN) /* found again: too new */
@@ -208,7 +211,8 @@ static void what_keeps_us_out_is_said_without_a_password(void **state)
              rig.dir);
     by_hand("DROP SCHEMA absurd CASCADE");
     by_hand("REVOKE CREATE ON DATABASE postgres FROM locked");
-    assert_int_equal(open_at(store, QUEUE_AS_DAEMON), -EACCES); /* no schema, no right */
+    assert_int_equal(open_at(store, QUEUE_AS_DAEMON),
+                     -EACCES); /* no schema, no right */
     assert_non_null(strstr(e.text, "permission denied"));
 }
 
@@ -290,7 +294,8 @@ static void a_row_inserted_by_hand_is_a_task(void **state)
 {
     (void)state;
     assert_string_equal(
-        by_hand("INSERT INTO t_tasks(task_name, params) VALUES ('x', '{\"a\": 1}')"), "");
+        by_hand("INSERT INTO t_tasks(task_name, params) VALUES ('x', '{\"a\": 1}')"),
+        "");
     assert_int_equal(queue_claim(q, me.id, LEASE_S, &t, &e), 0);
     assert_string_equal(t.name, "x");
     assert_int_equal(t.id[14], '7');
@@ -466,6 +471,144 @@ static void a_server_that_ends_and_returns_loses_and_doubles_nothing(void **stat
         by_hand("SELECT count(*) FROM t_attempts WHERE outcome = 'completed'"), "240");
 }
 
+/* ---- its disk, its clock ---- */
+
+static void write_text(const char *path, const char *text, mode_t mode)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    chmod(path, mode);
+}
+
+/* A second server, its data on a small file system of its own, or with a clock that can be set. */
+static struct rig other;
+
+static int open_other(struct queue **out)
+{
+    struct queue_opts opts = {.store = other.store, .role = QUEUE_AS_DAEMON};
+
+    return queue_open(out, &opts, &e);
+}
+
+static int end_other(void **state)
+{
+    char cmd[128];
+
+    rig_stop(&other, SIGQUIT);
+    snprintf(cmd, sizeof cmd, "umount %s/small 2>/dev/null || :", own_dir);
+    if (system(cmd) != 0)
+        return -1;
+    rig_end(&other);
+    memset(&other, 0, sizeof other);
+    return suite_close(state);
+}
+
+/* Eat what is left of the file system; the file to be removed. */
+static void fill_disk(const char *path)
+{
+    static char block[65536];
+    int fd = open(path, O_WRONLY | O_CREAT, 0644);
+    size_t size = sizeof block;
+
+    assert_true(fd >= 0);
+    while (size >= 4096)
+        if (write(fd, block, size) != (ssize_t)size)
+            size /= 2;
+    close(fd);
+}
+
+/* matrix: queue 5 no space left for the server */
+static void a_full_disk_of_the_server_is_waited_for(void **state)
+{
+    static char big[8000];
+    double until = clock_boot_s() + 60;
+    char cmd[256], dir[96], filler[128], key[16], params[8100];
+    struct queue *p;
+    int made = 0, rc;
+    size_t n;
+
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/small", own_dir);
+    mkdir(dir, 0755);
+    chmod(own_dir, 0755);
+    snprintf(cmd, sizeof cmd, "mount -t tmpfs -o size=100m tmpfs %s 2>/dev/null", dir);
+    if (system(cmd) != 0) {
+        print_message("skipped: may not mount a small tmpfs\n");
+        skip();
+    }
+    assert_int_equal(rig_make(&other, dir, "shared_buffers=16MB"), 0);
+    assert_int_equal(open_other(&p), 0);
+    snprintf(filler, sizeof filler, "%s/filler", dir);
+    fill_disk(filler);
+    /* Characters that do not compress, so that they need room. */
+    for (size_t i = 0; i < sizeof big - 1; i++)
+        big[i] = (char)('a' + rand() % 26);
+    snprintf(params, sizeof params, "{\"x\":\"%s\"}", big);
+    do {
+        snprintf(key, sizeof key, "%d", made);
+        rc = queue_spawn_one(p, "continuum", key, params, 0, 0, false, NULL, &e);
+        made += rc == 0;
+    } while (rc == 0 && made < 20000);
+    assert_int_equal(rc, ERR_STORE_DOWN);
+    assert_int_equal(unlink(filler), 0);
+    if (waitpid(other.server, NULL, WNOHANG) == other.server)
+        assert_int_equal(rig_start(&other), 0);
+    do /* the same call again, until it works */
+        rc = queue_spawn_one(p, "continuum", key, params, 0, 0, false, NULL, &e);
+    while (rc == ERR_STORE_DOWN && clock_boot_s() < until);
+    assert_int_equal(rc, 0);
+    assert_int_equal(queue_count(p, "pending", &n, &e), 0);
+    assert_int_equal(n, made + 1);
+    queue_close(p);
+}
+
+/* matrix: queue 10 the server's clock jumps by more than a lease */
+static void leases_wait_when_the_servers_clock_jumps(void **state)
+{
+    char clock_file[128];
+    glob_t lib;
+    struct queue *p;
+    double before, now = 0;
+    size_t n;
+
+    (void)state;
+    if (glob("/usr/lib/*/faketime/libfaketimeMT.so.1", 0, NULL, &lib) != 0) {
+        print_message("skipped: no libfaketime\n");
+        skip();
+    }
+    snprintf(clock_file, sizeof clock_file, "%s/clock", own_dir);
+    chmod(own_dir, 0755);
+    write_text(clock_file, "+0\n", 0644);
+    setenv("FAKETIME_TIMESTAMP_FILE", clock_file, 1);
+    setenv("FAKETIME_NO_CACHE", "1", 1);
+    setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
+    setenv("PG_RIG_PRELOAD", lib.gl_pathv[0], 1);
+    globfree(&lib);
+    assert_int_equal(rig_make(&other, NULL, ""), 0);
+    unsetenv("PG_RIG_PRELOAD");
+    unsetenv("FAKETIME_TIMESTAMP_FILE");
+    assert_int_equal(open_other(&p), 0);
+    assert_int_equal(queue_spawn_one(p, "x", "a", NULL, 0, 3, false, NULL, &e), 0);
+    assert_int_equal(queue_claim(p, me.id, 60, &t, &e), 0);
+    assert_int_equal(queue_reap(p, 0.001, &n, &e), 0); /* the clocks were looked at */
+    assert_int_equal(queue_now(p, &before, &e), 0);
+    write_text(clock_file, "+3600\n", 0644);
+    for (int i = 0; i < 1000 && now < before + 3000; i++)
+        assert_int_equal(queue_now(p, &now, &e), 0);
+    assert_true(now > before + 3000);
+    assert_int_equal(queue_reap(p, 0.5, &n, &e), 0);
+    assert_int_equal(n, 0); /* by its clock the lease ran out an hour ago */
+    for (int i = 0; i < 1000 && n == 0; i++) { /* nobody renewed it in a lease */
+        poll(NULL, 0, 10);
+        assert_int_equal(queue_reap(p, 0.5, &n, &e), 0);
+    }
+    assert_int_equal(n, 1);
+    queue_close(p);
+}
+
 /* ---- plans ---- */
 
 /* Rows and index entries of t_tasks that are read, by a count of the server's. */
@@ -551,13 +694,16 @@ static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **s
 static const char *const edits[] = {
     "UPDATE absurd.t_tasks SET status = 'pending', error = NULL, claimed_at = NULL,"
     " worker_id = NULL WHERE status = 'failed' AND task_name = 'continuum'",
-    "UPDATE absurd.t_tasks SET priority = 100 WHERE task_name = 'continuum' AND status ="
+    "UPDATE absurd.t_tasks SET priority = 100 WHERE task_name = 'continuum' AND status "
+    "="
     " 'pending'",
     "UPDATE absurd.t_tasks SET status = 'cancelled' WHERE task_name = 'continuum' AND"
     " status = 'pending' AND random() < 0.1",
-    "UPDATE absurd.t_tasks SET status = 'pending' WHERE status = 'claimed' AND random() <"
+    "UPDATE absurd.t_tasks SET status = 'pending' WHERE status = 'claimed' AND "
+    "random() <"
     " 0.3",
-    "UPDATE absurd.t_tasks SET status = 'failed' WHERE status = 'claimed' AND random() <"
+    "UPDATE absurd.t_tasks SET status = 'failed' WHERE status = 'claimed' AND random() "
+    "<"
     " 0.2",
     "UPDATE absurd.t_tasks SET status = 'pending' WHERE status = 'cancelled'",
     "SELECT task_id FROM absurd.t_tasks WHERE status = 'claimed' AND claimed_at < NOW()"
@@ -602,7 +748,8 @@ static void *work_among_edits(void *arg)
             continue;
         assert_int_equal(rc, 0);
         ref = ref_of(&task);
-        assert_int_equal(queue_beat(w->r.q, &self, &ref, 1, LEASE_S, &dropped, &why), 0);
+        assert_int_equal(queue_beat(w->r.q, &self, &ref, 1, LEASE_S, &dropped, &why),
+                         0);
         assert_int_equal(dropped, 0);
         strcpy(end.id, task.id);
         end.fence = task.fence;
@@ -633,7 +780,8 @@ static void edits_at_any_moment_break_nothing(void **state)
         /* one attempt for each claim, none forgotten */
         "SELECT count(*) FROM t_tasks t WHERE attempts <> (status = 'claimed')::int +"
         " (SELECT count(*) FROM t_attempts a WHERE a.task_id = t.task_id)",
-        "SELECT count(*) FROM t_attempts WHERE outcome IS NULL OR ended_at < claimed_at",
+        "SELECT count(*) FROM t_attempts WHERE outcome IS NULL OR ended_at < "
+        "claimed_at",
     };
     struct edited w[3] = {0};
     unsigned seed = 20261127;
@@ -649,12 +797,12 @@ static void edits_at_any_moment_break_nothing(void **state)
     for (int i = 0; i < 3; i++) {
         w[i].r.number = i;
         assert_int_equal(store_open(&w[i].r.q, QUEUE_AS_WORKER, 0, &e), 0);
-        assert_int_equal(
-            pthread_create(&w[i].r.thread, NULL, work_among_edits, &w[i]), 0);
+        assert_int_equal(pthread_create(&w[i].r.thread, NULL, work_among_edits, &w[i]),
+                         0);
     }
     for (int i = 0; i < 400; i++) {
-        const char *said = by_hand(edits[(size_t)rand_r(&seed) %
-                                         (sizeof edits / sizeof edits[0])]);
+        const char *said =
+            by_hand(edits[(size_t)rand_r(&seed) % (sizeof edits / sizeof edits[0])]);
 
         if (strncmp(said, "error", 5) == 0 && strstr(said, "deadlock") == NULL)
             fail_msg("%s", said);
@@ -704,16 +852,6 @@ static void migrating_says_what_it_does(void **state)
     line[0] = '\0';
     assert_int_equal(queue_migrate(&opts, false, &schema, keep_line, line, &e), 0);
     assert_true(schema.have == 1 && line[0] == '\0');
-}
-
-static void write_text(const char *path, const char *text, mode_t mode)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-    chmod(path, mode);
 }
 
 static void a_backup_comes_back_when_nobody_works(void **state)
@@ -808,6 +946,10 @@ int main(int argc, char **argv)
         QUEUE(a_lost_connection_is_found_again),
         QUEUE(a_killed_backend_takes_the_server_down_for_a_moment),
         QUEUE(a_server_that_ends_and_returns_loses_and_doubles_nothing),
+        cmocka_unit_test_setup_teardown(a_full_disk_of_the_server_is_waited_for,
+                                        suite_open, end_other),
+        cmocka_unit_test_setup_teardown(leases_wait_when_the_servers_clock_jumps,
+                                        suite_open, end_other),
         QUEUE(claims_and_ends_read_a_few_rows_whatever_the_statistics_say),
         QUEUE(edits_at_any_moment_break_nothing),
         QUEUE(migrating_says_what_it_does),
