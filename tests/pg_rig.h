@@ -7,6 +7,7 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <signal.h>
@@ -137,6 +138,58 @@ static inline int rig_make(struct rig *rig, const char *in, const char *settings
     rig_ask(rig, "CREATE ROLE plain LOGIN");
     return rig_ask(rig, "GRANT CREATE ON DATABASE postgres TO plain")[0] == '\0' ? 0
                                                                                  : -1;
+}
+
+/* A role `locked`, whose password is sekrit: in front of pg_hba.conf, which trusts all others. */
+static inline void rig_lock_role(struct rig *rig)
+{
+    char path[128], all[8192];
+    FILE *f;
+    size_t n;
+
+    rig_ask(rig, "DROP OWNED BY locked");
+    rig_ask(rig, "DROP ROLE locked");
+    assert_string_equal(rig_ask(rig, "CREATE ROLE locked LOGIN PASSWORD 'sekrit'"), "");
+    assert_string_equal(rig_ask(rig, "GRANT CREATE ON DATABASE postgres TO locked"),
+                        "");
+    snprintf(path, sizeof path, "%s/data/pg_hba.conf", rig->dir);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    n = fread(all, 1, sizeof all, f);
+    rewind(f);
+    fputs("local all locked scram-sha-256\n", f);
+    fwrite(all, 1, n, f);
+    fclose(f);
+    rig_ask(rig, "SELECT pg_reload_conf()");
+}
+
+/* Eat what is left of the file system; the file to be removed. */
+static inline void rig_fill_disk(const char *path)
+{
+    static char block[65536];
+    int fd = open(path, O_WRONLY | O_CREAT, 0644);
+    size_t size = sizeof block;
+
+    assert_true(fd >= 0);
+    while (size >= 4096)
+        if (write(fd, block, size) != (ssize_t)size)
+            size /= 2;
+    close(fd);
+}
+
+/* A server that says it is PostgreSQL 14.9, in the words of the manual's chapter 55.7. */
+static inline void rig_old_server(int fd)
+{
+    static const char hello[] = "R\0\0\0\10\0\0\0\0"
+                                "S\0\0\0\30server_version\00014.9\0"
+                                "Z\0\0\0\5I";
+    char request[512];
+
+    if (read(fd, request, sizeof request) > 0 &&
+        write(fd, hello, sizeof hello - 1) == sizeof hello - 1)
+        while (read(fd, request, sizeof request) > 0)
+            ;
+    _exit(0);
 }
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "tests/pg_rig.h"
 
-#include <fcntl.h>
 #include <glob.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -152,28 +151,6 @@ static void tables_of_another_version_are_refused(void **state)
     assert_int_equal(queue_now(q, &(double){0}, &e), ERR_FORMAT);
 }
 
-/* In front of pg_hba.conf: this role needs its password. */
-static void lock_role(void)
-{
-    char path[128], all[8192];
-    FILE *f;
-    size_t n;
-
-    by_hand("DROP OWNED BY locked");
-    by_hand("DROP ROLE locked");
-    assert_string_equal(by_hand("CREATE ROLE locked LOGIN PASSWORD 'sekrit'"), "");
-    assert_string_equal(by_hand("GRANT CREATE ON DATABASE postgres TO locked"), "");
-    snprintf(path, sizeof path, "%s/data/pg_hba.conf", rig.dir);
-    f = fopen(path, "r+");
-    assert_non_null(f);
-    n = fread(all, 1, sizeof all, f);
-    rewind(f);
-    fputs("local all locked scram-sha-256\n", f);
-    fwrite(all, 1, n, f);
-    fclose(f);
-    by_hand("SELECT pg_reload_conf()");
-}
-
 static void what_keeps_us_out_is_said_without_a_password(void **state)
 {
     static const struct {
@@ -198,7 +175,7 @@ static void what_keeps_us_out_is_said_without_a_password(void **state)
     char store[512];
 
     (void)state;
-    lock_role();
+    rig_lock_role(&rig);
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
         snprintf(store, sizeof store, tries[i].store, rig.dir);
         if (open_at(store, QUEUE_AS_DAEMON) != tries[i].rc)
@@ -216,21 +193,6 @@ static void what_keeps_us_out_is_said_without_a_password(void **state)
     assert_non_null(strstr(e.text, "permission denied"));
 }
 
-/* A server that says it is PostgreSQL 14.9, in the words of the manual's chapter 55.7. */
-static void old_server(int fd)
-{
-    static const char hello[] = "R\0\0\0\10\0\0\0\0"
-                                "S\0\0\0\30server_version\00014.9\0"
-                                "Z\0\0\0\5I";
-    char request[512];
-
-    if (read(fd, request, sizeof request) > 0 &&
-        write(fd, hello, sizeof hello - 1) == sizeof hello - 1)
-        while (read(fd, request, sizeof request) > 0)
-            ;
-    _exit(0);
-}
-
 static void a_server_before_15_is_refused(void **state)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -244,7 +206,7 @@ static void a_server_before_15_is_refused(void **state)
     assert_int_equal(listen(fd, 1), 0);
     pid = fork();
     if (pid == 0)
-        old_server(accept(fd, NULL, NULL));
+        rig_old_server(accept(fd, NULL, NULL));
     snprintf(store, sizeof store, "host=%s user=x dbname=y", own_dir);
     assert_int_equal(open_at(store, QUEUE_AS_DAEMON), -ENOTSUP);
     assert_non_null(strstr(e.text, "14.9"));
@@ -506,20 +468,6 @@ static int end_other(void **state)
     return suite_close(state);
 }
 
-/* Eat what is left of the file system; the file to be removed. */
-static void fill_disk(const char *path)
-{
-    static char block[65536];
-    int fd = open(path, O_WRONLY | O_CREAT, 0644);
-    size_t size = sizeof block;
-
-    assert_true(fd >= 0);
-    while (size >= 4096)
-        if (write(fd, block, size) != (ssize_t)size)
-            size /= 2;
-    close(fd);
-}
-
 /* matrix: queue 5 no space left for the server */
 static void a_full_disk_of_the_server_is_waited_for(void **state)
 {
@@ -542,7 +490,7 @@ static void a_full_disk_of_the_server_is_waited_for(void **state)
     assert_int_equal(rig_make(&other, dir, "shared_buffers=16MB"), 0);
     assert_int_equal(open_other(&p), 0);
     snprintf(filler, sizeof filler, "%s/filler", dir);
-    fill_disk(filler);
+    rig_fill_disk(filler);
     /* Characters that do not compress, so that they need room. */
     for (size_t i = 0; i < sizeof big - 1; i++)
         big[i] = (char)('a' + rand() % 26);
@@ -898,7 +846,7 @@ static void a_backups_password_is_in_no_command_line(void **state)
     queue_close(q);
     q = NULL;
     by_hand("DROP SCHEMA absurd CASCADE");
-    lock_role();
+    rig_lock_role(&rig);
     snprintf(store, sizeof store, "postgresql://locked:sekrit@/postgres?host=%s",
              rig.dir);
     opts.store = store;
