@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -117,6 +116,7 @@ int queue_pg_vacuum(struct queue *base, struct err *e)
 /* What pg_dump wrote is on the disk, then has its name. */
 static int keep(const char *temp, const char *path, struct err *e)
 {
+    const char *base = path_base(path);
     char dir[PATH_MAX];
     int fd = open(temp, O_RDONLY | O_CLOEXEC), rc = 0;
 
@@ -126,8 +126,8 @@ static int keep(const char *temp, const char *path, struct err *e)
         close(fd);
     if (rc != 0)
         return rc;
-    snprintf(dir, sizeof dir, "%s", path);
-    return path_fsync_dir(dirname(dir), e);
+    snprintf(dir, sizeof dir, "%.*s", (int)(base - path), path);
+    return path_fsync_dir(dir[0] != '\0' ? dir : ".", e);
 }
 
 int queue_pg_backup(struct queue *base, const char *path, struct err *e)
