@@ -113,23 +113,6 @@ int queue_pg_vacuum(struct queue *base, struct err *e)
                   0, e);
 }
 
-/* What pg_dump wrote is on the disk, then has its name. */
-static int keep(const char *temp, const char *path, struct err *e)
-{
-    const char *base = path_base(path);
-    char dir[PATH_MAX];
-    int fd = open(temp, O_RDONLY | O_CLOEXEC), rc = 0;
-
-    if (fd == -1 || fsync(fd) != 0 || rename(temp, path) != 0)
-        rc = err_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
-    if (fd != -1)
-        close(fd);
-    if (rc != 0)
-        return rc;
-    snprintf(dir, sizeof dir, "%.*s", (int)(base - path), path);
-    return path_fsync_dir(dir[0] != '\0' ? dir : ".", e);
-}
-
 int queue_pg_backup(struct queue *base, const char *path, struct err *e)
 {
     struct pg_queue *q = pg_of(base);
@@ -151,8 +134,8 @@ int queue_pg_backup(struct queue *base, const char *path, struct err *e)
                                 NULL},
                      password, e);
     if (rc == 0)
-        rc = keep(temp, path, e);
-    if (rc != 0)
+        rc = path_replace(temp, path, e);
+    else
         unlink(temp);
     free(info);
     return rc;

@@ -404,14 +404,15 @@ static const char *const *const upgrades[PG_VERSION] = {version_1};
 
 /* ---- what is there ---- */
 
+/* By the catalogue, which also those may read who may not use the schema. */
 static const char sql_look[] =
-    "SELECT to_regclass('absurd.t_schema') IS NOT NULL"
-    " AND to_regclass('absurd.t_tasks') IS NOT NULL"
-    " AND to_regproc('absurd.wd_turn') IS NOT NULL,"
-    " (SELECT string_agg(o, ', ') FROM (SELECT c.relname::text AS o FROM pg_class c"
-    "  WHERE c.relnamespace = to_regnamespace('absurd') UNION ALL"
-    "  SELECT p.proname || '()' FROM pg_proc p"
-    "  WHERE p.pronamespace = to_regnamespace('absurd') ORDER BY 1 LIMIT 3) x)";
+    "WITH o AS (SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n"
+    "  ON n.oid = c.relnamespace WHERE n.nspname = 'absurd' UNION ALL"
+    " SELECT p.proname || '()' FROM pg_proc p JOIN pg_namespace n"
+    "  ON n.oid = p.pronamespace WHERE n.nspname = 'absurd')"
+    " SELECT count(*) FILTER (WHERE name IN ('t_schema','t_tasks','wd_turn()')) = 3,"
+    " (SELECT string_agg(name, ', ') FROM (SELECT name FROM o ORDER BY 1 LIMIT 3) x)"
+    " FROM o";
 static const char sql_version[] = "SELECT max(version) FROM absurd.t_schema";
 
 int queue_pg_version(struct pg *pg, int *version, struct err *e)
