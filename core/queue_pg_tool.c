@@ -112,7 +112,8 @@ static int read_filter(struct where *w, const struct pg_queue *q,
             "status = 'claimed' AND extract(epoch FROM clock_timestamp() - "
             "last_heartbeat) > ",
             w->number[1]);
-    snprintf(w->limit, sizeof w->limit, f->limit > 0 ? " LIMIT %zu" : "", f->limit);
+    if (f->limit > 0)
+        snprintf(w->limit, sizeof w->limit, " LIMIT %zu", f->limit);
     return 0;
 }
 
