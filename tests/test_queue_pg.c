@@ -540,17 +540,19 @@ static void leases_wait_when_the_servers_clock_jumps(void **state)
     assert_int_equal(open_other(&p), 0);
     assert_int_equal(queue_spawn_one(p, "x", "a", NULL, 0, 3, false, NULL, &e), 0);
     assert_int_equal(queue_claim(p, me.id, 60, &t, &e), 0);
-    assert_int_equal(queue_reap(p, 0.001, &n, &e), 0); /* the clocks were looked at */
+    /* Both clocks are looked at, and the first lease after the start is over. */
+    for (double until = clock_boot_s() + 0.3; clock_boot_s() < until; poll(NULL, 0, 10))
+        assert_int_equal(queue_reap(p, 0.2, &n, &e), 0);
     assert_int_equal(queue_now(p, &before, &e), 0);
     write_text(clock_file, "+3600\n", 0644);
     for (int i = 0; i < 1000 && now < before + 3000; i++)
         assert_int_equal(queue_now(p, &now, &e), 0);
     assert_true(now > before + 3000);
-    assert_int_equal(queue_reap(p, 0.5, &n, &e), 0);
+    assert_int_equal(queue_reap(p, 0.2, &n, &e), 0);
     assert_int_equal(n, 0); /* by its clock the lease ran out an hour ago */
     for (int i = 0; i < 1000 && n == 0; i++) { /* nobody renewed it in a lease */
         poll(NULL, 0, 10);
-        assert_int_equal(queue_reap(p, 0.5, &n, &e), 0);
+        assert_int_equal(queue_reap(p, 0.2, &n, &e), 0);
     }
     assert_int_equal(n, 1);
     queue_close(p);
@@ -581,10 +583,27 @@ static void wait_for_counts(void)
         poll(NULL, 0, 5);
 }
 
+/* Another worker holds so many: ends and beats of others do not read them. */
+static void claim_many(size_t n)
+{
+    struct task *got = calloc(n, sizeof *got);
+    struct queue_turn turn = {
+        .worker = "h1:w:9", .want = n, .lease_s = LEASE_S, .got = got};
+    struct queue *busy;
+
+    assert_int_equal(store_open(&busy, QUEUE_AS_WORKER, 0, &e), 0);
+    assert_int_equal(queue_turn(busy, &turn, &e), 0);
+    assert_int_equal(turn.ngot, n);
+    for (size_t i = 0; i < n; i++)
+        task_clear(&got[i]);
+    free(got);
+    queue_close(busy);
+}
+
 /* matrix: queue 8 plans whatever the statistics say */
 static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **state)
 {
-    enum { ROUNDS = 20 };
+    enum { ROUNDS = 20, MANY = 1000 };
     const char *rows = getenv("QUEUE_ROWS") != NULL ? getenv("QUEUE_ROWS") : "10000";
     const char *const before[] = {
         /* nothing known */
@@ -613,6 +632,8 @@ static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **s
         assert_string_equal(by_hand(sql), "");
         if (i == 5) /* what an index still says of the dead is another matter */
             assert_string_equal(by_hand("VACUUM (ANALYZE off) t_tasks"), "");
+        if (i == 4)
+            claim_many(MANY); /* that were none by the statistics */
         wait_for_counts();
         by_hand("SELECT pg_stat_force_next_flush()");
         reads = reads_so_far();
@@ -630,7 +651,8 @@ static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **s
         q = NULL;
         wait_for_counts();
         reads = reads_so_far() - reads;
-        if (reads > 40 * ROUNDS)
+        /* What was claimed is passed once more in the index on what waits. */
+        if (reads > 40 * ROUNDS + (i == 4 ? 2 * MANY : 0))
             fail_msg("after '%.60s...' %ld rows were read", sql, reads);
     }
 }
