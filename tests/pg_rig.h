@@ -13,7 +13,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "core/clock.h"
@@ -177,19 +179,55 @@ static inline void rig_fill_disk(const char *path)
     close(fd);
 }
 
-/* A server that says it is PostgreSQL 14.9, in the words of the manual's chapter 55.7. */
-static inline void rig_old_server(int fd)
+/* A server that says it is PostgreSQL 14.9, in the words of the manual's chapter 55.7: its process. */
+static inline pid_t rig_old_server(const char *dir)
 {
     static const char hello[] = "R\0\0\0\10\0\0\0\0"
                                 "S\0\0\0\30server_version\00014.9\0"
                                 "Z\0\0\0\5I";
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
     char request[512];
+    pid_t pid;
 
-    if (read(fd, request, sizeof request) > 0 &&
-        write(fd, hello, sizeof hello - 1) == sizeof hello - 1)
-        while (read(fd, request, sizeof request) > 0)
-            ;
-    _exit(0);
+    snprintf(to.sun_path, sizeof to.sun_path, "%.80s/.s.PGSQL.5432", dir);
+    if (bind(listener, (struct sockaddr *)&to, sizeof to) != 0 ||
+        listen(listener, 1) != 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        fd = accept(listener, NULL, NULL);
+        if (read(fd, request, sizeof request) > 0 &&
+            write(fd, hello, sizeof hello - 1) == sizeof hello - 1)
+            while (read(fd, request, sizeof request) > 0)
+                continue;
+        _exit(0);
+    }
+    close(listener);
+    return pid;
+}
+
+/* Rows and index entries of t_tasks that are read, by a count of the server's. */
+static inline long rig_reads(struct rig *rig)
+{
+    rig_ask(rig, "SELECT pg_stat_clear_snapshot()");
+    return atol(rig_ask(
+        rig, "SELECT (SELECT seq_tup_read FROM pg_stat_user_tables"
+             " WHERE schemaname = 'absurd' AND relname = 't_tasks') + sum(idx_tup_read)"
+             " FROM pg_stat_user_indexes WHERE schemaname = 'absurd'"
+             " AND relname = 't_tasks'"));
+}
+
+/* The backends of ours that have ended have told their counts. */
+static inline void rig_wait_for_counts(struct rig *rig)
+{
+    double until = clock_boot_s() + 20;
+
+    while (clock_boot_s() < until &&
+           strcmp(rig_ask(rig, "SELECT count(*) FROM pg_stat_activity"
+                               " WHERE application_name LIKE 'watcherd%'"),
+                  "0") != 0)
+        poll(NULL, 0, 5);
 }
 
 #endif

@@ -3,8 +3,6 @@
 #include "tests/pg_rig.h"
 
 #include <glob.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 static struct rig rig;
 
@@ -194,23 +192,14 @@ static void what_keeps_us_out_is_said_without_a_password(void **state)
 
 static void a_server_before_15_is_refused(void **state)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     char store[256];
-    pid_t pid;
+    pid_t pid = rig_old_server(own_dir);
 
     (void)state;
-    snprintf(to.sun_path, sizeof to.sun_path, "%s/.s.PGSQL.5432", own_dir);
-    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    pid = fork();
-    if (pid == 0)
-        rig_old_server(accept(fd, NULL, NULL));
     snprintf(store, sizeof store, "host=%s user=x dbname=y", own_dir);
     assert_int_equal(open_at(store, QUEUE_AS_DAEMON), -ENOTSUP);
     assert_non_null(strstr(e.text, "14.9"));
     waitpid(pid, NULL, 0);
-    close(fd);
 }
 
 /* ---- being told ---- */
@@ -560,29 +549,6 @@ static void leases_wait_when_the_servers_clock_jumps(void **state)
 
 /* ---- plans ---- */
 
-/* Rows and index entries of t_tasks that are read, by a count of the server's. */
-static long reads_so_far(void)
-{
-    by_hand("SELECT pg_stat_clear_snapshot()");
-    return atol(by_hand(
-        "SELECT (SELECT seq_tup_read FROM pg_stat_user_tables"
-        " WHERE schemaname = 'absurd' AND relname = 't_tasks') + sum(idx_tup_read)"
-        " FROM pg_stat_user_indexes WHERE schemaname = 'absurd'"
-        " AND relname = 't_tasks'"));
-}
-
-/* The backends of ours that have ended have told their counts. */
-static void wait_for_counts(void)
-{
-    double until = clock_boot_s() + 20;
-
-    while (clock_boot_s() < until &&
-           strcmp(by_hand("SELECT count(*) FROM pg_stat_activity"
-                          " WHERE application_name LIKE 'watcherd%'"),
-                  "0") != 0)
-        poll(NULL, 0, 5);
-}
-
 /* Another worker holds so many: ends and beats of others do not read them. */
 static void claim_many(size_t n)
 {
@@ -634,9 +600,9 @@ static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **s
             assert_string_equal(by_hand("VACUUM (ANALYZE off) t_tasks"), "");
         if (i == 4)
             claim_many(MANY); /* that were none by the statistics */
-        wait_for_counts();
+        rig_wait_for_counts(&rig);
         by_hand("SELECT pg_stat_force_next_flush()");
-        reads = reads_so_far();
+        reads = rig_reads(&rig);
         assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 3, &e), 0);
         for (int k = 0; k < ROUNDS; k++) {
             task_clear(&t);
@@ -649,8 +615,8 @@ static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **s
         assert_int_equal(queue_next_due(q, &(double){0}, &e), 0);
         queue_close(q);
         q = NULL;
-        wait_for_counts();
-        reads = reads_so_far() - reads;
+        rig_wait_for_counts(&rig);
+        reads = rig_reads(&rig) - reads;
         /* What was claimed is passed once more in the index on what waits. */
         if (reads > 40 * ROUNDS + (i == 4 ? 2 * MANY : 0))
             fail_msg("after '%.60s...' %ld rows were read", sql, reads);
