@@ -18,8 +18,9 @@ enum {
     OLDEST = 150000, /* PostgreSQL 15, as PQserverVersion tells it */
     CONNECT_S = 10,  /* to connect and to be let in */
     ANSWER_S =
-        30,    /* to one statement; the server gives it up before, see session_all */
-    TRIES = 5, /* of a statement that collided with another */
+        30,       /* to one statement; the server gives it up before, see session_all */
+    LONG_S = 600, /* to one that may change a million rows */
+    TRIES = 5,    /* of a statement that collided with another */
     MAX_PREPARED = 64,
 };
 
@@ -514,7 +515,7 @@ static int prepare(struct pg *pg, const char *sql, char name[16], struct err *e)
 
 /* One statement, prepared (`kept`) or not, again while it collides with others. */
 static int ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, bool kept,
-               int n, const char *const *value)
+               int n, const char *const *value, double limit_s)
 {
     char name[16];
     int rc = -EAGAIN, sent;
@@ -530,7 +531,7 @@ static int ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, bo
                     : PQsendQueryParams(pg->conn, sql, n, NULL, value, NULL, NULL, 0);
         if (!sent)
             return failed(pg, NULL, e);
-        rc = last_result(pg, clock_boot_s() + ANSWER_S, out, e);
+        rc = last_result(pg, clock_boot_s() + limit_s, out, e);
     }
     if (rc == -EAGAIN)
         rc =
@@ -541,13 +542,7 @@ static int ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, bo
 int pg_ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
            const char *const *value)
 {
-    return ask(pg, out, e, sql, true, n, value);
-}
-
-int pg_ask_once(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
-                const char *const *value)
-{
-    return ask(pg, out, e, sql, false, n, value);
+    return ask(pg, out, e, sql, true, n, value, ANSWER_S);
 }
 
 static int run(struct pg *pg, const char *sql, double until, struct err *e)
@@ -564,17 +559,40 @@ static int run(struct pg *pg, const char *sql, double until, struct err *e)
     return rc == -EAGAIN ? down(pg, "not now, says", "a collision", e) : rc;
 }
 
-int pg_run(struct pg *pg, const char *sql, double limit_s, struct err *e)
+/* The server's patience with what comes next; 0: endless. */
+static int allow(struct pg *pg, double limit_s, struct err *e)
 {
     char text[64];
-    int rc;
 
     snprintf(text, sizeof text, "SET statement_timeout = '%.0fs'", limit_s);
-    rc = run(pg, text, clock_boot_s() + ANSWER_S, e);
-    if (rc == 0)
-        rc = run(pg, sql, limit_s > 0 ? clock_boot_s() + limit_s + 5 : -1, e);
+    return run(pg, text, clock_boot_s() + ANSWER_S, e);
+}
+
+static void allow_as_ever(struct pg *pg)
+{
     if (pg->conn != NULL && run(pg, session_all, clock_boot_s() + ANSWER_S, NULL) != 0)
         drop(pg);
+}
+
+int pg_run(struct pg *pg, const char *sql, double limit_s, struct err *e)
+{
+    int rc = allow(pg, limit_s, e);
+
+    if (rc == 0)
+        rc = run(pg, sql, limit_s > 0 ? clock_boot_s() + limit_s + 5 : -1, e);
+    allow_as_ever(pg);
+    return rc;
+}
+
+int pg_ask_once(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
+                const char *const *value)
+{
+    int rc = allow(pg, LONG_S, e);
+
+    *out = NULL;
+    if (rc == 0)
+        rc = ask(pg, out, e, sql, false, n, value, LONG_S + 5);
+    allow_as_ever(pg);
     return rc;
 }
 
@@ -631,8 +649,8 @@ int pg_told(struct pg *pg, struct err *e)
 
 char *pg_conninfo(struct pg *pg, const char **password)
 {
-    static const char *const skip[] = {"password", "passfile", "replication",
-                                       "client_encoding", "fallback_application_name"};
+    static const char *const skip[] = {"passfile", "replication", "client_encoding",
+                                       "fallback_application_name"};
     PQconninfoOption *all = pg->conn != NULL ? PQconninfo(pg->conn) : NULL;
     char *text = NULL;
     size_t size;
@@ -640,7 +658,8 @@ char *pg_conninfo(struct pg *pg, const char **password)
 
     *password = NULL;
     for (PQconninfoOption *o = all; f != NULL && o->keyword != NULL; o++) {
-        bool left_out = o->val == NULL || o->val[0] == '\0';
+        bool left_out = /* '*': libpq's mark of what is secret */
+            o->val == NULL || o->val[0] == '\0' || strchr(o->dispchar, '*') != NULL;
 
         for (size_t i = 0; i < sizeof skip / sizeof skip[0]; i++)
             left_out = left_out || strcmp(o->keyword, skip[i]) == 0;

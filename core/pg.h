@@ -42,7 +42,7 @@ double pg_found_s(const struct pg *pg);
  */
 int pg_ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
            const char *const *value);
-/* The same, not prepared: sql may be made for this call. */
+/* The same, not prepared, for sql that is made for this call; and with more patience: it may change a million rows. */
 int pg_ask_once(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
                 const char *const *value);
 /* Statements without parameters, all one transaction; limit_s 0: as long as it takes. */
