@@ -142,6 +142,16 @@ static inline int rig_make(struct rig *rig, const char *in, const char *settings
                                                                                  : -1;
 }
 
+static inline void rig_write_text(const char *path, const char *text, mode_t mode)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    chmod(path, mode);
+}
+
 /* A role `locked`, whose password is sekrit: in front of pg_hba.conf, which trusts all others. */
 static inline void rig_lock_role(struct rig *rig)
 {
