@@ -18,8 +18,19 @@ enum {
     ENVIRON_MAX = 1 << 21 /* the kernel's own limit is about that */
 };
 
-/* Is `want`, one "NAME=value", in the environment with which this process was started? */
-static bool carries(const char *pid, const char *want)
+/* Is this "NAME=value" a mark with this nonce? */
+static bool is_mark(const char *text, const char *nonce)
+{
+    static const char *const name[] = {ORPHAN_MARK "=", ORPHAN_TASK "="};
+
+    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++)
+        if (strncmp(text, name[i], strlen(name[i])) == 0)
+            return strcmp(text + strlen(name[i]), nonce) == 0;
+    return false;
+}
+
+/* Is the mark in the environment with which this process was started? */
+static bool carries(const char *pid, const char *nonce)
 {
     size_t size = 65536, used = 0;
     char *text = malloc(size), path[64];
@@ -46,7 +57,7 @@ static bool carries(const char *pid, const char *want)
     for (size_t at = 0; text != NULL && at < used && !found;
          at += strlen(text + at) + 1) {
         text[used] = '\0';
-        found = strcmp(text + at, want) == 0;
+        found = is_mark(text + at, nonce);
     }
     if (fd != -1)
         close(fd);
@@ -55,7 +66,7 @@ static bool carries(const char *pid, const char *want)
 }
 
 /* The pidfd is opened first: what is read afterwards is of that very process. */
-static int kill_one(const char *name, const char *want)
+static int kill_one(const char *name, const char *nonce)
 {
     struct pollfd end = {.events = POLLIN};
     long pid = strtol(name, NULL, 10);
@@ -66,7 +77,7 @@ static int kill_one(const char *name, const char *want)
     end.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
     if (end.fd == -1)
         return 0;
-    if (carries(name, want) &&
+    if (carries(name, nonce) &&
         syscall(SYS_pidfd_send_signal, end.fd, SIGKILL, NULL, 0) == 0) {
         poll(&end, 1, WAIT_MS);
         killed = 1;
@@ -77,20 +88,18 @@ static int kill_one(const char *name, const char *want)
 
 int orphan_kill(const char *nonce)
 {
-    char want[sizeof ORPHAN_MARK + 64];
     struct dirent *entry;
     int killed = 0, before;
     DIR *proc;
 
     if (strlen(nonce) != 32) /* not one that we drew */
         return 0;
-    snprintf(want, sizeof want, ORPHAN_MARK "=%.60s", nonce);
     do { /* until none is found: one may just have started another */
         before = killed;
         proc = opendir("/proc");
         while (proc != NULL && (entry = readdir(proc)) != NULL)
             if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-                killed += kill_one(entry->d_name, want);
+                killed += kill_one(entry->d_name, nonce);
         if (proc != NULL)
             closedir(proc);
     } while (killed > before && killed < 10000);

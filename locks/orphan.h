@@ -9,9 +9,10 @@
 #define LOCKS_ORPHAN_H
 
 #define ORPHAN_MARK "WATCHERD_CLAIM"
+#define ORPHAN_TASK "WATCHERD_TASK" /* the same for a daemon's worker process */
 
 /*
- * orphan_kill: SIGKILL to every process that carries the mark, and wait (at most 2 s) for their end.
+ * orphan_kill: SIGKILL to every process that carries either mark with this nonce, and wait (at most 2 s) for their end.
  * Returned: how many; those of other users cannot be seen and are left to the fence.
  */
 int orphan_kill(const char *nonce);

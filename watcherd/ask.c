@@ -105,6 +105,35 @@ static int run_why(struct ask *a)
     return why_main(&a->conf, a->name, a->json, ANSWER_S);
 }
 
+static void print_queue(json_t *s, json_t *queue)
+{
+    json_t *store = json_object_get(s, "store"), *held = json_object_get(s, "held");
+    char age[32];
+
+    if (json_object_get(queue, "unanswered") != NULL)
+        printf("tasks     not known: %s\n", string_in(queue, "unanswered"));
+    else
+        printf("tasks     %lld pending, %lld running, %lld completed, %lld failed, "
+               "%lld cancelled\n",
+               number_in(queue, "pending"), number_in(queue, "claimed"),
+               number_in(queue, "completed"), number_in(queue, "failed"),
+               number_in(queue, "cancelled"));
+    if (strcmp(string_in(queue, "mode"), "running") != 0 &&
+        json_object_get(queue, "mode"))
+        printf("queue     %s%s%s\n", string_in(queue, "mode"),
+               string_in(queue, "mode_reason")[0] != '\0' ? ": " : "",
+               string_in(queue, "mode_reason"));
+    if (json_is_true(json_object_get(store, "up")))
+        printf("store     %s\n", string_in(store, "where"));
+    else
+        printf("store     DOWN for %s: %s\n", age_in(store, "since_s", age),
+               string_in(store, "why"));
+    if (string_in(held, "tasks")[0] != '\0')
+        printf("held      no task is started: %s\n", string_in(held, "tasks"));
+    if (string_in(held, "groups")[0] != '\0')
+        printf("held      no group is queued: %s\n", string_in(held, "groups"));
+}
+
 static void print_status(json_t *s)
 {
     json_t *files = json_object_get(s, "files"), *groups = json_object_get(s, "groups");
@@ -133,9 +162,7 @@ static void print_status(json_t *s)
         printf(" %lld %s%s", (long long)json_integer_value(n), word,
                strcmp(word, "set aside") == 0 ? "\n" : ",");
     }
-    printf("tasks     %lld pending, %lld running, %lld completed, %lld failed\n",
-           number_in(queue, "pending"), number_in(queue, "claimed"),
-           number_in(queue, "completed"), number_in(queue, "failed"));
+    print_queue(s, queue);
     json_array_foreach(json_object_get(s, "running"), i, run)
     {
         printf("running   %s %s, attempt %lld, pid %lld, since %s%s%s\n",

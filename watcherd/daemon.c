@@ -21,23 +21,23 @@
 #include "locks/lockfs.h"
 #include "locks/owner.h"
 #include "watcherd/control.h"
+#include "watcherd/crew.h"
 #include "watcherd/ingest.h"
+#include "watcherd/intake.h"
 #include "watcherd/left.h"
 #include "watcherd/mosaics.h"
+#include "watcherd/neighbours.h"
 #include "watcherd/operate.h"
-#include "watcherd/pool.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/rework.h"
 #include "watcherd/roots.h"
 #include "watcherd/settings.h"
-#include "watcherd/worker.h"
+#include "watcherd/store.h"
 
-/* A busy claim is looked at again after this; its owner may be on another machine. */
-#define BUSY_RETRY_S 5.0
 /* With --once: files that are still not whole after this many quiet seconds are left. */
 #define ONCE_PATIENCE_S 3.0
-/* At the end, for a file system that hangs. */
-#define INGEST_STOP_S 1.0
+/* At the end, for a file system or a store that hangs. */
+#define LAST_STOP_S 1.0
 
 struct daemon {
     struct conf *conf;
@@ -47,18 +47,21 @@ struct daemon {
     uv_signal_t signal[3];
     struct ingest *ingest;
     struct group_table *groups;
-    struct queue *queue;
     struct registry *registry;
-    struct pool *pool;
+    struct store *store;
+    struct crew *crew;
+    struct neighbours *neighbours;
+    struct intake *intake;
     struct roots *roots;
     struct rework *rework;
     struct operate operate;
     struct control *control;
     struct mosaics mosaics;
-    char me[64];             /* worker_id in the queue */
     char settings[PATH_MAX]; /* the settings in force, for the workers */
-    double stop_at; /* when running workers are told to stop; 0: not stopping */
-    bool stopping, terminated, killed;
+    bool stopping, ended;
+    bool
+        checked; /* it was said that we look for groups, and nothing has happened since */
+    bool counting; /* with --once: the store is asked what is left */
     size_t nfailed;
 };
 
@@ -122,42 +125,6 @@ static void on_stuck(void *arg, double s)
 
 /* ---- groups ---- */
 
-static void enqueue(struct daemon *d, const struct group_view *g)
-{
-    json_t *files = json_array(), *params = json_object();
-    struct task old = {0};
-    struct err e = {0};
-    char *text;
-    bool made = false, again;
-    int rc;
-
-    for (int i = 0; i < g->expected; i++)
-        if (g->member[i].path != NULL)
-            json_array_append_new(files, json_string(g->member[i].path));
-    json_object_set_new(params, "files", files);
-    text = json_dumps(params, JSON_COMPACT);
-    /* A failed group is formed again only when its files were all there anew. */
-    again = queue_status(d->queue, "continuum", g->name, &old, NULL) == 0 &&
-            (strcmp(old.status, "failed") == 0 ||
-             (strcmp(old.status, "completed") == 0 && !rework_is_current(d->conf, g)));
-    rc = queue_spawn_one(d->queue, "continuum", g->name, text, 0,
-                         (int)d->conf->workers.max_retries, again, &made, &e);
-    if (rc != 0) {
-        log_event(LOG_ERROR, "enqueue", "group", g->name, "reason", e.text, NULL);
-    } else {
-        log_event(LOG_INFO, g->complete ? "group_complete" : "group_partial", "group",
-                  g->name, "files", log_d(g->present), "queued",
-                  made ? "yes" : "already", NULL);
-        group_mark(d->groups, g->name,
-                   !made && strcmp(old.status, "completed") == 0 ? GROUP_DONE
-                   : !made && strcmp(old.status, "failed") == 0  ? GROUP_FAILED
-                                                                 : GROUP_ENQUEUED);
-    }
-    task_clear(&old);
-    free(text);
-    json_decref(params);
-}
-
 /* "13 of 16 members after 600 s, missing sb03 sb07 sb11" */
 static void say_missing(const struct group_view *g, double deadline_s, char *why,
                         size_t size)
@@ -200,7 +167,7 @@ static void on_group(void *arg, const struct group_news *news)
     switch (news->what) {
     case GROUP_IS_COMPLETE:
     case GROUP_IS_PROCESSABLE:
-        enqueue(d, news->group);
+        intake_take(d->intake, news->group);
         break;
     case GROUP_IS_PARTIAL:
         say_missing(news->group, d->conf->group.deadline_s, why, sizeof why);
@@ -224,126 +191,96 @@ static void on_group(void *arg, const struct group_news *news)
 
 /* ---- tasks ---- */
 
-static void on_said(void *arg, const struct task *task, json_t *line)
-{
-    const char *step = json_string_value(json_object_get(line, "step"));
-    const char *detail = json_string_value(json_object_get(line, "detail"));
-
-    (void)arg;
-    if (step != NULL)
-        log_event(LOG_INFO, "step", "task", task->name, "group", task->key, "step",
-                  step, "took_s",
-                  log_f(json_number_value(json_object_get(line, "took_s")), 2),
-                  "detail", detail != NULL ? detail : "", NULL);
-}
-
-/* What an outcome means for the task: the whole table of retries. */
-static const struct {
-    const char *outcome;
-    enum task_how then;
-    enum log_level level;
-} verdicts[] = {
-    {WORKER_DONE, TASK_COMPLETE, LOG_INFO},   {WORKER_SKIPPED, TASK_COMPLETE, LOG_INFO},
-    {WORKER_BUSY, TASK_RELEASE, LOG_INFO},    {WORKER_LOST, TASK_RELEASE, LOG_WARN},
-    {WORKER_STOPPED, TASK_RELEASE, LOG_INFO}, {WORKER_MACHINE, TASK_RETRY, LOG_ERROR},
-    {WORKER_FAILED, TASK_RETRY, LOG_ERROR},   {WORKER_BAD, TASK_FAIL, LOG_ERROR},
-};
-
-static double retry_delay(const struct daemon *d, const struct task *task)
-{
-    return d->conf->workers.retry_delay_s * pow(2, fmin(task->retry_count, 10));
-}
-
-static void on_ended(void *arg, const struct task *task, const char *outcome,
-                     const char *reason, json_t *result)
+static void on_ended(void *arg, const struct task *task, enum crew_how how)
 {
     struct daemon *d = arg;
-    const char *path = json_string_value(json_object_get(result, "path"));
-    size_t v = sizeof verdicts / sizeof verdicts[0] - 2; /* "failed" */
-    struct err e = {0};
-    struct task_end end = {.fence = task->fence};
-    struct task now = {0};
-    bool failed = false;
-    int rc;
 
-    if (d->terminated && result == NULL)
-        outcome = WORKER_STOPPED; /* it could not say so, or we did not let it */
-    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++)
-        if (strcmp(outcome, verdicts[i].outcome) == 0)
-            v = i;
-    snprintf(end.id, sizeof end.id, "%s", task->id);
-    end.how = verdicts[v].then;
-    end.text = end.how == TASK_COMPLETE ? path : reason;
-    /* A full disk or missing permission is nobody's attempt: a service waits for it. */
-    if (strcmp(outcome, WORKER_MACHINE) == 0 && !d->opts.once)
-        end.how = TASK_RELEASE;
-    end.delay_s = strcmp(outcome, WORKER_BUSY) == 0 ? BUSY_RETRY_S
-                  : end.how == TASK_RELEASE && strcmp(outcome, WORKER_MACHINE) != 0
-                      ? 0
-                      : retry_delay(d, task);
-    rc = queue_end(d->queue, &end, &e);
-    if (rc == ERR_LOST_TASK)
-        log_event(LOG_WARN, "late_word", "group", task->key, "reason", e.text, NULL);
-    else if (rc != 0)
-        log_event(LOG_ERROR, "queue", "group", task->key, "reason", e.text, NULL);
-    if (queue_status(d->queue, task->name, task->key, &now, NULL) == 0) {
-        failed = strcmp(now.status, "failed") == 0;
-        d->nfailed += failed;
-        if (strcmp(task->name, "continuum") == 0 &&
-            (failed || strcmp(now.status, "completed") == 0))
-            group_mark(d->groups, task->key, failed ? GROUP_FAILED : GROUP_DONE);
-        task_clear(&now);
-    }
-    /* One line an end: that no further attempt follows is its event, not a second line. */
-    log_event(verdicts[v].level, failed ? "task_failed" : outcome, "task", task->name,
-              "group", task->key, "reason", reason, "path", path != NULL ? path : "",
-              NULL);
+    d->nfailed += how == CREW_FAILED;
+    d->checked = false;
+    if (strcmp(task->name, "continuum") != 0 && strcmp(task->name, "mosaic") != 0)
+        return;
+    if (strcmp(task->name, "continuum") == 0 && how == CREW_DONE)
+        group_mark(d->groups, task->key, GROUP_DONE);
+    else if (strcmp(task->name, "continuum") == 0 &&
+             (how == CREW_FAILED || how == CREW_CANCELLED))
+        group_mark(d->groups, task->key, GROUP_FAILED);
     d->mosaics.due = true;
     plan(d, 0);
 }
 
-static void start_workers(struct daemon *d)
+static void on_turned(void *arg)
 {
-    while (!d->stopping && pool_running(d->pool) < (size_t)d->conf->workers.count) {
-        struct task task = {0};
-        struct err e = {0};
-        int rc = queue_claim(d->queue, d->me, d->conf->workers.lease_s, &task, &e);
+    struct daemon *d = arg;
 
-        if (rc == 0 && (rc = pool_start(d->pool, &task, &e)) != 0) {
-            struct task_end end = {
-                .fence = task.fence, .how = TASK_RELEASE, .delay_s = BUSY_RETRY_S};
+    if (d->opts.once || !d->checked)
+        plan(d, 0);
+}
 
-            snprintf(end.id, sizeof end.id, "%s", task.id);
-            queue_end(d->queue, &end, NULL);
-        }
-        if (rc == 0)
-            log_event(LOG_INFO, "start", "task", task.name, "group", task.key,
-                      "attempt", log_d(task.retry_count + 1), NULL);
-        else if (rc != -EAGAIN)
-            log_event(LOG_ERROR, "start", "reason", e.text, NULL);
-        task_clear(&task);
-        if (rc != 0)
-            return;
+/* There are new tasks, or tasks that somebody has handed back. */
+static void on_tasks(void *arg)
+{
+    struct daemon *d = arg;
+
+    crew_wake(d->crew, false);
+    plan(d, 0);
+}
+
+static void on_freed(void *arg, size_t tasks)
+{
+    (void)tasks;
+    on_tasks(arg);
+}
+
+static void on_found(void *arg, size_t n)
+{
+    if (n > 0)
+        on_tasks(arg);
+    plan(arg, 0);
+}
+
+static void on_refused(void *arg, const char *group)
+{
+    struct daemon *d = arg;
+
+    (void)group;
+    d->nfailed++;
+}
+
+/* Now files may be told of: each finds the group that it belongs to. */
+static void on_loaded(void *arg)
+{
+    struct daemon *d = arg;
+
+    ingest_wait(d->ingest, false);
+    plan(d, 0);
+}
+
+/* The store has something to tell, or it is time to look. */
+static void on_store(void *arg, bool changed)
+{
+    struct daemon *d = arg;
+
+    if (d->stopping)
+        return;
+    intake_news(d->intake, changed);
+    rework_news(d->rework);
+    d->mosaics.held = false;
+    d->mosaics.due |= changed;
+    crew_wake(d->crew, changed);
+    plan(d, 0);
+}
+
+static void on_store_turned(void *arg, bool up)
+{
+    struct daemon *d = arg;
+
+    if (up && !d->stopping) {
+        neighbours_look(d->neighbours);
+        on_store(d, true);
     }
 }
 
 /* ---- the loop ---- */
-
-/* With --once: is there nothing left that we could do? */
-static bool all_done(struct daemon *d, double now)
-{
-    struct ingest_look look;
-    size_t pending = 0;
-
-    queue_count(d->queue, "pending", &pending, NULL);
-    if (pool_running(d->pool) > 0 || pending > 0 || d->mosaics.due)
-        return false;
-    ingest_look(d->ingest, &look);
-    return look.scanned && look.idle &&
-           (look.settle.waiting == 0 ||
-            now - look.last_event >
-                d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S);
-}
 
 static void end_loop(struct daemon *d)
 {
@@ -351,38 +288,109 @@ static void end_loop(struct daemon *d)
     uv_stop(&d->loop);
 }
 
+static void on_stopped(void *arg)
+{
+    end_loop(arg);
+}
+
+static void stop(struct daemon *d, double grace_s)
+{
+    d->stopping = true;
+    uv_timer_stop(&d->timer);
+    neighbours_stop(d->neighbours);
+    crew_stop(d->crew, grace_s);
+}
+
+/* Is there nothing that we know of and could do? */
+static bool is_idle(struct daemon *d)
+{
+    struct crew_look crew;
+
+    crew_look(d->crew, &crew);
+    return crew.idle && intake_loaded(d->intake) && !intake_busy(d->intake) &&
+           (intake_held(d->intake) == NULL || crew.mode == QUEUE_DRAINS) &&
+           !rework_busy(d->rework) && !d->mosaics.busy &&
+           (!d->mosaics.due || d->mosaics.held);
+}
+
+static bool files_done(struct daemon *d, double now)
+{
+    struct ingest_look look;
+
+    ingest_look(d->ingest, &look);
+    return look.scanned && look.idle &&
+           (look.settle.waiting == 0 ||
+            now - look.last_event >
+                d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S);
+}
+
+/* ---- with --once: what is left in the store? ---- */
+
+struct count {
+    struct store_job job;
+    struct daemon *d;
+    size_t pending;
+};
+
+static int run_count(struct store_job *job, struct queue *q, struct err *e)
+{
+    return queue_count(q, "pending", &((struct count *)job)->pending, e);
+}
+
+static void end_count(struct store_job *job, int rc, const struct err *e)
+{
+    struct daemon *d = ((struct count *)job)->d;
+    size_t pending = ((struct count *)job)->pending;
+
+    (void)e;
+    free(job);
+    d->counting = false;
+    if (rc != 0 || d->stopping || !is_idle(d) || !files_done(d, clock_boot_s()) ||
+        (pending > 0 && d->conf->workers.count > 0))
+        return;
+    d->nfailed += left_say(d->ingest, d->groups, ONCE_PATIENCE_S);
+    stop(d, 0);
+}
+
+static void count_left(struct daemon *d)
+{
+    struct count *c = calloc(1, sizeof *c);
+
+    assert(c != NULL);
+    c->job.run = run_count;
+    c->job.done = end_count;
+    c->d = d;
+    d->counting = true;
+    store_post(d->store, &c->job);
+}
+
+/* ---- rounds of the loop ---- */
+
+/* Once after each time that something was done; the seed's operators look for this line. */
+static void say_checking(struct daemon *d)
+{
+    if (d->checked)
+        return;
+    d->checked = true;
+    log_event(LOG_INFO, "checking", "text", "Checking for next group...", NULL);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     double now = clock_boot_s();
 
-    if (d->stopping) {
-        if (pool_running(d->pool) == 0) {
-            end_loop(d);
-            return;
-        }
-        if (now >= d->stop_at && !d->terminated) {
-            log_event(LOG_WARN, "stopping", "reason",
-                      "grace is over, workers hand back", NULL);
-            pool_signal(d->pool, SIGTERM);
-            d->terminated = true;
-        } else if (now >= d->stop_at + 10 && !d->killed) {
-            pool_signal(d->pool, SIGKILL);
-            d->killed = true;
-        }
-        plan(d, 60);
-        return;
-    }
     ingest_deliver(d->ingest);
     group_ready(d->groups, now, on_group, d);
-    rework_run(d->rework);
-    if (d->mosaics.due)
+    intake_send(d->intake);
+    if (intake_loaded(d->intake)) {
+        rework_run(d->rework);
         mosaics_find(&d->mosaics);
-    start_workers(d);
-    if (d->opts.once && all_done(d, now)) {
-        d->nfailed += left_say(d->ingest, d->groups, ONCE_PATIENCE_S);
-        end_loop(d);
-        return;
+    }
+    if (is_idle(d)) {
+        say_checking(d);
+        if (d->opts.once && !d->counting && files_done(d, now))
+            count_left(d);
     }
     plan(d, 60);
 }
@@ -395,20 +403,11 @@ static double sooner(double a, double b)
 /* Come back in in_s, or earlier when something is due earlier. */
 static void plan(struct daemon *d, double in_s)
 {
-    double now = clock_boot_s(), due = -1;
-
-    /* Whoever plans later must not put off what was due sooner. */
     if (d->stopping)
-        in_s = fmin(in_s, 0.1);
-    else if (d->mosaics.due)
-        in_s = 0;
-    else {
-        in_s = fmin(in_s, d->opts.once ? 0.2 : 60);
-        in_s = sooner(in_s, group_next_s(d->groups, now));
-        if (pool_running(d->pool) < (size_t)d->conf->workers.count &&
-            queue_next_due(d->queue, &due, NULL) == 0)
-            in_s = sooner(in_s, due < 0 ? -1 : fmax(due, 0.01));
-    }
+        return;
+    in_s = fmin(in_s, d->opts.once ? 0.2 : 60);
+    /* Whoever plans later must not put off what was due sooner. */
+    in_s = sooner(in_s, group_next_s(d->groups, clock_boot_s()));
     uv_update_time(&d->loop);
     uv_timer_start(&d->timer, on_timer, (uint64_t)ceil(in_s * 1000), 0);
 }
@@ -416,36 +415,23 @@ static void plan(struct daemon *d, double in_s)
 static void on_signal(uv_signal_t *handle, int sig)
 {
     struct daemon *d = handle->data;
+    struct crew_look crew;
 
-    if (sig == SIGHUP) {
+    if (sig == SIGHUP && !d->stopping) {
         settings_reload(d->conf, d->opts.conf_path, d->settings);
+        crew_scale(d->crew, d->conf->workers.count);
+        crew_renew(d->crew);
         d->mosaics.due = true;
+        intake_news(d->intake, true);
         plan(d, 0);
-        return;
     }
+    if (sig == SIGHUP)
+        return;
+    crew_look(d->crew, &crew);
     log_event(LOG_INFO, "stopping", "signal", sig == SIGTERM ? "TERM" : "INT",
-              "running", log_u(pool_running(d->pool)), NULL);
+              "running", log_u(crew.running), NULL);
     /* A second signal does not wait for the grace. */
-    d->stop_at = clock_boot_s() + (d->stopping ? 0 : d->conf->workers.stop_grace_s);
-    d->stopping = true;
-    plan(d, 0);
-}
-
-static void known_group(void *arg, const struct task *t)
-{
-    struct daemon *d = arg;
-    bool changed = false;
-
-    /* What is pending is formed again from its files; ended ones only need their name kept. */
-    if (strcmp(t->status, "failed") == 0)
-        group_mark(d->groups, t->key, GROUP_FAILED);
-    else if (strcmp(t->status, "completed") == 0 &&
-             rework_published(d->conf, t->key, &changed))
-        group_mark(d->groups, t->key, GROUP_DONE);
-    else if (strcmp(t->status, "completed") != 0)
-        group_mark(d->groups, t->key, GROUP_ENQUEUED);
-    if (changed)
-        rework_note(d->rework, t->key);
+    stop(d, d->stopping ? 0 : d->conf->workers.stop_grace_s);
 }
 
 static void known_quarantine(void *arg, const char *group)
@@ -469,8 +455,9 @@ static void open_control(struct daemon *d)
     d->operate = (struct operate){.conf = d->conf,
                                   .ingest = d->ingest,
                                   .groups = d->groups,
-                                  .queue = d->queue,
-                                  .pool = d->pool,
+                                  .store = d->store,
+                                  .crew = d->crew,
+                                  .intake = d->intake,
                                   .roots = d->roots,
                                   .rework = d->rework,
                                   .started = clock_boot_s(),
@@ -520,37 +507,6 @@ static int open_locks(const struct conf *conf, struct err *e)
     return 0;
 }
 
-struct gone {
-    char worker[QUEUE_WORKER];
-};
-
-static void note_worker(void *arg, const struct task *t)
-{
-    struct gone *gone = arg;
-
-    snprintf(gone->worker, sizeof gone->worker, "%s", t->worker);
-}
-
-/* What an earlier run left claimed is handed back: we hold its lock, so it has ended. */
-static int recover(struct queue *q, size_t *left, struct err *e)
-{
-    struct task_filter held = {.status = "claimed", .limit = 1};
-    int rc;
-
-    for (;;) {
-        struct gone gone = {""};
-        size_t n = 0;
-
-        rc = queue_each(q, &held, note_worker, &gone, e);
-        if (rc != 0 || gone.worker[0] == '\0')
-            return rc;
-        rc = queue_bury(q, gone.worker, &n, e);
-        if (rc != 0 || n == 0)
-            return rc;
-        *left += n;
-    }
-}
-
 static enum group_policy policy_of(const char *word)
 {
     return strcmp(word, "process") == 0      ? GROUP_PROCESS
@@ -558,11 +514,81 @@ static enum group_policy policy_of(const char *word)
                                              : GROUP_HOLD;
 }
 
-static int open_rooms(struct daemon *d, struct err *e)
+/* The store and all who talk to it. */
+static int open_queue(struct daemon *d, struct err *e)
+{
+    struct store_opts so = {.loop = &d->loop,
+                            .conf = d->conf,
+                            .role = QUEUE_AS_DAEMON,
+                            .news = on_store,
+                            .turned = on_store_turned,
+                            .arg = d};
+    int rc = store_new(&d->store, &so, e);
+
+    if (rc != 0)
+        return rc;
+    rc = crew_new(&d->crew,
+                  &(struct crew_opts){.loop = &d->loop,
+                                      .store = d->store,
+                                      .conf = d->conf,
+                                      .settings = d->settings,
+                                      .name = "watcherd",
+                                      .slots = d->conf->workers.count,
+                                      .once = d->opts.once,
+                                      .ended = on_ended,
+                                      .turned = on_turned,
+                                      .stopped = on_stopped,
+                                      .arg = d},
+                  e);
+    if (rc != 0)
+        return rc;
+    d->neighbours = neighbours_new(&(struct neighbours_opts){
+        .loop = &d->loop,
+        .store = d->store,
+        .me = crew_me(d->crew),
+        .all_known = strcmp(d->conf->queue.store, "sqlite") == 0,
+        .freed = on_freed,
+        .arg = d});
+    d->rework = rework_new(d->conf, d->groups, d->store, on_tasks, d);
+    d->intake = intake_new(&(struct intake_opts){.conf = d->conf,
+                                                 .store = d->store,
+                                                 .groups = d->groups,
+                                                 .rework = d->rework,
+                                                 .loaded = on_loaded,
+                                                 .queued = on_tasks,
+                                                 .refused = on_refused,
+                                                 .arg = d});
+    d->mosaics = (struct mosaics){.conf = d->conf,
+                                  .store = d->store,
+                                  .registry = d->registry,
+                                  .found = on_found,
+                                  .arg = d,
+                                  .due = true};
+    return 0;
+}
+
+static int open_groups(struct daemon *d, const struct groupname *rule, struct err *e)
 {
     const struct conf *conf = d->conf;
-    size_t left = 0;
-    int rc;
+    struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
+                            .expected = rule->member ? (int)conf->group.expected : 1,
+                            .rule = rule,
+                            .deadline_s = conf->group.deadline_s,
+                            .policy = policy_of(conf->group.partial),
+                            .min_members = (int)(conf->group.min_members > 0
+                                                     ? conf->group.min_members
+                                                     : conf->group.expected)};
+
+    d->groups = group_table_new(&go);
+    if (d->groups == NULL)
+        return err_set(e, -EINVAL, "[group] expected is larger than %d",
+                       GROUP_MAX_EXPECTED);
+    return quarantine_each(conf->paths.state, known_quarantine, d, e);
+}
+
+static int open_files(struct daemon *d, const struct groupname *rule, struct err *e)
+{
+    const struct conf *conf = d->conf;
     struct ingest_opts io = {.loop = &d->loop,
                              .watch = {.extensions = conf->watch.extensions,
                                        .rescan_s = conf->watch.rescan_s},
@@ -575,53 +601,33 @@ static int open_rooms(struct daemon *d, struct err *e)
                              .woke = on_woke,
                              .stuck = on_stuck,
                              .arg = d,
+                             .by_directory = rule->directory,
                              .every_round = d->opts.once};
-    struct task_filter known = {.name = "continuum"};
-    struct groupname rule;
-    struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
-                            .expected = (int)conf->group.expected,
-                            .rule = &rule,
-                            .deadline_s = conf->group.deadline_s,
-                            .policy = policy_of(conf->group.partial),
-                            .min_members = (int)(conf->group.min_members > 0
-                                                     ? conf->group.min_members
-                                                     : conf->group.expected)};
-    struct pool_opts po = {.loop = &d->loop,
-                           .conf_path = d->settings,
-                           .said = on_said,
-                           .ended = on_ended,
-                           .arg = d};
+    int rc = ingest_new(&d->ingest, &io, e);
 
-    if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0)
+    if (rc != 0)
         return rc;
-    io.by_directory = rule.directory;
-    if ((rc = make_dirs(conf, e)) != 0 || (rc = open_locks(conf, e)) != 0 ||
-        (rc = queue_open_conf(&d->queue, conf, QUEUE_AS_DAEMON, e)) != 0 ||
-        (rc = recover(d->queue, &left, e)) != 0 ||
-        (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
-        (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
-                        "settings.conf", e)) != 0 ||
-        (rc = settings_write(conf, d->settings, e)) != 0)
-        return rc;
-    if (left > 0)
-        log_event(LOG_WARN, "recovered", "tasks", log_u(left), "reason",
-                  "they were left claimed by an earlier run", NULL);
-    d->pool = pool_new(&po);
-    if (!rule.member)
-        go.expected = 1;
-    d->groups = group_table_new(&go);
-    if (d->groups == NULL)
-        return err_set(e, -EINVAL, "[group] expected is larger than %d",
-                       GROUP_MAX_EXPECTED);
-    d->rework = rework_new(conf, d->groups, d->queue);
-    if ((rc = queue_each(d->queue, &known, known_group, d, e)) != 0 ||
-        (rc = quarantine_each(conf->paths.state, known_quarantine, d, e)) != 0 ||
-        (rc = ingest_new(&d->ingest, &io, e)) != 0)
-        return rc;
-    d->mosaics = (struct mosaics){
-        .conf = conf, .queue = d->queue, .registry = d->registry, .due = true};
+    ingest_wait(d->ingest, true); /* until it is known which groups had tasks */
     rc = roots_open(&d->roots, ingest_watch(d->ingest), conf, true, e);
     return rc != 0 ? rc : ingest_start(d->ingest, e);
+}
+
+static int open_rooms(struct daemon *d, struct err *e)
+{
+    const struct conf *conf = d->conf;
+    struct groupname rule;
+    int rc;
+
+    if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0 ||
+        (rc = make_dirs(conf, e)) != 0 || (rc = open_locks(conf, e)) != 0 ||
+        (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
+                        "settings.conf", e)) != 0 ||
+        (rc = open_groups(d, &rule, e)) != 0 || (rc = open_queue(d, e)) != 0 ||
+        (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
+        (rc = settings_write(conf, d->settings, e)) != 0)
+        return rc;
+    d->mosaics.registry = d->registry;
+    return open_files(d, &rule, e);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -631,60 +637,81 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
-int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
+static void begin(struct daemon *d)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+    signal(SIGPIPE,
+           SIG_IGN); /* a client or worker that is gone is told by its stream */
+    open_control(d);
+    for (size_t i = 0; i < 3; i++) {
+        uv_signal_init(&d->loop, &d->signal[i]);
+        d->signal[i].data = d;
+        uv_signal_start(&d->signal[i], on_signal, signals[i]);
+    }
+    log_event(LOG_INFO, "ready", "version", VERSION, "incoming",
+              d->conf->paths.incoming, "workers", log_d(d->conf->workers.count), NULL);
+    neighbours_look(d->neighbours);
+    intake_load(d->intake);
+    crew_start(d->crew);
+    plan(d, 0);
+}
+
+/* Returns whether a thread hangs in a call: it still uses what belongs to it. */
+static bool close_threads(struct daemon *d)
+{
+    bool files = ingest_stop(d->ingest, LAST_STOP_S) != 0;
+    bool store = store_stop(d->store, LAST_STOP_S) != 0;
+
+    if (files)
+        log_event(LOG_WARN, "ended", "reason",
+                  "a watched file system still does not answer; left alone", NULL);
+    if (store)
+        log_event(LOG_WARN, "ended", "reason",
+                  "the queue's store still does not answer; left alone", NULL);
+    return files || store;
+}
+
+int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
+{
     struct daemon *d = calloc(1, sizeof *d);
-    char host[48] = "";
-    bool hangs;
     int rc;
 
     assert(d != NULL);
     d->conf = conf;
     d->opts = *opts;
-    gethostname(host, sizeof host - 1);
-    snprintf(d->me, sizeof d->me, "%s:%d", host, (int)getpid());
     uv_loop_init(&d->loop);
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
     rc = open_rooms(d, e);
     if (rc == 0) {
-        signal(SIGPIPE,
-               SIG_IGN); /* a client or worker that is gone is told by its stream */
-        open_control(d);
-        for (size_t i = 0; i < 3; i++) {
-            uv_signal_init(&d->loop, &d->signal[i]);
-            d->signal[i].data = d;
-            uv_signal_start(&d->signal[i], on_signal, signals[i]);
-        }
-        log_event(LOG_INFO, "ready", "version", VERSION, "incoming",
-                  conf->paths.incoming, "workers", log_d(conf->workers.count), NULL);
-        plan(d, 0);
+        begin(d);
         uv_run(&d->loop, UV_RUN_DEFAULT);
         log_event(LOG_INFO, "ended", "failed", log_u(d->nfailed), NULL);
+        if (opts->once && d->nfailed > 0)
+            rc = 1;
     }
-    hangs = ingest_stop(d->ingest, INGEST_STOP_S) != 0;
-    if (hangs)
-        log_event(LOG_WARN, "ended", "reason",
-                  "a watched file system still does not answer; left alone", NULL);
+    d->stopping = true;
+    neighbours_stop(d->neighbours);
+    if (close_threads(
+            d)) { /* nothing at exit() may touch, or wait for, what they still use */
+        control_close(d->control);
+        _exit(rc);
+    }
     control_close(d->control);
     uv_walk(&d->loop, close_handle, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
     control_free(d->control);
-    if (rc == 0 && opts->once && d->nfailed > 0)
-        rc = 1;
-    if (d->pool != NULL)
-        pool_free(d->pool);
-    if (!hangs) /* else a call under way may still use them */
-        roots_close(d->roots);
-    ingest_free(d->ingest);
+    crew_free(d->crew);
+    neighbours_free(d->neighbours);
+    intake_free(d->intake);
     rework_free(d->rework);
+    roots_close(d->roots);
+    ingest_free(d->ingest);
+    store_free(d->store);
     group_table_free(d->groups);
     registry_close(d->registry);
-    queue_close(d->queue);
     free(d);
-    if (hangs) /* nothing at exit() may touch, or wait for, what the thread still uses */
-        _exit(rc);
     return rc;
 }

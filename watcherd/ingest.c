@@ -50,7 +50,8 @@ struct ingest {
     struct settle *settle;
     uv_async_t async;
     uv_timer_t pulse;
-    bool stuck_said; /* the loop's */
+    bool stuck_said; /* the loop's, as waits */
+    bool waits;
     pthread_t thread;
     int wake; /* eventfd */
     _Atomic double alive_at, last_event;
@@ -270,6 +271,8 @@ void ingest_deliver(struct ingest *ing)
     struct word *word, *next;
     bool held;
 
+    if (ing->waits)
+        return;
     pthread_mutex_lock(&ing->mutex);
     word = ing->first;
     ing->first = NULL;
@@ -288,6 +291,11 @@ void ingest_deliver(struct ingest *ing)
             ing->opts.news(ing->opts.arg, &word->news);
         free(word);
     }
+}
+
+void ingest_wait(struct ingest *ing, bool yes)
+{
+    ing->waits = yes;
 }
 
 static void on_async(uv_async_t *async)

@@ -63,6 +63,8 @@ struct watch *ingest_watch(struct ingest *ing);
 
 /* Tell the loop's callbacks now what the thread has put into the list. */
 void ingest_deliver(struct ingest *ing);
+/* Tell nothing until further notice; the thread looks on, until its list is full. */
+void ingest_wait(struct ingest *ing, bool yes);
 
 /*
  * Something to be done by the thread.  The first member of a struct on the heap with all that

@@ -1,5 +1,5 @@
 /*
- * main.c: `watcherd` and `watcherd worker`.
+ * main.c: `watcherd`, its subcommands, and `watcherd task`, a worker process.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -74,12 +74,15 @@ static int exit_status(int rc, const struct err *e)
     if (rc >= 0)
         return rc;
     fprintf(stderr, "watcherd: %s\n", e->text);
-    return rc == -EBUSY ? EX_TEMPFAIL : EX_OSERR;
+    return rc == -EBUSY                        ? EX_TEMPFAIL
+           : rc == ERR_FORMAT || rc == -EINVAL ? EX_CONFIG
+                                               : EX_OSERR;
 }
 
 int main(int argc, char **argv)
 {
-    bool worker = argc > 1 && strcmp(argv[1], "worker") == 0;
+    bool task =
+        argc > 1 && strcmp(argv[1], "task") == 0; /* for pool.c, not for people */
     bool check = false;
     struct daemon_opts opts = {0};
     static struct conf conf; /* large; one for the program */
@@ -89,7 +92,7 @@ int main(int argc, char **argv)
 
     if (argc > 1 && ask_is_command(argv[1]))
         return ask_main(argc - 1, argv + 1);
-    if (worker) {
+    if (task) {
         argc--;
         argv++;
     }
@@ -140,5 +143,5 @@ int main(int argc, char **argv)
         printf("%s is in order\n", path);
         return 0;
     }
-    return worker ? worker_main(&conf) : exit_status(daemon_run(&conf, &opts, &e), &e);
+    return task ? worker_main(&conf) : exit_status(daemon_run(&conf, &opts, &e), &e);
 }

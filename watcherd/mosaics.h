@@ -9,22 +9,28 @@
 #define WATCHERD_MOSAICS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct conf;
-struct queue;
 struct registry;
+struct store;
 
 struct mosaics {
-    const struct conf *conf; /* these three are borrowed */
-    struct queue *queue;
+    const struct conf *
+        conf; /* these three are borrowed; the registry is for the store's thread alone */
+    struct store *store;
     struct registry *registry;
+    void (*found)(void *arg, size_t n); /* a search is over: so many new tasks */
+    void *arg;
     bool due;       /* something has changed: mosaics_find may find more */
+    bool held;      /* the queue is drained: not before there are news of it */
+    bool busy;      /* a search is at the store */
     char said[512]; /* the last reason why no mosaic can be made */
 };
 
 /*
- * mosaics_find: put a task into the queue for every window that the published tiles allow;
- * no longer due after it.  Logs what it does, and each new reason why there is none.
+ * mosaics_find: when due, have a task put into the queue for every window that the published tiles allow.
+ * Logs what it does, and each new reason why there is none.
  */
 void mosaics_find(struct mosaics *m);
 

@@ -17,16 +17,18 @@
 #include "core/queue.h"
 #include "core/words.h"
 #include "watcherd/control.h"
+#include "watcherd/crew.h"
 #include "watcherd/ingest.h"
-#include "watcherd/pool.h"
+#include "watcherd/intake.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/rework.h"
 #include "watcherd/roots.h"
 #include "watcherd/settle.h"
+#include "watcherd/store.h"
 #include "watcherd/watch.h"
 
-/* So long the loop may stand still for the watched file systems. */
-static const double FILES_WAIT_S = 0.5;
+/* So long the loop may stand still for the watched file systems, and for the queue's store. */
+static const double FILES_WAIT_S = 0.5, STORE_WAIT_S = 0.5;
 
 static const char *string_in(const json_t *object, const char *key)
 {
@@ -217,35 +219,134 @@ static void find_worker(void *arg, const struct pool_look *look)
         json_object_set_new(w->out, "step_s", json_real(w->now - look->stepped));
 }
 
-/* The task of a group or mosaic; NULL when there is none (or no daemon). */
-static json_t *task_of(const struct operate *o, const char *name, const char *key,
-                       double now)
+/* One question to the store; a copy, because whoever asks may give up. */
+struct store_call {
+    struct store_job job;
+    char name[QUEUE_NAME], key[QUEUE_TEXT]; /* of a task; "": the whole queue */
+    /* the answer */
+    bool there;
+    struct task task;
+    size_t ahead, count[5];
+    enum queue_mode mode;
+    char reason[QUEUE_TEXT];
+    double now_s;
+};
+
+static const char *const statuses[] = {"pending", "claimed", "completed", "failed",
+                                       "cancelled"};
+
+static void store_call_free(struct store_call *c)
 {
-    struct task t = {0};
-    json_t *out;
-    size_t ahead = 0;
+    if (c != NULL)
+        task_clear(&c->task);
+    free(c);
+}
 
-    if (o->queue == NULL || queue_status(o->queue, name, key, &t, NULL) != 0)
-        return NULL;
-    out = json_pack("{s:s, s:s, s:i, s:i, s:o}", "name", t.name, "status", t.status,
-                    "attempt", t.retry_count + 1, "max_attempts", t.max_retries + 1,
-                    "error", words_json(t.error));
-    if (strcmp(t.status, "pending") == 0) {
-        double in_s = t.run_after - clock_wall_s();
+static void end_store_call(struct store_job *job, int rc, const struct err *e)
+{
+    (void)rc;
+    (void)e;
+    store_call_free((struct store_call *)job); /* nobody waits for it any more */
+}
 
-        json_object_set_new(out, "due_in_s", json_real(in_s > 0 ? in_s : 0));
-        if (queue_ahead(o->queue, &t, &ahead, NULL) == 0)
-            json_object_set_new(out, "ahead", json_integer((json_int_t)ahead));
+static int look_at_task(struct store_call *c, struct queue *q, struct err *e)
+{
+    int rc = queue_status(q, c->name, c->key, &c->task, e);
+
+    c->there = rc == 0;
+    if (rc == 0 && strcmp(c->task.status, "pending") == 0)
+        rc = queue_ahead(q, &c->task, &c->ahead, e);
+    if (rc == 0)
+        rc = queue_now(q, &c->now_s, e);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int run_store_call(struct store_job *job, struct queue *q, struct err *e)
+{
+    struct store_call *c = (struct store_call *)job;
+    double since;
+    int rc = queue_get_mode(q, &c->mode, c->reason, sizeof c->reason, &since, e);
+
+    if (rc == 0 && c->key[0] != '\0')
+        return look_at_task(c, q, e);
+    for (size_t i = 0; rc == 0 && i < sizeof statuses / sizeof statuses[0]; i++)
+        rc = queue_count(q, statuses[i], &c->count[i], e);
+    return rc;
+}
+
+/* NULL: say tells why there is no answer. */
+static struct store_call *ask_store(const struct operate *o, const char *name,
+                                    const char *key, char *say, size_t size)
+{
+    struct store_call *c = calloc(1, sizeof *c);
+    struct err e = {0};
+    int rc;
+
+    assert(c != NULL);
+    c->job.run = run_store_call;
+    c->job.done = end_store_call;
+    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->key, sizeof c->key, "%s", key);
+    rc = store_ask(o->store, &c->job, STORE_WAIT_S, &e);
+    if (rc == 0)
+        return c;
+    if (rc != -ETIMEDOUT)
+        store_call_free(c);
+    snprintf(say, size, "%s", e.text);
+    return NULL;
+}
+
+static void put_turn(const struct operate *o, json_t *out, const struct store_call *c)
+{
+    struct crew_look crew;
+
+    crew_look(o->crew, &crew);
+    if (c->mode != QUEUE_RUNS)
+        json_object_update_new(out,
+                               json_pack("{s:s, s:o}", "mode", queue_mode_name(c->mode),
+                                         "mode_reason", words_json(c->reason)));
+    if (crew.held != NULL)
+        json_object_set_new(out, "held", words_json(crew.held));
+}
+
+/* The task of a group or mosaic into `out`, or why it is not known. */
+static void describe_task(const struct operate *o, json_t *out, const char *name,
+                          const char *key, double now)
+{
+    struct store_call *c;
+    char say[256];
+    json_t *task;
+
+    if (o->store == NULL || key[0] == '\0')
+        return;
+    if ((c = ask_store(o, name, key, say, sizeof say)) == NULL) {
+        json_object_set_new(out, "store", words_json(say));
+        return;
     }
-    if (strcmp(t.status, "claimed") == 0) {
-        struct wanted_worker w = {.id = t.id, .now = now};
+    if (c->there) {
+        const struct task *t = &c->task;
 
-        pool_each_look(o->pool, find_worker, &w);
-        if (w.out != NULL)
-            json_object_set_new(out, "worker", w.out);
+        task = json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "name", t->name, "status",
+                         t->status, "attempt", t->retry_count + 1, "max_attempts",
+                         t->max_retries + 1, "error", words_json(t->error), "by",
+                         words_json(t->worker));
+        if (strcmp(t->status, "pending") == 0) {
+            double in_s = t->run_after - c->now_s;
+
+            json_object_set_new(task, "due_in_s", json_real(in_s > 0 ? in_s : 0));
+            json_object_set_new(task, "ahead", json_integer((json_int_t)c->ahead));
+            put_turn(o, task, c);
+        }
+        if (strcmp(t->status, "claimed") == 0) {
+            struct wanted_worker w = {.id = t->id, .now = now};
+
+            crew_each(o->crew, find_worker, &w);
+            if (w.out != NULL)
+                json_object_set_new(task, "worker", w.out);
+        }
+        json_object_set_new(out, "task", task);
     }
-    task_clear(&t);
-    return out;
+    store_call_free(c);
 }
 
 /* The group that a file's name alone would put it into: exact, or by its own time. */
@@ -321,7 +422,7 @@ static json_t *answer_why(struct operate *o, const json_t *request)
     const char *name = string_in(request, "name"), *given = name;
     bool mosaic = strncmp(name, "mosaic_", 7) == 0;
     double now = clock_boot_s();
-    json_t *out = json_object(), *task, *file = NULL;
+    json_t *out = json_object(), *file = NULL;
     struct seen_group seen = {out, now};
     char group[GROUP_NAME] = "", words[4096], path[PATH_MAX];
 
@@ -336,9 +437,7 @@ static json_t *answer_why(struct operate *o, const json_t *request)
     json_object_set_new(out, "locks", words_json(o->conf->paths.locks));
     if (!mosaic || file != NULL)
         describe_files(o, out, mosaic ? "" : name, file, given);
-    task = task_of(o, mosaic ? "mosaic" : "continuum", name, now);
-    if (task != NULL)
-        json_object_set_new(out, "task", task);
+    describe_task(o, out, mosaic ? "mosaic" : "continuum", name, now);
     if (mosaic || name[0] == '\0')
         return out;
     if (group_find(o->groups, name, describe_group, &seen) == 0)
@@ -347,6 +446,11 @@ static json_t *answer_why(struct operate *o, const json_t *request)
     json_object_set_new(out, "words", words_json(words));
     if (o->rework != NULL && rework_waits(o->rework, name))
         json_object_set_new(out, "rewritten", json_true());
+    if (o->intake != NULL && intake_waits(o->intake, name))
+        json_object_set_new(out, "waits",
+                            json_string("for the answer of the queue's store"));
+    else if (o->intake != NULL && intake_held(o->intake) != NULL)
+        json_object_set_new(out, "waits", json_string(intake_held(o->intake)));
     if (strcmp(string_in(out, "state"), "set aside") == 0 &&
         quarantine_path(path, sizeof path, o->conf->paths.state, name, NULL) == 0)
         json_object_set_new(out, "record", words_json(path));
@@ -396,17 +500,39 @@ static void add_running(void *arg, const struct pool_look *look)
 
 static json_t *queue_json(const struct operate *o)
 {
-    static const char *const status[] = {"pending", "claimed", "completed", "failed",
-                                         "cancelled"};
+    char say[256];
+    struct store_call *c = ask_store(o, "", "", say, sizeof say);
     json_t *out = json_object();
 
-    for (size_t i = 0; i < sizeof status / sizeof status[0]; i++) {
-        size_t n = 0;
-
-        if (queue_count(o->queue, status[i], &n, NULL) == 0)
-            json_object_set_new(out, status[i], json_integer((json_int_t)n));
+    if (c == NULL) {
+        json_object_set_new(out, "unanswered", words_json(say));
+        return out;
     }
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        json_object_set_new(out, statuses[i], json_integer((json_int_t)c->count[i]));
+    json_object_update_new(out,
+                           json_pack("{s:s, s:o}", "mode", queue_mode_name(c->mode),
+                                     "mode_reason", words_json(c->reason)));
+    store_call_free(c);
     return out;
+}
+
+static json_t *store_json(const struct operate *o)
+{
+    struct store_look look;
+
+    store_look(o->store, &look);
+    return json_pack("{s:b, s:f, s:o, s:o}", "up", (int)look.up, "since_s",
+                     look.since_s, "why", words_json(look.why), "where",
+                     words_json(look.where));
+}
+
+/* What keeps tasks from being started, and groups from being queued. */
+static json_t *held_json(const struct operate *o, const struct crew_look *crew)
+{
+    const char *intake = intake_held(o->intake);
+
+    return json_pack("{s:s?, s:s?}", "tasks", crew->held, "groups", intake);
 }
 
 static json_t *answer_status(struct operate *o, const json_t *request)
@@ -415,24 +541,83 @@ static json_t *answer_status(struct operate *o, const json_t *request)
     struct running running = {json_array(), now};
     struct group_stats groups;
     struct ingest_look look;
+    struct crew_look crew;
 
     (void)request;
     ingest_look(o->ingest, &look);
     group_stats(o->groups, &groups);
-    pool_each_look(o->pool, add_running, &running);
+    crew_look(o->crew, &crew);
+    crew_each(o->crew, add_running, &running);
     return json_pack(
         "{s:s, s:i, s:f, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I,"
-        " s:{s:I, s:I, s:I, s:I}, s:f}",
+        " s:{s:I, s:I, s:I, s:I}, s:f, s:o, s:o, s:I}",
         "version", VERSION, "pid", (int)getpid(), "uptime_s", now - o->started, "files",
         "known", (json_int_t)look.settle.known, "waiting",
         (json_int_t)look.settle.waiting, "settled", (json_int_t)look.settle.settled,
         "bad", (json_int_t)look.settle.bad, "overdue", (json_int_t)look.settle.overdue,
         "foreign", (json_int_t)groups.foreign, "groups", groups_json(o), "queue",
-        queue_json(o), "running", running.list, "workers",
-        (json_int_t)o->conf->workers.count, "watch", "roots",
-        (json_int_t)look.watch.roots, "missing", (json_int_t)look.watch.missing_roots,
-        "overflows", (json_int_t)look.watch.overflows, "events",
-        (json_int_t)look.watch.events, "ingest_stuck_s", look.stuck_s);
+        queue_json(o), "running", running.list, "workers", (json_int_t)crew.slots,
+        "watch", "roots", (json_int_t)look.watch.roots, "missing",
+        (json_int_t)look.watch.missing_roots, "overflows",
+        (json_int_t)look.watch.overflows, "events", (json_int_t)look.watch.events,
+        "ingest_stuck_s", look.stuck_s, "store", store_json(o), "held",
+        held_json(o, &crew), "untold", (json_int_t)crew.untold);
+}
+
+/* ---- workers ---- */
+
+/* Resident memory of a process; 0 when it is gone.  See proc(5), statm. */
+static double rss_mib(int pid)
+{
+    char path[64];
+    long pages = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    f = fopen(path, "re");
+    if (f != NULL && fscanf(f, "%*d %ld", &pages) != 1)
+        pages = 0;
+    if (f != NULL)
+        fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+static void add_worker(void *arg, const struct pool_look *look)
+{
+    struct running *r = arg;
+
+    json_array_append_new(
+        r->list, json_pack("{s:i, s:s, s:s, s:s, s:i, s:f, s:s, s:f}", "pid", look->pid,
+                           "task_id", look->task->id, "task", look->task->name, "name",
+                           look->task->key, "attempt", look->task->retry_count + 1,
+                           "since_s", r->now - look->started, "finished_step",
+                           look->step, "rss_mib", rss_mib(look->pid)));
+}
+
+static json_t *answer_workers(struct operate *o, const json_t *request)
+{
+    struct running running = {json_array(), clock_boot_s()};
+    struct crew_look crew;
+
+    (void)request;
+    crew_look(o->crew, &crew);
+    crew_each(o->crew, add_worker, &running);
+    return json_pack("{s:I, s:o, s:s, s:s?}", "slots", (json_int_t)crew.slots,
+                     "running", running.list, "worker", crew_me(o->crew)->id, "held",
+                     crew.held);
+}
+
+static json_t *answer_scale(struct operate *o, const json_t *request)
+{
+    json_t *count = json_object_get(request, "count");
+    json_int_t n = json_integer_value(count);
+    struct crew_look crew;
+
+    if (!json_is_integer(count) || n < 0 || n > 1024)
+        return control_error("count has to be a number from 0 to 1024");
+    crew_look(o->crew, &crew);
+    crew_scale(o->crew, (long)n);
+    return json_pack("{s:I, s:I}", "slots", n, "before", (json_int_t)crew.slots);
 }
 
 /* ---- watch ---- */
@@ -572,6 +757,8 @@ static const struct {
 } asks[] = {
     {"why", answer_why},
     {"status", answer_status},
+    {"workers", answer_workers},
+    {"scale", answer_scale},
     {"watch-list", answer_list},
     {"watch-add", answer_add},
     {"watch-remove", answer_remove},

@@ -14,23 +14,33 @@
 #include "core/path.h"
 #include "core/queue.h"
 #include "pipeline/product.h"
+#include "watcherd/intake.h"
+#include "watcherd/roster.h"
+#include "watcherd/store.h"
 
 struct rework {
     const struct conf *conf;
     struct group_table *groups;
-    struct queue *queue;
-    json_t *noted; /* {group: number of files it was made of} */
+    struct store *store;
+    void (*queued)(void *arg);
+    void *arg;
+    /* {group: null: nothing is known; true: the store is asked; else the number of files it was made of} */
+    json_t *noted;
+    size_t jobs;
+    bool held; /* until there are news */
 };
 
 struct rework *rework_new(const struct conf *conf, struct group_table *groups,
-                          struct queue *queue)
+                          struct store *store, void (*queued)(void *arg), void *arg)
 {
     struct rework *r = calloc(1, sizeof *r);
 
     assert(r != NULL);
     r->conf = conf;
     r->groups = groups;
-    r->queue = queue;
+    r->store = store;
+    r->queued = queued;
+    r->arg = arg;
     r->noted = json_object();
     return r;
 }
@@ -94,7 +104,7 @@ bool rework_published(const struct conf *conf, const char *group, bool *changed)
     return published;
 }
 
-static bool among(json_t *inputs, const struct group_member *m)
+static bool among(json_t *inputs, const struct roster_file *f)
 {
     json_int_t size, mtime_ns;
     const char *path;
@@ -104,120 +114,174 @@ static bool among(json_t *inputs, const struct group_member *m)
     json_array_foreach(inputs, i, entry)
     {
         if (input_of(entry, &path, &size, &mtime_ns) &&
-            strcmp(path_base(path), path_base(m->path)) == 0)
-            return m->id.size == (uint64_t)size && m->id.mtime_ns == mtime_ns;
+            strcmp(path_base(path), path_base(f->path)) == 0)
+            return f->id.size == (uint64_t)size && f->id.mtime_ns == mtime_ns;
     }
     return false;
 }
 
-bool rework_is_current(const struct conf *conf, const struct group_view *g)
+bool rework_is_current(const struct conf *conf, const struct roster *group)
 {
-    json_t *manifest = manifest_of(conf, g->name);
+    json_t *manifest = manifest_of(conf, group->name);
     json_t *inputs = json_object_get(manifest, "inputs");
-    bool same = manifest != NULL && json_array_size(inputs) == (size_t)g->present;
+    bool same = manifest != NULL && json_array_size(inputs) == (size_t)group->n;
 
-    for (int i = 0; same && i < g->expected; i++)
-        same = g->member[i].path == NULL || among(inputs, &g->member[i]);
+    for (int i = 0; same && i < group->n; i++)
+        same = among(inputs, &group->file[i]);
     json_decref(manifest);
     return same;
 }
 
-/* ---- back into the queue ---- */
+/* ---- back into the queue: on the store's thread ---- */
 
-/* How many files the group's task was given; -1 when there is no such task. */
-static json_int_t files_used(struct rework *r, const char *group)
+struct look {
+    struct store_job job;
+    struct rework *rework;
+    struct roster *group;
+    int max_retries;
+    json_int_t used; /* returned: how many files its task was given; -1: no task */
+    enum { WAIT, DROP, AGAIN, LATER } verdict;
+    bool made;
+};
+
+static int files_used(struct look *look, struct queue *q, struct err *e)
 {
     struct task task = {0};
-    json_int_t n = -1;
+    int rc = queue_status(q, "continuum", look->group->name, &task, e);
 
-    if (queue_status(r->queue, "continuum", group, &task, NULL) == 0) {
+    look->used = -1;
+    if (rc == 0) {
         json_t *params = json_loads(task.params, 0, NULL);
 
-        n = (json_int_t)json_array_size(json_object_get(params, "files"));
+        look->used = (json_int_t)json_array_size(json_object_get(params, "files"));
         json_decref(params);
     }
     task_clear(&task);
-    return n;
+    return rc == -ENOENT ? 0 : rc;
 }
 
-struct look {
-    struct rework *r;
-    json_int_t used;
-    enum { WAIT, DROP, AGAIN } verdict;
-    json_t *files;
-};
-
-static void look_at(void *arg, const struct group_view *g)
+static int spawn_again(struct look *look, struct queue *q, struct err *e)
 {
-    struct look *look = arg;
+    char *params = roster_params(look->group);
+    int rc = queue_spawn_one(q, "continuum", look->group->name, params, 0,
+                             look->max_retries, true, &look->made, e);
 
-    if (g->state != GROUP_DONE && g->state != GROUP_FAILED) {
-        /* Not frozen: the usual way brings it to the queue. */
-        look->verdict = g->state == GROUP_ENQUEUED ? WAIT : DROP;
-        return;
-    }
-    if (g->present < look->used || g->present == 0) {
-        look->verdict = WAIT;
-        return;
-    }
-    if (g->state == GROUP_DONE && rework_is_current(look->r->conf, g)) {
-        look->verdict = DROP;
-        return;
-    }
-    look->verdict = AGAIN;
-    for (int i = 0; i < g->expected; i++)
-        if (g->member[i].path != NULL)
-            json_array_append_new(look->files, json_string(g->member[i].path));
+    free(params);
+    return rc;
 }
 
-static bool spawn_again(struct rework *r, const char *group, json_t *files)
+static int run_look(struct store_job *job, struct queue *q, struct err *e)
 {
-    json_t *params = json_pack("{s:O}", "files", files);
-    char *text = json_dumps(params, JSON_COMPACT);
-    struct err e = {0};
-    bool made = false;
-    int rc;
+    struct look *look = (struct look *)job;
+    const struct roster *g = look->group;
+    bool drains = false;
+    int rc = files_used(look, q, e);
 
-    assert(text != NULL);
-    rc = queue_spawn_one(r->queue, "continuum", group, text, 0,
-                         (int)r->conf->workers.max_retries, true, &made, &e);
+    if (rc == 0)
+        rc = intake_drains(q, &drains, e);
     if (rc != 0)
-        log_event(LOG_ERROR, "enqueue", "group", group, "reason", e.text, NULL);
-    if (rc == 0 && made) {
+        return rc;
+    if (g->n < look->used || g->n == 0)
+        look->verdict = WAIT;
+    else if (g->state == GROUP_DONE && rework_is_current(look->rework->conf, g))
+        look->verdict = DROP;
+    else
+        look->verdict = drains ? LATER : AGAIN;
+    return look->verdict == AGAIN ? spawn_again(look, q, e) : 0;
+}
+
+/* ---- back into the queue: on the loop ---- */
+
+static void end_look(struct store_job *job, int rc, const struct err *e)
+{
+    struct look *look = (struct look *)job;
+    struct rework *r = look->rework;
+    const char *group = look->group->name;
+    /* If it was noted again meanwhile it is looked at again. */
+    bool same = json_is_true(json_object_get(r->noted, group));
+
+    r->jobs--;
+    if (rc != 0 && rc != -ECANCELED)
+        log_event(LOG_ERROR, "enqueue", "group", group, "reason", e->text, NULL);
+    if (rc != 0 || look->verdict == LATER)
+        r->held = true;
+    if (same && (rc != 0 || look->verdict == LATER))
+        json_object_set_new(r->noted, group, json_null());
+    else if (same && look->verdict == WAIT)
+        json_object_set_new(r->noted, group, json_integer(look->used));
+    else if (same)
+        json_object_del(r->noted, group);
+    if (rc == 0 && look->verdict == AGAIN && look->made) {
         log_event(LOG_INFO, "again", "group", group, "reason",
                   "its files were rewritten and are settled again", NULL);
         group_mark(r->groups, group, GROUP_ENQUEUED);
+        r->queued(r->arg);
     }
-    free(text);
-    json_decref(params);
-    return rc == 0;
+    roster_free(look->group);
+    free(look);
 }
 
-size_t rework_run(struct rework *r)
+static void ask(struct rework *r, const struct group_view *g)
 {
-    size_t n = 0;
+    struct look *look = calloc(1, sizeof *look);
+
+    assert(look != NULL);
+    look->job.run = run_look;
+    look->job.done = end_look;
+    look->rework = r;
+    look->group = roster_new(g);
+    look->max_retries = (int)r->conf->workers.max_retries;
+    json_object_set_new(r->noted, g->name, json_true());
+    r->jobs++;
+    store_post(r->store, &look->job);
+}
+
+struct chance {
+    struct rework *r;
+    json_t *used; /* null: not known yet */
+    bool drop;
+};
+
+/* Worth asking the store? */
+static void look_at(void *arg, const struct group_view *g)
+{
+    struct chance *c = arg;
+
+    /* Not frozen: the usual way brings it to the queue. */
+    c->drop = g->state != GROUP_DONE && g->state != GROUP_FAILED &&
+              g->state != GROUP_ENQUEUED;
+    if (c->drop || g->state == GROUP_ENQUEUED ||
+        (json_is_integer(c->used) && g->present < json_integer_value(c->used)) ||
+        g->present == 0)
+        return;
+    ask(c->r, g);
+}
+
+void rework_run(struct rework *r)
+{
     const char *group;
     json_t *used;
     void *next;
 
+    if (r->held)
+        return;
     json_object_foreach_safe(r->noted, next, group, used)
     {
-        struct look look = {.r = r, .verdict = DROP, .files = json_array()};
-        bool done;
+        struct chance c = {r, used, false};
 
-        if (json_is_null(used)) {
-            used = json_integer(files_used(r, group));
-            json_object_set_new(r->noted, group, used);
-        }
-        look.used = json_integer_value(used);
-        group_find(r->groups, group, look_at, &look);
-        done = look.verdict == DROP;
-        if (look.verdict == AGAIN)
-            done = spawn_again(r, group, look.files);
-        n += done && look.verdict == AGAIN;
-        json_decref(look.files);
-        if (done)
+        if (json_is_true(used)) /* it is being asked about */
+            continue;
+        if (group_find(r->groups, group, look_at, &c) != 0 || c.drop)
             json_object_del(r->noted, group);
     }
-    return n;
+}
+
+void rework_news(struct rework *r)
+{
+    r->held = false;
+}
+
+bool rework_busy(const struct rework *r)
+{
+    return r->jobs > 0;
 }

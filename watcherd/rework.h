@@ -14,18 +14,24 @@
 
 struct conf;
 struct group_table;
-struct group_view;
-struct queue;
 struct rework; /* defined in rework.c */
+struct roster;
+struct store;
 
+/* `queued` is called when there is a new task. */
 struct rework *rework_new(const struct conf *conf, struct group_table *groups,
-                          struct queue *queue);
+                          struct store *store, void (*queued)(void *arg), void *arg);
+/* When the store has stopped. */
 void rework_free(struct rework *r);
 
 /* One of its files has changed.  Safe inside group_ready's callback. */
 void rework_note(struct rework *r, const char *group);
-/* After group_ready: put back into the queue what can be.  Returns how many groups. */
-size_t rework_run(struct rework *r);
+/* After group_ready: have put back into the queue what can be. */
+void rework_run(struct rework *r);
+/* What was held up (the queue is drained, the store refused) is tried again. */
+void rework_news(struct rework *r);
+/* Is something of it at the store? */
+bool rework_busy(const struct rework *r);
 /* Is this group noted and waits for files to settle again? */
 bool rework_waits(const struct rework *r, const char *group);
 
@@ -35,6 +41,6 @@ bool rework_waits(const struct rework *r, const char *group);
  */
 bool rework_published(const struct conf *conf, const char *group, bool *changed);
 /* Is a product of exactly these members (by name, size and time) published? */
-bool rework_is_current(const struct conf *conf, const struct group_view *g);
+bool rework_is_current(const struct conf *conf, const struct roster *group);
 
 #endif

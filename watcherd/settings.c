@@ -28,11 +28,21 @@ int settings_write(const struct conf *conf, const char *path, struct err *e)
 /* What the rooms were made with stays until the next start. */
 static void keep_fixed(struct conf *fresh, const struct conf *old)
 {
+    long max_pending =
+        fresh->queue.max_pending; /* the only one of [queue] that can change */
+
+    fresh->queue.max_pending = old->queue.max_pending;
     if (memcmp(&fresh->paths, &old->paths, sizeof fresh->paths) != 0 ||
         memcmp(&fresh->watch, &old->watch, sizeof fresh->watch) != 0 ||
-        memcmp(&fresh->group, &old->group, sizeof fresh->group) != 0)
-        log_event(LOG_WARN, "reload", "reason",
-                  "[paths], [watch] and [group] are taken at the next start", NULL);
+        memcmp(&fresh->group, &old->group, sizeof fresh->group) != 0 ||
+        memcmp(&fresh->queue, &old->queue, sizeof fresh->queue) != 0)
+        log_event(
+            LOG_WARN, "reload", "reason",
+            "[paths], [watch], [group] and [queue] (but for max_pending) are taken at "
+            "the next start",
+            NULL);
+    fresh->queue = old->queue;
+    fresh->queue.max_pending = max_pending;
     fresh->paths = old->paths;
     fresh->watch = old->watch;
     fresh->group = old->group;

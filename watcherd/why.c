@@ -229,6 +229,12 @@ static void say_pending(struct words *w, json_t *task, json_t *lock)
                   number_in(task, "ahead") > 1 ? "s" : "");
     else
         words_put(w, ", next in turn");
+    if (strcmp(string_in(task, "mode"), "paused") == 0)
+        words_put(w, "; the queue is paused%s%s",
+                  string_in(task, "mode_reason")[0] != '\0' ? ": " : "",
+                  string_in(task, "mode_reason"));
+    if (string_in(task, "held")[0] != '\0')
+        words_put(w, "; no task is started: %s", string_in(task, "held"));
     if (json_object_get(lock, "pid") != NULL)
         words_put(w, "; its claim is held by pid %.0f on %s", number_in(lock, "pid"),
                   string_in(lock, "host"));
@@ -240,8 +246,10 @@ static void say_running(struct words *w, json_t *task)
     char since[32], step[32];
 
     words_put(w, "it is being worked on");
-    if (worker == NULL)
+    if (worker == NULL) {
+        words_put(w, " by %s", string_in(task, "by"));
         return;
+    }
     words_put(w, " since %s by pid %.0f",
               words_age(number_in(worker, "since_s"), since), number_in(worker, "pid"));
     if (string_in(worker, "finished_step")[0] != '\0')
@@ -274,6 +282,8 @@ static bool because(struct words *w, const struct conf *conf, json_t *a, bool da
     } else if (strcmp(status, "failed") == 0) {
         words_put(w, "it failed after %.0f attempt%s: %s", number_in(task, "attempt"),
                   number_in(task, "attempt") > 1 ? "s" : "", string_in(task, "error"));
+    } else if (strcmp(status, "cancelled") == 0) {
+        words_put(w, "it was cancelled by an operator");
     } else if (json_object_get(a, "rewritten") != NULL) {
         words_put(w, "files of it were rewritten: ");
         say_members(w, conf, a);
@@ -292,6 +302,8 @@ static bool because(struct words *w, const struct conf *conf, json_t *a, bool da
     } else if (number_in(a, "present") > 0 &&
                number_in(a, "present") == number_in(a, "expected")) {
         words_put(w, "it is complete%s", daemon ? " and not yet in the queue" : "");
+        if (json_object_get(a, "waits") != NULL)
+            words_put(w, ": it waits, %s", string_in(a, "waits"));
     } else {
         say_members(w, conf, a);
     }
@@ -373,6 +385,8 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
                    key));
     json_object_set_new(a, "lock", lock_of(string_in(a, "locks"), key));
     done = because(&w, conf, a, daemon);
+    if (!done && json_object_get(a, "store") != NULL)
+        words_put(&w, "; %s", string_in(a, "store"));
     json_object_set_new(a, "done", json_boolean(done));
     json_object_set_new(a, "daemon", json_boolean(daemon));
     json_object_set_new(a, "because", words_json(text));

@@ -1,6 +1,7 @@
 #include "watcherd/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
@@ -22,12 +25,21 @@
 #include "locks/owner.h"
 #include "pipeline/continuum.h"
 #include "pipeline/product.h"
+#include "watcherd/noop.h"
 
 /* Less than this is no room: a FITS block of a row of pixels, an HDF5 table. */
 enum { DISK_FULL_BYTES = 256 << 10 };
 
+/* What this process and its children have used since it began. */
+struct usage {
+    double user_s, sys_s, wall_s;
+    long maxrss_kib, in_blocks, out_blocks;
+};
+
 struct worker {
     const struct conf *conf;
+    FILE *in, *out;     /* tasks, and what is said of them */
+    struct usage begin; /* of the task */
     struct registry *registry;
     const char *name, *key;
     json_t *params;
@@ -49,21 +61,74 @@ static void on_stop(int sig)
     told_to_stop = 1;
 }
 
+/* ---- what it used ---- */
+
+static double seconds(const struct timeval *t)
+{
+    return (double)t->tv_sec + 1e-6 * (double)t->tv_usec;
+}
+
+static void usage_add(struct usage *u, int who)
+{
+    struct rusage r;
+
+    if (getrusage(who, &r) != 0)
+        return;
+    u->user_s += seconds(&r.ru_utime);
+    u->sys_s += seconds(&r.ru_stime);
+    if (r.ru_maxrss > u->maxrss_kib)
+        u->maxrss_kib = r.ru_maxrss;
+    u->in_blocks += r.ru_inblock;
+    u->out_blocks += r.ru_oublock;
+}
+
+static void usage_now(struct usage *u)
+{
+    *u = (struct usage){.wall_s = clock_boot_s()};
+    usage_add(u, RUSAGE_SELF);
+    usage_add(u, RUSAGE_CHILDREN);
+}
+
+/* The peak of memory begins anew with each task (proc(5), clear_refs). */
+static void usage_begin(struct worker *w)
+{
+    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+
+    if (fd != -1) {
+        if (write(fd, "5", 1) == 1)
+            w->begin.maxrss_kib = 0;
+        close(fd);
+    }
+    usage_now(&w->begin);
+}
+
+static json_t *usage_json(const struct worker *w)
+{
+    struct usage u;
+
+    usage_now(&u);
+    return json_pack("{s:f, s:f, s:I, s:I, s:I, s:f}", "user_s",
+                     u.user_s - w->begin.user_s, "sys_s", u.sys_s - w->begin.sys_s,
+                     "maxrss_kib", (json_int_t)u.maxrss_kib, "in_blocks",
+                     (json_int_t)(u.in_blocks - w->begin.in_blocks), "out_blocks",
+                     (json_int_t)(u.out_blocks - w->begin.out_blocks), "wall_s",
+                     u.wall_s - w->begin.wall_s);
+}
+
 /* ---- what is said on stdout ---- */
 
-static void say(json_t *line)
+static void say(const struct worker *w, json_t *line)
 {
-    json_dumpf(line, stdout, JSON_COMPACT);
-    putchar('\n');
-    fflush(stdout);
+    json_dumpf(line, w->out, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    putc('\n', w->out);
+    fflush(w->out);
     json_decref(line);
 }
 
 static void say_step(void *arg, const char *step, double took_s, const char *detail)
 {
-    (void)arg;
-    say(json_pack("{s:s, s:s, s:f, s:s}", "event", "step", "step", step, "took_s",
-                  took_s, "detail", detail));
+    say(arg, json_pack("{s:s, s:s, s:f, s:s}", "event", "step", "step", step, "took_s",
+                       took_s, "detail", detail));
 }
 
 static const struct {
@@ -78,9 +143,9 @@ static int say_end(const struct worker *w, const char *outcome, const char *reas
 {
     json_t *text = json_string(reason);
 
-    say(json_pack("{s:s, s:s, s:o, s:s}", "event", "end", "outcome", outcome, "reason",
-                  text != NULL ? text : json_string("(not UTF-8)"), "path",
-                  w->published));
+    say(w, json_pack("{s:s, s:s, s:o, s:s, s:o}", "event", "end", "outcome", outcome,
+                     "reason", text != NULL ? text : json_string("(not UTF-8)"), "path",
+                     w->published, "usage", usage_json(w)));
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (strcmp(ends[i].outcome, outcome) == 0)
             return ends[i].status;
@@ -143,9 +208,9 @@ static void *heartbeat(void *arg)
 }
 
 /* The daemon holds the other end of stdout; it may have died before we asked to be told. */
-static bool nobody_listens(void)
+static bool nobody_listens(const struct worker *w)
 {
-    struct pollfd out = {.fd = STDOUT_FILENO};
+    struct pollfd out = {.fd = fileno(w->out)};
 
     return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
 }
@@ -158,7 +223,7 @@ static int cancelled(void *arg)
     pthread_mutex_lock(&w->mutex);
     lost = w->lost;
     pthread_mutex_unlock(&w->mutex);
-    return told_to_stop || lost || nobody_listens();
+    return told_to_stop || lost || nobody_listens(w);
 }
 
 static int gate_may(void *arg, struct err *e)
@@ -474,6 +539,7 @@ static int claim_and_make(struct worker *w, const char *const *item, size_t n,
                                      : "failed",
                   NULL);
     w->claim = NULL;
+    unsetenv(ORPHAN_MARK);
     return rc;
 }
 
@@ -520,37 +586,113 @@ static int run_task(struct worker *w, const char **outcome, struct err *e)
     return rc;
 }
 
+/* The peer of a task that is nothing but a trial. */
+static int run_noop(struct worker *w, const char **outcome, struct err *e)
+{
+    struct noop_env env = {.step = say_step, .cancelled = cancelled, .arg = w};
+    int rc = noop_run(&env, w->params, e);
+
+    *outcome = outcome_of(rc);
+    return rc;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct worker *w, const char **outcome, struct err *e);
+} pipelines[] = {
+    {"continuum", run_task},
+    {"mosaic", run_task},
+    {NOOP_NAME, run_noop},
+};
+
+/* Who is out of memory because of our setting hears of the setting. */
+static void name_limit(const struct worker *w, int rc, struct err *e)
+{
+    char text[sizeof e->text];
+
+    if (rc != -ENOMEM || w->conf->workers.memory_mib == 0)
+        return;
+    snprintf(text, sizeof text, "%s", e->text);
+    err_set(e, rc, "%.180s ([workers] memory_mib = %ld)", text,
+            w->conf->workers.memory_mib);
+}
+
+/* Returns the exit status that fits. */
+static int work_on(struct worker *w, json_t *task)
+{
+    const char *outcome = WORKER_BAD;
+    struct err e = {0};
+    size_t i, n = sizeof pipelines / sizeof pipelines[0];
+
+    w->published[0] = w->scratch[0] = '\0';
+    w->registry = NULL;
+    w->lost = w->ending = false;
+    usage_begin(w);
+    if (json_unpack(task, "{s:s, s:s, s:o}", "name", &w->name, "key", &w->key, "params",
+                    &w->params) != 0)
+        return say_end(w, WORKER_BAD, "the task on stdin is not a JSON task");
+    for (i = 0; i < n && strcmp(pipelines[i].name, w->name) != 0;)
+        i++;
+    if (i == n)
+        err_set(&e, -EINVAL, "there is no pipeline %s", w->name);
+    else
+        name_limit(w, pipelines[i].run(w, &outcome, &e), &e);
+    return say_end(w, outcome, e.text);
+}
+
+/*
+ * Nothing that a task starts, or a library prints, may come between us and the daemon: stdin and stdout move to
+ * descriptors that are closed on exec, and leave /dev/null and the task's log in their places.
+ */
+static int open_ends(struct worker *w)
+{
+    int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (in == -1 || out == -1 || null == -1 || (w->in = fdopen(in, "r")) == NULL ||
+        (w->out = fdopen(out, "w")) == NULL || dup2(null, STDIN_FILENO) == -1 ||
+        dup2(STDERR_FILENO, STDOUT_FILENO) == -1)
+        return -errno;
+    close(null);
+    return 0;
+}
+
+static void limit_memory(const struct conf *conf)
+{
+    rlim_t bytes = (rlim_t)conf->workers.memory_mib << 20;
+
+    if (bytes > 0)
+        setrlimit(RLIMIT_DATA, &(struct rlimit){bytes, bytes});
+}
+
 int worker_main(const struct conf *conf)
 {
     struct worker w = {.conf = conf, .mutex = PTHREAD_MUTEX_INITIALIZER};
     struct sigaction sa = {.sa_handler = on_stop};
     pthread_condattr_t attr;
-    json_error_t why;
     json_t *task;
-    struct err e = {0};
-    const char *outcome = WORKER_BAD;
-    int status;
+    int status = 0;
 
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* a dead daemon's workers hand back and end */
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    if (open_ends(&w) != 0)
+        return 1;
+    limit_memory(conf);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w.wake, &attr);
-    task = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, &why);
-    if (task == NULL || json_unpack(task, "{s:s, s:s, s:o}", "name", &w.name, "key",
-                                    &w.key, "params", &w.params) != 0) {
+    /* Whoever did not end well is replaced: nobody knows what it has left behind. */
+    while (status == 0 && !told_to_stop &&
+           (task = json_loadf(w.in, JSON_DISABLE_EOF_CHECK, NULL)) != NULL) {
+        status = work_on(&w, task);
         json_decref(task);
-        return say_end(&w, WORKER_BAD, "the task on stdin is not a JSON task");
     }
-    if (strcmp(w.name, "continuum") != 0 && strcmp(w.name, "mosaic") != 0)
-        err_set(&e, -EINVAL, "there is no pipeline %s", w.name);
-    else
-        run_task(&w, &outcome, &e);
-    status = say_end(&w, outcome, e.text);
-    json_decref(task);
     pthread_cond_destroy(&w.wake);
     pthread_condattr_destroy(&attr);
+    fclose(w.in);
+    fclose(w.out);
     return status;
 }
