@@ -493,7 +493,8 @@ void crew_look(const struct crew *crew, struct crew_look *out)
     *out = (struct crew_look){.slots = crew->nslot,
                               .running = all,
                               .untold = crew_count(crew, SLOT_ENDED),
-                              .idle = all == 0 && !crew->hungry && !crew->in_flight,
+                              .idle = crew->started && all == 0 && !crew->hungry &&
+                                      !crew->in_flight,
                               .mode = crew->mode,
                               .held = crew->held};
     if (out->held == NULL && crew->pause_until > clock_boot_s())

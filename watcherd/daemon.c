@@ -225,6 +225,14 @@ static void on_tasks(void *arg)
     plan(d, 0);
 }
 
+/* What a dead one had is free before we claim: the order is then as if it had not died. */
+static void on_looked(void *arg)
+{
+    struct daemon *d = arg;
+
+    crew_start(d->crew);
+}
+
 static void on_freed(void *arg, size_t tasks)
 {
     (void)tasks;
@@ -547,6 +555,7 @@ static int open_queue(struct daemon *d, struct err *e)
         .store = d->store,
         .me = crew_me(d->crew),
         .all_known = strcmp(d->conf->queue.store, "sqlite") == 0,
+        .looked = on_looked,
         .freed = on_freed,
         .arg = d});
     d->rework = rework_new(d->conf, d->groups, d->store, on_tasks, d);
@@ -653,7 +662,6 @@ static void begin(struct daemon *d)
               d->conf->paths.incoming, "workers", log_d(d->conf->workers.count), NULL);
     neighbours_look(d->neighbours);
     intake_load(d->intake);
-    crew_start(d->crew);
     plan(d, 0);
 }
 

@@ -262,6 +262,8 @@ static void end_look(struct store_job *job, int rc, const struct err *e)
             if (!registered(l, l->claimer[i]) &&
                 strcmp(l->claimer[i], n->opts.me->id) != 0)
                 bury(n, l->claimer[i], "they were left claimed by an earlier run");
+        if (!n->swept)
+            n->opts.looked(n->opts.arg);
         n->swept = true;
     }
     free(l->worker);

@@ -22,6 +22,8 @@ struct neighbours_opts {
     /* Nobody but registered workers of this machine can have claimed: bury, once, whoever is not
      * registered (a queue of an earlier version). */
     bool all_known;
+    void (*looked)(
+        void *arg); /* the first look is over, and who was found dead is being buried */
     void (*freed)(void *arg, size_t tasks); /* so many tasks were handed back */
     void *arg;
 };
