@@ -27,6 +27,7 @@ static const double BUSY_RETRY_S = 5;
 static const double CRASH_S = 1;
 enum { CRASHES = 3 };
 static const double LONGEST_PAUSE_S = 60;
+static const double PATIENCE_S = 1; /* for what was claimed ahead */
 /* At the end: for the store to take the last ends, and for idle processes. */
 static const double LAST_WORD_S = 5, LAST_PROCESS_S = 2;
 
@@ -57,6 +58,7 @@ struct slot *crew_slot_new(struct crew *crew, const struct task *task)
 
     assert(s != NULL);
     s->task = *task;
+    s->claimed = clock_boot_s();
     while (*at != NULL)
         at = &(*at)->next;
     *at = s;
@@ -193,6 +195,14 @@ void crew_hand_back(struct crew *crew, struct slot *s, const char *reason)
     put_end(crew, s, reason);
 }
 
+void crew_cancel_waiting(struct crew *crew, struct slot *s)
+{
+    s->outcome = stops[STOP_CANCEL].outcome;
+    s->level = stops[STOP_CANCEL].level;
+    s->end.how = TASK_CANCEL;
+    put_end(crew, s, "cancelled by an operator before it ran");
+}
+
 /* When worker processes die as soon as they begin, starting more of them helps nobody. */
 static void count_crash(struct crew *crew, bool crashed, const char *reason)
 {
@@ -304,7 +314,7 @@ static bool may_start(const struct crew *crew, const struct slot *s)
     return true;
 }
 
-static void start(struct crew *crew, struct slot *s)
+static bool start(struct crew *crew, struct slot *s)
 {
     struct err e = {0};
 
@@ -314,23 +324,28 @@ static void start(struct crew *crew, struct slot *s)
         crew_hand_back(crew, s, e.text);
         s->end.delay_s = BUSY_RETRY_S;
         count_crash(crew, true, e.text);
-        return;
+        return false;
     }
     s->state = SLOT_RUNS;
     s->started = clock_boot_s();
     log_event(LOG_INFO, "start", "task", s->task.name, "group", s->task.key, "attempt",
               log_d(s->task.retry_count + 1), NULL);
+    return true;
 }
 
-static void start_waiting(struct crew *crew)
+static void start_waiting(struct crew *crew, double now)
 {
+    size_t running = crew_count(crew, SLOT_RUNS);
+
     for (struct slot *s = crew->slots; s != NULL; s = s->next) {
         if (s->state != SLOT_WAITS)
             continue;
         if (crew->stopping)
             crew_hand_back(crew, s, "the service stops");
-        else if (may_start(crew, s))
-            start(crew, s);
+        else if (running < (size_t)crew->nslot && may_start(crew, s))
+            running += start(crew, s);
+        else if (now - s->claimed > PATIENCE_S)
+            crew_hand_back(crew, s, "it was claimed ahead, and all slots are busy");
     }
 }
 
@@ -397,9 +412,10 @@ void crew_work(struct crew *crew)
     if (crew->stopping && !crew->terminated && now >= crew->stop_at)
         hand_all_back(crew);
     for (struct slot *s = crew->slots; s != NULL; s = s->next)
-        if (s->state == SLOT_RUNS)
-            next = sooner(next, check_limits(crew, s, now));
-    start_waiting(crew);
+        next = sooner(next, s->state == SLOT_RUNS    ? check_limits(crew, s, now)
+                            : s->state == SLOT_WAITS ? s->claimed + PATIENCE_S + 0.1
+                                                     : -1);
+    start_waiting(crew, now);
     next = sooner(next, crew_round(crew, now));
     if (crew->stopping) {
         if (crew_count(crew, SLOT_RUNS) == 0)

@@ -24,6 +24,8 @@
 
 static const double FAILED_PAUSE_S = 1; /* after a round that the store refused */
 static const double CHECK_EVERY_S = 0.1;
+static const double QUICK_S = 0.1; /* a task that took less */
+enum { MOST_AHEAD = 128 };
 
 struct round {
     struct store_job job;
@@ -129,7 +131,10 @@ static void take_holds(struct crew *crew, const struct round *r)
         if (s == NULL || s->state == SLOT_ENDED || r->ref[i].hold == TASK_HELD)
             continue;
         if (r->ref[i].hold == TASK_TO_CANCEL) {
-            crew_stop_task(crew, s, STOP_CANCEL);
+            if (s->state == SLOT_WAITS)
+                crew_cancel_waiting(crew, s);
+            else
+                crew_stop_task(crew, s, STOP_CANCEL);
             continue;
         }
         if (s->stop != STOP_LOST)
@@ -173,8 +178,30 @@ static void say_end(const struct slot *s, enum crew_how how)
                   s->path != NULL ? s->path : "", NULL);
 }
 
+/*
+ * Tasks that take less time than a commit leave their slot empty for most of it.  When a whole round of them has
+ * ended, some are claimed ahead, so that slots are filled while the next ends are written.
+ */
+static void look_ahead(struct crew *crew, const struct round *r)
+{
+    double now = clock_boot_s();
+    bool quick = crew->nslot > 0 && r->turn.nend >= (size_t)crew->nslot;
+
+    for (size_t i = 0; quick && i < r->turn.nend; i++) {
+        const struct slot *s =
+            slot_by_fence(crew, r->turn.end[i].id, r->turn.end[i].fence);
+
+        quick = s != NULL && s->end.how == TASK_COMPLETE && now - s->started < QUICK_S;
+    }
+    crew->ahead = !quick                          ? 0
+                  : 2 * r->turn.nend < MOST_AHEAD ? 2 * r->turn.nend
+                                                  : MOST_AHEAD;
+}
+
 static void take_ends(struct crew *crew, const struct round *r)
 {
+    if (r->turn.nend > 0)
+        look_ahead(crew, r);
     for (size_t i = 0; i < r->turn.nend; i++) {
         const struct task_end *end = &r->turn.end[i];
         struct slot *s = slot_by_fence(crew, end->id, end->fence);
@@ -301,8 +328,9 @@ static bool may_claim(const struct crew *crew, double now)
 static size_t free_slots(const struct crew *crew)
 {
     size_t busy = crew_count(crew, SLOT_WAITS) + crew_count(crew, SLOT_RUNS);
+    size_t all = (size_t)crew->nslot + crew->ahead;
 
-    return (size_t)crew->nslot > busy ? (size_t)crew->nslot - busy : 0;
+    return all > busy ? all - busy : 0;
 }
 
 static struct round *round_new(struct crew *crew, double now)

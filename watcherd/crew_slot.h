@@ -23,7 +23,7 @@ struct slot {
     struct task task;
     enum slot_state state;
     enum slot_stop stop;
-    double started, kill_at; /* boot clock; 0: not */
+    double claimed, started, kill_at; /* boot clock; 0: not */
     bool killed;
     struct task_end end; /* points into the next three */
     char *text, *path, *usage;
@@ -49,6 +49,8 @@ struct crew {
     unsigned seed;
     struct crew_step *steps, **steps_end;
     size_t nstep;
+    size_t
+        ahead; /* claim so many more than there are slots: tasks are shorter than a round */
 
     bool started;
     bool hungry;    /* there may be tasks for us */
@@ -74,7 +76,9 @@ size_t crew_count(const struct crew *crew, enum slot_state state);
 /* Takes over what the task owns. */
 struct slot *crew_slot_new(struct crew *crew, const struct task *task);
 void crew_slot_free(struct crew *crew, struct slot *slot);
+/* What was never begun: back, or cancelled as asked. */
 void crew_hand_back(struct crew *crew, struct slot *s, const char *reason);
+void crew_cancel_waiting(struct crew *crew, struct slot *s);
 void crew_stop_task(struct crew *crew, struct slot *s, enum slot_stop why);
 void crew_trim(struct crew *crew);
 
