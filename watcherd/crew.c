@@ -509,8 +509,9 @@ void crew_look(const struct crew *crew, struct crew_look *out)
     *out = (struct crew_look){.slots = crew->nslot,
                               .running = all,
                               .untold = crew_count(crew, SLOT_ENDED),
-                              .idle = crew->started && all == 0 && !crew->hungry &&
-                                      !crew->in_flight,
+                              .idle = crew->started && all == 0 && !crew->in_flight &&
+                                      (!crew->hungry || crew->nslot == 0),
+                              .empty = crew->empty || crew->nslot == 0,
                               .mode = crew->mode,
                               .held = crew->held};
     if (out->held == NULL && crew->pause_until > clock_boot_s())

@@ -61,9 +61,11 @@ void crew_stop(struct crew *crew, double grace_s);
 
 struct crew_look {
     long slots;
-    size_t running;       /* tasks in hand, also those whose end is not accepted yet */
-    size_t untold;        /* of these: their end is not accepted yet */
-    bool idle;            /* nothing in hand, and the store had nothing for us */
+    size_t running; /* tasks in hand, also those whose end is not accepted yet */
+    size_t untold;  /* of these: their end is not accepted yet */
+    bool idle;      /* nothing in hand, and the store had nothing for us */
+    bool
+        empty; /* when the store was asked last there was no pending task at all, due or not */
     enum queue_mode mode; /* as the store said last */
     const char *held;     /* why nothing is claimed; NULL */
 };

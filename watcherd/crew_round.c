@@ -229,6 +229,7 @@ static void take_tasks(struct crew *crew, const struct round *r)
     }
     if (r->turn.want > 0 && r->turn.ngot < r->turn.want) {
         crew->hungry = false;
+        crew->empty = r->due_s < 0;
         crew->claim_at = r->due_s < 0 || r->turn.mode == QUEUE_PAUSED
                              ? 0
                              : clock_boot_s() + fmax(r->due_s, 0.02);

@@ -53,6 +53,7 @@ struct crew {
         ahead; /* claim so many more than there are slots: tasks are shorter than a round */
 
     bool started;
+    bool empty;     /* there was no pending task */
     bool hungry;    /* there may be tasks for us */
     bool check;     /* somebody may have edited those that we have */
     bool in_flight; /* a round is at the store */

@@ -18,8 +18,6 @@
 #include "core/path.h"
 #include "core/queue.h"
 #include "core/registry.h"
-#include "locks/lockfs.h"
-#include "locks/owner.h"
 #include "watcherd/control.h"
 #include "watcherd/crew.h"
 #include "watcherd/ingest.h"
@@ -28,6 +26,7 @@
 #include "watcherd/mosaics.h"
 #include "watcherd/neighbours.h"
 #include "watcherd/operate.h"
+#include "watcherd/places.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/rework.h"
 #include "watcherd/roots.h"
@@ -61,7 +60,6 @@ struct daemon {
     bool stopping, ended;
     bool
         checked; /* it was said that we look for groups, and nothing has happened since */
-    bool counting; /* with --once: the store is asked what is left */
     size_t nfailed;
 };
 
@@ -321,55 +319,18 @@ static bool is_idle(struct daemon *d)
            (!d->mosaics.due || d->mosaics.held);
 }
 
-static bool files_done(struct daemon *d, double now)
+/* With --once: is there nothing left that anybody will do? */
+static bool is_done(struct daemon *d, double now)
 {
     struct ingest_look look;
+    struct crew_look crew;
 
+    crew_look(d->crew, &crew);
     ingest_look(d->ingest, &look);
-    return look.scanned && look.idle &&
+    return is_idle(d) && crew.empty && look.scanned && look.idle &&
            (look.settle.waiting == 0 ||
             now - look.last_event >
                 d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S);
-}
-
-/* ---- with --once: what is left in the store? ---- */
-
-struct count {
-    struct store_job job;
-    struct daemon *d;
-    size_t pending;
-};
-
-static int run_count(struct store_job *job, struct queue *q, struct err *e)
-{
-    return queue_count(q, "pending", &((struct count *)job)->pending, e);
-}
-
-static void end_count(struct store_job *job, int rc, const struct err *e)
-{
-    struct daemon *d = ((struct count *)job)->d;
-    size_t pending = ((struct count *)job)->pending;
-
-    (void)e;
-    free(job);
-    d->counting = false;
-    if (rc != 0 || d->stopping || !is_idle(d) || !files_done(d, clock_boot_s()) ||
-        (pending > 0 && d->conf->workers.count > 0))
-        return;
-    d->nfailed += left_say(d->ingest, d->groups, ONCE_PATIENCE_S);
-    stop(d, 0);
-}
-
-static void count_left(struct daemon *d)
-{
-    struct count *c = calloc(1, sizeof *c);
-
-    assert(c != NULL);
-    c->job.run = run_count;
-    c->job.done = end_count;
-    c->d = d;
-    d->counting = true;
-    store_post(d->store, &c->job);
 }
 
 /* ---- rounds of the loop ---- */
@@ -395,10 +356,11 @@ static void on_timer(uv_timer_t *timer)
         rework_run(d->rework);
         mosaics_find(&d->mosaics);
     }
-    if (is_idle(d)) {
+    if (is_idle(d))
         say_checking(d);
-        if (d->opts.once && !d->counting && files_done(d, now))
-            count_left(d);
+    if (d->opts.once && is_done(d, now)) {
+        d->nfailed += left_say(d->ingest, d->groups, ONCE_PATIENCE_S);
+        stop(d, 0);
     }
     plan(d, 60);
 }
@@ -474,45 +436,6 @@ static void open_control(struct daemon *d)
     if (control_new(&d->control, &d->loop, d->conf->paths.state, operate_answer,
                     &d->operate, &e) != 0)
         log_event(LOG_ERROR, "control", "reason", e.text, NULL);
-}
-
-static int make_dirs(const struct conf *conf, struct err *e)
-{
-    const char *dir[] = {conf->paths.incoming, conf->paths.state, conf->paths.scratch,
-                         conf->paths.locks, conf->paths.products};
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < sizeof dir / sizeof dir[0]; i++) {
-        rc = path_mkdirs(dir[i], e);
-        /* Products may be on a disk that is not there yet: the worker's business. */
-        if (rc != 0 && dir[i] == conf->paths.products) {
-            log_event(LOG_ERROR, "products", "reason", e->text, NULL);
-            rc = 0;
-        }
-    }
-    return rc;
-}
-
-/* Say once which way of locking applies and why; nothing is processed without one. */
-static int open_locks(const struct conf *conf, struct err *e)
-{
-    char boots[PATH_MAX], why[LOCKFS_WHY];
-    struct lockfs fs;
-    bool sure;
-    int rc = path_join(boots, sizeof boots, conf->paths.state, "boots", e);
-
-    if (rc != 0)
-        return rc;
-    owner_set_boots(boots);
-    sure = lockfs_explain(conf->paths.locks, &fs, why);
-    log_event(sure ? LOG_INFO : LOG_WARN, "locks", "mode", lockfs_mode_name(fs.mode),
-              "reason", why, NULL);
-    if (fs.mode == MODE_REFUSE)
-        return err_set(
-            e, -ENOTSUP,
-            "no worker is started, because nothing excludes another one in %s: %s",
-            conf->paths.locks, why);
-    return 0;
 }
 
 static enum group_policy policy_of(const char *word)
@@ -628,7 +551,7 @@ static int open_rooms(struct daemon *d, struct err *e)
     int rc;
 
     if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0 ||
-        (rc = make_dirs(conf, e)) != 0 || (rc = open_locks(conf, e)) != 0 ||
+        (rc = places_make(conf, e)) != 0 || (rc = places_locks(conf, e)) != 0 ||
         (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
                         "settings.conf", e)) != 0 ||
         (rc = open_groups(d, &rule, e)) != 0 || (rc = open_queue(d, e)) != 0 ||

@@ -14,10 +14,12 @@
 #include "core/log.h"
 #include "watcherd/ask.h"
 #include "watcherd/daemon.h"
+#include "watcherd/service.h"
 #include "watcherd/worker.h"
 
 static const char usage[] =
     "usage: watcherd -c FILE [--once] [--verbose]\n"
+    "       watcherd worker -c FILE [--name NAME] [--slots N] [--once]\n"
     "       watcherd -c FILE --check-config\n"
     "       watcherd --print-config\n"
     "\n"
@@ -27,9 +29,16 @@ static const char usage[] =
     "window of\n"
     "images a mosaic, published under `products`.  Logs one key=value line an event to "
     "stderr.\n"
+    "`watcherd worker` only works on tasks that a daemon has queued (which may itself "
+    "have "
+    "[workers]\n"
+    "count = 0): on its machine, or with PostgreSQL on any.\n"
     "\n"
     "  -c, --config FILE   settings (INI); only [paths] root has to be in it\n"
     "      --once          work off what is there, then exit\n"
+    "      --name NAME     of a worker service: one of each name on a state folder "
+    "[worker]\n"
+    "      --slots N       tasks that it works on at the same time [1]\n"
     "      --check-config  say whether FILE is in order, and exit\n"
     "      --print-config  print every setting with its meaning and default, and exit\n"
     "  -v, --verbose       log also what happens to single files\n"
@@ -50,13 +59,15 @@ static const char usage[] =
     "              printf '[paths]\\nroot = /tmp/w\\nincoming = /tmp/in\\n' > w.conf\n"
     "              watcherd -c w.conf --once\n";
 
-enum { OPT_ONCE = 256, OPT_CHECK, OPT_PRINT, OPT_VERSION };
+enum { OPT_ONCE = 256, OPT_CHECK, OPT_PRINT, OPT_VERSION, OPT_NAME, OPT_SLOTS };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"once", no_argument, NULL, OPT_ONCE},
     {"check-config", no_argument, NULL, OPT_CHECK},
     {"print-config", no_argument, NULL, OPT_PRINT},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"slots", required_argument, NULL, OPT_SLOTS},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -83,16 +94,19 @@ int main(int argc, char **argv)
 {
     bool task =
         argc > 1 && strcmp(argv[1], "task") == 0; /* for pool.c, not for people */
+    bool worker = argc > 1 && strcmp(argv[1], "worker") == 0;
     bool check = false;
     struct daemon_opts opts = {0};
+    struct service_opts service = {0};
     static struct conf conf; /* large; one for the program */
     static char path[PATH_MAX];
     struct err e = {0};
+    char *end;
     int c;
 
     if (argc > 1 && ask_is_command(argv[1]))
         return ask_main(argc - 1, argv + 1);
-    if (task) {
+    if (task || worker) {
         argc--;
         argv++;
     }
@@ -108,6 +122,14 @@ int main(int argc, char **argv)
             break;
         case OPT_ONCE:
             opts.once = true;
+            break;
+        case OPT_NAME:
+            service.name = optarg;
+            break;
+        case OPT_SLOTS:
+            service.slots = strtol(optarg, &end, 10);
+            if (*end != '\0' || service.slots < 1 || service.slots > 1024)
+                return complain("--slots takes a number from 1 to 1024");
             break;
         case OPT_CHECK:
             check = true;
@@ -143,5 +165,12 @@ int main(int argc, char **argv)
         printf("%s is in order\n", path);
         return 0;
     }
-    return task ? worker_main(&conf) : exit_status(daemon_run(&conf, &opts, &e), &e);
+    if ((service.name != NULL || service.slots != 0) && !worker)
+        return complain("--name and --slots belong to watcherd worker");
+    if (task)
+        return worker_main(&conf);
+    service.conf_path = opts.conf_path;
+    service.once = opts.once;
+    return exit_status(
+        worker ? service_run(&conf, &service, &e) : daemon_run(&conf, &opts, &e), &e);
 }
