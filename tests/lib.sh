@@ -140,3 +140,20 @@ lines() { # lines N PATTERN [FILE]: exactly N
 sql() { sqlite3 -cmd '.timeout 5000' "$@"; }
 
 sums() { (cd "$1" && find . -type f | sort | xargs -r sha256sum); }
+
+queue() { sql root/state/queue.sqlite3 "$@"; }
+
+# noop KEY [PARAMS [COLUMN VALUE]]: queue a trial task (watcherd/noop.h) the way an operator's SQL would
+noop() {
+    queue "INSERT INTO t_tasks(task_id, task_name, task_key, params${3:+, $3})
+        VALUES ('$(cat /proc/sys/kernel/random/uuid)', 'noop', '$1', '${2:-{\}}'${4:+, $4})"
+}
+
+# state_of KEY: status of its task, and each attempt's outcome
+state_of() {
+    queue "SELECT status || coalesce((SELECT ' ' || group_concat(outcome, ' ') FROM
+        (SELECT outcome FROM t_attempts a WHERE a.task_id = t.task_id ORDER BY attempt)), '') FROM t_tasks t
+        WHERE task_key = '$1'"
+}
+
+is_state() { [ "$(state_of "$1")" = "$2" ]; } # is_state KEY STATE

@@ -473,14 +473,12 @@ static int open_queue(struct daemon *d, struct err *e)
                   e);
     if (rc != 0)
         return rc;
-    d->neighbours = neighbours_new(&(struct neighbours_opts){
-        .loop = &d->loop,
-        .store = d->store,
-        .me = crew_me(d->crew),
-        .all_known = strcmp(d->conf->queue.store, "sqlite") == 0,
-        .looked = on_looked,
-        .freed = on_freed,
-        .arg = d});
+    d->neighbours = neighbours_new(&(struct neighbours_opts){.loop = &d->loop,
+                                                             .store = d->store,
+                                                             .me = crew_me(d->crew),
+                                                             .looked = on_looked,
+                                                             .freed = on_freed,
+                                                             .arg = d});
     d->rework = rework_new(d->conf, d->groups, d->store, on_tasks, d);
     d->intake = intake_new(&(struct intake_opts){.conf = d->conf,
                                                  .store = d->store,

@@ -30,7 +30,7 @@ struct neighbours {
     struct neighbours_opts opts;
     uv_timer_t timer;
     struct watched *watched;
-    bool started, looking, stopped, swept;
+    bool started, looking, looked, stopped;
 };
 
 /* ---- burying ---- */
@@ -171,11 +171,8 @@ static void watch(struct neighbours *n, const struct queue_worker *w)
 struct look {
     struct store_job job;
     struct neighbours *all;
-    bool strangers; /* also list who has claimed and is not registered */
     struct queue_worker *worker;
     size_t n, room;
-    char (*claimer)[QUEUE_WORKER];
-    size_t nclaimer;
 };
 
 static void add_worker(void *arg, const struct queue_worker *w)
@@ -190,37 +187,12 @@ static void add_worker(void *arg, const struct queue_worker *w)
     l->worker[l->n++] = *w;
 }
 
-static void add_claimer(void *arg, const struct task *t)
-{
-    struct look *l = arg;
-
-    for (size_t i = 0; i < l->nclaimer; i++)
-        if (strcmp(l->claimer[i], t->worker) == 0)
-            return;
-    l->claimer = realloc(l->claimer, (l->nclaimer + 1) * sizeof *l->claimer);
-    assert(l->claimer != NULL);
-    memcpy(l->claimer[l->nclaimer++], t->worker, sizeof *l->claimer);
-}
-
 static int run_look(struct store_job *job, struct queue *q, struct err *e)
 {
     struct look *l = (struct look *)job;
-    int rc;
 
-    l->n = l->nclaimer = 0;
-    rc = queue_workers(q, add_worker, l, e);
-    if (rc == 0 && l->strangers)
-        rc = queue_each(q, &(struct task_filter){.status = "claimed"}, add_claimer, l,
-                        e);
-    return rc;
-}
-
-static bool registered(const struct look *l, const char *id)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->worker[i].id, id) == 0)
-            return true;
-    return false;
+    l->n = 0;
+    return queue_workers(q, add_worker, l, e);
 }
 
 static void look_at(struct neighbours *n, const struct queue_worker *w)
@@ -258,16 +230,11 @@ static void end_look(struct store_job *job, int rc, const struct err *e)
             if (!w->seen) /* it has ended in good order */
                 unwatch(n, w);
         }
-        for (size_t i = 0; i < l->nclaimer; i++)
-            if (!registered(l, l->claimer[i]) &&
-                strcmp(l->claimer[i], n->opts.me->id) != 0)
-                bury(n, l->claimer[i], "they were left claimed by an earlier run");
-        if (!n->swept)
+        if (!n->looked)
             n->opts.looked(n->opts.arg);
-        n->swept = true;
+        n->looked = true;
     }
     free(l->worker);
-    free(l->claimer);
     free(l);
 }
 
@@ -290,7 +257,6 @@ void neighbours_look(struct neighbours *n)
     l->job.run = run_look;
     l->job.done = end_look;
     l->all = n;
-    l->strangers = n->opts.all_known && !n->swept;
     store_post(n->opts.store, &l->job);
 }
 

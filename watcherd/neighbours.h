@@ -19,9 +19,6 @@ struct neighbours_opts {
     uv_loop_t *loop;
     struct store *store;
     const struct queue_worker *me; /* borrowed */
-    /* Nobody but registered workers of this machine can have claimed: bury, once, whoever is not
-     * registered (a queue of an earlier version). */
-    bool all_known;
     void (*looked)(
         void *arg); /* the first look is over, and who was found dead is being buried */
     void (*freed)(void *arg, size_t tasks); /* so many tasks were handed back */
