@@ -48,25 +48,33 @@ static void tasklog_free(struct tasklog *log)
     free(log);
 }
 
+static void write_all(int fd, const char *data, size_t n)
+{
+    ssize_t m;
+
+    while (n > 0 && (m = write(fd, data, n)) > 0) {
+        data += m;
+        n -= (size_t)m;
+    }
+}
+
 /* A log that cannot be written is no reason to fail anything. */
 static void write_out(uv_work_t *work)
 {
     struct tasklog *log = work->data;
-    size_t room = log->max_bytes + sizeof cut, done = 0;
+    size_t size, room;
     struct stat st;
-    ssize_t n;
 
     if (log->fd == -1)
         log->fd = open(log->path,
                        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (log->fd == -1 || fstat(log->fd, &st) != 0)
         return;
-    room = (size_t)st.st_size < room ? room - (size_t)st.st_size : 0;
-    if (log->nout > room)
-        log->nout = room;
-    while (done < log->nout &&
-           (n = write(log->fd, log->out + done, log->nout - done)) > 0)
-        done += (size_t)n;
+    size = (size_t)st.st_size;
+    room = size < log->max_bytes ? log->max_bytes - size : 0;
+    write_all(log->fd, log->out, log->nout < room ? log->nout : room);
+    if (log->nout > room && size <= log->max_bytes)
+        write_all(log->fd, cut, sizeof cut - 1);
 }
 
 static void flush(struct tasklog *log);
@@ -116,15 +124,14 @@ void tasklog_put(struct tasklog *log, const char *data, size_t n)
     if (!log->started) {
         log->started = true;
         gather(log, log->title, strlen(log->title));
+        log->taken = strlen(log->title);
     }
     if (n > log->max_bytes - log->taken) {
-        n = log->max_bytes - log->taken;
+        n = log->max_bytes - log->taken + 1; /* one too many tells the writer */
         log->full = true;
     }
     gather(log, data, n);
     log->taken += n;
-    if (log->full)
-        gather(log, cut, sizeof cut - 1);
     flush(log);
 }
 
