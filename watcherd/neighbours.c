@@ -163,6 +163,7 @@ static void watch(struct neighbours *n, const struct queue_worker *w)
     }
     new->next = n->watched;
     n->watched = new;
+    log_event(LOG_INFO, "watching", "worker", w->id, NULL);
     uv_poll_start(&new->poll, UV_READABLE, on_end);
 }
 
