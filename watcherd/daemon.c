@@ -32,6 +32,7 @@
 #include "watcherd/roots.h"
 #include "watcherd/settings.h"
 #include "watcherd/store.h"
+#include "watcherd/upkeep.h"
 
 /* With --once: files that are still not whole after this many quiet seconds are left. */
 #define ONCE_PATIENCE_S 3.0
@@ -50,6 +51,7 @@ struct daemon {
     struct store *store;
     struct crew *crew;
     struct neighbours *neighbours;
+    struct upkeep *upkeep;
     struct intake *intake;
     struct roots *roots;
     struct rework *rework;
@@ -302,6 +304,7 @@ static void on_stopped(void *arg)
 static void stop(struct daemon *d, double grace_s)
 {
     d->stopping = true;
+    upkeep_stopping(d->upkeep);
     uv_timer_stop(&d->timer);
     neighbours_stop(d->neighbours);
     crew_stop(d->crew, grace_s);
@@ -388,7 +391,9 @@ static void on_signal(uv_signal_t *handle, int sig)
     struct crew_look crew;
 
     if (sig == SIGHUP && !d->stopping) {
+        upkeep_reloading(d->upkeep);
         settings_reload(d->conf, d->opts.conf_path, d->settings);
+        upkeep_reloaded(d->upkeep, d->conf);
         crew_scale(d->crew, d->conf->workers.count);
         crew_renew(d->crew);
         d->mosaics.due = true;
@@ -427,6 +432,7 @@ static void open_control(struct daemon *d)
                                   .groups = d->groups,
                                   .store = d->store,
                                   .crew = d->crew,
+                                  .upkeep = d->upkeep,
                                   .intake = d->intake,
                                   .roots = d->roots,
                                   .rework = d->rework,
@@ -554,7 +560,8 @@ static int open_rooms(struct daemon *d, struct err *e)
                         "settings.conf", e)) != 0 ||
         (rc = open_groups(d, &rule, e)) != 0 || (rc = open_queue(d, e)) != 0 ||
         (rc = registry_open(&d->registry, conf->paths.state, e)) != 0 ||
-        (rc = settings_write(conf, d->settings, e)) != 0)
+        (rc = settings_write(conf, d->settings, e)) != 0 ||
+        (rc = upkeep_new(&d->upkeep, &d->loop, conf, d->crew, e)) != 0)
         return rc;
     d->mosaics.registry = d->registry;
     return open_files(d, &rule, e);
@@ -584,6 +591,7 @@ static void begin(struct daemon *d)
     neighbours_look(d->neighbours);
     intake_load(d->intake);
     plan(d, 0);
+    upkeep_ready(d->upkeep);
 }
 
 /* Returns whether a thread hangs in a call: it still uses what belongs to it. */
@@ -628,10 +636,12 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
         _exit(rc);
     }
     control_close(d->control);
+    upkeep_close(d->upkeep);
     uv_walk(&d->loop, close_handle, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
     control_free(d->control);
+    upkeep_free(d->upkeep);
     crew_free(d->crew);
     neighbours_free(d->neighbours);
     intake_free(d->intake);

@@ -25,6 +25,7 @@
 #include "watcherd/roots.h"
 #include "watcherd/settle.h"
 #include "watcherd/store.h"
+#include "watcherd/upkeep.h"
 #include "watcherd/watch.h"
 
 /* So long the loop may stand still for the watched file systems, and for the queue's store. */
@@ -550,7 +551,7 @@ static json_t *answer_status(struct operate *o, const json_t *request)
     crew_each(o->crew, add_running, &running);
     return json_pack(
         "{s:s, s:i, s:f, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I,"
-        " s:{s:I, s:I, s:I, s:I}, s:f, s:o, s:o, s:I}",
+        " s:{s:I, s:I, s:I, s:I}, s:f, s:o, s:o, s:I, s:o}",
         "version", VERSION, "pid", (int)getpid(), "uptime_s", now - o->started, "files",
         "known", (json_int_t)look.settle.known, "waiting",
         (json_int_t)look.settle.waiting, "settled", (json_int_t)look.settle.settled,
@@ -561,7 +562,8 @@ static json_t *answer_status(struct operate *o, const json_t *request)
         (json_int_t)look.watch.missing_roots, "overflows",
         (json_int_t)look.watch.overflows, "events", (json_int_t)look.watch.events,
         "ingest_stuck_s", look.stuck_s, "store", store_json(o), "held",
-        held_json(o, &crew), "untold", (json_int_t)crew.untold);
+        held_json(o, &crew), "untold", (json_int_t)crew.untold, "disks",
+        upkeep_disks(o->upkeep));
 }
 
 /* ---- workers ---- */

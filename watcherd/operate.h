@@ -29,9 +29,10 @@ struct rework;
 struct roots;
 struct settle;
 struct store;
+struct upkeep;
 struct watch;
 
-/* The rooms, borrowed.  Without a daemon store, crew, intake, roots and rework are NULL. */
+/* The rooms, borrowed.  Without a daemon store, crew, upkeep, intake, roots and rework are NULL. */
 struct operate {
     const struct conf *conf;
     struct ingest *ingest; /* NULL: use these two instead */
@@ -40,6 +41,7 @@ struct operate {
     struct group_table *groups;
     struct store *store;
     struct crew *crew;
+    struct upkeep *upkeep;
     struct intake *intake;
     struct roots *roots;
     struct rework *rework;

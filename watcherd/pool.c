@@ -382,6 +382,18 @@ static void on_err(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* ---- a process begins ---- */
 
+/* What concerns us alone: a worker has a mark of its own, and nothing to say to systemd. */
+static bool is_ours(const char *variable)
+{
+    static const char *const name[] = {
+        ORPHAN_TASK "=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
+
+    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++)
+        if (strncmp(variable, name[i], strlen(name[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Our environment and the mark, by which all that comes of this process is found again. */
 static char **marked_environ(const char *mark)
 {
@@ -394,7 +406,7 @@ static char **marked_environ(const char *mark)
     assert(env != NULL);
     env[used++] = (char *)mark;
     for (size_t i = 0; i < n; i++)
-        if (strncmp(environ[i], ORPHAN_TASK "=", sizeof ORPHAN_TASK) != 0)
+        if (!is_ours(environ[i]))
             env[used++] = environ[i];
     return env;
 }

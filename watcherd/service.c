@@ -21,6 +21,7 @@
 #include "watcherd/places.h"
 #include "watcherd/settings.h"
 #include "watcherd/store.h"
+#include "watcherd/upkeep.h"
 
 /* At the end, for a store that hangs. */
 static const double LAST_STOP_S = 1;
@@ -34,6 +35,7 @@ struct service {
     struct store *store;
     struct crew *crew;
     struct neighbours *neighbours;
+    struct upkeep *upkeep;
     char settings[PATH_MAX];
     int lock; /* descriptor; -1 */
     bool stopping;
@@ -45,6 +47,7 @@ struct service {
 static void stop(struct service *s, double grace_s)
 {
     s->stopping = true;
+    upkeep_stopping(s->upkeep);
     neighbours_stop(s->neighbours);
     crew_stop(s->crew, grace_s);
 }
@@ -111,7 +114,9 @@ static void on_signal(uv_signal_t *handle, int sig)
     struct crew_look look;
 
     if (sig == SIGHUP) {
+        upkeep_reloading(s->upkeep);
         settings_reload(s->conf, s->opts.conf_path, s->settings);
+        upkeep_reloaded(s->upkeep, s->conf);
         crew_renew(s->crew);
         return;
     }
@@ -199,7 +204,7 @@ static int open_rooms(struct service *s, struct err *e)
                                                                  .looked = on_looked,
                                                                  .freed = on_freed,
                                                                  .arg = s});
-    return rc;
+    return rc != 0 ? rc : upkeep_new(&s->upkeep, &s->loop, s->conf, s->crew, e);
 }
 
 static void begin(struct service *s)
@@ -217,6 +222,7 @@ static void begin(struct service *s)
     log_event(LOG_INFO, "ready", "version", VERSION, "worker", crew_me(s->crew)->id,
               "slots", log_d(s->opts.slots), "text", text, NULL);
     neighbours_look(s->neighbours);
+    upkeep_ready(s->upkeep);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -253,9 +259,11 @@ int service_run(struct conf *conf, const struct service_opts *opts, struct err *
         _exit(
             rc); /* nothing at exit() may touch, or wait for, what the thread still uses */
     }
+    upkeep_close(s.upkeep);
     uv_walk(&s.loop, close_handle, NULL);
     uv_run(&s.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.loop);
+    upkeep_free(s.upkeep);
     crew_free(s.crew);
     neighbours_free(s.neighbours);
     store_free(s.store);
