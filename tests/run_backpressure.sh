@@ -1,0 +1,52 @@
+#!/bin/bash
+# Back-pressure by the queue: paused, nothing is started; so many pending tasks, or drained, and no group is queued;
+# why and status tell; all goes on by itself when it is resumed.
+# shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
+set -eu
+. "$(dirname "$0")/lib.sh"
+own_dir backpressure
+settings '[queue]' 'max_pending = 1' '[mosaic]' 'tiles = 9'
+one=2026-01-26T08:01:58 two=2026-01-26T08:07:07 three=2026-01-26T08:12:16
+simulate made "$one" --jitter none --groups 3
+
+mode() { # mode MODE REASON: what taskctl pause, drain and resume do
+    queue "INSERT OR REPLACE INTO t_queues VALUES ('dsa110-pipeline', '$1', '$2', '2026-11-27T00:00:00Z')"
+}
+says() { # says PATTERN COMMAND...: of watcherd
+    local pattern=$1
+    shift
+    "$build/watcherd" "$@" -c w.conf >said 2>&1 || true
+    grep -q -e "$pattern" said
+}
+
+start
+mode paused 'new disk'
+wait_for log 'event=queue_mode mode=paused' 10
+mv made/"$one"*.hdf5 in/
+wait_for log "event=group_complete group=$one .*queued=yes" 10
+mv made/"$two"*.hdf5 in/
+wait_for log 'event=intake reason=.*max_pending' 10
+until_true 10 says 'waits, as many tasks are pending as \[queue\] max_pending allows' why "$two"
+until_true 5 says 'in the queue.*the queue is paused: new disk' why "$one"
+says 'queue     paused: new disk' status || fail "status: $(cat said)"
+says 'held      no group is queued: as many tasks' status || fail "status: $(cat said)"
+lines 0 'event=start'
+is_state "$one" pending || fail "$one: $(state_of "$one")"
+[ "$(queue 'SELECT count(*) FROM t_tasks')" -eq 1 ] || fail "queued: $(queue 'SELECT task_key FROM t_tasks')"
+lines 1 'event=intake reason=.*max_pending'
+
+# Drained: what is there is worked off, what comes waits.
+mode draining ''
+wait_for log "event=done task=continuum group=$one" 20
+wait_for log 'event=intake reason=.*drained' 10
+until_true 5 says 'it waits, the queue is being drained' why "$two"
+[ "$(queue 'SELECT count(*) FROM t_tasks')" -eq 1 ] || fail "queued: $(queue 'SELECT task_key FROM t_tasks')"
+
+mode running ''
+mv made/"$three"*.hdf5 in/
+wait_for log "event=done task=continuum group=$two" 20
+wait_for log "event=done task=continuum group=$three" 20
+wait_for log 'event=intake reason="groups are queued again"' 5
+stop
+[ $rc -eq 0 ] || fail "exit $rc"
+lines 0 'level=error'
