@@ -2,6 +2,7 @@
 # `watcherd worker`: works for a daemon that has no workers of its own; killed, its tasks are free at once by its
 # pidfd; a name runs once; the daemon killed and started again while a worker goes on; TERM.
 # matrix: queue 1 worker service killed, daemon killed
+# matrix: queue 11 two of one name
 # shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"

@@ -2,6 +2,10 @@
 # The daemon and its worker processes: killed, overrunning, cancelled, edited, printing without end, short of memory;
 # scaled while they run; ended by TERM.
 # matrix: queue 1 worker killed
+# matrix: queue 6 task edited while it runs
+# matrix: queue 7 poison task
+# matrix: queue 12 SIGTERM with eight tasks
+# matrix: queue 14 output, children, escapes
 # shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
