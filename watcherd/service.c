@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -25,7 +26,7 @@
 
 /* At the end, for a store that hangs. */
 static const double LAST_STOP_S = 1;
-enum { NAME_MAX_BYTES = 40 };
+enum { NAME_MAX_BYTES = 40, LOCK_TRIES = 20 };
 
 struct service {
     struct conf *conf;
@@ -142,6 +143,19 @@ static int check_name(const char *name, struct err *e)
     return 0;
 }
 
+/* Of a service that was just killed a child may hold the lock for some milliseconds more: between fork and exec. */
+static int take_lock(int fd)
+{
+    const struct timespec tick = {0, 50000000};
+    int rc = -1;
+
+    for (int i = 0; i < LOCK_TRIES && (rc = flock(fd, LOCK_EX | LOCK_NB)) != 0 &&
+                    errno == EWOULDBLOCK;
+         i++)
+        nanosleep(&tick, NULL);
+    return rc;
+}
+
 /* The kernel gives the lock back however we end. */
 static int lock_name(struct service *s, struct err *e)
 {
@@ -154,7 +168,7 @@ static int lock_name(struct service *s, struct err *e)
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (s->lock == -1)
         return err_set(e, -errno, "cannot make %s: %s", path, strerror(errno));
-    if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+    if (take_lock(s->lock) == 0)
         return 0;
     return errno == EWOULDBLOCK
                ? err_set(e, -EBUSY,

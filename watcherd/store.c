@@ -24,6 +24,7 @@
 
 static const double OPEN_WAIT_S = 5;
 static const double FIRST_PAUSE_S = 0.1, LONGEST_PAUSE_S = 10;
+static const double FREED_S = 1;  /* for the lock of who has just died */
 static const double PEEK_S = 0.2; /* at a store that has no descriptor to wait for */
 
 enum { JOB_WAITS, JOB_RUNS, JOB_ENDED, JOB_LEFT };
@@ -172,10 +173,23 @@ static bool may_pass(const struct store *s, int rc)
     return rc == ERR_STORE_DOWN || (rc == -ENOENT && s->opts.role != QUEUE_AS_DAEMON);
 }
 
+/* A daemon that was just killed may have left a child between fork and exec, which holds its lock for
+ * some milliseconds more. */
+static int open_patiently(struct store *s, struct err *e)
+{
+    double until = clock_boot_s() + FREED_S;
+    int rc;
+
+    while ((rc = queue_open_conf(&s->queue, s->conf, s->opts.role, e)) == -EBUSY &&
+           clock_boot_s() < until)
+        rest(s, FREED_S / 20);
+    return rc;
+}
+
 static int open_queue(struct store *s)
 {
     struct err e = {0};
-    int rc = queue_open_conf(&s->queue, s->conf, s->opts.role, &e);
+    int rc = open_patiently(s, &e);
 
     pthread_mutex_lock(&s->mutex);
     if (rc == 0)
