@@ -1,6 +1,6 @@
 #!/bin/bash
-# Back-pressure by the queue: paused, nothing is started; so many pending tasks, or drained, and no group is queued;
-# why and status tell; all goes on by itself when it is resumed.
+# Back-pressure: a disk too full, or paused, and nothing is started; so many pending tasks, or drained, and no group is
+# queued; why and status tell; all goes on by itself.
 # shellcheck source=tests/lib.sh disable=SC2010,SC2012,SC2034,SC2154
 set -eu
 . "$(dirname "$0")/lib.sh"
@@ -47,6 +47,17 @@ mv made/"$three"*.hdf5 in/
 wait_for log "event=done task=continuum group=$two" 20
 wait_for log "event=done task=continuum group=$three" 20
 wait_for log 'event=intake reason="groups are queued again"' 5
+
+# A disk fuller than we allow: any is, when next to nothing is allowed.
+settings '[disk]' 'warn_pct = 0' 'resume_pct = 0' 'stop_pct = 0' 'check_s = 0.1'
+kill -HUP "$daemon"
+wait_for log 'level=error event=disk reason=' 10
+until_true 5 says 'held      no task is started: .*full' status
+noop waits
+until_true 5 eval 'is_state waits pending && "$build/watcherd" status --json -c w.conf | grep -q "\"stop\": true"'
+settings '[disk]' 'warn_pct = 100' 'resume_pct = 100' 'stop_pct = 100' 'check_s = 0.1'
+kill -HUP "$daemon"
+wait_for log 'event=done task=noop group=waits' 10
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
-lines 0 'level=error'
+lines 0 'level=error event=(queue|enqueue|store_down)'
