@@ -127,6 +127,19 @@ if [ $memory -gt 0 ]; then
     wait_for log 'event=task_failed task=noop group=greedy reason="out of memory .*memory_mib = 256' 5
 fi
 
+# The daemon killed: its processes end, and with them what they had started.
+noop left '{"ms": 60000, "children": 2, "escape": true}'
+running left
+until_true 5 eval '[ "$(marked $pid | wc -l)" -eq 2 ]'
+mapfile -t strays < <(marked "$pid")
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null || true
+until_true 5 all_gone "$pid" "${strays[@]}"
+queue "UPDATE t_tasks SET params = '{}' WHERE task_key = 'left'"
+start
+wait_for log 'event=recovered tasks=1' 5
+wait_for log 'event=done task=noop group=left' 5
+
 # TERM with eight running tasks: nothing stays claimed.
 for i in 1 2 3 4 5 6 7 8; do noop "last$i" '{"ms": 60000}'; done
 for i in 1 2 3 4 5 6 7 8; do running "last$i"; done

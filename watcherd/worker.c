@@ -666,6 +666,31 @@ static void limit_memory(const struct conf *conf)
         setrlimit(RLIMIT_DATA, &(struct rlimit){bytes, bytes});
 }
 
+/* Each dying thread of the daemon may signal us. */
+static bool becomes(int fd, short events, int wait_ms)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    int rc;
+
+    while ((rc = poll(&p, 1, wait_ms)) == -1 && errno == EINTR)
+        continue;
+    return rc == 1;
+}
+
+/*
+ * A daemon that lives kills what a task has left; of one that died nobody else does.  The signal of its death comes
+ * when its first thread has ended, its descriptors are closed with the last: so wait for the end of stdin, which
+ * a daemon that lives closes, too.
+ */
+static void end_orphans(const struct worker *w)
+{
+    const char *mark = getenv(ORPHAN_TASK);
+
+    if (mark != NULL && becomes(fileno(w->in), POLLIN, 1000) &&
+        becomes(fileno(w->out), 0, 20))
+        orphan_kill(mark);
+}
+
 int worker_main(const struct conf *conf)
 {
     struct worker w = {.conf = conf, .mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -690,6 +715,7 @@ int worker_main(const struct conf *conf)
         status = work_on(&w, task);
         json_decref(task);
     }
+    end_orphans(&w);
     pthread_cond_destroy(&w.wake);
     pthread_condattr_destroy(&attr);
     fclose(w.in);
