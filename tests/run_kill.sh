@@ -10,7 +10,6 @@ settings '[workers]' 'retry_delay_s = 0' 'max_retries = 9'
 one=2026-01-26T08:01:58
 simulate in "$one" --jitter none --groups 2
 sums in >before
-queue() { sql root/state/queue.sqlite3 "$@"; }
 worker() { pgrep -P "$daemon" || true; }
 kill_worker() {
     local w
