@@ -21,16 +21,18 @@ VERSION := 0.1.0
 
 ALL_CFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(OPT) $(SANFLAG) -I. \
              $(shell pkg-config --cflags $(PKGS))
-LDLIBS     = $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
+# each program gets the libraries that it calls: the daemon none that reads HDF5 or FITS
+LDLIBS     = -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
 
 # tools/NAME.c is a program; parts of a large one lie in tools/NAME/
-LIB_SRC  := $(filter-out watcherd/main.c,$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c tools/*/*.c))
+MAIN_SRC := watcherd/main.c watcherd/task_main.c
+LIB_SRC  := $(filter-out $(MAIN_SRC),$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c tools/*/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 BENCH_SRC := $(wildcard tests/bench_*.c)
-ALL_SRC  := $(LIB_SRC) watcherd/main.c $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
+ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
 LIB      := $(BUILD)/libwatcherd.a
-PROGS    := $(BUILD)/watcherd $(TOOL_SRC:tools/%.c=$(BUILD)/%)
+PROGS    := $(BUILD)/watcherd $(BUILD)/watcherd-task $(TOOL_SRC:tools/%.c=$(BUILD)/%)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 BENCHES  := $(BENCH_SRC:tests/%.c=$(BUILD)/tests/%)
 MAN      := $(wildcard etc/man/*.[1-8])
@@ -48,6 +50,9 @@ $(LIB): $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 	@$(AR) rcs $@ $^
 
 $(BUILD)/watcherd: $(BUILD)/obj/watcherd/main.o $(LIB)
+	@echo '  LINK $@'
+	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/watcherd-task: $(BUILD)/obj/watcherd/task_main.o $(LIB)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(TOOL_SRC:tools/%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/obj/tools/%.o $(LIB)
@@ -85,7 +90,7 @@ bench: deps-dev
 lint: deps-dev
 	clang-format --dry-run --Werror $(ALL_SRC) $(wildcard */*.h tools/*/*.h)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppress=varFuncNullUB --enable=warning,portability \
-	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) watcherd/main.c $(TOOL_SRC)
+	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC)
 	tools/layers
 
 format:

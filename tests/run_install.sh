@@ -40,7 +40,6 @@ pkg/usr/bin/watcherd -c pkg/etc/watcherd/watcherd.conf --check-config >/dev/null
 sed -n 's/^Exec[A-Za-z]*=//p' $units/*.service | tr -d "'" | tr ' ' '\n' | grep '^/usr/bin/' | sort -u >started
 while read -r p; do
     [ -x "pkg$p" ] || [ -x "$p" ] || case $p in
-    */taskctl) [ -f "$top/tools/taskctl.c" ] && fail "$p is not there" ;;
     *) fail "$p is not there" ;;
     esac
 done <started
@@ -70,10 +69,18 @@ install_to PREFIX="$dir/at" SYSCONFDIR="$dir/at/etc"
 units=$dir/at/lib/systemd/system
 grep -q "^ExecStart=$dir/at/bin/watcherd -c $dir/at/etc/watcherd/watcherd.conf" "$units/watcherd.service" || fail "SYSCONFDIR"
 "$dir/at/bin/watcherd" --version >/dev/null
-if [ ! -f "$top/tools/taskctl.c" ]; then
-    printf '#!/bin/sh\n' >"$dir/at/bin/taskctl"
-    chmod +x "$dir/at/bin/taskctl"
-fi
+# the daemon has no library that reads data, and says so when its worker program is not beside it
+ldd "$dir/at/bin/watcherd" | grep -E 'hdf5|cfitsio|fftw' && fail "the daemon is linked to libraries that read data"
+mkdir alone
+cp "$dir/at/bin/watcherd" alone/
+settings '[workers]' 'max_retries = 0'
+"$dir/at/bin/taskctl" -c w.conf migrate >/dev/null
+"$dir/at/bin/taskctl" -c w.conf submit noop a >/dev/null
+alone/watcherd -c w.conf 2>log &
+wait_for log 'event=start.*there is no watcherd-task beside watcherd' 5
+kill %1
+wait %1 || fail "the daemon that could start nothing did not end well"
+rm -rf root in w.conf log alone
 command -v systemd-analyze >/dev/null || skip "the files are right; systemd-analyze is not installed"
 # Offline: nothing here asks a running systemd.
 for unit in "$units"/*.service "$units"/*.timer "$units"/*.target; do

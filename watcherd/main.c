@@ -1,5 +1,5 @@
 /*
- * main.c: `watcherd`, its subcommands, and `watcherd task`, a worker process.
+ * main.c: `watcherd` and its subcommands.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,7 +15,6 @@
 #include "watcherd/ask.h"
 #include "watcherd/daemon.h"
 #include "watcherd/service.h"
-#include "watcherd/worker.h"
 
 static const char usage[] =
     "usage: watcherd -c FILE [--once] [--verbose]\n"
@@ -92,8 +91,6 @@ static int exit_status(int rc, const struct err *e)
 
 int main(int argc, char **argv)
 {
-    bool task =
-        argc > 1 && strcmp(argv[1], "task") == 0; /* for pool.c, not for people */
     bool worker = argc > 1 && strcmp(argv[1], "worker") == 0;
     bool check = false;
     struct daemon_opts opts = {0};
@@ -106,7 +103,7 @@ int main(int argc, char **argv)
 
     if (argc > 1 && ask_is_command(argv[1]))
         return ask_main(argc - 1, argv + 1);
-    if (task || worker) {
+    if (worker) {
         argc--;
         argv++;
     }
@@ -167,8 +164,6 @@ int main(int argc, char **argv)
     }
     if ((service.name != NULL || service.slots != 0) && !worker)
         return complain("--name and --slots belong to watcherd worker");
-    if (task)
-        return worker_main(&conf);
     service.conf_path = opts.conf_path;
     service.once = opts.once;
     return exit_status(

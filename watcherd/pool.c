@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,7 +60,28 @@ struct pool {
     struct pool_opts opts;
     struct proc *procs;
     size_t running, processes;
+    int program; /* watcherd-task, opened once; -errno */
 };
+
+/*
+ * The program beside our own.  It is kept open, so that a daemon that still runs while newer programs are
+ * installed starts the worker processes that it knows.
+ */
+static int open_program(void)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
+    char *slash;
+    int fd;
+
+    if (n < 0)
+        return -errno;
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    strcpy(slash != NULL ? slash + 1 : path, "watcherd-task");
+    fd = open(path, O_PATH | O_CLOEXEC);
+    return fd == -1 ? -errno : fd;
+}
 
 struct pool *pool_new(const struct pool_opts *opts)
 {
@@ -67,12 +89,15 @@ struct pool *pool_new(const struct pool_opts *opts)
 
     assert(pool != NULL);
     pool->opts = *opts;
+    pool->program = open_program();
     return pool;
 }
 
 void pool_free(struct pool *pool)
 {
     assert(pool == NULL || pool->procs == NULL);
+    if (pool != NULL && pool->program >= 0)
+        close(pool->program);
     free(pool);
 }
 
@@ -414,9 +439,10 @@ static char **marked_environ(const char *mark)
 static int spawn(struct proc *p, struct err *e)
 {
     char mark[sizeof ORPHAN_TASK + sizeof p->mark.nonce + 1];
-    char *args[] = {"watcherd", "task", "-c", (char *)p->pool->opts.settings, NULL};
+    char *args[] = {"watcherd-task", "-c", (char *)p->pool->opts.settings, NULL};
+    char program[32];
     uv_stdio_container_t io[PIPES];
-    uv_process_options_t po = {.file = "/proc/self/exe",
+    uv_process_options_t po = {.file = program,
                                .args = args,
                                .stdio = io,
                                .stdio_count = PIPES,
@@ -426,6 +452,12 @@ static int spawn(struct proc *p, struct err *e)
 
     if (rc != 0)
         return rc;
+    if (p->pool->program < 0)
+        return err_set(e, p->pool->program,
+                       "cannot start a worker: there is no watcherd-task beside "
+                       "watcherd: %s",
+                       strerror(-p->pool->program));
+    snprintf(program, sizeof program, "/proc/self/fd/%d", p->pool->program);
     snprintf(mark, sizeof mark, "%s=%s", ORPHAN_TASK, p->mark.nonce);
     po.env = marked_environ(mark);
     for (int i = 0; i < PIPES; i++) {

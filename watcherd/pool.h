@@ -1,5 +1,5 @@
 /*
- * pool.h: worker processes (`watcherd task`), started and watched from the loop.
+ * pool.h: worker processes (`watcherd-task`), started and watched from the loop.
  *
  * A process works on one task after the other, `max_tasks` of them, and is replaced after a task that did not end well.
  * It is the leader of a session of its own: whatever it starts is killed with it, also what has moved to another

@@ -26,7 +26,7 @@ struct conf;
 #define WORKER_MACHINE "machine" /* disk full, no permission: the machine's fault */
 #define WORKER_FAILED  "failed"  /* anything else: worth another attempt */
 
-/* The whole life of `watcherd task`; returns the exit status (0 all done or skipped,
+/* The whole life of `watcherd-task`; returns the exit status (0 all done or skipped,
  * 65 bad, 75 busy, stopped, lost or machine, 1 failed). */
 int worker_main(const struct conf *conf);
 
