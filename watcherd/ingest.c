@@ -17,17 +17,15 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "watcherd/aside.h"
 
 /* So much untold news and the thread waits until the loop has caught up. */
 enum { MOST_UNTOLD = 16384 };
@@ -220,11 +218,10 @@ static double sooner(double a, double b)
 static void rest(struct ingest *ing, double next_s)
 {
     struct pollfd fd[] = {{watch_fd(ing->watch), POLLIN, 0}, {ing->wake, POLLIN, 0}};
-    uint64_t n;
 
     poll(fd, 2, next_s < 0 ? -1 : (int)ceil(1000 * fmin(next_s, 3600)));
-    if ((fd[1].revents & POLLIN) && read(ing->wake, &n, sizeof n) == -1)
-        return; /* somebody else's number: impossible, and harmless */
+    if (fd[1].revents & POLLIN)
+        aside_woken(ing->wake);
 }
 
 static void *go_round(void *arg)
@@ -258,14 +255,6 @@ static void *go_round(void *arg)
 
 /* ---- the loop's side ---- */
 
-static void wake_thread(struct ingest *ing)
-{
-    uint64_t one = 1;
-
-    if (write(ing->wake, &one, sizeof one) == -1)
-        return; /* 2^64 - 1 are waiting: it will wake */
-}
-
 void ingest_deliver(struct ingest *ing)
 {
     struct word *word, *next;
@@ -282,7 +271,7 @@ void ingest_deliver(struct ingest *ing)
     ing->held = false;
     pthread_mutex_unlock(&ing->mutex);
     if (held)
-        wake_thread(ing);
+        aside_wake(ing->wake);
     for (; word != NULL; word = next) {
         next = word->next;
         if (word->notice)
@@ -354,17 +343,6 @@ void ingest_say(struct ingest *ing, char *buf, size_t size)
 
 /* ---- calls ---- */
 
-static struct timespec in_seconds(double s)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    s += 1e-9 * (double)t.tv_nsec;
-    t.tv_sec += (time_t)floor(s);
-    t.tv_nsec = (long)(1e9 * (s - floor(s)));
-    return t;
-}
-
 static void take_back(struct ingest *ing, const struct ingest_call *call)
 {
     struct ingest_call **at = &ing->calls;
@@ -378,7 +356,7 @@ static void take_back(struct ingest *ing, const struct ingest_call *call)
 
 int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s)
 {
-    struct timespec end = in_seconds(wait_s);
+    struct timespec end = aside_in(wait_s);
     int rc = 0;
 
     pthread_mutex_lock(&ing->mutex);
@@ -391,7 +369,7 @@ int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s)
     call->next = NULL;
     *ing->calls_end = call;
     ing->calls_end = &call->next;
-    wake_thread(ing);
+    aside_wake(ing->wake);
     while (call->state != CALL_ENDED && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&ing->changed, &ing->mutex, &end);
     rc = call->state == CALL_ENDED  ? 0
@@ -411,13 +389,8 @@ int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s)
 
 static void init_shared(struct ingest *ing)
 {
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&ing->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&ing->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    aside_cond_init(&ing->changed);
     ing->last = &ing->first;
     ing->calls_end = &ing->calls;
     ing->alive_at = ing->last_event = clock_boot_s();
@@ -439,9 +412,8 @@ int ingest_new(struct ingest **out, const struct ingest_opts *opts, struct err *
     if (ing->opts.stuck_after_s <= 0)
         ing->opts.stuck_after_s = 10;
     init_shared(ing);
-    ing->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (ing->wake == -1) {
-        rc = err_set(e, -errno, "cannot make an eventfd: %s", strerror(errno));
+    ing->wake = rc = aside_wake_new(e);
+    if (rc < 0) {
         free(ing);
         return rc;
     }
@@ -465,15 +437,10 @@ struct watch *ingest_watch(struct ingest *ing)
 
 int ingest_start(struct ingest *ing, struct err *e)
 {
-    sigset_t all, old;
-    int rc;
+    int rc = aside_start(&ing->thread, go_round, ing, e);
 
-    sigfillset(&all); /* signals are the loop's */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&ing->thread, NULL, go_round, ing);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc != 0)
-        return err_set(e, -rc, "cannot start a thread: %s", strerror(rc));
+        return rc;
     ing->started = true;
     uv_timer_start(&ing->pulse, on_pulse, (uint64_t)(1000 * PULSE_S),
                    (uint64_t)(1000 * PULSE_S));
@@ -482,7 +449,7 @@ int ingest_start(struct ingest *ing, struct err *e)
 
 int ingest_stop(struct ingest *ing, double wait_s)
 {
-    struct timespec end = in_seconds(wait_s);
+    struct timespec end = aside_in(wait_s);
     bool ended;
     int rc = 0;
 
@@ -490,7 +457,7 @@ int ingest_stop(struct ingest *ing, double wait_s)
         return 0;
     pthread_mutex_lock(&ing->mutex);
     ing->stop = true;
-    wake_thread(ing);
+    aside_wake(ing->wake);
     while (!ing->ended && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&ing->changed, &ing->mutex, &end);
     ended = ing->ended;

@@ -10,17 +10,15 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/log.h"
+#include "watcherd/aside.h"
 
 static const double OPEN_WAIT_S = 5;
 static const double FIRST_PAUSE_S = 0.1, LONGEST_PAUSE_S = 10;
@@ -137,13 +135,12 @@ static void note_news(struct store *s, bool changed)
 static void rest(struct store *s, double in_s)
 {
     struct pollfd fd[] = {{s->wake, POLLIN, 0}, {-1, POLLIN, 0}};
-    uint64_t n;
 
     if (s->queue != NULL && s->up)
         fd[1].fd = queue_fd(s->queue);
     poll(fd, 2, (int)ceil(1000 * in_s));
-    if ((fd[0].revents & POLLIN) && read(s->wake, &n, sizeof n) == -1)
-        return; /* somebody else's number: impossible, and harmless */
+    if (fd[0].revents & POLLIN)
+        aside_woken(s->wake);
 }
 
 static bool stopping(struct store *s)
@@ -336,14 +333,6 @@ static void *serve(void *arg)
 
 /* ---- the loop's side ---- */
 
-static void wake_thread(struct store *s)
-{
-    uint64_t one = 1;
-
-    if (write(s->wake, &one, sizeof one) == -1)
-        return; /* 2^64 - 1 are waiting: it will wake */
-}
-
 /* One line when it goes and one when it comes. */
 static void tell_state(struct store *s, bool up, double since, const char *why)
 {
@@ -401,7 +390,7 @@ static void post(struct store *s, struct store_job *job, bool first)
         list_prepend(&s->wanted, job);
     else
         list_append(&s->wanted, job);
-    wake_thread(s);
+    aside_wake(s->wake);
 }
 
 void store_post(struct store *s, struct store_job *job)
@@ -413,17 +402,6 @@ void store_post(struct store *s, struct store_job *job)
     pthread_mutex_unlock(&s->mutex);
 }
 
-static struct timespec in_seconds(double s)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    s += 1e-9 * (double)t.tv_nsec;
-    t.tv_sec += (time_t)floor(s);
-    t.tv_nsec = (long)(1e9 * (s - floor(s)));
-    return t;
-}
-
 static int say_down(const struct store *s, struct err *e)
 {
     return err_set(e, ERR_STORE_DOWN,
@@ -433,7 +411,7 @@ static int say_down(const struct store *s, struct err *e)
 
 int store_ask(struct store *s, struct store_job *job, double wait_s, struct err *e)
 {
-    struct timespec end = in_seconds(wait_s);
+    struct timespec end = aside_in(wait_s);
     double busy_s;
     int rc = 0;
 
@@ -482,13 +460,8 @@ void store_look(struct store *s, struct store_look *out)
 
 static void init_shared(struct store *s)
 {
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&s->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    aside_cond_init(&s->changed);
     list_clear(&s->wanted);
     list_clear(&s->finished);
     s->turned_at = clock_boot_s();
@@ -496,25 +469,10 @@ static void init_shared(struct store *s)
     s->seed = (unsigned)getpid() ^ (unsigned)(1e6 * clock_wall_s());
 }
 
-static int start_thread(struct store *s, struct err *e)
-{
-    sigset_t all, old;
-    int rc;
-
-    sigfillset(&all); /* signals are the loop's */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&s->thread, NULL, serve, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc != 0)
-        return err_set(e, -rc, "cannot start a thread: %s", strerror(rc));
-    s->started = true;
-    return 0;
-}
-
 int store_new(struct store **out, const struct store_opts *opts, struct err *e)
 {
     struct store *s = calloc(1, sizeof *s);
-    struct timespec end = in_seconds(OPEN_WAIT_S);
+    struct timespec end = aside_in(OPEN_WAIT_S);
     int rc;
 
     *out = NULL;
@@ -523,9 +481,8 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e)
     s->conf = malloc(sizeof *s->conf);
     assert(s->conf != NULL);
     *s->conf = *opts->conf;
-    s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->wake == -1) {
-        rc = err_set(e, -errno, "cannot make an eventfd: %s", strerror(errno));
+    s->wake = rc = aside_wake_new(e);
+    if (rc < 0) {
         free(s->conf);
         free(s);
         return rc;
@@ -534,8 +491,9 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e)
     uv_async_init(opts->loop, &s->async, on_async);
     s->async.data = s;
     *out = s; /* the loop has a handle in it: it is freed as any other */
-    if ((rc = start_thread(s, e)) != 0)
+    if ((rc = aside_start(&s->thread, serve, s, e)) != 0)
         return rc;
+    s->started = true;
     pthread_mutex_lock(&s->mutex);
     while (!s->tried && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&s->changed, &s->mutex, &end);
@@ -554,7 +512,7 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e)
 
 int store_stop(struct store *s, double wait_s)
 {
-    struct timespec end = in_seconds(wait_s);
+    struct timespec end = aside_in(wait_s);
     struct store_job *job;
     bool ended;
     int rc = 0;
@@ -563,7 +521,7 @@ int store_stop(struct store *s, double wait_s)
         return 0;
     pthread_mutex_lock(&s->mutex);
     s->stop = true;
-    wake_thread(s);
+    aside_wake(s->wake);
     while (!s->ended && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&s->changed, &s->mutex, &end);
     ended = s->ended;

@@ -25,6 +25,7 @@
 #include "locks/owner.h"
 #include "pipeline/continuum.h"
 #include "pipeline/product.h"
+#include "watcherd/aside.h"
 #include "watcherd/noop.h"
 
 /* Less than this is no room: a FITS block of a row of pixels, an HDF5 table. */
@@ -191,14 +192,7 @@ static void *heartbeat(void *arg)
 
     pthread_mutex_lock(&w->mutex);
     while (!w->ending && !w->lost) {
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += (time_t)w->conf->workers.heartbeat_s;
-        until.tv_nsec += (long)(1e9 * (w->conf->workers.heartbeat_s -
-                                       (double)(time_t)w->conf->workers.heartbeat_s));
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
+        until = aside_in(w->conf->workers.heartbeat_s);
         pthread_cond_timedwait(&w->wake, &w->mutex, &until);
         if (!w->ending && claim_heartbeat(w->claim, NULL) == ERR_LOST)
             w->lost = true;
@@ -695,7 +689,6 @@ int worker_main(const struct conf *conf)
 {
     struct worker w = {.conf = conf, .mutex = PTHREAD_MUTEX_INITIALIZER};
     struct sigaction sa = {.sa_handler = on_stop};
-    pthread_condattr_t attr;
     json_t *task;
     int status = 0;
 
@@ -706,9 +699,7 @@ int worker_main(const struct conf *conf)
     if (open_ends(&w) != 0)
         return 1;
     limit_memory(conf);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w.wake, &attr);
+    aside_cond_init(&w.wake);
     /* Whoever did not end well is replaced: nobody knows what it has left behind. */
     while (status == 0 && !told_to_stop &&
            (task = json_loadf(w.in, JSON_DISABLE_EOF_CHECK, NULL)) != NULL) {
@@ -717,7 +708,6 @@ int worker_main(const struct conf *conf)
     }
     end_orphans(&w);
     pthread_cond_destroy(&w.wake);
-    pthread_condattr_destroy(&attr);
     fclose(w.in);
     fclose(w.out);
     return status;
