@@ -80,6 +80,9 @@ alone/watcherd -c w.conf 2>log &
 wait_for log 'event=start.*there is no watcherd-task beside watcherd' 5
 kill %1
 wait %1 || fail "the daemon that could start nothing did not end well"
+timeout 60 alone/watcherd -c w.conf --once 2>>log && fail "--once without its worker program: exit 0"
+[ $? -ne 124 ] || fail "--once without its worker program does not end"
+lines 1 'event=task_failed task=noop group=a reason="cannot start a worker: there is no watcherd-task'
 rm -rf root in w.conf log alone
 command -v systemd-analyze >/dev/null || skip "the files are right; systemd-analyze is not installed"
 # Offline: nothing here asks a running systemd.

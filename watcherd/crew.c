@@ -322,7 +322,9 @@ static bool start(struct crew *crew, struct slot *s)
         log_event(LOG_ERROR, "start", "task", s->task.name, "group", s->task.key,
                   "reason", e.text, NULL);
         crew_hand_back(crew, s, e.text);
-        s->end.delay_s = BUSY_RETRY_S;
+        if (crew->opts.once) /* an attempt, so that there is an end */
+            s->end.how = TASK_RETRY;
+        s->end.delay_s = crew->opts.once ? retry_delay(crew, &s->task) : BUSY_RETRY_S;
         count_crash(crew, true, e.text);
         return false;
     }
