@@ -87,6 +87,7 @@ int queue_open(struct queue **out, const struct queue_opts *opts, struct err *e)
 /* What the settings say; opts->store points into `store`, which wants PATH_MAX + 16 bytes. */
 int queue_conf_opts(struct queue_opts *opts, char *store, size_t size,
                     const struct conf *conf, enum queue_role role, struct err *e);
+/* queue_open by the settings. */
 int queue_open_conf(struct queue **out, const struct conf *conf, enum queue_role role,
                     struct err *e);
 void queue_close(struct queue *q);
@@ -100,7 +101,7 @@ struct task_spec {
     const char *params; /* JSON; NULL: {} */
     int priority, max_retries;
     double timeout_s; /* 0: none of its own */
-    double delay_s;
+    double delay_s;   /* of a new one: not before this from now */
     bool
         again; /* an ended one of this name and key goes back to pending with these params */
     bool made; /* returned: there was none, or `again` put it back */

@@ -459,9 +459,8 @@ static int next_id(struct sqlite_queue *q, double now_s, char *id, size_t size,
     return rc;
 }
 
-/* The whole number that a started statement gives first; 0 for null or none. */
-static int number(struct sqlite_queue *q, int rc, sqlite3_stmt *st, int64_t *v,
-                  struct err *e)
+int queue_sqlite_number(struct sqlite_queue *q, int rc, sqlite3_stmt *st, int64_t *v,
+                        struct err *e)
 {
     *v = 0;
     if (rc == 0)
@@ -480,7 +479,7 @@ static int next_fence(struct sqlite_queue *q, int64_t *fence, struct err *e)
 
     if (rc == 0)
         rc = db_start(q->db, &st, e, sql_get_fence, "");
-    return rc != 0 ? rc : number(q, rc, st, fence, e);
+    return rc != 0 ? rc : queue_sqlite_number(q, rc, st, fence, e);
 }
 
 static int put_attempt(struct sqlite_queue *q, const char *id, int64_t fence,
@@ -490,7 +489,7 @@ static int put_attempt(struct sqlite_queue *q, const char *id, int64_t fence,
     sqlite3_stmt *st;
     int rc = db_start(q->db, &st, e, sql_attempts_so_far, "t", id);
 
-    rc = number(q, rc, st, &before, e);
+    rc = queue_sqlite_number(q, rc, st, &before, e);
     return rc != 0 ? rc
                    : db_run(q->db, NULL, e, sql_attempt, "tiitt", id, before + 1, fence,
                             worker, now);
@@ -648,7 +647,7 @@ static int beat_one(struct sqlite_queue *q, struct task_ref *ref, const char *no
     if (rc != 0 || n == 0)
         return rc;
     rc = db_start(q->db, &st, e, sql_to_stop, "t", ref->id);
-    rc = number(q, rc, st, &stop, e);
+    rc = queue_sqlite_number(q, rc, st, &stop, e);
     ref->hold = stop != 0 ? TASK_TO_CANCEL : TASK_HELD;
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "core/queue_sqlite.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -226,59 +227,49 @@ int queue_sqlite_counts(struct queue *base, queue_count_fn *fn, void *arg,
     return queue_sqlite_down(rc);
 }
 
-/* The first column of the one row of a started statement; 1, or 0: null or no row. */
-static int one_number(struct sqlite_queue *q, int rc, sqlite3_stmt *st, double *v,
-                      struct err *e)
-{
-    if (rc == 0)
-        rc = db_row(q->db, st, e);
-    if (rc != 1)
-        return queue_sqlite_down(rc);
-    rc = sqlite3_column_type(st, 0) != SQLITE_NULL;
-    *v = sqlite3_column_double(st, 0);
-    db_done(st);
-    return rc;
-}
-
 int queue_sqlite_count(struct queue *base, const char *status, size_t *n, struct err *e)
 {
     struct sqlite_queue *q = sqlite_of(base);
-    double v = 0;
+    int64_t v;
     sqlite3_stmt *st;
     int rc = db_start(q->db, &st, e, sql_count, "t", status);
 
-    rc = one_number(q, rc, st, &v, e);
+    rc = queue_sqlite_number(q, rc, st, &v, e);
     *n = (size_t)v;
-    return rc < 0 ? rc : 0;
+    return queue_sqlite_down(rc);
 }
 
 int queue_sqlite_next_due(struct queue *base, double *in_s, struct err *e)
 {
     struct sqlite_queue *q = sqlite_of(base);
-    double v = 0, in;
     sqlite3_stmt *st;
     int rc = db_start(q->db, &st, e, sql_due, "");
 
-    rc = one_number(q, rc, st, &v, e);
-    if (rc == 1) {
-        in = v - clock_wall_s();
+    if (rc == 0)
+        rc = db_row(q->db, st, e);
+    if (rc != 1)
+        return queue_sqlite_down(rc);
+    if (sqlite3_column_type(st, 0) != SQLITE_NULL) {
+        double in = sqlite3_column_double(st, 0) - clock_wall_s();
+
         *in_s = in > 0 ? in : 0;
     }
-    return rc < 0 ? rc : 0;
+    db_done(st);
+    return 0;
 }
 
 int queue_sqlite_ahead(struct queue *base, const struct task *task, size_t *n,
                        struct err *e)
 {
     struct sqlite_queue *q = sqlite_of(base);
-    double v = 0;
+    int64_t v;
     sqlite3_stmt *st;
     int rc = db_start(q->db, &st, e, sql_ahead, "itt", (int64_t)task->priority,
                       task->key, task->id);
 
-    rc = one_number(q, rc, st, &v, e);
+    rc = queue_sqlite_number(q, rc, st, &v, e);
     *n = (size_t)v;
-    return rc < 0 ? rc : 0;
+    return queue_sqlite_down(rc);
 }
 
 int queue_sqlite_now(struct queue *base, double *unix_s, struct err *e)
@@ -379,7 +370,7 @@ int queue_sqlite_backup(struct queue *base, const char *path, struct err *e)
 /* Nobody may be at work on the queue that is replaced.  The daemon is kept out by its lock. */
 static int nobody_works(const char *path, struct err *e)
 {
-    double v = 0;
+    int64_t v;
     char limit[32];
     struct sqlite_queue q = {0};
     sqlite3_stmt *st;
@@ -389,14 +380,15 @@ static int nobody_works(const char *path, struct err *e)
         return 0;
     clock_iso(clock_wall_s() - ALIVE_S, limit);
     rc = db_start(q.db, &st, e, sql_alive, "t", limit);
-    rc = one_number(&q, rc, st, &v, e);
+    rc = queue_sqlite_number(&q, rc, st, &v, e);
     db_close(q.db);
-    if (rc >= 0 && v > 0)
+    if (rc == 0 && v > 0)
         return err_set(e, -EBUSY,
-                       "%.0f worker%s of %s told of itself less than %d s ago: stop "
+                       "%" PRId64
+                       " worker%s of %s told of itself less than %d s ago: stop "
                        "the workers first",
                        v, v > 1 ? "s" : "", path, ALIVE_S);
-    return rc < 0 ? rc : 0;
+    return queue_sqlite_down(rc);
 }
 
 int queue_sqlite_restore(const struct queue_opts *opts, const char *from, struct err *e)
