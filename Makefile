@@ -26,12 +26,15 @@ LDLIBS     = -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -liniparser -lm 
 
 # tools/NAME.c is a program; parts of a large one lie in tools/NAME/
 MAIN_SRC := watcherd/main.c watcherd/task_main.c
-LIB_SRC  := $(filter-out $(MAIN_SRC),$(wildcard core/*.c locks/*.c pipeline/*.c watcherd/*.c tools/*/*.c))
+LIB_SRC  := $(filter-out $(MAIN_SRC),$(sort $(shell find core locks pipeline watcherd tools/*/ -name '*.c')))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 BENCH_SRC := $(wildcard tests/bench_*.c)
 ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
-LIB      := $(BUILD)/libwatcherd.a
+HEADERS  := $(sort $(shell find core locks pipeline watcherd tools tests -name '*.h'))
+# One archive a room, linked in the order of the layers: a room that calls one above it does not link.
+ROOMS    := tools watcherd pipeline locks core
+LIBS     := $(ROOMS:%=$(BUILD)/lib%.a)
 PROGS    := $(BUILD)/watcherd $(BUILD)/watcherd-task $(TOOL_SRC:tools/%.c=$(BUILD)/%)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 BENCHES  := $(BENCH_SRC:tests/%.c=$(BUILD)/tests/%)
@@ -45,20 +48,23 @@ $(BUILD)/obj/%.o: %.c
 	@echo '  CC   $<'
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(LIB): $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
-	@rm -f $@
-	@$(AR) rcs $@ $^
+define room
+$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/obj/%.o,$(filter $(1)/%,$(LIB_SRC)))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
-$(BUILD)/watcherd: $(BUILD)/obj/watcherd/main.o $(LIB)
+$(BUILD)/watcherd: $(BUILD)/obj/watcherd/main.o $(LIBS)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/watcherd-task: $(BUILD)/obj/watcherd/task_main.o $(LIB)
+$(BUILD)/watcherd-task: $(BUILD)/obj/watcherd/task_main.o $(LIBS)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(TOOL_SRC:tools/%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/obj/tools/%.o $(LIB)
+$(TOOL_SRC:tools/%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/obj/tools/%.o $(LIBS)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIB)
+$(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
@@ -88,13 +94,13 @@ bench: deps-dev
 	@BUILD=$(BUILD) tests/bench
 
 lint: deps-dev
-	clang-format --dry-run --Werror $(ALL_SRC) $(wildcard */*.h tools/*/*.h)
+	clang-format --dry-run --Werror $(ALL_SRC) $(HEADERS)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppress=varFuncNullUB --enable=warning,portability \
 	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC)
 	tools/layers
 
 format:
-	clang-format -i $(ALL_SRC) $(wildcard */*.h tools/*/*.h)
+	clang-format -i $(ALL_SRC) $(HEADERS)
 
 # The units, and what else names a folder, say /usr/local and /etc; they are told where they really are.
 PLACED   = sed 's|/usr/local/|$(PREFIX)/|g; s|/etc/watcherd|$(SYSCONFDIR)/watcherd|g'

@@ -11,7 +11,7 @@ finish() { [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true; rm -rf "$dir"; }
 trap finish EXIT
 # shellcheck disable=SC2086
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -I. -o "$dir/driver" tests/watch_driver.c \
-    "$build/libwatcherd.a" -ljansson -lcrypto -lm
+    "$build/libwatcherd.a" "$build/libcore.a" -ljansson -lcrypto -lm
 driver=$dir/driver failed=0
 
 # begin QUIET N SECONDS: start a watcher on $dir/in and wait until it says that it is ready
