@@ -1,7 +1,7 @@
 #include "core/log.h"
 
 #include "core/clock.h"
-#include "core/words.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -15,7 +15,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "locks/collect.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"

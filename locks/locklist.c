@@ -15,8 +15,8 @@
 #include "core/clock.h"
 #include "core/dirlist.h"
 #include "core/err.h"
-#include "core/words.h"
-#include "core/share.h"
+#include "core/text.h"
+#include "core/parallel.h"
 #include "locks/claim.h"
 #include "locks/legacy.h"
 

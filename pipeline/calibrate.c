@@ -14,7 +14,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
-#include "core/registry.h"
+#include "core/store/registry.h"
 #include "pipeline/image.h"
 #include "pipeline/solve.h"
 #include "pipeline/tile.h"

@@ -14,7 +14,7 @@
 #include "core/dirlist.h"
 #include "core/err.h"
 #include "core/jsonkeys.h"
-#include "core/share.h"
+#include "core/parallel.h"
 #include "pipeline/tally_parts.h"
 
 enum { LARGEST_INFO = 16 << 20 };

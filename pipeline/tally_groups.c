@@ -18,7 +18,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
-#include "core/share.h"
+#include "core/parallel.h"
 #include "pipeline/tally_parts.h"
 
 enum { DEEPEST = 32 };

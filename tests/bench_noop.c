@@ -11,7 +11,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 enum { BATCH = 500 };
 

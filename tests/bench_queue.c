@@ -20,7 +20,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 enum { MOST = 10, BATCH = 100, MAX_CONNECTIONS = 16 };
 

@@ -24,8 +24,8 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/queue.h"
-#include "core/queue_store.h"
+#include "core/store/queue.h"
+#include "core/store/queue_store.h"
 
 static int store_open(struct queue **out, enum queue_role role, long aging,
                       struct err *e);

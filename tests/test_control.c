@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "core/call.h"
+#include "core/control_client.h"
 #include "core/err.h"
 #include "core/path.h"
 #include "watcherd/control.h"

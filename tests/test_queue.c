@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "core/db.h"
+#include "core/store/db.h"
 
 static int open_file(struct queue **out, const char *path, struct err *why)
 {

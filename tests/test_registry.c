@@ -1,7 +1,7 @@
 #include "tests/test.h"
 
 #include "core/err.h"
-#include "core/registry.h"
+#include "core/store/registry.h"
 
 #include <errno.h>
 #include <math.h>

@@ -10,7 +10,7 @@
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "watcherd/store.h"
 
 struct rig {

@@ -6,7 +6,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "locks/owner.h"
 #include "tools/taskctl/ctl.h"
 #include "tools/taskctl/screen.h"

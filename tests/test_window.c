@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "core/registry.h"
+#include "core/store/registry.h"
 #include "watcherd/window.h"
 
 #define MINUTE_D (1.0 / 1440)

@@ -23,7 +23,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "locks/claim.h"
 #include "locks/doctor.h"
 #include "locks/hold.h"

@@ -6,7 +6,7 @@
  *   taskctl stuck            taskctl pause, resume, drain        taskctl scale 4
  *   taskctl monitor          taskctl preflight                   taskctl backup DIR --keep 7
  *
- * It knows core/queue.h and not the stores behind it, so the answers are the same on both.  The verbs
+ * It knows core/store/queue.h and not the stores behind it, so the answers are the same on both.  The verbs
  * stand in tools/taskctl/.
  */
 #include <errno.h>

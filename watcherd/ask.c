@@ -10,11 +10,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "core/call.h"
+#include "core/control_client.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "watcherd/why.h"
 
 /* How long an answer is waited for: a daemon that scans a slow disk answers after it. */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/call.h"
+#include "core/control_client.h"
 #include "core/clock.h"
 #include "core/err.h"
 

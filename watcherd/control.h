@@ -1,6 +1,6 @@
 /*
  * control.h: how operators' programs ask the running daemon: a Unix stream socket
- * `<state>/control.sock`, one JSON object a line in, one out (core/call.h is the side that asks).
+ * `<state>/control.sock`, one JSON object a line in, one out (core/control_client.h is the side that asks).
  *
  * Only the daemon's user may connect (mode 0600).  A line is at most CONTROL_LINE bytes; what
  * is no JSON object gets {"error": SENTENCE}.  A client's next request is taken when its last answer has

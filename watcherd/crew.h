@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "watcherd/pool.h"
 
 struct conf;

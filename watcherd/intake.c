@@ -11,7 +11,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "watcherd/rework.h"
 #include "watcherd/roster.h"
 #include "watcherd/store.h"

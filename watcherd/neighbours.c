@@ -10,7 +10,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "locks/owner.h"
 #include "watcherd/store.h"
 

@@ -20,7 +20,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "locks/orphan.h"
 #include "locks/record.h"
 #include "watcherd/tasklog.h"

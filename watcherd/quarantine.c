@@ -14,7 +14,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 
 static int folder(char out[PATH_MAX], const char *state, struct err *e)
 {

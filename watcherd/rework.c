@@ -12,7 +12,7 @@
 #include "core/group.h"
 #include "core/log.h"
 #include "core/path.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 #include "pipeline/product.h"
 #include "watcherd/intake.h"
 #include "watcherd/roster.h"

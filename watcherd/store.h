@@ -5,7 +5,7 @@
  * It owns a struct queue: opens it, finds it again, closes it.  The loop posts jobs; each is run by the
  * thread, in order, and comes back to the loop.  While the store is down the job in hand waits and is run again,
  * after 0.1 s, 0.2 s ... 10 s (and up to a fifth more, so that many daemons do not come back in step): every operation
- * of core/queue.h is safe to repeat.
+ * of core/store/queue.h is safe to repeat.
  *
  *     store_new(&store, &opts, e);  store_post(store, &job);  ...  store_stop(store, 1);  store_free(store);
  */
@@ -16,7 +16,7 @@
 #include <uv.h>
 
 #include "core/err.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 struct conf;
 struct store; /* defined in store.c */

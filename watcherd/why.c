@@ -10,13 +10,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "core/call.h"
+#include "core/control_client.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "locks/observer.h"
 #include "pipeline/product.h"
 #include "watcherd/operate.h"

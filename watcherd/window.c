@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "core/registry.h"
+#include "core/store/registry.h"
 
 static double middle_s(const struct reg_tile *t)
 {

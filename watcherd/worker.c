@@ -18,7 +18,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/registry.h"
+#include "core/store/registry.h"
 #include "locks/claim.h"
 #include "locks/observer.h"
 #include "locks/orphan.h"

@@ -19,7 +19,7 @@
 #include "core/disk.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "locks/claim.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"

@@ -7,7 +7,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/words.h"
+#include "core/text.h"
 
 /* cancel --wait gives up after this, unless --timeout says otherwise. */
 #define WAIT_S 300.0

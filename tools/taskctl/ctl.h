@@ -2,7 +2,7 @@
  * ctl.h: what the verbs of taskctl share: settings, options, the open queue, answers.
  *
  * A verb is a function that prints its answer and returns the exit status of the program
- * (sysexits.h); it knows core/queue.h and nothing of the stores behind it.
+ * (sysexits.h); it knows core/store/queue.h and nothing of the stores behind it.
  */
 #ifndef TASKCTL_CTL_H
 #define TASKCTL_CTL_H
@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #include "core/conf.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 struct err;
 

@@ -7,7 +7,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "tools/taskctl/roster.h"
 #include "tools/taskctl/table.h"
 

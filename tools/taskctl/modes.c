@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "core/call.h"
+#include "core/control_client.h"
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "tools/taskctl/look.h"
 
 #define LOOK_S   1.0  /* drain: between two looks when the store tells nothing */

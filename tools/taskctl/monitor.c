@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/words.h"
+#include "core/text.h"
 #include "tools/taskctl/screen.h"
 #include "tools/taskctl/table.h"
 #include "tools/taskctl/view.h"

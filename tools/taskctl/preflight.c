@@ -11,8 +11,8 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/registry.h"
-#include "core/words.h"
+#include "core/store/registry.h"
+#include "core/text.h"
 #include "locks/lockfs.h"
 #include "tools/taskctl/view.h"
 

@@ -5,7 +5,7 @@
 #include <sysexits.h>
 
 #include "core/err.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "tools/taskctl/table.h"
 
 static void take_worker(void *arg, const struct queue_worker *w)

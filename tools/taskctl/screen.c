@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/words.h"
+#include "core/text.h"
 
 #define OTHER_PAGE "\033[?1049h\033[?25l"
 #define OWN_PAGE   "\033[?25h\033[?1049l"

@@ -12,7 +12,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "tools/taskctl/look.h"
 #include "tools/taskctl/table.h"
 

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "core/words.h"
+#include "core/text.h"
 
 enum { COLUMNS_MOST = 16, CELL = 1100 };
 

@@ -12,7 +12,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/registry.h"
+#include "core/store/registry.h"
 
 int upkeep_vacuum(struct ctl *ctl)
 {

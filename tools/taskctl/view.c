@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/call.h"
+#include "core/control_client.h"
 #include "core/clock.h"
-#include "core/words.h"
+#include "core/text.h"
 #include "tools/taskctl/journal.h"
 
 #define WAIT_S 2.0 /* for the daemon; for a disk */

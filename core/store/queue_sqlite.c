@@ -6,7 +6,7 @@
  * fsyncs.  The indexes on pending tasks are partial: what is done costs a claim nothing, however many years of it
  * there are; INDEXED BY keeps the planner from ever thinking otherwise.
  */
-#include "core/queue_sqlite.h"
+#include "core/store/queue_sqlite.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/db.h"
+#include "core/store/db.h"
 #include "core/err.h"
 #include "core/path.h"
 

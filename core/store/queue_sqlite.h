@@ -1,10 +1,10 @@
 /*
  * queue_sqlite.h: what queue_sqlite.c and queue_sqlite_tool.c share; for nobody else.
  */
-#ifndef CORE_QUEUE_SQLITE_H
-#define CORE_QUEUE_SQLITE_H
+#ifndef CORE_STORE_QUEUE_SQLITE_H
+#define CORE_STORE_QUEUE_SQLITE_H
 
-#include "core/queue_store.h"
+#include "core/store/queue_store.h"
 
 struct db;
 struct sqlite3_stmt;

@@ -1,5 +1,5 @@
 /* share.c: see share.h. */
-#include "core/share.h"
+#include "core/parallel.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -12,7 +12,7 @@
  *
  * watcherd.ours is on in transactions of our functions that move tasks: so the triggers know an operator's UPDATE.
  */
-#include "core/queue_pg.h"
+#include "core/store/queue_pg.h"
 
 #include <errno.h>
 #include <stdlib.h>

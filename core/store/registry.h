@@ -4,8 +4,8 @@
  * cal_registry.sqlite3 (caltables, calibrators).  A row is written after its product is visible, in
  * one transaction, only if its generation is not older than the row's.
  */
-#ifndef CORE_REGISTRY_H
-#define CORE_REGISTRY_H
+#ifndef CORE_STORE_REGISTRY_H
+#define CORE_STORE_REGISTRY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /*
  * queue_sqlite_tool.c: the queue in an SQLite file: looking, operators' edits, upkeep.
  */
-#include "core/queue_sqlite.h"
+#include "core/store/queue_sqlite.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/db.h"
+#include "core/store/db.h"
 #include "core/err.h"
 
 /* A worker that told of itself within this is taken for alive when its queue is to be replaced. */

@@ -19,8 +19,8 @@
  *
  * Blocking, one thread at a time per struct queue.
  */
-#ifndef CORE_QUEUE_H
-#define CORE_QUEUE_H
+#ifndef CORE_STORE_QUEUE_H
+#define CORE_STORE_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

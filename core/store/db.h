@@ -5,8 +5,8 @@
  * survives a power cut.  WAL keeps its index in shared memory, so a file on a file system
  * that several machines mount is refused.
  */
-#ifndef CORE_DB_H
-#define CORE_DB_H
+#ifndef CORE_STORE_DB_H
+#define CORE_STORE_DB_H
 
 #include <stddef.h>
 #include <stdint.h>

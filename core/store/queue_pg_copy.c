@@ -3,7 +3,7 @@
  *
  * Backups are made and read by PostgreSQL's own pg_dump and psql, so that they can also be read without us.
  */
-#include "core/queue_pg.h"
+#include "core/store/queue_pg.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * Each call is one function of schema absurd (queue_pg_sql.c), one round trip and one transaction; times are the
  * server's alone.  Only transactions that spawn, end or edit wait for the disk.
  */
-#include "core/queue_pg.h"
+#include "core/store/queue_pg.h"
 
 #include <errno.h>
 #include <math.h>

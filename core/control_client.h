@@ -5,8 +5,8 @@
  * A state directory whose path is too long for a socket's address is reached through
  * /proc/self/fd.
  */
-#ifndef CORE_CALL_H
-#define CORE_CALL_H
+#ifndef CORE_CONTROL_CLIENT_H
+#define CORE_CONTROL_CLIENT_H
 
 #include <jansson.h>
 #include <sys/un.h>

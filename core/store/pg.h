@@ -1,11 +1,11 @@
 /*
  * pg.h: one connection to PostgreSQL that is found again after it was lost; waits that end; failures as sentences.
  *
- * A call that fails with ERR_STORE_DOWN (core/queue.h) may or may not have happened; the next call connects
+ * A call that fails with ERR_STORE_DOWN (core/store/queue.h) may or may not have happened; the next call connects
  * anew by itself.  No wait is longer than the call's limit.  No sentence holds a password.
  */
-#ifndef CORE_PG_H
-#define CORE_PG_H
+#ifndef CORE_STORE_PG_H
+#define CORE_STORE_PG_H
 
 #include <libpq-fe.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* queue.c: see queue.h; what both stores share, and the way to the one that the settings name. */
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -13,7 +13,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "core/queue_store.h"
+#include "core/store/queue_store.h"
 
 void task_clear(struct task *t)
 {

@@ -1,5 +1,5 @@
 /* pg.c: see pg.h. */
-#include "core/pg.h"
+#include "core/store/pg.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 enum {
     OLDEST = 150000, /* PostgreSQL 15, as PQserverVersion tells it */
@@ -39,7 +39,7 @@ struct pg {
         event; /* epoll holds the socket and `event`, which is readable while `told` */
 };
 
-/* The server gives up what we do not wait for any longer; a plan is made once and for all, see core/queue_pg_sql.c. */
+/* The server gives up what we do not wait for any longer; a plan is made once and for all, see core/store/queue_pg_sql.c. */
 static const char session_all[] =
     "SET statement_timeout = '20s';"
     "SET idle_in_transaction_session_timeout = '20s';"

@@ -1,8 +1,8 @@
 /*
  * words.h: bytes of the world as JSON and as text for people.
  */
-#ifndef CORE_WORDS_H
-#define CORE_WORDS_H
+#ifndef CORE_TEXT_H
+#define CORE_TEXT_H
 
 #include <jansson.h>
 #include <stddef.h>

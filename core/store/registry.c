@@ -1,7 +1,7 @@
-#include "core/registry.h"
+#include "core/store/registry.h"
 
 #include "core/clock.h"
-#include "core/db.h"
+#include "core/store/db.h"
 #include "core/err.h"
 #include "core/path.h"
 

@@ -1,4 +1,4 @@
-#include "core/db.h"
+#include "core/store/db.h"
 
 #include "core/err.h"
 #include "core/path.h"

@@ -1,13 +1,13 @@
 /*
  * queue_store.h: what a store of tasks has to do; for core/queue*.c and tests only.
  *
- * Each member does what the function queue_<member> of core/queue.h promises.  A store's own struct begins
+ * Each member does what the function queue_<member> of core/store/queue.h promises.  A store's own struct begins
  * with a struct queue.
  */
-#ifndef CORE_QUEUE_STORE_H
-#define CORE_QUEUE_STORE_H
+#ifndef CORE_STORE_QUEUE_STORE_H
+#define CORE_STORE_QUEUE_STORE_H
 
-#include "core/queue.h"
+#include "core/store/queue.h"
 
 struct queue_ops {
     void (*close)(struct queue *q);
@@ -58,7 +58,7 @@ struct queue_kind {
 };
 extern const struct queue_kind queue_sqlite, queue_pg;
 
-/* ---- for both stores: core/queue.c ---- */
+/* ---- for both stores: core/store/queue.c ---- */
 
 enum { QUEUE_KEEPS_ID = 4 }; /* shortest start of an id that a filter takes */
 

@@ -1,7 +1,7 @@
 /*
  * queue_pg_tool.c: the queue in PostgreSQL: looking and operators' edits.
  */
-#include "core/queue_pg.h"
+#include "core/store/queue_pg.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /*
  * share.h: one loop over many items, by as many threads as there are processors and work for.
  */
-#ifndef CORE_SHARE_H
-#define CORE_SHARE_H
+#ifndef CORE_PARALLEL_H
+#define CORE_PARALLEL_H
 
 #include <stddef.h>
 

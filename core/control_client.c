@@ -1,4 +1,4 @@
-#include "core/call.h"
+#include "core/control_client.h"
 
 #include <errno.h>
 #include <fcntl.h>

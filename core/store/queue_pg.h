@@ -6,11 +6,11 @@
  *   queue_pg_copy.c  vacuum, backup, restore, migrate
  *   queue_pg_sql.c   the tables and functions of schema absurd
  */
-#ifndef CORE_QUEUE_PG_H
-#define CORE_QUEUE_PG_H
+#ifndef CORE_STORE_QUEUE_PG_H
+#define CORE_STORE_QUEUE_PG_H
 
-#include "core/pg.h"
-#include "core/queue_store.h"
+#include "core/store/pg.h"
+#include "core/store/queue_store.h"
 
 struct pg_queue {
     struct queue base;
