@@ -16,12 +16,12 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "core/text.h"
-#include "locks/collect.h"
+#include "locks/forget_old.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/orphan.h"
 #include "locks/record.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 #define KEPT_NAME "k"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 static const char mark[] = "kept ";
 enum { MARK = sizeof mark - 1, HEAD_MAX = 128, SUM = 16 };

@@ -17,7 +17,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "locks/lockfs.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 enum { LEGACY_MAX = 4096, LEGACY_TRIES = 8 };
 

@@ -16,7 +16,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 #define LEASES_UNMOVED                                                                 \
     1.5 /* a beat may be late by half a lease before we are suspicious */

@@ -16,7 +16,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 /* A record as it is read: numbers all of one width. */
 struct raw {

@@ -26,7 +26,7 @@
 #include "core/err.h"
 #include "locks/claim.h"
 #include "locks/observer.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 enum {
     ACTORS = 3,

@@ -14,7 +14,7 @@
 #include "core/err.h"
 #include "locks/claim.h"
 #include "locks/observer.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 static const struct claim_opts quick = {.relaxed = 1};
 

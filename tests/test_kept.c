@@ -11,7 +11,7 @@
 #include "locks/claim.h"
 #include "locks/locklist.h"
 #include "locks/observer.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 static const struct claim_opts keep = {.kept = 1}, plain = {.relaxed = 1};
 

@@ -15,7 +15,7 @@
 #include "locks/claim.h"
 #include "locks/legacy.h"
 #include "locks/locklist.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 static double fake_now = 1000;
 

@@ -26,7 +26,7 @@
 #include "core/text.h"
 #include "locks/claim.h"
 #include "locks/doctor.h"
-#include "locks/hold.h"
+#include "locks/run_held.h"
 #include "locks/locklist.h"
 #include "locks/observer.h"
 #include "locks/owner.h"

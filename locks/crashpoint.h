@@ -6,8 +6,8 @@
  * lock_step of the process ends it at once (exit code 86, nothing flushed, as kill -9 would); with
  * WATCHERD_STOP_AT=n it raises SIGSTOP there.  Without either it costs one comparison.
  */
-#ifndef LOCKS_STEP_H
-#define LOCKS_STEP_H
+#ifndef LOCKS_CRASHPOINT_H
+#define LOCKS_CRASHPOINT_H
 
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
 /*
  * hold.h: run a program for as long as a claim is ours, and not a moment longer.
  */
-#ifndef LOCKS_HOLD_H
-#define LOCKS_HOLD_H
+#ifndef LOCKS_RUN_HELD_H
+#define LOCKS_RUN_HELD_H
 
 struct err;
 struct claim;

@@ -1,5 +1,5 @@
 /* step.c: see step.h. */
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* hold.c: see hold.h. */
-#include "locks/hold.h"
+#include "locks/run_held.h"
 
 #include <errno.h>
 #include <inttypes.h>

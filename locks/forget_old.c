@@ -1,5 +1,5 @@
 /* collect.c: see collect.h. */
-#include "locks/collect.h"
+#include "locks/forget_old.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "locks/record.h"
-#include "locks/step.h"
+#include "locks/crashpoint.h"
 
 enum {
     KEEP_GENERATIONS =

@@ -1,8 +1,8 @@
 /*
  * collect.h: deleting what nobody can ask for any more in a group's lock directory.
  */
-#ifndef LOCKS_COLLECT_H
-#define LOCKS_COLLECT_H
+#ifndef LOCKS_FORGET_OLD_H
+#define LOCKS_FORGET_OLD_H
 
 #include <stdint.h>
 
