@@ -4,7 +4,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "pipeline/continuum.h"
+#include "pipeline/continuum/continuum.h"
 
 int steps_run(const struct step *step, size_t n, void *run, char *detail,
               const struct continuum_env *env, const char *what, json_t **seconds,

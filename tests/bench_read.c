@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
-#include "pipeline/uvh5.h"
+#include "pipeline/io/uvh5.h"
 #include "watcherd/probe.h"
 
 static double now_s(void)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Our FITS files, judged by astropy (wcslib) and by fitsverify.
 
-build/tests/test_fits writes two images and, for one, where pipeline/wcs.c says its pixels are.
+build/tests/test_fits writes two images and, for one, where pipeline/sky/wcs.c says its pixels are.
 """
 import os
 import shutil

@@ -9,8 +9,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "pipeline/astro.h"
-#include "pipeline/imager.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/imaging/imager.h"
 
 struct point {
     double l, m, flux_jy;

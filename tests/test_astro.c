@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "pipeline/astro.h"
+#include "pipeline/sky/astro.h"
 
 /* cmocka's assert_float_equal compares floats. */
 #define assert_near(got, want, tolerance)                                              \

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/beam.h"
-#include "pipeline/vis.h"
-#include "pipeline/wcs.h"
+#include "pipeline/sky/beam.h"
+#include "pipeline/sky/vis.h"
+#include "pipeline/sky/wcs.h"
 
 /* cmocka's assert_float_equal compares floats. */
 #define assert_near(got, want, tolerance)                                              \

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/astro.h"
-#include "pipeline/beam.h"
-#include "pipeline/calibrator.h"
-#include "pipeline/vis.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/sky/beam.h"
+#include "pipeline/sky/calibrator.h"
+#include "pipeline/sky/vis.h"
 
 static double flux(const char *name, double freq_ghz)
 {

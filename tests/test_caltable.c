@@ -14,10 +14,10 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/h5.h"
-#include "pipeline/solve.h"
-#include "pipeline/uvh5.h"
-#include "pipeline/vis.h"
+#include "pipeline/io/h5.h"
+#include "pipeline/cal/solve.h"
+#include "pipeline/io/uvh5.h"
+#include "pipeline/sky/vis.h"
 
 enum { NANT = 5, NTIME = 3, NCHAN = 4, NPOL = 3 };
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/clean.h"
-#include "pipeline/image.h"
+#include "pipeline/imaging/clean.h"
+#include "pipeline/sky/image.h"
 #include "tests/made_samples.h"
 
 enum { NX = 160, NY = 128, NROW = 900, NCHAN = 2, NSRC = 5 };

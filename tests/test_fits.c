@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 
 #include "core/err.h"
-#include "pipeline/fits.h"
-#include "pipeline/image.h"
+#include "pipeline/io/fits.h"
+#include "pipeline/sky/image.h"
 
 #define DEG (M_PI / 180.0)
 

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "core/err.h"
-#include "pipeline/h5.h"
-#include "pipeline/lzf.h"
+#include "pipeline/io/h5.h"
+#include "pipeline/io/lzf.h"
 
 static struct err e;
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/wcs.h"
+#include "pipeline/sky/wcs.h"
 #include "tests/made_samples.h"
 
 enum { NX = 192, NY = 144, NROW = 700, NCHAN = 3 };

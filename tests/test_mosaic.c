@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/image.h"
-#include "pipeline/mosaic.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/imaging/mosaic.h"
 
 #define DEG    (M_PI / 180.0)
 #define ARCSEC (DEG / 3600.0)

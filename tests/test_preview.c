@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/image.h"
-#include "pipeline/qa.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/sky/qa.h"
 
 struct grey {
     unsigned nx, ny;

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/fits.h"
-#include "pipeline/image.h"
-#include "pipeline/qa.h"
+#include "pipeline/io/fits.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/sky/qa.h"
 
 #define DEG  (M_PI / 180.0)
 #define NX   181

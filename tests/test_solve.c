@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/beam.h"
-#include "pipeline/calibrator.h"
-#include "pipeline/solve.h"
-#include "pipeline/uvh5.h"
-#include "pipeline/vis.h"
+#include "pipeline/sky/beam.h"
+#include "pipeline/sky/calibrator.h"
+#include "pipeline/cal/solve.h"
+#include "pipeline/io/uvh5.h"
+#include "pipeline/sky/vis.h"
 
 enum { NANT = 11, NTIME = 7, NCHAN = 13, NPOL = 2 };
 static const double FLUX_JY = 8.8;

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "pipeline/astro.h"
-#include "pipeline/stations.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/sky/stations.h"
 
 static double distance_m(int a, int b)
 {

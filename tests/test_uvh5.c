@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/h5.h"
-#include "pipeline/uvh5.h"
+#include "pipeline/io/h5.h"
+#include "pipeline/io/uvh5.h"
 
 /* cmocka's assert_float_equal compares floats. */
 #define assert_near(got, want, tolerance)                                              \

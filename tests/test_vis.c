@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/vis.h"
+#include "pipeline/sky/vis.h"
 
 /* cmocka's assert_float_equal compares floats. */
 #define assert_near(got, want, tolerance)                                              \

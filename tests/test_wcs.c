@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <math.h>
 
-#include "pipeline/wcs.h"
+#include "pipeline/sky/wcs.h"
 
 #define DEG (M_PI / 180.0)
 

@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-#include "pipeline/imager.h"
-#include "pipeline/weight.h"
+#include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/weight.h"
 
 /*
  * 20 x 30 pixels of 0.001 rad: cells of 50 wavelengths in u and 33.33 in v.  At

@@ -29,7 +29,7 @@
 #include "core/text.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
-#include "pipeline/tally.h"
+#include "pipeline/product/progress.h"
 #include "tools/batchctl/clean.h"
 
 enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };

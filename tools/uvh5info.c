@@ -12,7 +12,7 @@
 #include <sysexits.h>
 
 #include "core/err.h"
-#include "pipeline/uvh5.h"
+#include "pipeline/io/uvh5.h"
 
 /* ROW,CHAN,POL: what to dump; ALL for a "*". */
 struct pick {

@@ -21,13 +21,13 @@
 
 #include "core/err.h"
 #include "core/path.h"
-#include "pipeline/astro.h"
-#include "pipeline/calibrator.h"
-#include "pipeline/simplan.h"
-#include "pipeline/simsky.h"
-#include "pipeline/simvis.h"
-#include "pipeline/stations.h"
-#include "pipeline/uvh5_write.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/sky/calibrator.h"
+#include "pipeline/sim/simplan.h"
+#include "pipeline/sim/simsky.h"
+#include "pipeline/sim/simvis.h"
+#include "pipeline/sky/stations.h"
+#include "pipeline/io/uvh5_write.h"
 
 /* Header location of real files: observatory OVRO, WGS84. */
 static const double SITE_LAT_DEG = 37.2314, SITE_LON_DEG = -118.2817, SITE_ALT_M = 1222;

@@ -14,7 +14,7 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
-#include "pipeline/product.h"
+#include "pipeline/product/product.h"
 #include "watcherd/intake.h"
 #include "watcherd/store.h"
 #include "watcherd/window.h"

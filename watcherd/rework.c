@@ -13,7 +13,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "core/store/queue.h"
-#include "pipeline/product.h"
+#include "pipeline/product/product.h"
 #include "watcherd/intake.h"
 #include "watcherd/roster.h"
 #include "watcherd/store.h"

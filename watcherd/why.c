@@ -18,7 +18,7 @@
 #include "core/path.h"
 #include "core/text.h"
 #include "locks/observer.h"
-#include "pipeline/product.h"
+#include "pipeline/product/product.h"
 #include "watcherd/operate.h"
 #include "watcherd/quarantine.h"
 #include "watcherd/roots.h"

@@ -23,8 +23,8 @@
 #include "locks/observer.h"
 #include "locks/orphan.h"
 #include "locks/owner.h"
-#include "pipeline/continuum.h"
-#include "pipeline/product.h"
+#include "pipeline/continuum/continuum.h"
+#include "pipeline/product/product.h"
 #include "watcherd/aside.h"
 #include "watcherd/noop.h"
 

@@ -24,8 +24,8 @@
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/owner.h"
-#include "pipeline/product.h"
-#include "pipeline/sweep.h"
+#include "pipeline/product/product.h"
+#include "pipeline/product/sweep.h"
 
 enum { PRINTABLE = 4 * PATH_MAX, INTERRUPTED = 128 + SIGINT };
 

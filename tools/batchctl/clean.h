@@ -1,5 +1,5 @@
 /*
- * clean.h: `batchctl clean`: what finished work left behind, removed (pipeline/sweep.h) while the claim on its
+ * clean.h: `batchctl clean`: what finished work left behind, removed (pipeline/product/sweep.h) while the claim on its
  * group is ours (locks/claim.h).
  */
 #ifndef TOOLS_BATCHCTL_CLEAN_H

@@ -1,0 +1,251 @@
+/*
+ * gains.c: gains in memory and how they are applied to visibilities (contract in solve.h).
+ */
+#include "pipeline/cal/gains.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "pipeline/cal/solve.h"
+
+/* The two hands of each polarisation that has some (AIPS codes, as in UVH5). */
+static const struct {
+    int pol, first, second;
+} hands[] = {
+    {1, 1, 1},    {-1, -1, -1}, {-2, -2, -2}, {-3, -1, -2}, {-4, -2, -1},
+    {-5, -5, -5}, {-6, -6, -6}, {-7, -5, -6}, {-8, -6, -5},
+};
+
+bool gains_parallel(int pol)
+{
+    for (size_t i = 0; i < sizeof hands / sizeof hands[0]; i++) {
+        if (hands[i].pol == pol)
+            return hands[i].first == hands[i].second;
+    }
+    return false;
+}
+
+int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan,
+                size_t npol, struct err *e)
+{
+    struct gains *g = calloc(1, sizeof *g);
+
+    *out = NULL;
+    if (g != NULL) {
+        g->nant = nant;
+        g->ntime = ntime;
+        g->nchan = nchan;
+        g->npol = npol;
+        g->time_jd = calloc(ntime, sizeof *g->time_jd);
+        g->freq_hz = calloc(nchan, sizeof *g->freq_hz);
+        g->g = calloc(ntime * nchan * nant * npol, sizeof *g->g);
+    }
+    if (g == NULL || g->time_jd == NULL || g->freq_hz == NULL || g->g == NULL) {
+        gains_free(g);
+        return err_set(
+            e, -ENOMEM,
+            "no memory for gains of %zu antennas, %zu times, %zu channels and %zu "
+            "polarisations",
+            nant, ntime, nchan, npol);
+    }
+    *out = g;
+    return 0;
+}
+
+void gains_free(struct gains *g)
+{
+    if (g == NULL)
+        return;
+    free(g->time_jd);
+    free(g->freq_hz);
+    free(g->g);
+    free(g);
+}
+
+static int pol_index(const struct vis *vis, int pol)
+{
+    for (size_t p = 0; p < vis->npol; p++) {
+        if (vis->pol[p] == pol)
+            return (int)p;
+    }
+    return -1;
+}
+
+static void find_hands(struct gains_lookup *lk, const struct vis *vis)
+{
+    for (size_t p = 0; p < vis->npol; p++) {
+        lk->hand1[p] = lk->hand2[p] = -1;
+        for (size_t i = 0; i < sizeof hands / sizeof hands[0]; i++) {
+            if (hands[i].pol == vis->pol[p]) {
+                lk->hand1[p] = pol_index(vis, hands[i].first);
+                lk->hand2[p] = pol_index(vis, hands[i].second);
+            }
+        }
+    }
+}
+
+/* Index of the value nearest to x. */
+static size_t nearest(const double *v, size_t n, double x)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < n; i++) {
+        if (fabs(v[i] - x) < fabs(v[best] - x))
+            best = i;
+    }
+    return best;
+}
+
+/* Half the smallest step of the gains' frequencies: how far a block of channels reaches. */
+static double half_step_hz(const struct gains *g)
+{
+    double least = INFINITY;
+
+    for (size_t c = 1; c < g->nchan; c++)
+        least = fmin(least, fabs(g->freq_hz[c] - g->freq_hz[c - 1]));
+    return g->nchan > 1 ? 0.5 * least : 0;
+}
+
+static int find_channels(struct gains_lookup *lk, const struct vis *vis,
+                         const struct gains *g, struct err *e)
+{
+    double half_hz = half_step_hz(g);
+
+    for (size_t c = 0; c < vis->nchan; c++) {
+        size_t k = nearest(g->freq_hz, g->nchan, vis->freq_hz[c]);
+        double reach_hz = fmax(half_hz, 0.5 * vis->width_hz[c]) * (1 + 1e-6);
+
+        if (g->nchan > 1 && !(fabs(g->freq_hz[k] - vis->freq_hz[c]) <= reach_hz))
+            return err_set(
+                e, ERR_SHAPE,
+                "the gains have no channel at %.6f MHz, the nearest is at %.6f "
+                "MHz",
+                vis->freq_hz[c] / 1e6, g->freq_hz[k] / 1e6);
+        lk->chan_of[c] = k;
+    }
+    return 0;
+}
+
+/* [ntime][nchan][nant][npol] to [ntime][nant][nchan][npol]. */
+static void turn(struct gains_lookup *lk, const struct gains *g)
+{
+    for (size_t t = 0; t < g->ntime; t++) {
+        for (size_t c = 0; c < g->nchan; c++) {
+            for (size_t a = 0; a < g->nant; a++) {
+                for (size_t p = 0; p < g->npol; p++)
+                    lk->g[((t * g->nant + a) * g->nchan + c) * g->npol + p] =
+                        g->g[((t * g->nchan + c) * g->nant + a) * g->npol + p];
+            }
+        }
+    }
+}
+
+int gains_lookup_init(struct gains_lookup *lk, const struct vis *vis,
+                      const struct gains *g, struct err *e)
+{
+    int rc;
+
+    *lk = (struct gains_lookup){.nant = g->nant, .nchan = g->nchan, .npol = g->npol};
+    if (g->nant != vis->nant || g->npol != vis->npol)
+        return err_set(
+            e, ERR_SHAPE,
+            "the gains are for %zu antennas and %zu polarisations, the data have "
+            "%zu and %zu",
+            g->nant, g->npol, vis->nant, vis->npol);
+    lk->time_of = calloc(vis->ntime, sizeof *lk->time_of);
+    lk->chan_of = calloc(vis->nchan, sizeof *lk->chan_of);
+    lk->g = calloc(g->ntime * g->nant * g->nchan * g->npol, sizeof *lk->g);
+    if (lk->time_of == NULL || lk->chan_of == NULL || lk->g == NULL) {
+        rc = err_set(e, -ENOMEM, "no memory for a copy of %zu gains",
+                     g->ntime * g->nant * g->nchan * g->npol);
+        goto fail;
+    }
+    find_hands(lk, vis);
+    for (size_t t = 0; t < vis->ntime; t++)
+        lk->time_of[t] = nearest(g->time_jd, g->ntime, vis->time_jd[t]);
+    rc = find_channels(lk, vis, g, e);
+    if (rc != 0)
+        goto fail;
+    turn(lk, g);
+    return 0;
+fail:
+    gains_lookup_close(lk);
+    return rc;
+}
+
+void gains_lookup_close(struct gains_lookup *lk)
+{
+    free(lk->time_of);
+    free(lk->chan_of);
+    free(lk->g);
+    lk->time_of = lk->chan_of = NULL;
+    lk->g = NULL;
+}
+
+void gains_lookup_row(const struct gains_lookup *lk, const struct vis *vis, size_t row,
+                      size_t c0, size_t c1, float complex *out)
+{
+    size_t t = lk->time_of[vis->row_time[row]], per_ant = lk->nchan * lk->npol;
+    const float complex *time = lk->g + t * lk->nant * per_ant;
+    const float complex *g1 = time + (size_t)vis->row_ant1[row] * per_ant;
+    const float complex *g2 = time + (size_t)vis->row_ant2[row] * per_ant;
+
+    for (size_t c = c0; c < c1; c++) {
+        const float complex *k1 = g1 + lk->chan_of[c] * lk->npol;
+        const float complex *k2 = g2 + lk->chan_of[c] * lk->npol;
+
+        for (size_t p = 0; p < lk->npol; p++, out++) {
+            float r1, i1, r2, i2;
+
+            if (lk->hand1[p] < 0 || lk->hand2[p] < 0) {
+                *out = 0;
+                continue;
+            }
+            r1 = crealf(k1[lk->hand1[p]]);
+            i1 = cimagf(k1[lk->hand1[p]]);
+            r2 = crealf(k2[lk->hand2[p]]);
+            i2 = cimagf(k2[lk->hand2[p]]);
+            *out = gain_of(r1 * r2 + i1 * i2, i1 * r2 - r1 * i2);
+        }
+    }
+}
+
+int gains_apply(struct vis *vis, const struct gains *g, struct err *e)
+{
+    size_t per_row = vis->nchan * vis->npol;
+    float complex *f = calloc(per_row, sizeof *f);
+    struct gains_lookup lk = {0};
+    int rc;
+
+    if (f == NULL)
+        return err_set(e, -ENOMEM, "no memory for %zu gains of one row", per_row);
+    rc = gains_lookup_init(&lk, vis, g, e);
+    if (rc != 0)
+        goto out;
+    for (size_t row = 0; row < vis->nrow; row++) {
+        float complex *v = vis->data + row * per_row;
+        float *w = vis->weight + row * per_row;
+
+        gains_lookup_row(&lk, vis, row, 0, vis->nchan, f);
+        for (size_t k = 0; k < per_row; k++) {
+            float fr = crealf(f[k]), fi = cimagf(f[k]), power = fr * fr + fi * fi;
+            float vr = crealf(v[k]), vi = cimagf(v[k]);
+            float inv = power > 0 ? 1 / power : 0;
+
+            /* An infinite or missing gain, or one too small to divide by, flags. */
+            if (!(power > 0) || !isfinite(inv) || !isfinite(power)) {
+                v[k] = 0;
+                w[k] = 0;
+                continue;
+            }
+            v[k] = gain_of((vr * fr + vi * fi) * inv, (vi * fr - vr * fi) * inv);
+            w[k] *= power;
+        }
+    }
+out:
+    gains_lookup_close(&lk);
+    free(f);
+    return rc;
+}

@@ -1,0 +1,225 @@
+/*
+ * continuum_mosaic.c: the published tiles of one window to a mosaic.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/path.h"
+#include "pipeline/continuum/continuum.h"
+#include "pipeline/io/fits.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/continuum/verdict.h"
+#include "pipeline/imaging/mosaic.h"
+#include "pipeline/product/product.h"
+#include "pipeline/steps.h"
+
+struct mosaic_run {
+    const struct continuum_env *env;
+    const char *id;
+    const char *const *group;
+    size_t ngroup;
+    struct tile *tile;         /* [ngroup] */
+    struct image **flat, **pb; /* [ngroup] what tile[] borrows */
+    struct image *sky, *weight;
+    float *noise; /* [ny][nx] 1 / sqrt(weight) */
+    struct source_list sources;
+    struct qa_match match;
+    double noise_jy, peak_jy, min_noise_jy;
+    char telescope[32];
+    const char *qa_status;
+    char detail[200];
+};
+
+static int read_tile(struct mosaic_run *run, size_t i, struct err *e)
+{
+    char tiles[PATH_MAX], dir[PATH_MAX], path[PATH_MAX];
+    json_t *manifest = NULL;
+    double noise = 0;
+    int rc = path_join(tiles, sizeof tiles, run->env->conf->paths.products, "tiles", e);
+
+    if (rc == 0)
+        rc = product_current(&manifest, dir, tiles, run->group[i], 0, e);
+    if (rc != 0)
+        return rc;
+    noise = json_number_value(
+        json_object_get(json_object_get(manifest, "meta"), "noise_jy"));
+    if (!(noise > 0))
+        rc = err_set(e, ERR_FORMAT, "the manifest of tile %s has no noise_jy",
+                     run->group[i]);
+    json_decref(manifest);
+    if (rc == 0 && (rc = path_join(path, sizeof path, dir, "image.fits", e)) == 0 &&
+        (rc = fits_read_image(&run->flat[i], path, e)) == 0 &&
+        (rc = path_join(path, sizeof path, dir, "pb.fits", e)) == 0)
+        rc = fits_read_image(&run->pb[i], path, e);
+    if (rc == 0)
+        run->tile[i] = (struct tile){run->flat[i], run->pb[i], noise};
+    return rc;
+}
+
+static int step_tiles(void *arg, struct err *e)
+{
+    struct mosaic_run *run = arg;
+    int rc = 0;
+
+    run->tile = calloc(run->ngroup, sizeof *run->tile);
+    run->flat = calloc(run->ngroup, sizeof *run->flat);
+    run->pb = calloc(run->ngroup, sizeof *run->pb);
+    if (run->tile == NULL || run->flat == NULL || run->pb == NULL)
+        return err_set(e, -ENOMEM, "out of memory for %zu tiles", run->ngroup);
+    for (size_t i = 0; rc == 0 && i < run->ngroup; i++)
+        rc = read_tile(run, i, e);
+    snprintf(run->detail, sizeof run->detail, "%zu tiles", run->ngroup);
+    return rc;
+}
+
+static int step_mosaic(void *arg, struct err *e)
+{
+    struct mosaic_run *run = arg;
+    struct mosaic_opts opts = {.pb_cut = run->env->conf->mosaic.pb_cut,
+                               .beam_tolerance = 0.2};
+    int rc = mosaic_make(&run->sky, &run->weight, run->tile, run->ngroup, &opts, e);
+
+    if (rc != 0)
+        return rc;
+    snprintf(run->sky->object, sizeof run->sky->object, "%.63s", run->id);
+    snprintf(run->weight->object, sizeof run->weight->object, "%.63s", run->id);
+    snprintf(run->telescope, sizeof run->telescope, "%.31s", run->sky->telescope);
+    snprintf(run->detail, sizeof run->detail, "%zu x %zu pixels of %.3g arcsec",
+             run->sky->nx, run->sky->ny, run->sky->wcs.cell_rad * 180 * 3600 / M_PI);
+    return 0;
+}
+
+static int step_qa(void *arg, struct err *e)
+{
+    struct mosaic_run *run = arg;
+    const struct conf *conf = run->env->conf;
+    size_t n = run->sky->nx * run->sky->ny;
+    double best = 0;
+    int rc;
+
+    run->noise = malloc(n * sizeof *run->noise);
+    if (run->noise == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the noise map of %s", run->id);
+    for (size_t i = 0; i < n; i++) {
+        double w = run->weight->pix[i];
+
+        run->noise[i] = w > 0 ? (float)(1 / sqrt(w)) : NAN;
+        if (w > best)
+            best = w;
+        if (run->sky->pix[i] > run->peak_jy)
+            run->peak_jy = run->sky->pix[i];
+    }
+    run->min_noise_jy = best > 0 ? 1 / sqrt(best) : NAN;
+    run->noise_jy = qa_noise(run->sky->pix, n);
+    rc = qa_find(&run->sources, run->sky, run->noise, conf->qa.find_sigma, e);
+    if (rc == 0)
+        rc = judge_catalogue(&run->match, run->sky, run->noise, &run->sources, conf, e);
+    if (rc != 0)
+        return rc;
+    run->qa_status = judge_status(run->peak_jy / run->noise_jy, &run->match);
+    snprintf(run->detail, sizeof run->detail,
+             "noise %.3g mJy/beam, peak %.4g Jy/beam, %zu sources, %zu of %zu in the "
+             "catalogue found, flux ratio %.3f, offset %.2f arcsec, %s",
+             run->noise_jy * 1e3, run->peak_jy, run->sources.n, run->match.nfound,
+             run->match.nexpected, run->match.flux_ratio,
+             run->match.offset_rad * 180 * 3600 / M_PI, run->qa_status);
+    return 0;
+}
+
+static json_t *mosaic_meta(const struct mosaic_run *run)
+{
+    json_t *m = json_object(), *tiles = json_array();
+
+    judge_put(m, "kind", "mosaic");
+    judge_put(m, "group", run->id);
+    judge_put(m, "fits", "mosaic.fits");
+    judge_put(m, "preview", "preview.png");
+    judge_put(m, "qa_status", run->qa_status);
+    judge_put(m, "telescope", run->telescope);
+    judge_number(m, "noise_jy", run->noise_jy);
+    judge_number(m, "best_noise_jy", run->min_noise_jy);
+    judge_number(m, "peak_jy", run->peak_jy);
+    judge_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
+    judge_number(m, "sources", (double)run->sources.n);
+    judge_image(m, run->sky);
+    judge_match(m, &run->match);
+    for (size_t i = 0; i < run->ngroup; i++)
+        json_array_append_new(tiles, json_string(run->group[i]));
+    json_object_set_new(m, "tiles", tiles);
+    return m;
+}
+
+static int step_write(void *arg, struct err *e)
+{
+    struct mosaic_run *run = arg;
+    const struct fits_card cards[] = {
+        {"NTILES", NULL, (double)run->ngroup, "tiles combined"},
+        {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms"},
+        {NULL, NULL, 0, NULL},
+    };
+    char path[PATH_MAX];
+    json_t *meta;
+    int rc = path_join(path, sizeof path, run->env->scratch, "mosaic.fits", e);
+
+    if (rc == 0)
+        rc = fits_write_image(path, run->sky, cards, e);
+    if (rc == 0)
+        rc = path_join(path, sizeof path, run->env->scratch, "weight.fits", e);
+    if (rc == 0)
+        rc = fits_write_image(path, run->weight, cards, e);
+    if (rc != 0)
+        return rc;
+    meta = mosaic_meta(run);
+    rc = judge_write(run->env->scratch, run->sky, &run->sources, meta, e);
+    json_decref(meta);
+    return rc;
+}
+
+static const struct step steps[] = {
+    {"tiles", step_tiles},
+    {"mosaic", step_mosaic},
+    {"qa", step_qa},
+    {"write", step_write},
+};
+
+static void run_close(struct mosaic_run *run)
+{
+    for (size_t i = 0; i < run->ngroup; i++) {
+        if (run->flat != NULL)
+            image_free(run->flat[i]);
+        if (run->pb != NULL)
+            image_free(run->pb[i]);
+    }
+    free(run->tile);
+    free(run->flat);
+    free(run->pb);
+    free(run->noise);
+    image_free(run->sky);
+    image_free(run->weight);
+    source_list_free(&run->sources);
+}
+
+int continuum_mosaic(const struct continuum_env *env, const char *id,
+                     const char *const *group, size_t ngroup, json_t **meta,
+                     struct err *e)
+{
+    struct mosaic_run run = {.env = env, .id = id, .group = group, .ngroup = ngroup};
+    json_t *seconds;
+    int rc;
+
+    *meta = NULL;
+    rc = steps_run(steps, sizeof steps / sizeof steps[0], &run, run.detail, env, id,
+                   &seconds, e);
+    if (rc == 0) {
+        *meta = mosaic_meta(&run);
+        json_object_set(*meta, "seconds", seconds);
+    }
+    json_decref(seconds);
+    run_close(&run);
+    return rc;
+}

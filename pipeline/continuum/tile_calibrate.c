@@ -1,0 +1,268 @@
+/*
+ * calibrate.c: gains of one group: from a calibrator in its field, from the bandpass of
+ * another group, or both.
+ *
+ * A bandpass that is valid at the group's time is applied before anything is solved; a
+ * calibrator in the field then gives one gain per integration.  Without a valid bandpass the
+ * calibrator gives that, too.  With neither the group fails: no flux is ever guessed.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/store/registry.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/cal/solve.h"
+#include "pipeline/continuum/tile.h"
+#include "pipeline/sky/vis.h"
+
+static double mid_mjd(const struct vis *vis)
+{
+    return 0.5 * (vis->time_jd[0] + vis->time_jd[vis->ntime - 1]) - ASTRO_MJD0_JD;
+}
+
+static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
+                       struct err *e)
+{
+    long want = run->env->conf->calibration.refant;
+
+    memset(opts, 0, sizeof *opts);
+    opts->refant = -1;
+    for (size_t a = 0; want >= 0 && a < run->vis->nant; a++)
+        if (run->vis->ant_number[a] == want)
+            opts->refant = (int)a;
+    if (want >= 0 && opts->refant < 0)
+        return err_set(e, -EINVAL, "[calibration] refant %ld is not an antenna of %s",
+                       want, run->group);
+    return 0;
+}
+
+/* Find the calibrator that the settings allow; none in the field is an answer. */
+static int find_calibrator(struct tile_run *run, struct err *e)
+{
+    const struct conf *conf = run->env->conf;
+    const char *want = conf->calibration.calibrator;
+    const struct calibrator *only = NULL;
+    int rc = 0;
+
+    if (strcmp(want, "none") == 0)
+        return 0;
+    if (strchr(want, ',') != NULL) {
+        rc = calibrator_parse(want, &run->own, e);
+        only = &run->own;
+    } else if (strcmp(want, "auto") != 0 && (only = calibrator_find(want)) == NULL) {
+        rc = err_set(e, -EINVAL,
+                     "[calibration] calibrator %s is not in the table of calibrators",
+                     want);
+    }
+    if (rc != 0)
+        return rc;
+    run->cal = calibrator_in_field(
+        run->vis, &run->beam, only, only != NULL, conf->calibration.min_beam,
+        conf->calibration.min_flux_jy, &run->cal_apparent_jy);
+    if (only != NULL && run->cal != NULL && strcmp(run->cal->name, only->name) != 0)
+        run->cal = NULL;
+    return 0;
+}
+
+/* Apply a stored bandpass if one is valid: 1 applied, 0 there is none, negative failed. */
+static int apply_stored(struct tile_run *run, struct err *e)
+{
+    struct caltable_info info;
+    struct gains *g = NULL;
+    struct err why = {0};
+    int rc;
+
+    if (run->env->registry == NULL)
+        return 0;
+    rc = registry_find_caltable(run->env->registry, "bandpass", run->vis->telescope,
+                                mid_mjd(run->vis), run->bandpass_path,
+                                sizeof run->bandpass_path, e);
+    if (rc == -ENOENT) {
+        run->bandpass_path[0] = '\0';
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    rc = caltable_read(&g, &info, run->bandpass_path, run->vis, &why);
+    if (rc != 0 && run->cal != NULL) {
+        run->bandpass_path[0] = '\0'; /* of another set-up: solve a new one */
+        return 0;
+    }
+    if (rc != 0)
+        return err_set(e, rc, "%s", why.text);
+    /* A group that is made again solves its own bandpass again. */
+    if (run->cal != NULL && strcmp(info.group, run->group) == 0) {
+        gains_free(g);
+        run->bandpass_path[0] = '\0';
+        return 0;
+    }
+    rc = gains_apply(run->vis, g, e);
+    gains_free(g);
+    return rc != 0 ? rc : 1;
+}
+
+/* Multiply a by b, solution by solution: what was solved first and what was left. */
+static void gains_times(struct gains *a, const struct gains *b)
+{
+    size_t n = a->ntime * a->nchan * a->nant * a->npol;
+
+    if (b->ntime * b->nchan * b->nant * b->npol != n)
+        return;
+    for (size_t i = 0; i < n; i++)
+        a->g[i] *= b->g[i];
+}
+
+static void keep(struct gains **kept, struct gains *fresh)
+{
+    if (*kept == NULL) {
+        *kept = fresh;
+    } else {
+        gains_times(*kept, fresh);
+        gains_free(fresh);
+    }
+}
+
+/* Solve against a model and apply: bandpass and gains, or gains only. */
+static int solve_and_apply(struct tile_run *run, const float complex *model,
+                           bool bandpass, struct err *e)
+{
+    struct solve_opts opts;
+    struct gains *b = NULL, *g = NULL;
+    int rc = solver_opts(&opts, run, e);
+
+    if (rc == 0)
+        rc = bandpass ? solve_bandpass(&b, &g, run->vis, model, &opts, e)
+                      : solve_gains(&g, run->vis, model, 1, 0, &opts, e);
+    if (rc == 0 && bandpass) {
+        rc = gains_apply(run->vis, b, e);
+        if (rc == 0 && isnan(run->phase_rms_bandpass_deg))
+            run->phase_rms_bandpass_deg = solve_phase_rms_deg(run->vis, run->model);
+    }
+    if (rc == 0)
+        rc = gains_apply(run->vis, g, e);
+    if (rc != 0) {
+        gains_free(b);
+        gains_free(g);
+        return rc;
+    }
+    if (b != NULL)
+        keep(&run->bandpass, b);
+    keep(&run->gain, g);
+    return 0;
+}
+
+int tile_calibrate(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    struct vis *vis = run->vis;
+    int stored, rc = find_calibrator(run, e);
+
+    if (rc != 0)
+        return rc;
+    if (strcmp(run->env->conf->calibration.calibrator, "none") == 0) {
+        snprintf(run->detail, sizeof run->detail,
+                 "not calibrated, as the settings say");
+        return 0;
+    }
+    if (run->cal != NULL) {
+        run->model = malloc(vis->nrow * vis->nchan * sizeof *run->model);
+        if (run->model == NULL)
+            return err_set(e, -ENOMEM, "out of memory for the model of %s", run->group);
+        rc = model_point(run->model, vis, run->cal, &run->beam, e);
+        if (rc != 0)
+            return rc;
+        run->phase_rms_raw_deg = solve_phase_rms_deg(vis, run->model);
+    }
+    stored = apply_stored(run, e);
+    if (stored < 0)
+        return stored;
+    if (run->cal == NULL && !stored)
+        return err_set(
+            e, ERR_QUALITY,
+            "No calibrator registered for Dec %.2f: none of the table is in the "
+            "field of %s and no bandpass of %s is valid at its time",
+            run->dec_rad / ASTRO_DEG, run->group, vis->telescope);
+    if (run->cal != NULL) {
+        if (stored)
+            run->phase_rms_bandpass_deg = solve_phase_rms_deg(vis, run->model);
+        rc = solve_and_apply(run, run->model, !stored, e);
+        if (rc != 0)
+            return rc;
+        run->phase_rms_deg = solve_phase_rms_deg(vis, run->model);
+        run->rough = run->env->conf->calibration.model_rounds > 0;
+    }
+    snprintf(run->detail, sizeof run->detail,
+             "calibrator %s, bandpass %s, phase rms %.1f -> %.1f -> %.1f deg",
+             run->cal != NULL ? run->cal->name : "not in field",
+             stored ? "of another group" : "solved here", run->phase_rms_raw_deg,
+             run->phase_rms_bandpass_deg, run->phase_rms_deg);
+    return 0;
+}
+
+/* The field's components without the calibrator's own, which the point model has. */
+static float *other_components(const struct tile_run *run, struct err *e)
+{
+    const struct image *img = run->flat;
+    size_t n = img->nx * img->ny;
+    float *pix = malloc(n * sizeof *pix);
+    double x, y, r = img->bmaj_rad / img->wcs.cell_rad;
+
+    if (pix == NULL) {
+        err_set(e, -ENOMEM, "out of memory for the field model of %s", run->group);
+        return NULL;
+    }
+    memcpy(pix, run->components, n * sizeof *pix);
+    if (wcs_radec_to_pix(&img->wcs, run->cal->ra_rad, run->cal->dec_rad, &x, &y) != 0)
+        return pix;
+    for (size_t row = 0; row < img->ny; row++)
+        for (size_t col = 0; col < img->nx; col++)
+            if (hypot((double)col - x, (double)row - y) <= r)
+                pix[row * img->nx + col] = 0;
+    return pix;
+}
+
+int tile_refine(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    long rounds = run->env->conf->calibration.model_rounds, round;
+    size_t n = run->vis->nrow * run->vis->nchan;
+    float complex *model;
+    float *pix;
+    int rc = 0;
+
+    if (run->cal == NULL || rounds == 0) {
+        snprintf(run->detail, sizeof run->detail, "nothing to refine");
+        return 0;
+    }
+    model = malloc(n * sizeof *model);
+    if (model == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the field model of %s",
+                       run->group);
+    for (round = 0; rc == 0 && round < rounds; round++) {
+        pix = other_components(run, e);
+        if (pix == NULL) {
+            rc = -ENOMEM;
+            break;
+        }
+        memcpy(model, run->model, n * sizeof *model);
+        rc = imager_predict(run->imager, pix, 1, model, e);
+        free(pix);
+        if (rc == 0)
+            rc = solve_and_apply(run, model, run->bandpass != NULL, e);
+        if (rc == 0) {
+            tile_drop_images(run);
+            run->rough = round + 1 < rounds;
+            rc = tile_image(run, e);
+        }
+    }
+    free(model);
+    if (rc == 0)
+        snprintf(run->detail, sizeof run->detail,
+                 "%ld rounds with the field's sources in the model", rounds);
+    return rc;
+}

@@ -1,0 +1,262 @@
+/*
+ * tile_image.c: calibrated visibilities to dirty image, CLEAN, restored and beam maps.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/cal/solve.h"
+#include "pipeline/continuum/tile.h"
+#include "pipeline/sky/vis.h"
+
+/* Wanted error of a dirty image, rms over rms. */
+#define ACCURACY 1e-4
+
+/* How deep an image is cleaned that only serves as the model for the next calibration. */
+#define ROUGH_SIGMA 3.0
+
+/*
+ * Stokes I of a sample: (XX + YY) / 2 or (RR + LL) / 2 where both hands are valid, the one hand of
+ * a file that has only one; variance (1/wx + 1/wy) / 4.
+ */
+static int stokes_i(struct tile_run *run, struct err *e)
+{
+    const struct vis *vis = run->vis;
+    size_t hand[2], nhand = 0, n = vis->nrow * vis->nchan;
+
+    for (size_t p = 0; p < vis->npol && nhand < 2; p++)
+        if (gains_parallel(vis->pol[p]))
+            hand[nhand++] = p;
+    if (nhand == 0)
+        return err_set(e, ERR_FORMAT, "%s has no parallel-hand polarisation",
+                       run->group);
+    run->stokes_i = malloc(n * sizeof *run->stokes_i);
+    run->stokes_w = malloc(n * sizeof *run->stokes_w);
+    run->uvw_m = malloc(vis->nrow * sizeof *run->uvw_m);
+    if (run->stokes_i == NULL || run->stokes_w == NULL || run->uvw_m == NULL)
+        return err_set(e, -ENOMEM, "out of memory for %zu Stokes I samples of %s", n,
+                       run->group);
+    for (size_t i = 0; i < n; i++) {
+        const float complex *v = vis->data + i * vis->npol;
+        const float *w = vis->weight + i * vis->npol;
+
+        if (nhand == 1) {
+            run->stokes_i[i] = v[hand[0]];
+            run->stokes_w[i] = w[hand[0]];
+        } else if (w[hand[0]] > 0 && w[hand[1]] > 0) {
+            run->stokes_i[i] = 0.5f * (v[hand[0]] + v[hand[1]]);
+            run->stokes_w[i] = 4 / (1 / w[hand[0]] + 1 / w[hand[1]]);
+        } else {
+            run->stokes_i[i] = 0;
+            run->stokes_w[i] = 0;
+        }
+    }
+    vis_uvw(vis, run->ra_rad, run->dec_rad, run->uvw_m);
+    run->samples =
+        (struct samples){vis->nrow,    vis->nchan,    (const double(*)[3])run->uvw_m,
+                         vis->freq_hz, run->stokes_i, run->stokes_w};
+    return 0;
+}
+
+/* Longest unflagged baseline projected on the sky, wavelengths. */
+static double longest_lambda(const struct tile_run *run)
+{
+    const struct vis *vis = run->vis;
+    double longest = 0;
+
+    for (size_t r = 0; r < vis->nrow; r++) {
+        double uv = hypot(run->uvw_m[r][0], run->uvw_m[r][1]) / ASTRO_C_M_S;
+
+        for (size_t c = vis->nchan; c-- > 0 && uv * vis->freq_hz[c] > longest;)
+            if (run->stokes_w[r * vis->nchan + c] > 0)
+                longest = uv * vis->freq_hz[c];
+    }
+    return longest;
+}
+
+/* The smallest even 2^a 3^b 5^c at or above n. */
+static size_t good_size(double n)
+{
+    for (size_t size = 64;; size += 2) {
+        size_t rest = size;
+
+        while (rest % 2 == 0)
+            rest /= 2;
+        while (rest % 3 == 0)
+            rest /= 3;
+        while (rest % 5 == 0)
+            rest /= 5;
+        if (rest == 1 && (double)size >= n)
+            return size;
+    }
+}
+
+/*
+ * Pixels: a little less than half of the finest fringe, and a field down to a fifth of the beam
+ * (2.92 times the beam's half width at half maximum for an Airy pattern).
+ */
+static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
+                       struct err *e)
+{
+    const struct conf *conf = run->env->conf;
+    const struct vis *vis = run->vis;
+    double longest = longest_lambda(run), fwhm;
+
+    opts->cell_rad = conf->imaging.cell_arcsec * ASTRO_ARCSEC;
+    if (!(opts->cell_rad > 0)) {
+        if (!(longest > 0))
+            return err_set(e, ERR_QUALITY, "%s has no unflagged baseline", run->group);
+        opts->cell_rad = 1 / (2.05 * longest);
+    }
+    opts->nx = (size_t)conf->imaging.size;
+    if (opts->nx == 0) {
+        fwhm = run->beam.kind == BEAM_NONE
+                   ? 1024 * opts->cell_rad / 1.5
+                   : 1.029 * ASTRO_C_M_S / vis->freq_hz[0] / run->beam.diameter_m;
+        opts->nx = good_size(1.5 * fwhm / opts->cell_rad);
+    }
+    opts->ny = opts->nx;
+    opts->briggs = strcmp(conf->imaging.weighting, "briggs") == 0;
+    opts->robust = conf->imaging.robust;
+    opts->accuracy = ACCURACY;
+    return 0;
+}
+
+static void describe(struct image *img, const struct tile_run *run)
+{
+    const struct vis *vis = run->vis;
+
+    imager_wcs(run->imager, &img->wcs);
+    img->freq_hz = run->info.freq_hz;
+    img->width_hz = 0;
+    for (size_t c = 0; c < vis->nchan; c++)
+        img->width_hz += vis->width_hz[c];
+    img->mjd_beg = vis->time_jd[0] - vis->tint_s[0] / 2 / ASTRO_DAY_S - ASTRO_MJD0_JD;
+    img->mjd_end = vis->time_jd[vis->ntime - 1] +
+                   vis->tint_s[vis->ntime - 1] / 2 / ASTRO_DAY_S - ASTRO_MJD0_JD;
+    snprintf(img->unit, sizeof img->unit, "Jy/beam");
+    snprintf(img->object, sizeof img->object, "%.63s", run->group);
+    snprintf(img->telescope, sizeof img->telescope, "%.31s", vis->telescope);
+}
+
+static int deconvolve(struct tile_run *run, struct err *e)
+{
+    const struct conf *conf = run->env->conf;
+    struct clean_opts opts = {
+        .niter = (size_t)conf->imaging.niter,
+        .gain = 0.1,
+        .mgain = conf->imaging.mgain,
+        .auto_mask = conf->imaging.auto_mask,
+        .auto_threshold = run->rough ? fmax(ROUGH_SIGMA, conf->imaging.auto_threshold)
+                                     : conf->imaging.auto_threshold,
+        .border = 0.02,
+    };
+    size_t n = run->psf->nx * run->psf->ny;
+    int rc;
+
+    run->components = calloc(n, sizeof *run->components);
+    if (run->components == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the CLEAN model of %s",
+                       run->group);
+    rc = clean_run(run->imager, &run->samples, &opts, run->psf->pix, run->components,
+                   run->residual->pix, &run->clean, e);
+    if (rc == 0)
+        rc = image_like(&run->flat, run->residual, e);
+    if (rc == 0)
+        rc = clean_restore(run->flat, run->components, run->residual->pix, e);
+    return rc;
+}
+
+static int beam_maps(struct tile_run *run, struct err *e)
+{
+    double cut = run->env->conf->mosaic.pb_cut;
+    size_t n = run->flat->nx * run->flat->ny;
+    int rc;
+
+    if ((rc = image_like(&run->pb, run->flat, e)) != 0 ||
+        (rc = image_like(&run->corrected, run->flat, e)) != 0)
+        return rc;
+    snprintf(run->pb->unit, sizeof run->pb->unit, "%s", "");
+    rc = beam_tile(run->pb->pix, &run->beam, run->vis, &run->flat->wcs, run->flat->nx,
+                   run->flat->ny);
+    if (rc != 0)
+        return err_set(e, rc, "out of memory for the primary beam of %s", run->group);
+    for (size_t i = 0; i < n; i++)
+        run->corrected->pix[i] =
+            run->pb->pix[i] >= cut ? run->flat->pix[i] / run->pb->pix[i] : NAN;
+    return 0;
+}
+
+/* Imager, PSF and restoring beam for one choice of pixels. */
+static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct err *e)
+{
+    struct image *psf;
+    int rc;
+
+    imager_free(run->imager);
+    image_free(run->psf);
+    run->imager = NULL;
+    run->psf = NULL;
+    if ((rc = imager_new(&run->imager, &run->samples, opts, run->ra_rad, run->dec_rad,
+                         e)) != 0)
+        return rc;
+    imager_info(run->imager, &run->info);
+    if ((rc = image_alloc(&run->psf, opts->nx, opts->ny, e)) != 0 ||
+        (rc = imager_psf(run->imager, run->psf->pix, e)) != 0)
+        return rc;
+    psf = run->psf;
+    describe(psf, run);
+    return clean_fit_beam(psf->pix, psf->nx, psf->ny, opts->cell_rad, &psf->bmaj_rad,
+                          &psf->bmin_rad, &psf->bpa_rad, e);
+}
+
+int tile_image(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    struct imager_opts opts = {0};
+    struct image *psf;
+    int rc;
+
+    if ((rc = stokes_i(run, e)) != 0 || (rc = choose_grid(run, &opts, e)) != 0)
+        return rc;
+    rc = make_psf(run, &opts, e);
+    if (rc == ERR_QUALITY && run->env->conf->imaging.cell_arcsec <= 0) {
+        opts.cell_rad /= 2; /* too few pixels in the main lobe to fit a beam to */
+        if (run->env->conf->imaging.size == 0)
+            opts.nx = opts.ny = good_size(2 * (double)opts.nx);
+        rc = make_psf(run, &opts, e);
+    }
+    if (rc != 0)
+        return rc;
+    /* CLEAN wants four pixels across the beam: below that a source between pixels loses more
+     * than a percent of its flux. */
+    if (run->env->conf->imaging.cell_arcsec <= 0 &&
+        run->psf->bmin_rad < 4.5 * opts.cell_rad) {
+        double shrink = run->psf->bmin_rad / (5 * opts.cell_rad);
+
+        opts.cell_rad *= shrink;
+        if (run->env->conf->imaging.size == 0)
+            opts.nx = opts.ny = good_size((double)opts.nx / shrink);
+        if ((rc = make_psf(run, &opts, e)) != 0)
+            return rc;
+    }
+    psf = run->psf;
+    rc = image_like(&run->residual, psf, e);
+    if (rc == 0)
+        rc = deconvolve(run, e);
+    if (rc == 0)
+        rc = beam_maps(run, e);
+    if (rc == 0)
+        snprintf(run->detail, sizeof run->detail,
+                 "%zu x %zu pixels of %.3g arcsec, beam %.3g x %.3g arcsec, %zu "
+                 "components in %zu major cycles, %d w terms",
+                 opts.nx, opts.ny, opts.cell_rad / ASTRO_ARCSEC,
+                 psf->bmaj_rad / ASTRO_ARCSEC, psf->bmin_rad / ASTRO_ARCSEC,
+                 run->clean.niter, run->clean.nmajor, run->info.terms);
+    return rc;
+}

@@ -1,0 +1,157 @@
+/*
+ * tile_out.c: how good a tile is, and its files.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/path.h"
+#include "pipeline/io/fits.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/continuum/verdict.h"
+#include "pipeline/cal/solve.h"
+#include "pipeline/continuum/tile.h"
+#include "pipeline/sky/vis.h"
+
+/* The noise of every pixel after division by the beam. */
+static float *noise_map(const struct tile_run *run)
+{
+    size_t n = run->pb->nx * run->pb->ny;
+    float *map = malloc(n * sizeof *map);
+
+    for (size_t i = 0; map != NULL && i < n; i++)
+        map[i] = run->pb->pix[i] > 0 ? (float)run->noise_jy / run->pb->pix[i] : NAN;
+    return map;
+}
+
+int tile_qa(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    const struct conf *conf = run->env->conf;
+    size_t n = run->flat->nx * run->flat->ny;
+    float *noise;
+    int rc;
+
+    run->noise_jy = qa_noise(run->residual->pix, n);
+    run->peak_jy = 0;
+    for (size_t i = 0; i < n; i++)
+        if (run->flat->pix[i] > run->peak_jy)
+            run->peak_jy = run->flat->pix[i];
+    noise = noise_map(run);
+    if (noise == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the noise map of %s", run->group);
+    rc = qa_find(&run->sources, run->corrected, noise, conf->qa.find_sigma, e);
+    if (rc == 0)
+        rc =
+            judge_catalogue(&run->match, run->corrected, noise, &run->sources, conf, e);
+    free(noise);
+    if (rc != 0)
+        return rc;
+    snprintf(run->qa_status, sizeof run->qa_status, "%s",
+             judge_status(run->peak_jy / run->noise_jy, &run->match));
+    snprintf(run->detail, sizeof run->detail,
+             "noise %.3g mJy/beam, peak %.4g Jy/beam, dynamic range %.0f, %zu sources, "
+             "%s",
+             run->noise_jy * 1e3, run->peak_jy, run->peak_jy / run->noise_jy,
+             run->sources.n, run->qa_status);
+    return 0;
+}
+
+static int write_gains(const struct tile_run *run, const struct gains *g,
+                       const char *kind, struct err *e)
+{
+    const struct vis *vis = run->vis;
+    struct caltable_info info = {0};
+    char path[4096], name[32];
+    int rc;
+
+    if (g == NULL)
+        return 0;
+    snprintf(info.telescope, sizeof info.telescope, "%.31s", vis->telescope);
+    snprintf(info.calibrator, sizeof info.calibrator, "%.31s", run->cal->name);
+    snprintf(info.group, sizeof info.group, "%.63s", run->group);
+    snprintf(info.kind, sizeof info.kind, "%s", kind);
+    info.t_jd = 0.5 * (vis->time_jd[0] + vis->time_jd[vis->ntime - 1]);
+    snprintf(name, sizeof name, "%s.h5", kind);
+    rc = path_join(path, sizeof path, run->env->scratch, name, e);
+    return rc != 0 ? rc : caltable_write(path, g, vis, &info, e);
+}
+
+int tile_write(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    const struct fits_card cards[] = {
+        {"GROUP", run->group, 0, "earliest sub-band time of the group"},
+        {"CALIB", run->cal != NULL ? run->cal->name : "none", 0,
+         "calibrator in the field"},
+        {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms of the residual"},
+        {"DYNRANGE", NULL, run->peak_jy / run->noise_jy, "peak over noise"},
+        {"WPLANE_A", NULL, run->info.a, "w = a u + b v, fitted"},
+        {"WPLANE_B", NULL, run->info.b, "w = a u + b v, fitted"},
+        {NULL, NULL, 0, NULL},
+    };
+    const struct {
+        const char *name;
+        const struct image *img;
+    } out[] = {
+        {"image.fits", run->flat}, {"image-pb.fits", run->corrected},
+        {"pb.fits", run->pb},      {"residual.fits", run->residual},
+        {"psf.fits", run->psf},
+    };
+    char path[4096];
+    json_t *meta;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof out / sizeof out[0]; i++) {
+        rc = path_join(path, sizeof path, run->env->scratch, out[i].name, e);
+        if (rc == 0)
+            rc = fits_write_image(path, out[i].img, cards, e);
+    }
+    if (rc == 0)
+        rc = write_gains(run, run->bandpass, "bandpass", e);
+    if (rc == 0)
+        rc = write_gains(run, run->gain, "gain", e);
+    if (rc != 0)
+        return rc;
+    meta = tile_meta(run);
+    rc = judge_write(run->env->scratch, run->corrected, &run->sources, meta, e);
+    json_decref(meta);
+    return rc;
+}
+
+json_t *tile_meta(const struct tile_run *run)
+{
+    const struct image *img = run->flat;
+    json_t *m = json_object(), *cal = json_object();
+
+    judge_put(m, "kind", "image");
+    judge_put(m, "group", run->group);
+    judge_put(m, "fits", "image.fits");
+    judge_put(m, "preview", "preview.png");
+    judge_put(m, "qa_status", run->qa_status);
+    judge_put(m, "telescope", run->vis->telescope);
+    judge_number(m, "noise_jy", run->noise_jy);
+    judge_number(m, "peak_jy", run->peak_jy);
+    judge_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
+    judge_number(m, "clean_jy", run->clean.model_jy);
+    judge_number(m, "valid_fraction", vis_valid_fraction(run->vis));
+    judge_image(m, img);
+    judge_match(m, &run->match);
+    judge_number(m, "sources", (double)run->sources.n);
+    judge_put(cal, "name", run->cal != NULL ? run->cal->name : "none");
+    judge_number(cal, "apparent_jy", run->cal_apparent_jy);
+    judge_put(cal, "bandpass",
+              run->bandpass != NULL           ? "bandpass.h5"
+              : run->bandpass_path[0] != '\0' ? run->bandpass_path
+                                              : "none");
+    judge_number(cal, "solved_bandpass", run->bandpass != NULL);
+    judge_number(cal, "phase_rms_raw_deg", run->phase_rms_raw_deg);
+    judge_number(cal, "phase_rms_bandpass_deg", run->phase_rms_bandpass_deg);
+    judge_number(cal, "phase_rms_deg", run->phase_rms_deg);
+    json_object_set_new(m, "calibration", cal);
+    return m;
+}

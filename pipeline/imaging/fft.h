@@ -1,0 +1,56 @@
+/*
+ * fft.h: real images to half uv-planes and back (fftw3.h stays in fft.c).
+ *
+ * A plane has columns u = 0 .. nu/2 and rows v = -nv/2 .. nv/2 - 1, in that order; an image has
+ * pixel (nx/2, ny/2) as its origin and x running against u (east is left), y with v:
+ *
+ *   image[y][x] = sum over u, v of plane(v, u) exp(+2 pi i u (x - nx/2) / nu)
+ *                                              exp(-2 pi i v (y - ny/2) / nv)
+ *
+ * where the columns u < 0 are the conjugates of those at -u.  Rows and columns are
+ * transformed in small batches, and only what is inside the image is.
+ *
+ * Making and freeing a struct fft is not thread-safe (FFTW's planner is not).
+ */
+#ifndef PIPELINE_IMAGING_FFT_H
+#define PIPELINE_IMAGING_FFT_H
+
+#include <complex.h>
+#include <stddef.h>
+
+struct fft;
+
+/* The smallest even number >= n of the form 2^a 3^b 5^c. */
+size_t fft_good_size(size_t n);
+
+/* Plans and buffers for a plane of nu x nv cells (even); 0 or -ENOMEM. */
+int fft_new(struct fft **out, size_t nu, size_t nv);
+void fft_free(struct fft *fft);
+
+/*
+ * fft_plane_to_image: the sum above, not scaled.
+ * Given:    ncol   columns u < ncol are used, the rest taken as 0
+ *           nx, ny image size, even, at most nu and nv
+ * Given and returned: plane [nv][stride], destroyed
+ * Returned: image [ny][nx]
+ */
+void fft_plane_to_image(struct fft *fft, float complex *plane, size_t stride,
+                        size_t ncol, float *image, size_t nx, size_t ny);
+
+/*
+ * fft_image_to_plane: the adjoint: plane(v, u) = sum over the image of
+ * image[y][x] exp(-2 pi i u (x - nx/2) / nu) exp(+2 pi i v (y - ny/2) / nv).
+ * Returned: columns u < ncol of plane [nv][stride]
+ */
+void fft_image_to_plane(struct fft *fft, const float *image, size_t nx, size_t ny,
+                        float complex *plane, size_t stride, size_t ncol);
+
+/*
+ * fft_convolve: image [ny][nx] (even sizes) convolved by a small even-sized kernel
+ * [ky][kx] with its origin at [ky/2][kx/2], in place; outside the image is 0.
+ * Status: 0 or -ENOMEM (image untouched).
+ */
+int fft_convolve(float *image, size_t nx, size_t ny, const float *kernel, size_t kx,
+                 size_t ky);
+
+#endif

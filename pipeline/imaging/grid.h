@@ -1,0 +1,75 @@
+/*
+ * grid.h: samples spread onto uv-planes, and uv-planes interpolated at the samples.
+ *
+ * In the slant frame a sample has the phase 2 pi (u x + v y + w' (n - 1)), where
+ * w' = w - a u - b v is its height over the plane.  The last part is expanded: with
+ * phi = phase w', so that |phi| <= 2 pi |w'| max |n - 1|, term k of the series needs a
+ * plane of (-i phi)^k V.  All planes share the kernel's taps.
+ *
+ * Only u >= 0 is kept: a sample at u < 0 counts as its conjugate at (-u, -v, -w').  The planes
+ * have a margin on all sides, so that no tap has to ask where it is; grid_fold brings
+ * the margin home before a transform, grid_unfold fills it after one.
+ */
+#ifndef PIPELINE_IMAGING_GRID_H
+#define PIPELINE_IMAGING_GRID_H
+
+#include <complex.h>
+#include <stddef.h>
+
+#include "pipeline/imaging/kernel.h"
+
+struct samples;
+
+enum { GRID_MARGIN = KERNEL_TAPS };
+
+struct plane_fit {
+    double a, b;  /* w = a u + b v + w' */
+    double phase; /* 2 pi max |n - 1| over the image: radians per wavelength of w' */
+};
+
+struct grid {
+    size_t nu, nv;   /* full size of the transform, even */
+    size_t nplane;   /* planes held at a time */
+    double cell_rad; /* image pixel: a cell is 1 / (nu cell_rad) by 1 / (nv cell_rad) */
+    size_t stride, nrow; /* nu/2 + 1 + 2 margins, nv + 2 margins */
+    float complex *cell; /* [nplane][nrow][stride] */
+    const struct kernel *ker;
+};
+
+/* Zeroed planes; ker is borrowed.  Status 0 or -ENOMEM. */
+int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
+              const struct kernel *ker);
+void grid_close(struct grid *g);
+void grid_zero(struct grid *g);
+
+/* Plane p without its margin: row v = -nv/2 at [0], stride g->stride; for fft.h. */
+float complex *grid_plane(const struct grid *g, size_t p);
+
+/* Whether a sample at (u, v) wavelengths lies on the grid, |u| and |v| <= 1 / (2 cell). */
+static inline int grid_holds(double cell_rad, double u, double v)
+{
+    return fabs(u) * cell_rad <= 0.5 && fabs(v) * cell_rad <= 0.5;
+}
+
+/*
+ * grid_spread: add wi (-i phi)^(first + p) V to planes p = 0 .. n - 1.
+ * Given: wi [nrow][nchan], 0 for samples to leave out; data [nrow][nchan], or NULL for V = 1
+ */
+void grid_spread(struct grid *g, const struct samples *s, const struct plane_fit *fit,
+                 const float *wi, const float complex *data, size_t first, size_t n);
+
+/* Bring the margins of plane p home and halve the columns that stand for two. */
+void grid_fold(struct grid *g, size_t p);
+
+/* Fill the margins of plane p from the half plane: the adjoint's counterpart. */
+void grid_unfold(struct grid *g, size_t p);
+
+/*
+ * grid_interpolate: data += scale * sum over planes of (i phi)^(first + p) plane p at the sample,
+ * for every sample that lies on the grid.
+ */
+void grid_interpolate(const struct grid *g, const struct samples *s,
+                      const struct plane_fit *fit, size_t first, size_t n, float scale,
+                      float complex *data);
+
+#endif

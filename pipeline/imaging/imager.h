@@ -1,0 +1,88 @@
+/*
+ * imager.h: visibilities to dirty image and PSF, and a model back to visibilities.
+ *
+ * Wide field by the plane fit: for a (nearly) flat array w = a u + b v + w', so the image is
+ * made in the slant orthographic projection (xi = -a, eta = -b), where the plane part of w
+ * is a shift of coordinates; the small w' is corrected by K two-dimensional transforms,
+ * exp(2 pi i w' (n - 1)) = sum over k of (2 pi i w' (n - 1))^k / k!, K from a bound on the data.
+ */
+#ifndef PIPELINE_IMAGING_IMAGER_H
+#define PIPELINE_IMAGING_IMAGER_H
+
+#include <complex.h>
+#include <stddef.h>
+
+struct err;
+struct image;
+struct wcs;
+
+/* Stokes I samples to be imaged; arrays are borrowed. */
+struct samples {
+    size_t nrow, nchan;
+    const double (*uvw_m)[3]; /* [nrow][3] for the image's phase centre */
+    const double *freq_hz;    /* [nchan] */
+    float complex *data;      /* [nrow][nchan] Jy, phased to the image's phase centre */
+    float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
+};
+
+struct imager_opts {
+    size_t nx, ny; /* wanted pixels, any even numbers */
+    double cell_rad;
+    double accuracy; /* wanted rms error over rms image; 0 means 1e-5 */
+    int briggs;      /* 0 natural, 1 Briggs */
+    double robust;   /* -2 uniform-like .. +2 natural-like */
+};
+
+struct imager; /* opaque: plane fit, kernel, FFT plans, imaging weights */
+
+/*
+ * imager_new: fit the plane, choose K, compute imaging weights.
+ * Given: samples (borrowed until imager_free), phase centre ICRS.
+ * Status: 0; ERR_QUALITY no unflagged sample; ERR_SHAPE bad size or cell, more than 1 % of the
+ * samples finer than the pixels, or a field too wide for the array; -ENOMEM.
+ */
+int imager_new(struct imager **out, const struct samples *s,
+               const struct imager_opts *opts, double ra_rad, double dec_rad,
+               struct err *e);
+void imager_free(struct imager *im);
+
+/* The projection of all its images: reference at pixel [ny/2][nx/2] (0-based). */
+void imager_wcs(const struct imager *im, struct wcs *wcs);
+
+struct imager_info {
+    double a, b;        /* plane w = a u + b v */
+    double wmax, wrest; /* largest |w| and |w'|, wavelengths */
+    int terms;          /* K */
+    double uvmax_lambda;
+    double sum_weight; /* of imaging weights */
+    double freq_hz;    /* weighted mean frequency */
+    size_t nsample;    /* imaged */
+    size_t
+        ndropped; /* unflagged, but finer than the pixels: |u| or |v| > 1 / (2 cell) */
+    size_t nx, ny;
+    double
+        noise_factor; /* sqrt(sum wi^2 / w) / sum wi: multiply by SEFD-like sigma of unit
+                              weight to predict the image noise */
+};
+void imager_info(const struct imager *im, struct imager_info *info);
+
+/* Dirty image of `data` ([nrow][nchan], e.g. samples->data or residuals), Jy/beam. */
+int imager_dirty(struct imager *im, const float complex *data, float *pix,
+                 struct err *e);
+/* Point spread function at the phase centre, peak 1 at [ny/2][nx/2]. */
+int imager_psf(struct imager *im, float *pix, struct err *e);
+/*
+ * imager_predict: visibilities of a model image (Jy/pixel): data += scale * prediction.
+ * It is the exact adjoint of imager_dirty (to float rounding) up to the weights.
+ */
+int imager_predict(struct imager *im, const float *model, float scale,
+                   float complex *data, struct err *e);
+
+/*
+ * imager_dft: the same dirty image at one pixel by direct double-precision sum, with the true
+ * w (n - 1).  Slow; judges imager_dirty in tests and `--check` runs.
+ */
+double imager_dft(const struct imager *im, const float complex *data, size_t x,
+                  size_t y);
+
+#endif

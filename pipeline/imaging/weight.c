@@ -1,0 +1,64 @@
+/*
+ * weight.c: robust weights; two passes over the samples and one over the cells.
+ */
+#include "pipeline/imaging/weight.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/imaging/imager.h"
+
+/* Half a plane of cells: columns u in [0, ncol), rows v from -nrow/2. */
+struct density {
+    size_t ncol, nrow;
+    double side_u, side_v; /* wavelengths */
+    double *sum;           /* [nrow][ncol] natural weight */
+};
+
+static double *density_at(const struct density *d, double u, double v)
+{
+    double sign = u < 0.0 || (u == 0.0 && v < 0.0) ? -1.0 : 1.0;
+    double c = floor(sign * u / d->side_u);
+    double r = floor(sign * v / d->side_v) + (double)(d->nrow / 2);
+
+    return &d->sum[(size_t)r * d->ncol + (size_t)c];
+}
+
+int weight_briggs(float *wi, const struct samples *s, size_t nx, size_t ny,
+                  double cell_rad, double robust, struct err *e)
+{
+    struct density d = {.ncol = nx / 2 + 2,
+                        .nrow = ny + 4,
+                        .side_u = 1.0 / ((double)nx * cell_rad),
+                        .side_v = 1.0 / ((double)ny * cell_rad)};
+    double sum_w = 0.0, sum_sq = 0.0, f2;
+
+    d.sum = calloc(d.nrow * d.ncol, sizeof *d.sum);
+    if (d.sum == NULL)
+        return err_set(e, -ENOMEM, "no memory for the weights of %zu x %zu uv cells",
+                       d.ncol, d.nrow);
+    for (int pass = 0; pass < 2; pass++) {
+        f2 = pass == 0 ? 0.0 : pow(5.0 * pow(10.0, -robust), 2.0) * sum_w / sum_sq;
+        for (size_t i = 0; i < s->nrow * s->nchan; i++) {
+            double k = s->freq_hz[i % s->nchan] / ASTRO_C_M_S;
+            const double *uvw = s->uvw_m[i / s->nchan];
+
+            if (!(wi[i] > 0.0f))
+                continue;
+            double *cell = density_at(&d, uvw[0] * k, uvw[1] * k);
+            if (pass == 0) {
+                *cell += (double)wi[i];
+                sum_w += (double)wi[i];
+            } else {
+                wi[i] = (float)((double)wi[i] / (1.0 + *cell * f2));
+            }
+        }
+        for (size_t k = 0; pass == 0 && k < d.nrow * d.ncol; k++)
+            sum_sq += d.sum[k] * d.sum[k];
+    }
+    free(d.sum);
+    return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * fits.h: images to and from FITS files (CFITSIO stays inside fits.c).
+ */
+#ifndef PIPELINE_IO_FITS_H
+#define PIPELINE_IO_FITS_H
+
+struct err;
+struct image;
+
+struct fits_card { /* an extra header card; ends with name == NULL */
+    const char *name;
+    const char *text; /* string value, or NULL for a number */
+    double number;
+    const char *comment;
+};
+
+/*
+ * fits_write_image: write [stokes=1][freq=1][dec][ra] float32 with WCS (RA---SIN, DEC--SIN,
+ * PV2_1/PV2_2, RADESYS ICRS, FREQ, STOKES I), BMAJ BMIN BPA in degrees, BUNIT, DATE-OBS,
+ * MJD-OBS, OBJECT, TELESCOP, ORIGIN, HISTORY-free, DATAMIN/DATAMAX and CHECKSUM/DATASUM.
+ * An existing file is replaced.
+ * Status: 0; negated errno or ERR_FORMAT with the file's name and CFITSIO's reason.
+ */
+int fits_write_image(const char *path, const struct image *img,
+                     const struct fits_card *extra, struct err *e);
+
+/* Read such a file back, or any 2-D..4-D SIN image with one plane.  *out NULL on failure. */
+int fits_read_image(struct image **out, const char *path, struct err *e);
+
+/* One numeric keyword of the primary header; 0, -ENOENT when absent. */
+int fits_read_number(const char *path, const char *key, double *value, struct err *e);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * h5.h: the little of HDF5 that UVH5 files and gain tables need; hdf5.h stays in h5.c.
+ *
+ * Every function takes a data set by its full name ("Header/Nfreqs") and leaves a sentence with
+ * the file, the data set and the reason.  The HDF5 library never prints.
+ */
+#ifndef PIPELINE_IO_H5_H
+#define PIPELINE_IO_H5_H
+
+#include <complex.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct h5;
+
+enum { H5_MAXDIM = 5 };
+enum h5_type { /* element types on disk */
+               H5_F32,
+               H5_F64,
+               H5_I64,
+               H5_I32,
+               H5_BOOL, /* 1-byte enum FALSE/TRUE, as h5py writes numpy.bool_ */
+               H5_C64,  /* compound {r, i} of float32 */
+               H5_C128, /* compound {r, i} of float64 */
+               H5_STRING, /* fixed-length bytes, null-padded as h5py's numpy.bytes_; element size given */
+               H5_VSTRING /* one variable-length UTF-8 string */
+};
+
+int h5_open(struct h5 **out, const char *path,
+            struct err *e); /* read only, no file lock needed */
+int h5_create(struct h5 **out, const char *path, struct err *e); /* must not exist */
+int h5_close(struct h5 *h5,
+             struct err *e); /* 0, or -EIO when the last bytes did not get out */
+const char *h5_path(const struct h5 *h5);
+
+bool h5_has(const struct h5 *h5, const char *name);
+/* Name of the i-th thing in a group, in alphabetical order; -ENOENT past the last. */
+int h5_child(const struct h5 *h5, const char *group, size_t i, char *name, size_t size);
+/* Extents; ndim 0 for a scalar.  Status 0, -ENOENT, ERR_FORMAT. */
+int h5_shape(const struct h5 *h5, const char *name, size_t dim[H5_MAXDIM], int *ndim,
+             struct err *e);
+
+/* Read the whole data set, any numeric type converted; n must equal its element count
+ * (a scalar counts 1).  ERR_SHAPE when it does not. */
+int h5_read_f64(const struct h5 *h5, const char *name, double *out, size_t n,
+                struct err *e);
+int h5_read_f32(const struct h5 *h5, const char *name, float *out, size_t n,
+                struct err *e);
+int h5_read_i64(const struct h5 *h5, const char *name, int64_t *out, size_t n,
+                struct err *e);
+int h5_read_bool(const struct h5 *h5, const char *name, unsigned char *out, size_t n,
+                 struct err *e);
+/* Compounds {r, i} of float, double or integers, to float complex. */
+int h5_read_c64(const struct h5 *h5, const char *name, float complex *out, size_t n,
+                struct err *e);
+int h5_read_c128(const struct h5 *h5, const char *name, double complex *out, size_t n,
+                 struct err *e);
+/* A string, fixed or variable length, cut to size, unprintable bytes as '?'; or a numeric scalar as text ("2000"). */
+int h5_read_text(const struct h5 *h5, const char *name, char *out, size_t size,
+                 struct err *e);
+/* [n] strings, each cut to `size` bytes with its NUL; out is [n][size]. */
+int h5_read_texts(const struct h5 *h5, const char *name, char *out, size_t n,
+                  size_t size, struct err *e);
+
+/*
+ * h5_write: make a data set (and the groups above it) and write it whole.
+ * dim, ndim: extents (ndim 0: scalar).  chunk: NULL for contiguous.  size: bytes of one
+ * H5_STRING element, else ignored.  H5_BOOL data are bytes 0/1; H5_VSTRING data is char *.
+ * Chunked data sets can grow along their first axis, so their chunk may exceed dim[0];
+ * dim[0] = 0 and data NULL make one that h5_append fills.
+ */
+int h5_write(struct h5 *h5, const char *name, enum h5_type type, size_t size, int ndim,
+             const size_t *dim, const size_t *chunk, const void *data, struct err *e);
+
+/* Append n rows to a chunked data set of this type (not a string). */
+int h5_append(struct h5 *h5, const char *name, enum h5_type type, size_t n,
+              const void *data, struct err *e);
+
+/* Make an empty group; h5_write makes missing ones by itself. */
+int h5_group(struct h5 *h5, const char *name, struct err *e);
+
+#endif

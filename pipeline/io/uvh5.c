@@ -1,0 +1,425 @@
+/*
+ * uvh5.c: UVH5 sub-band files into one struct vis.
+ *
+ * First all headers are read and compared, so that a group that does not fit together is
+ * refused before anything large is allocated; then one file after the other is read whole and
+ * scattered into the block of channels that is its own.
+ */
+#include "pipeline/io/uvh5.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "pipeline/io/h5.h"
+#include "pipeline/io/uvh5_header.h"
+
+static const double AGREE_TIME_DAY = 1e-6;
+static const double AGREE_DEC_RAD = 1.7e-4; /* 0.01 deg */
+static const double AGREE_POS_M = 1e-3;
+static const float INSANE = 1e15F; /* no correlator's count and no source's flux */
+
+int uvh5_info(const char *path, struct uvh5_info *info, struct err *e)
+{
+    struct uvh5_header h;
+    int rc = uvh5_header_read(&h, path, e);
+
+    if (rc == 0)
+        *info = h.info;
+    uvh5_header_free(&h);
+    return rc;
+}
+
+/* ---- do the files of a group fit together? ---- */
+
+static int same_rows(const struct uvh5_header *a, const struct uvh5_header *b)
+{
+    if (a->nblt != b->nblt)
+        return 0;
+    for (size_t i = 0; i < a->nblt; i++)
+        if (a->ant1[i] != b->ant1[i] || a->ant2[i] != b->ant2[i])
+            return 0;
+    return 1;
+}
+
+static int same_times(const struct uvh5_header *a, const struct uvh5_header *b)
+{
+    for (size_t i = 0; i < a->nblt; i++)
+        if (fabs(a->time_jd[i] - b->time_jd[i]) > AGREE_TIME_DAY)
+            return 0;
+    return 1;
+}
+
+static int same_antennas(const struct uvh5_header *a, const struct uvh5_header *b)
+{
+    if (a->info.nant != b->info.nant)
+        return 0;
+    for (size_t i = 0; i < a->info.nant; i++) {
+        if (a->ant_number[i] != b->ant_number[i])
+            return 0;
+        for (int k = 0; k < 3; k++)
+            if (fabs(a->ant_pos_m[i][k] - b->ant_pos_m[i][k]) > AGREE_POS_M)
+                return 0;
+    }
+    return 1;
+}
+
+static int same_pointing(const struct uvh5_header *a, const struct uvh5_header *b)
+{
+    const struct uvh5_info *x = &a->info, *y = &b->info;
+
+    if (x->phasing != y->phasing)
+        return 0;
+    if (x->phasing == VIS_MERIDIAN)
+        return fabs(x->dec_app_rad - y->dec_app_rad) <= AGREE_DEC_RAD;
+    if (x->phasing == VIS_SIDEREAL)
+        return astro_separation(x->phase_ra_rad, x->phase_dec_rad, y->phase_ra_rad,
+                                y->phase_dec_rad) <= ASTRO_ARCSEC;
+    return 1;
+}
+
+static int agree(const struct uvh5_header *a, const struct uvh5_header *b,
+                 struct err *e)
+{
+    const char *what = NULL;
+
+    if (!same_antennas(a, b))
+        what = "antennas";
+    else if (!same_rows(a, b))
+        what = "baselines";
+    else if (!same_times(a, b))
+        what = "times";
+    else if (a->info.npol != b->info.npol ||
+             memcmp(a->info.pol, b->info.pol, sizeof a->info.pol) != 0)
+        what = "polarisations";
+    else if (!same_pointing(a, b))
+        what = "pointing";
+    if (what == NULL)
+        return 0;
+    return err_set(e, ERR_SHAPE, "%s and %s disagree in %s", a->path, b->path, what);
+}
+
+static int by_band(const void *a, const void *b)
+{
+    double x = ((const struct uvh5_header *)a)->info.freq_lo_hz;
+    double y = ((const struct uvh5_header *)b)->info.freq_lo_hz;
+
+    return (x > y) - (x < y);
+}
+
+/* Sorted by frequency, no file may reach into the next. */
+static int check_bands(const struct uvh5_header *h, size_t nfile, struct err *e)
+{
+    for (size_t i = 1; i < nfile; i++) {
+        const struct uvh5_header *a = &h[i - 1], *b = &h[i];
+        double gap_hz = b->info.freq_lo_hz - a->info.freq_hi_hz;
+        double need_hz =
+            (a->width_hz[a->order[a->info.nchan - 1]] + b->width_hz[b->order[0]]) / 2;
+
+        if (gap_hz < 0.99 * need_hz)
+            return err_set(e, ERR_SHAPE, "%s and %s overlap in frequency", a->path,
+                           b->path);
+    }
+    return 0;
+}
+
+/* ---- fill the visibilities ---- */
+
+/* Where each row of the files goes. */
+struct place {
+    int *row;             /* [nblt] row of the vis, -1 for autocorrelations */
+    unsigned char *flip;  /* [nblt] 1: antennas swapped, so conjugate */
+    int swap[VIS_MAXPOL]; /* polarisation that becomes p when antennas swap; -1 none */
+};
+
+static void place_free(struct place *p)
+{
+    free(p->row);
+    free(p->flip);
+}
+
+/* XY of (i, j) is the conjugate of YX of (j, i). */
+static int swapped_pol(int code)
+{
+    switch (code) {
+    case -3:
+    case -7:
+        return code - 1;
+    case -4:
+    case -8:
+        return code + 1;
+    default:
+        return code;
+    }
+}
+
+static void fill_pols(struct vis *vis, const struct uvh5_header *h, struct place *place)
+{
+    for (size_t p = 0; p < vis->npol; p++) {
+        vis->pol[p] = h->info.pol[p];
+        place->swap[p] = -1;
+        for (size_t q = 0; q < vis->npol; q++)
+            if (h->info.pol[q] == swapped_pol(h->info.pol[p]))
+                place->swap[p] = (int)q;
+    }
+}
+
+static int time_index(const struct vis *vis, double jd)
+{
+    size_t lo = 0, hi = vis->ntime; /* answer in [lo, hi) */
+
+    while (hi - lo > 1) {
+        size_t mid = (lo + hi) / 2;
+
+        if (vis->time_jd[mid] <= jd)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return (int)lo;
+}
+
+static int fill_rows(struct vis *vis, const struct uvh5_header *h, struct place *place,
+                     struct err *e)
+{
+    int row = 0;
+
+    place->row = calloc(h->nblt, sizeof *place->row);
+    place->flip = calloc(h->nblt, sizeof *place->flip);
+    if (place->row == NULL || place->flip == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu rows", h->path, h->nblt);
+    for (size_t i = 0; i < h->nblt; i++) {
+        int a = (int)h->ant1[i], b = (int)h->ant2[i];
+        int t = time_index(vis, h->time_jd[i]);
+
+        place->row[i] = -1;
+        if (a == b)
+            continue;
+        place->flip[i] = a > b;
+        place->row[i] = row;
+        vis->row_ant1[row] = a < b ? a : b;
+        vis->row_ant2[row] = a < b ? b : a;
+        vis->row_time[row] = t;
+        if (h->tint_s[i] > vis->tint_s[t])
+            vis->tint_s[t] = h->tint_s[i];
+        row++;
+    }
+    return 0;
+}
+
+static void fill_directions(struct vis *vis, const struct uvh5_header *h)
+{
+    struct astro_epoch ep;
+
+    vis->phasing = h->info.phasing;
+    vis->phase_ra_rad = h->info.phase_ra_rad;
+    vis->phase_dec_rad = h->info.phase_dec_rad;
+    vis->dec_app_rad = h->info.dec_app_rad;
+    for (size_t t = 0; t < vis->ntime; t++) {
+        if (vis->phasing == VIS_MERIDIAN) {
+            astro_meridian(&vis->site, vis->dec_app_rad, vis->pointing[t]);
+        } else if (vis->phasing == VIS_SIDEREAL) {
+            astro_epoch_init(&ep, vis->time_jd[t], vis->dut1_s);
+            astro_icrs_to_itrf(&ep, vis->phase_ra_rad, vis->phase_dec_rad,
+                               vis->pointing[t]);
+        } else {
+            astro_zenith(&vis->site, vis->pointing[t]);
+            continue; /* stop stays the null vector */
+        }
+        memcpy(vis->stop[t], vis->pointing[t], sizeof vis->stop[t]);
+    }
+}
+
+/* Everything but the channels, from the header all files share. */
+static int fill_common(struct vis *vis, const struct uvh5_header *h,
+                       const double *time_jd, struct place *place, struct err *e)
+{
+    snprintf(vis->telescope, sizeof vis->telescope, "%s", h->info.telescope);
+    snprintf(vis->instrument, sizeof vis->instrument, "%s", h->info.instrument);
+    snprintf(vis->object, sizeof vis->object, "%s", h->info.object);
+    vis->site = h->info.site;
+    memcpy(vis->ant_name, h->ant_name, vis->nant * sizeof *vis->ant_name);
+    memcpy(vis->ant_pos_m, h->ant_pos_m, vis->nant * sizeof *vis->ant_pos_m);
+    memcpy(vis->ant_diameter_m, h->ant_diameter_m,
+           vis->nant * sizeof *vis->ant_diameter_m);
+    memcpy(vis->time_jd, time_jd, vis->ntime * sizeof *vis->time_jd);
+    for (size_t i = 0; i < vis->nant; i++)
+        vis->ant_number[i] = (int)h->ant_number[i];
+    fill_pols(vis, h, place);
+    fill_directions(vis, h);
+    return fill_rows(vis, h, place, e);
+}
+
+/* One file's samples as they are on disk: [nblt][nchan][npol]. */
+struct samples {
+    float complex *data;
+    unsigned char *flag; /* NULL: none set */
+    float *count;        /* NULL: all the same */
+    float count_max;
+};
+
+static void samples_free(struct samples *s)
+{
+    free(s->data);
+    free(s->flag);
+    free(s->count);
+}
+
+static int samples_read(struct samples *s, const struct uvh5_header *h, struct err *e)
+{
+    size_t n = h->nblt * h->info.nchan * h->info.npol;
+    struct h5 *h5;
+    int rc = h5_open(&h5, h->path, e);
+
+    if (rc != 0)
+        return rc;
+    if ((s->data = calloc(n, sizeof *s->data)) == NULL)
+        goto memory;
+    if ((rc = h5_read_c64(h5, "Data/visdata", s->data, n, e)) != 0)
+        goto out;
+    if (h5_has(h5, "Data/flags")) {
+        if ((s->flag = calloc(n, sizeof *s->flag)) == NULL)
+            goto memory;
+        if ((rc = h5_read_bool(h5, "Data/flags", s->flag, n, e)) != 0)
+            goto out;
+    }
+    s->count_max = 1;
+    if (h5_has(h5, "Data/nsamples")) {
+        if ((s->count = calloc(n, sizeof *s->count)) == NULL)
+            goto memory;
+        if ((rc = h5_read_f32(h5, "Data/nsamples", s->count, n, e)) != 0)
+            goto out;
+        s->count_max = 0;
+        for (size_t i = 0; i < n; i++)
+            if (s->count[i] > s->count_max && s->count[i] < INSANE)
+                s->count_max = s->count[i];
+    }
+    goto out;
+memory:
+    rc = err_set(e, -ENOMEM, "%s: no memory for %zu visibilities", h->path, n);
+out:
+    h5_close(h5, NULL);
+    return rc;
+}
+
+/* One sample to its place; `weight` is that of a full one. */
+static void put_sample(float complex *data, float *out_weight, const struct samples *s,
+                       size_t from, float weight, float sign)
+{
+    float re = crealf(s->data[from]), im = cimagf(s->data[from]);
+    float share = s->count != NULL ? s->count[from] / s->count_max : 1;
+
+    /* NaN and Inf fail the comparisons. */
+    if (!(fabsf(re) < INSANE && fabsf(im) < INSANE) || (re == 0 && im == 0) ||
+        !(share > 0 && share <= 1) || (s->flag != NULL && s->flag[from] != 0))
+        return; /* stays 0, weight 0 */
+    ((float *)data)[0] = re;
+    ((float *)data)[1] = sign * im;
+    *out_weight = weight * share;
+}
+
+static void put_file(struct vis *vis, const struct uvh5_header *h,
+                     const struct samples *s, const struct place *place,
+                     const double *tint_s, size_t chan0)
+{
+    size_t nchan = h->info.nchan, npol = vis->npol;
+
+    for (size_t i = 0; i < h->nblt; i++) {
+        size_t to, from0 = i * nchan * npol;
+
+        if (place->row[i] < 0)
+            continue;
+        to = ((size_t)place->row[i] * vis->nchan + chan0) * npol;
+        for (size_t c = 0; c < nchan; c++) {
+            size_t from = from0 + h->order[c] * npol;
+            float weight = (float)(2 * vis->width_hz[chan0 + c] * tint_s[i]);
+
+            for (size_t p = 0; p < npol; p++, to++) {
+                int q = place->flip[i] ? place->swap[p] : (int)p;
+
+                if (q >= 0)
+                    put_sample(vis->data + to, vis->weight + to, s, from + (size_t)q,
+                               weight, place->flip[i] ? -1 : 1);
+            }
+        }
+    }
+}
+
+/* Read all headers, compare them with the first, sort by frequency.  The rows of the first
+ * file are handed over in *rows, those of the others are freed at once. */
+static int read_headers(struct uvh5_header *h, struct uvh5_header *rows,
+                        const char *const *path, size_t nfile, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < nfile; i++) {
+        rc = uvh5_header_read(&h[i], path[i], e);
+        if (rc == 0 && i > 0)
+            rc = agree(&h[0], &h[i], e);
+        if (i > 0)
+            uvh5_header_free_rows(&h[i]);
+        if (rc != 0)
+            return rc;
+    }
+    *rows = h[0];
+    h[0].time_jd = h[0].tint_s = NULL;
+    h[0].ant1 = h[0].ant2 = NULL;
+    qsort(h, nfile, sizeof *h, by_band);
+    return check_bands(h, nfile, e);
+}
+
+int uvh5_read_group(struct vis **out, const char *const *path, size_t nfile,
+                    const struct uvh5_opts *opts, struct err *e)
+{
+    struct uvh5_header *h = calloc(nfile, sizeof *h), rows = {0};
+    struct place place = {0};
+    struct vis *vis = NULL;
+    double *time_jd = NULL;
+    size_t ntime, nchan = 0, chan0 = 0;
+    int rc;
+
+    *out = NULL;
+    if (h == NULL || nfile == 0) {
+        rc = err_set(e, nfile == 0 ? ERR_SHAPE : -ENOMEM, "no files in the group");
+        goto out;
+    }
+    if ((rc = read_headers(h, &rows, path, nfile, e)) != 0 ||
+        (rc = uvh5_header_times(&rows, &time_jd, &ntime, e)) != 0)
+        goto out;
+    for (size_t i = 0; i < nfile; i++)
+        nchan += h[i].info.nchan;
+    rc = vis_alloc(&vis, rows.info.nant, ntime, rows.info.nrow, nchan, rows.info.npol,
+                   e);
+    if (rc != 0)
+        goto out;
+    vis->dut1_s = opts->dut1_s;
+    if ((rc = fill_common(vis, &rows, time_jd, &place, e)) != 0)
+        goto out;
+    for (size_t i = 0; rc == 0 && i < nfile; chan0 += h[i++].info.nchan) {
+        struct samples s = {0};
+
+        for (size_t c = 0; c < h[i].info.nchan; c++) {
+            vis->freq_hz[chan0 + c] = h[i].freq_hz[h[i].order[c]];
+            vis->width_hz[chan0 + c] = h[i].width_hz[h[i].order[c]];
+        }
+        rc = samples_read(&s, &h[i], e);
+        if (rc == 0)
+            put_file(vis, &h[i], &s, &place, rows.tint_s, chan0);
+        samples_free(&s);
+    }
+out:
+    if (rc == 0)
+        *out = vis;
+    else
+        vis_free(vis);
+    free(time_jd);
+    place_free(&place);
+    uvh5_header_free_rows(&rows); /* the rest of rows belongs to h[] */
+    for (size_t i = 0; h != NULL && i < nfile; i++)
+        uvh5_header_free(&h[i]);
+    free(h);
+    return rc;
+}

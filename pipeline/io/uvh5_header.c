@@ -1,0 +1,585 @@
+/*
+ * uvh5_header.c: read one UVH5 file's header and refuse what cannot be true.
+ *
+ * References: UVH5 memo (pyuvdata, docs/references), versions 0.1 to 1.2.
+ */
+#include "pipeline/io/uvh5_header.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "pipeline/io/h5.h"
+
+static const double SAME_TIME_DAY = 1e-7; /* 9 ms: one integration */
+
+void uvh5_header_free_rows(struct uvh5_header *h)
+{
+    free(h->time_jd);
+    free(h->tint_s);
+    free(h->ant1);
+    free(h->ant2);
+    h->time_jd = h->tint_s = NULL;
+    h->ant1 = h->ant2 = NULL;
+}
+
+void uvh5_header_free(struct uvh5_header *h)
+{
+    uvh5_header_free_rows(h);
+    free(h->freq_hz);
+    free(h->width_hz);
+    free(h->order);
+    free(h->ant_name);
+    free(h->ant_number);
+    free(h->ant_pos_m);
+    free(h->ant_diameter_m);
+}
+
+static void *array(size_t n, size_t size)
+{
+    return calloc(n > 0 ? n : 1, size);
+}
+
+/* ---- small readers ---- */
+
+static size_t count_of(const size_t *dim, int ndim)
+{
+    size_t n = 1;
+
+    for (int i = 0; i < ndim; i++)
+        n *= dim[i];
+    return n;
+}
+
+static int read_one(const struct h5 *h5, const char *name, double *x, struct err *e)
+{
+    int rc = h5_read_f64(h5, name, x, 1, e);
+
+    if (rc == 0 && !isfinite(*x))
+        rc = err_set(e, ERR_FORMAT, "%s: %s: not a finite number", h5_path(h5), name);
+    return rc;
+}
+
+/* Text that may be absent: "" then. */
+static int read_label(const struct h5 *h5, const char *name, char *out, size_t size,
+                      struct err *e)
+{
+    out[0] = '\0';
+    return h5_has(h5, name) ? h5_read_text(h5, name, out, size, e) : 0;
+}
+
+/* An array of n values or one value for all. */
+static int read_spread(const struct h5 *h5, const char *name, double *out, size_t n,
+                       struct err *e)
+{
+    size_t dim[H5_MAXDIM];
+    int ndim, rc = h5_shape(h5, name, dim, &ndim, e);
+
+    if (rc != 0)
+        return rc;
+    if (count_of(dim, ndim) != 1 || n == 1)
+        return h5_read_f64(h5, name, out, n, e);
+    rc = h5_read_f64(h5, name, out, 1, e);
+    for (size_t i = 1; rc == 0 && i < n; i++)
+        out[i] = out[0];
+    return rc;
+}
+
+/* ---- shape, site, antennas ---- */
+
+/* visdata's extents, which the header's own counts must confirm. */
+static int read_shape(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    static const char *const count_name[] = {"Header/Nblts", "Header/Nfreqs",
+                                             "Header/Npols"};
+    size_t dim[H5_MAXDIM];
+    int ndim, rc = h5_shape(h5, "Data/visdata", dim, &ndim, e);
+
+    if (rc != 0)
+        return rc == -ENOENT ? err_set(e, ERR_FORMAT,
+                                       "%s: not UVH5, has no Data/visdata", h->path)
+                             : rc;
+    if (ndim == 4 && dim[1] == 1) {
+        dim[1] = dim[2];
+        dim[2] = dim[3];
+        ndim = 3;
+    }
+    if (ndim != 3)
+        return err_set(e, ERR_FORMAT,
+                       "%s: Data/visdata: shape is neither [Nblts][Nfreqs][Npols] nor "
+                       "[Nblts][1][Nfreqs][Npols]",
+                       h->path);
+    for (int k = 0; k < 3; k++) {
+        int64_t want;
+
+        rc = h5_read_i64(h5, count_name[k], &want, 1, e);
+        if (rc != 0)
+            return rc;
+        if (want < 1 || (uint64_t)want != dim[k])
+            return err_set(
+                e, ERR_FORMAT, "%s: Data/visdata is [%zu][%zu][%zu], but %s is %lld",
+                h->path, dim[0], dim[1], dim[2], count_name[k], (long long)want);
+    }
+    if (dim[0] > INT_MAX || dim[1] > INT_MAX || dim[2] > VIS_MAXPOL)
+        return err_set(e, ERR_FORMAT,
+                       "%s: %zu rows, %zu channels, %zu polarisations are "
+                       "more than can be",
+                       h->path, dim[0], dim[1], dim[2]);
+    h->nblt = dim[0];
+    h->info.nchan = dim[1];
+    h->info.npol = dim[2];
+    return 0;
+}
+
+static int read_site(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    struct site *site = &h->info.site;
+    double lat, lon;
+    int rc;
+
+    if ((rc = read_one(h5, "Header/latitude", &lat, e)) != 0 ||
+        (rc = read_one(h5, "Header/longitude", &lon, e)) != 0 ||
+        (rc = read_one(h5, "Header/altitude", &site->alt_m, e)) != 0 ||
+        (rc = read_label(h5, "Header/telescope_name", h->info.telescope,
+                         sizeof h->info.telescope, e)) != 0 ||
+        (rc = read_label(h5, "Header/instrument", h->info.instrument,
+                         sizeof h->info.instrument, e)) != 0 ||
+        (rc = read_label(h5, "Header/object_name", h->info.object,
+                         sizeof h->info.object, e)) != 0)
+        return rc;
+    if (fabs(lat) > 90 || fabs(lon) > 360)
+        return err_set(e, ERR_FORMAT,
+                       "%s: no such place: latitude %g, longitude %g deg", h->path, lat,
+                       lon);
+    site->lat_rad = lat * ASTRO_DEG;
+    site->lon_rad = lon * ASTRO_DEG;
+    return 0;
+}
+
+/* Names are for people only: where there are none, the numbers do. */
+static int read_ant_names(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    if (h5_has(h5, "Header/antenna_names"))
+        return h5_read_texts(h5, "Header/antenna_names", h->ant_name[0], h->info.nant,
+                             VIS_NAME, e);
+    for (size_t i = 0; i < h->info.nant; i++)
+        snprintf(h->ant_name[i], VIS_NAME, "%lld", (long long)h->ant_number[i]);
+    return 0;
+}
+
+static int read_antennas(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    size_t dim[H5_MAXDIM], n;
+    int ndim, rc = h5_shape(h5, "Header/antenna_numbers", dim, &ndim, e);
+
+    if (rc != 0)
+        return rc;
+    h->info.nant = n = count_of(dim, ndim);
+    if (n < 2 || n > USHRT_MAX)
+        return err_set(e, ERR_FORMAT, "%s: %zu antennas are not an array", h->path, n);
+    h->ant_number = array(n, sizeof *h->ant_number);
+    h->ant_name = array(n, sizeof *h->ant_name);
+    h->ant_pos_m = array(n, sizeof *h->ant_pos_m);
+    h->ant_diameter_m = array(n, sizeof *h->ant_diameter_m);
+    if (!h->ant_number || !h->ant_name || !h->ant_pos_m || !h->ant_diameter_m)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu antennas", h->path, n);
+    if ((rc = h5_read_i64(h5, "Header/antenna_numbers", h->ant_number, n, e)) != 0 ||
+        (rc = read_ant_names(h5, h, e)) != 0 ||
+        (rc = h5_read_f64(h5, "Header/antenna_positions", h->ant_pos_m[0], 3 * n, e)) !=
+            0)
+        return rc;
+    if (h5_has(h5, "Header/antenna_diameters"))
+        rc = read_spread(h5, "Header/antenna_diameters", h->ant_diameter_m, n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const double *p = h->ant_pos_m[i];
+
+        if (!isfinite(p[0] + p[1] + p[2]) || h->ant_number[i] < INT_MIN ||
+            h->ant_number[i] > INT_MAX)
+            rc = err_set(e, ERR_FORMAT,
+                         "%s: Header/antenna_positions: antenna %zu is nowhere",
+                         h->path, i);
+        if (!(h->ant_diameter_m[i] > 0) || h->ant_diameter_m[i] > 1000)
+            h->ant_diameter_m[i] = 0;
+    }
+    return rc;
+}
+
+/* ---- rows ---- */
+
+struct numbered {
+    int64_t number;
+    size_t index;
+};
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = ((const struct numbered *)a)->number,
+            y = ((const struct numbered *)b)->number;
+
+    return (x > y) - (x < y);
+}
+
+/* Antenna numbers of the rows to indices into the antenna arrays. */
+static int index_antennas(struct uvh5_header *h, struct err *e)
+{
+    size_t n = h->info.nant;
+    struct numbered *map = array(n, sizeof *map);
+    int rc = 0;
+
+    if (map == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu antennas", h->path, n);
+    for (size_t i = 0; i < n; i++)
+        map[i] = (struct numbered){h->ant_number[i], i};
+    qsort(map, n, sizeof *map, by_number);
+    for (size_t i = 1; i < n && rc == 0; i++)
+        if (map[i].number == map[i - 1].number)
+            rc = err_set(e, ERR_FORMAT,
+                         "%s: Header/antenna_numbers: %lld stands there twice", h->path,
+                         (long long)map[i].number);
+    h->info.nrow = 0;
+    for (size_t i = 0; i < 2 * h->nblt && rc == 0; i++) {
+        int64_t *ant = i < h->nblt ? &h->ant1[i] : &h->ant2[i - h->nblt];
+        struct numbered key = {*ant, 0};
+        const struct numbered *hit = bsearch(&key, map, n, sizeof *map, by_number);
+
+        if (hit == NULL)
+            rc = err_set(e, ERR_FORMAT,
+                         "%s: a baseline has antenna %lld, which the header "
+                         "does not know",
+                         h->path, (long long)*ant);
+        else
+            *ant = (int64_t)hit->index;
+    }
+    for (size_t i = 0; i < h->nblt && rc == 0; i++)
+        h->info.nrow += h->ant1[i] != h->ant2[i];
+    if (rc == 0 && h->info.nrow == 0)
+        rc = err_set(e, ERR_FORMAT, "%s: has no cross-correlations", h->path);
+    free(map);
+    return rc;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+int uvh5_header_times(const struct uvh5_header *h, double **out, size_t *n,
+                      struct err *e)
+{
+    double *t = array(h->nblt, sizeof *t);
+    size_t k = 0;
+
+    *out = t;
+    *n = 0;
+    if (t == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu times", h->path, h->nblt);
+    memcpy(t, h->time_jd, h->nblt * sizeof *t);
+    qsort(t, h->nblt, sizeof *t, ascending);
+    for (size_t i = 0; i < h->nblt; i++)
+        if (k == 0 || t[i] - t[k - 1] > SAME_TIME_DAY)
+            t[k++] = t[i];
+    *n = k;
+    return 0;
+}
+
+static int read_rows(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    double *t = NULL;
+    int rc;
+
+    h->time_jd = array(h->nblt, sizeof *h->time_jd);
+    h->tint_s = array(h->nblt, sizeof *h->tint_s);
+    h->ant1 = array(h->nblt, sizeof *h->ant1);
+    h->ant2 = array(h->nblt, sizeof *h->ant2);
+    if (!h->time_jd || !h->tint_s || !h->ant1 || !h->ant2)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu rows", h->path, h->nblt);
+    if ((rc = h5_read_f64(h5, "Header/time_array", h->time_jd, h->nblt, e)) != 0 ||
+        (rc = read_spread(h5, "Header/integration_time", h->tint_s, h->nblt, e)) != 0 ||
+        (rc = h5_read_i64(h5, "Header/ant_1_array", h->ant1, h->nblt, e)) != 0 ||
+        (rc = h5_read_i64(h5, "Header/ant_2_array", h->ant2, h->nblt, e)) != 0)
+        return rc;
+    for (size_t i = 0; i < h->nblt; i++) {
+        /* 1858 to 2100; a slip of units or an unset clock is far outside. */
+        if (!(h->time_jd[i] >= 2400000.5 && h->time_jd[i] <= 2488070))
+            return err_set(e, ERR_FORMAT, "%s: Header/time_array: %g is no Julian date",
+                           h->path, h->time_jd[i]);
+        if (!(h->tint_s[i] > 0 && h->tint_s[i] < ASTRO_DAY_S))
+            return err_set(e, ERR_FORMAT, "%s: Header/integration_time: %g s cannot be",
+                           h->path, h->tint_s[i]);
+    }
+    if ((rc = index_antennas(h, e)) != 0 ||
+        (rc = uvh5_header_times(h, &t, &h->info.ntime, e)) != 0)
+        goto out;
+    h->info.t0_jd = t[0];
+    h->info.t1_jd = t[h->info.ntime - 1];
+    h->info.tint_s = h->tint_s[0];
+out:
+    free(t);
+    return rc;
+}
+
+/* ---- channels and polarisations ---- */
+
+static int by_frequency(const void *a, const void *b, void *freq_hz)
+{
+    const double *f = freq_hz;
+
+    return ascending(&f[*(const size_t *)a], &f[*(const size_t *)b]);
+}
+
+static int read_channels(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    size_t n = h->info.nchan;
+    int rc;
+
+    h->freq_hz = array(n, sizeof *h->freq_hz);
+    h->width_hz = array(n, sizeof *h->width_hz);
+    h->order = array(n, sizeof *h->order);
+    if (!h->freq_hz || !h->width_hz || !h->order)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu channels", h->path, n);
+    if ((rc = h5_read_f64(h5, "Header/freq_array", h->freq_hz, n, e)) != 0 ||
+        (rc = read_spread(h5, "Header/channel_width", h->width_hz, n, e)) != 0)
+        return rc;
+    for (size_t c = 0; c < n; c++) {
+        h->width_hz[c] = fabs(h->width_hz[c]);
+        h->order[c] = c;
+        if (!(h->freq_hz[c] > 0 && h->freq_hz[c] < 1e13))
+            return err_set(e, ERR_FORMAT, "%s: Header/freq_array: %g Hz cannot be",
+                           h->path, h->freq_hz[c]);
+        if (!(h->width_hz[c] > 0 && h->width_hz[c] < 1e12))
+            return err_set(e, ERR_FORMAT, "%s: Header/channel_width: %g Hz cannot be",
+                           h->path, h->width_hz[c]);
+    }
+    qsort_r(h->order, n, sizeof *h->order, by_frequency, h->freq_hz);
+    for (size_t c = 1; c < n; c++)
+        if (h->freq_hz[h->order[c]] == h->freq_hz[h->order[c - 1]])
+            return err_set(e, ERR_FORMAT,
+                           "%s: Header/freq_array: %.6f MHz stands there twice",
+                           h->path, h->freq_hz[h->order[c]] * 1e-6);
+    h->info.freq_lo_hz = h->freq_hz[h->order[0]];
+    h->info.freq_hi_hz = h->freq_hz[h->order[n - 1]];
+    h->info.width_hz = h->width_hz[0];
+    return 0;
+}
+
+static int read_pols(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    int64_t pol[VIS_MAXPOL];
+    int rc = h5_read_i64(h5, "Header/polarization_array", pol, h->info.npol, e);
+
+    for (size_t p = 0; rc == 0 && p < h->info.npol; p++) {
+        if (pol[p] < -8 || pol[p] > 4 || pol[p] == 0)
+            rc = err_set(e, ERR_FORMAT,
+                         "%s: Header/polarization_array: %lld is no AIPS code", h->path,
+                         (long long)pol[p]);
+        h->info.pol[p] = (int)pol[p];
+    }
+    return rc;
+}
+
+/* ---- phasing ---- */
+
+static int check_dec(const struct uvh5_header *h, double dec_rad, struct err *e)
+{
+    if (fabs(dec_rad) <= 90 * ASTRO_DEG)
+        return 0;
+    return err_set(e, ERR_FORMAT, "%s: a phase centre at declination %g rad cannot be",
+                   h->path, dec_rad);
+}
+
+/* DSA-110: every integration stopped to hour angle 0 at one apparent declination. */
+static int read_meridian(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    static const char *const dec_name[] = {"Header/phase_center_app_dec",
+                                           "Header/extra_keywords/phase_center_dec"};
+    static const char ha_name[] = "Header/extra_keywords/ha_phase_center";
+    size_t dim[H5_MAXDIM];
+    double ha = 0;
+    int ndim, rc = 0;
+    int k = h5_shape(h5, dec_name[0], dim, &ndim, NULL) == 0 && count_of(dim, ndim) == 1
+                ? 0
+                : 1;
+
+    if (h5_has(h5, ha_name))
+        rc = read_one(h5, ha_name, &ha, e);
+    if (rc == 0 && fabs(ha) > 1e-6)
+        rc = err_set(e, ERR_FORMAT, "%s: stopped to hour angle %g rad instead of 0",
+                     h->path, ha);
+    if (rc == 0)
+        rc = read_one(h5, dec_name[k], &h->info.dec_app_rad, e);
+    if (rc == 0)
+        rc = check_dec(h, h->info.dec_app_rad, e);
+    h->info.phasing = VIS_MERIDIAN;
+    return rc;
+}
+
+/* A sidereal centre given by three data sets (epoch and frame may be absent). */
+static int read_sidereal(const struct h5 *h5, struct uvh5_header *h, const char *lon,
+                         const char *lat, const char *frame, const char *epoch,
+                         struct err *e)
+{
+    char name[16];
+    double year = 2000;
+    int rc;
+
+    if ((rc = read_one(h5, lon, &h->info.phase_ra_rad, e)) != 0 ||
+        (rc = read_one(h5, lat, &h->info.phase_dec_rad, e)) != 0 ||
+        (rc = check_dec(h, h->info.phase_dec_rad, e)) != 0 ||
+        (rc = read_label(h5, frame, name, sizeof name, e)) != 0)
+        return rc;
+    if (strcmp(name, "icrs") != 0 && h5_has(h5, epoch) &&
+        (rc = read_one(h5, epoch, &year, e)) != 0)
+        return rc;
+    if ((name[0] != '\0' && strcmp(name, "icrs") != 0 && strcmp(name, "fk5") != 0) ||
+        year != 2000)
+        return err_set(e, ERR_FORMAT,
+                       "%s: a phase centre in frame %s of epoch %g is not supported",
+                       h->path, name, year);
+    h->info.phasing = VIS_SIDEREAL;
+    return 0;
+}
+
+/* UVH5 0.1 and 1.0 without catalogue. */
+static int read_phase_type(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    char type[16], epoch[16];
+    int rc;
+
+    if ((rc = h5_read_text(h5, "Header/phase_type", type, sizeof type, e)) != 0 ||
+        (rc = read_label(h5, "Header/extra_keywords/phase_center_epoch", epoch,
+                         sizeof epoch, e)) != 0)
+        return rc;
+    if (strcmp(type, "phased") == 0)
+        return read_sidereal(h5, h, "Header/phase_center_ra", "Header/phase_center_dec",
+                             "Header/phase_center_frame", "Header/phase_center_epoch",
+                             e);
+    if (strcmp(epoch, "HADEC") == 0 ||
+        h5_has(h5, "Header/extra_keywords/ha_phase_center"))
+        return read_meridian(h5, h, e);
+    if (strcmp(type, "drift") != 0 && strcmp(type, "unknown") != 0)
+        return err_set(e, ERR_FORMAT, "%s: Header/phase_type: unknown type '%s'",
+                       h->path, type);
+    h->info.phasing = VIS_UNPHASED;
+    return 0;
+}
+
+/* The one id of all rows. */
+static int read_centre_id(const struct h5 *h5, struct uvh5_header *h, int64_t *id,
+                          struct err *e)
+{
+    static const char name[] = "Header/phase_center_id_array";
+    int64_t *all = array(h->nblt, sizeof *all);
+    int rc;
+
+    if (all == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu rows", h->path, h->nblt);
+    rc = h5_read_i64(h5, name, all, h->nblt, e);
+    for (size_t i = 1; rc == 0 && i < h->nblt; i++)
+        if (all[i] != all[0])
+            rc = err_set(e, ERR_SHAPE, "%s: %s: more than one phase centre", h->path,
+                         name);
+    *id = all[0]; /* nblt is not 0 */
+    free(all);
+    return rc;
+}
+
+/* The catalogue's group of this id: named after it (1.1 on), or one with this cat_id. */
+static int find_centre(const struct h5 *h5, struct uvh5_header *h, int64_t id,
+                       char *group, size_t size, struct err *e)
+{
+    static const char catalog[] = "Header/phase_center_catalog";
+    char child[96], name[256];
+    int64_t cat_id;
+
+    snprintf(group, size, "%s/%lld", catalog, (long long)id);
+    if (h5_has(h5, group))
+        return 0;
+    for (size_t i = 0; h5_child(h5, catalog, i, child, sizeof child) == 0; i++) {
+        snprintf(group, size, "%s/%s", catalog, child);
+        snprintf(name, sizeof name, "%s/cat_id", group);
+        if (h5_read_i64(h5, name, &cat_id, 1, NULL) == 0 && cat_id == id)
+            return 0;
+    }
+    return err_set(e, ERR_FORMAT, "%s: %s: has no phase centre %lld", h->path, catalog,
+                   (long long)id);
+}
+
+static int read_catalog(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    enum { TYPE, LON, LAT, FRAME, EPOCH, NAME, NPART };
+    static const char *const part[NPART] = {"cat_type",  "cat_lon",   "cat_lat",
+                                            "cat_frame", "cat_epoch", "cat_name"};
+    char group[160], name[NPART][192], type[16];
+    int64_t id = 0;
+    double el;
+    int rc;
+
+    if ((rc = read_centre_id(h5, h, &id, e)) != 0 ||
+        (rc = find_centre(h5, h, id, group, sizeof group, e)) != 0)
+        return rc;
+    for (int k = 0; k < NPART; k++)
+        snprintf(name[k], sizeof name[k], "%s/%s", group, part[k]);
+    if ((rc = h5_read_text(h5, name[TYPE], type, sizeof type, e)) != 0)
+        return rc;
+    if (h->info.object[0] == '\0' && (rc = read_label(h5, name[NAME], h->info.object,
+                                                      sizeof h->info.object, e)) != 0)
+        return rc;
+    if (strcmp(type, "sidereal") == 0)
+        return read_sidereal(h5, h, name[LON], name[LAT], name[FRAME], name[EPOCH], e);
+    if (strcmp(type, "unprojected") == 0) {
+        h->info.phasing = VIS_UNPHASED;
+        return 0;
+    }
+    if (strcmp(type, "driftscan") != 0)
+        return err_set(e, ERR_FORMAT,
+                       "%s: a phase centre of type '%s' is not supported", h->path,
+                       type);
+    /* Stopped to a fixed point of the sky over the ground.  The zenith is hour angle 0 at
+     * the declination of the latitude. */
+    if ((rc = read_one(h5, name[LAT], &el, e)) != 0)
+        return rc;
+    if (fabs(el - 90 * ASTRO_DEG) > 1e-6)
+        return err_set(e, ERR_FORMAT,
+                       "%s: a drift scan off the zenith is not supported", h->path);
+    h->info.phasing = VIS_MERIDIAN;
+    h->info.dec_app_rad = h->info.site.lat_rad;
+    return 0;
+}
+
+static int read_phasing(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    h->info.dec_app_rad = h->info.phase_ra_rad = h->info.phase_dec_rad = NAN;
+    if (h5_has(h5, "Header/phase_center_catalog"))
+        return read_catalog(h5, h, e);
+    return read_phase_type(h5, h, e);
+}
+
+/* ---- a whole header ---- */
+
+int uvh5_header_read(struct uvh5_header *h, const char *path, struct err *e)
+{
+    static int (*const part[])(const struct h5 *, struct uvh5_header *,
+                               struct err *) = {
+        read_shape,    read_site, read_antennas, read_rows,
+        read_channels, read_pols, read_phasing};
+    struct h5 *h5;
+    int rc;
+
+    *h = (struct uvh5_header){.path = path};
+    if ((rc = h5_open(&h5, path, e)) != 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < sizeof part / sizeof part[0]; i++)
+        rc = part[i](h5, h, e);
+    h5_close(h5, NULL);
+    if (rc != -ENOENT)
+        return rc;
+    if (e != NULL) /* a data set that is not there makes the file not UVH5 */
+        e->code = ERR_FORMAT;
+    return ERR_FORMAT;
+}

@@ -1,0 +1,75 @@
+/*
+ * product.h: a directory of results that is visible whole or not at all.
+ *
+ * Work happens in a scratch directory named by group and generation; publishing writes
+ * the manifest, syncs, asks the gate and renames:
+ *
+ *   <kind>/<name>.gen34/manifest.json    the product, never changed again
+ *   <kind>/<name> -> <name>.gen34        the current one; the link only moves forward
+ *
+ * The manifest (names, sizes, SHA-256, inputs, generation, software version) is how a
+ * complete product is recognised and skipped.
+ */
+#ifndef PIPELINE_PRODUCT_PRODUCT_H
+#define PIPELINE_PRODUCT_PRODUCT_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdint.h>
+
+struct err;
+
+/* Who may publish is decided by the claim, which this room does not know. */
+struct product_gate {
+    int (*may)(void *arg, struct err *e);    /* asked just before the rename */
+    int (*commit)(void *arg, struct err *e); /* told just after it */
+    void *arg;
+};
+
+/* An input as it was when read; a changed one makes the product out of date. */
+struct product_input {
+    const char *path;
+    uint64_t size;
+    int64_t mtime_ns;
+};
+
+/* Fill size and mtime_ns from the file system, a directory's as in core/dirsum.h; negated errno
+ * with a sentence. */
+int product_input_stat(struct product_input *in, const char *path, struct err *e);
+
+/*
+ * product_publish: make the directory `scratch` the current product `name` of `kind_dir`.
+ *
+ * Given:
+ *   scratch    holds the files; manifest.json is added to it
+ *   kind_dir   e.g. <products>/tiles; made if missing
+ *   name       product, generation: its fencing token
+ *   input      [ninput]; meta: JSON object stored as "meta" (borrowed; may be NULL)
+ * Returned: path[PATH_MAX] the published directory (with its generation)
+ * Status: 0; the gate's refusal (nothing visible); -EEXIST this generation was published
+ *   before; -ENOSPC and other errnos with a sentence.  After a failure scratch is kept.
+ * Note: scratch on another file system is copied to a dot-directory of kind_dir first.
+ */
+int product_publish(char path[PATH_MAX], const char *scratch, const char *kind_dir,
+                    const char *name, uint64_t generation,
+                    const struct product_input *input, size_t ninput, json_t *meta,
+                    const struct product_gate *gate, struct err *e);
+
+/*
+ * product_current: the manifest of the current product, checked.
+ *
+ * Returned: *manifest, a new reference (NULL unless 0); path the directory (may be NULL)
+ * Status: 0 complete: every file has its size and, with `digest`, its SHA-256;
+ *   -ENOENT no product; ERR_FORMAT broken, with the file and the reason
+ */
+int product_current(json_t **manifest, char path[PATH_MAX], const char *kind_dir,
+                    const char *name, int digest, struct err *e);
+
+/* Highest generation ever published under this name, by its directories; 0 for none. */
+uint64_t product_newest(const char *kind_dir, const char *name);
+
+/* 1 when the manifest's inputs are exactly these (path, size, mtime), else 0. */
+int product_same_inputs(json_t *manifest, const struct product_input *input,
+                        size_t ninput);
+
+#endif

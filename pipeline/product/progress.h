@@ -1,0 +1,62 @@
+/*
+ * tally.h: which items of a data set still need work.
+ *
+ * An item is a folder of a plain data set, or a group of the incoming directories.  What it has is told by
+ * names, its features:
+ *
+ *   folder   the names in its info file that are not null.  That is the first of `info.json`,
+ *            `NAME.info`, `manifest.json` and `.watcherd/manifest.json` in it, else the first other `*.info`
+ *            in order of names.  One that is not whole JSON has no features.
+ *   group    image: its tile is published; mosaic: a published mosaic holds its tile; anything
+ *            else: a file of the tile (with or without what follows the first dot) or a name in the
+ *            manifest's "meta"
+ *   manifest (of either) also counts its files and what is in its "meta"
+ *
+ * Looking is all that happens here; who holds an item is asked elsewhere.
+ */
+#ifndef PIPELINE_PRODUCT_PROGRESS_H
+#define PIPELINE_PRODUCT_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conf;
+struct err;
+
+enum { TALLY_FEATURES = 64 };
+
+struct tally_item {
+    const char *name;
+    uint64_t missing;      /* bit i: feature i */
+    int present, expected; /* files of a group; 0 and 0 of a folder */
+};
+
+struct tally {
+    struct tally_item *item; /* [n] by name */
+    size_t n;
+    char *text;  /* the names */
+    bool cached; /* answered from the index */
+};
+
+/* Every folder of dir but those with a dot in front.  0, or a negated errno. */
+int tally_folders(struct tally *out, const char *dir, const char *const *feature,
+                  size_t nfeature, struct err *e);
+
+/*
+ * tally_groups: every group of [paths] incoming and [watch] also, by the rule that the daemon follows.
+ *
+ * `index` (NULL: none) is a file that keeps the answer.  It is believed when the question and
+ * every directory that was read (identity, mtime, ctime) are the same, and each had been at rest for 2 s
+ * when it was read, so that no change can hide behind an equal time; only on local file systems.
+ * Otherwise everything is read and the file written again, if that is allowed.
+ *
+ * Status: 0; -ENOENT and other errnos of the incoming directories.  That there are no products
+ * yet is no failure.
+ */
+int tally_groups(struct tally *out, const struct conf *conf, const char *const *feature,
+                 size_t nfeature, const char *index, struct err *e);
+
+void tally_clear(struct tally *t);
+
+#endif

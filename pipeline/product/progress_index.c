@@ -1,0 +1,237 @@
+/*
+ * tally_index.c: see tally_groups in tally.h: an answer kept in a file, and when it is believed.
+ *
+ *   watcherd-tally 1 DIRECTORIES ITEMS BYTES-OF-NAMES
+ *   {the question}
+ *   DEV INO MTIME_NS CTIME_NS PATH                     for each directory
+ *   struct { missing; present, expected } [ITEMS]      as this machine has them
+ *   names, each ended by NUL
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/path.h"
+#include "pipeline/product/progress_parts.h"
+
+#define REST_S 2.0 /* far longer than the coarsest time stamp of a local file system */
+
+enum { LARGEST_INDEX = 1 << 30 };
+
+struct row {
+    uint64_t missing;
+    int32_t present, expected;
+};
+
+static void *must(void *p)
+{
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+/* File systems that only this kernel changes, so that no change escapes their times. */
+static bool is_local(int fd)
+{
+    static const unsigned long known[] = {
+        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
+        F2FS_SUPER_MAGIC, 0x2fc12fc1 /* ZFS, of OpenZFS's sys/zfs_vfsops_os.h */};
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((unsigned long)fs.f_type == known[i])
+            return true;
+    return false;
+}
+
+static int64_t ns_of(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool stamp_of(int fd, struct tally_stamp *s)
+{
+    struct stat st;
+
+    s->dev = s->ino = 0;
+    s->mtime_ns = s->ctime_ns = 0;
+    if (fd == -1)
+        return true;
+    if (fstat(fd, &st) != 0)
+        return false;
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    s->mtime_ns = ns_of(st.st_mtim);
+    s->ctime_ns = ns_of(st.st_ctim);
+    return true;
+}
+
+struct tally_stamp *tally_stamp_new(struct tally_stamps *s)
+{
+    if ((s->n & (s->n - 1)) == 0)
+        s->item = must(realloc(s->item, (2 * s->n + 1) * sizeof *s->item));
+    return &s->item[s->n++];
+}
+
+void tally_stamp_add(struct tally_stamps *s, const char *path, int fd)
+{
+    double now_s = clock_wall_s();
+    struct tally_stamp *stamp = tally_stamp_new(s);
+
+    snprintf(stamp->path, sizeof stamp->path, "%s", path);
+    stamp->rested =
+        stamp_of(fd, stamp) && strchr(path, '\n') == NULL &&
+        (fd == -1 || (is_local(fd) && now_s - (double)stamp->mtime_ns * 1e-9 > REST_S &&
+                      now_s - (double)stamp->ctime_ns * 1e-9 > REST_S));
+}
+
+/* Is the directory still as the index says? */
+static bool is_unchanged(const struct tally_stamp *then)
+{
+    int fd = open(then->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct tally_stamp now;
+    bool same;
+
+    if (fd == -1 && errno != ENOENT)
+        return false;
+    same = stamp_of(fd, &now) && now.dev == then->dev && now.ino == then->ino &&
+           now.mtime_ns == then->mtime_ns && now.ctime_ns == then->ctime_ns;
+    if (fd != -1)
+        close(fd);
+    return same;
+}
+
+/* The line at *at, ended by NUL in place; *at moves behind it.  NULL: there is none. */
+static char *next_line(char **at, const char *end)
+{
+    char *line = *at, *stop = memchr(line, '\n', (size_t)(end - line));
+
+    if (stop == NULL)
+        return NULL;
+    *stop = '\0';
+    *at = stop + 1;
+    return line;
+}
+
+static bool check_dirs(char **at, const char *end, size_t ndir)
+{
+    struct tally_stamp stamp;
+
+    for (size_t i = 0; i < ndir; i++) {
+        char *line = next_line(at, end);
+        int skip = 0;
+
+        if (line == NULL ||
+            sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 " %n",
+                   &stamp.dev, &stamp.ino, &stamp.mtime_ns, &stamp.ctime_ns,
+                   &skip) != 4)
+            return false;
+        snprintf(stamp.path, sizeof stamp.path, "%s", line + skip);
+        if (!is_unchanged(&stamp))
+            return false;
+    }
+    return true;
+}
+
+/* Rows and names to items; the names stay where they are. */
+static bool take_items(struct tally *out, const char *rows, size_t n, char *names,
+                       const char *end)
+{
+    out->item = must(calloc(n + 1, sizeof *out->item));
+    for (size_t i = 0; i < n; i++) {
+        char *stop = memchr(names, '\0', (size_t)(end - names));
+        struct row row;
+
+        if (stop == NULL)
+            return false;
+        memcpy(&row, rows + i * sizeof row, sizeof row);
+        out->item[i] = (struct tally_item){.name = names,
+                                           .missing = row.missing,
+                                           .present = row.present,
+                                           .expected = row.expected};
+        names = stop + 1;
+    }
+    return names == end;
+}
+
+int tally_index_load(struct tally *out, const char *index, const char *question)
+{
+    size_t size, ndir, n, nname;
+    char *text, *at, *line, *end;
+
+    memset(out, 0, sizeof *out);
+    if (path_read(&text, &size, index, LARGEST_INDEX, NULL) != 0)
+        return -ESTALE;
+    at = text;
+    end = text + size;
+    if ((line = next_line(&at, end)) == NULL ||
+        sscanf(line, "watcherd-tally 1 %zu %zu %zu", &ndir, &n, &nname) != 3 ||
+        (line = next_line(&at, end)) == NULL || strcmp(line, question) != 0 ||
+        !check_dirs(&at, end, ndir) || n > size || nname > size ||
+        (size_t)(end - at) != n * sizeof(struct row) + nname)
+        goto stale;
+    out->text = text;
+    out->n = n;
+    out->cached = true;
+    if (take_items(out, at, n, at + n * sizeof(struct row), end))
+        return 0;
+    out->text = NULL;
+    tally_clear(out);
+
+stale:
+    free(text);
+    return -ESTALE;
+}
+
+void tally_index_save(const struct tally *t, const char *index, const char *question,
+                      const struct tally_stamps *stamps)
+{
+    sigset_t all, before;
+    size_t size, nname = 0;
+    char *text = NULL;
+    FILE *out;
+
+    for (size_t i = 0; i < stamps->n; i++)
+        if (!stamps->item[i].rested)
+            return;
+    for (size_t i = 0; i < t->n; i++)
+        nname += strlen(t->item[i].name) + 1;
+    out = open_memstream(&text, &size);
+    if (out == NULL)
+        return;
+    fprintf(out, "watcherd-tally 1 %zu %zu %zu\n%s\n", stamps->n, t->n, nname,
+            question);
+    for (size_t i = 0; i < stamps->n; i++) {
+        const struct tally_stamp *s = &stamps->item[i];
+
+        fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", s->dev,
+                s->ino, s->mtime_ns, s->ctime_ns, s->path);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        const struct row row = {t->item[i].missing, t->item[i].present,
+                                t->item[i].expected};
+
+        fwrite(&row, sizeof row, 1, out);
+    }
+    for (size_t i = 0; i < t->n; i++)
+        fwrite(t->item[i].name, strlen(t->item[i].name) + 1, 1, out);
+    if (fclose(out) == 0) {
+        /* An interrupt must not leave path_write's temporary file behind. */
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, &before);
+        path_write(index, text, size, NULL);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    }
+    free(text);
+}

@@ -1,0 +1,376 @@
+#include "pipeline/sim/simvis.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "pipeline/sim/simrand.h"
+#include "pipeline/sim/simsky.h"
+
+/* Top of the band, from the centre of sub-band 0's first of 48 channels (1498643188.4765625
+ * Hz, decoded from real headers); a sub-band is 384 raw channels of 250 MHz / 8192. */
+static const double BAND_TOP_HZ = 1498643188.4765625 + 244140.625 / 2;
+static const double SUBBAND_HZ = 11718750;
+
+double simvis_width(const struct simvis *sim)
+{
+    return SUBBAND_HZ / (double)sim->nchan;
+}
+
+double simvis_freq(const struct simvis *sim, int sub, size_t chan)
+{
+    return BAND_TOP_HZ - sub * SUBBAND_HZ - ((double)chan + 0.5) * simvis_width(sim);
+}
+
+/* ---- gains ---- */
+
+/* Smooth ripple of unit rms over the band: three waves of random size and phase. */
+static double ripple(struct simrand *r, double freq_hz)
+{
+    double x = (BAND_TOP_HZ - freq_hz) / (SIMVIS_SUBBANDS * SUBBAND_HZ), sum = 0;
+
+    for (int k = 1; k <= 3; k++) {
+        double size = simrand_gauss(r), start = 2 * M_PI * simrand_uniform(r);
+
+        sum += size * cos(M_PI * k * x + start);
+    }
+    return sum * sqrt(2.0 / 3);
+}
+
+static double complex bandpass(const struct simvis *sim, int number, int pol, int sub,
+                               size_t chan)
+{
+    const double smooth = sqrt(0.75),
+                 rough = 0.5; /* shares of the rms; squares add to 1 */
+    struct simrand wave = simrand_start(sim->seed, SIMRAND_BANDPASS, number, pol, -1);
+    struct simrand own = simrand_start(sim->seed, SIMRAND_BANDPASS, number, pol,
+                                       sub * (int64_t)sim->nchan + (int64_t)chan);
+    double freq = simvis_freq(sim, sub, chan);
+    double amp = smooth * ripple(&wave, freq) + rough * simrand_gauss(&own);
+    double phase = smooth * ripple(&wave, freq) + rough * simrand_gauss(&own);
+
+    amp = fmax(1 + sim->bandpass_rms * amp, 0.1);
+    return amp * cexp(I * sim->bandpass_rms * phase);
+}
+
+static double complex base_gain(const struct simvis *sim, int number, int pol)
+{
+    struct simrand r = simrand_start(sim->seed, SIMRAND_GAIN, number, pol, 0);
+    double amp = exp(sim->gain_rms * simrand_gauss(&r));
+    double phase = 2 * M_PI * simrand_uniform(&r);
+
+    return sqrt(sim->scale) * amp * (sim->gain_rms > 0 ? cexp(I * phase) : 1);
+}
+
+/* Phase wander, rad: bounded, so that no reference time is needed. */
+static double drift(const struct simvis *sim, int number, int pol, double jd_utc)
+{
+    struct simrand r = simrand_start(sim->seed, SIMRAND_GAIN, number, pol, 1);
+    double period_day = (1 + 2 * simrand_uniform(&r)) / 24, start = simrand_uniform(&r);
+
+    return sim->drift_rad * sin(2 * M_PI * (jd_utc / period_day + start));
+}
+
+double complex simvis_gain(const struct simvis *sim, int number, int pol, int sub,
+                           size_t chan, double jd_utc)
+{
+    return base_gain(sim, number, pol) * bandpass(sim, number, pol, sub, chan) *
+           cexp(I * drift(sim, number, pol, jd_utc));
+}
+
+/* ---- interference ---- */
+
+static int64_t second(double jd_utc)
+{
+    return llround(jd_utc * ASTRO_DAY_S);
+}
+
+/* Half of it sits on channels that are always bad, half comes and goes. */
+double simvis_rfi(const struct simvis *sim, double jd_utc, int sub, size_t chan)
+{
+    int64_t absolute = sub * (int64_t)sim->nchan + (int64_t)chan;
+    struct simrand fixed =
+        simrand_start(sim->seed, SIMRAND_RFI_CHANNEL, absolute, 0, 0);
+    struct simrand burst =
+        simrand_start(sim->seed, SIMRAND_RFI, absolute, second(jd_utc), 0);
+    double always = simrand_uniform(&fixed), now = simrand_uniform(&burst);
+
+    if (!(sim->rfi > 0) || (always >= sim->rfi / 2 && now >= sim->rfi / (2 - sim->rfi)))
+        return 0;
+    return pow(10, 1 + 2 * simrand_uniform(&burst)); /* 10 to 1000 sigma */
+}
+
+/* ---- one integration ---- */
+
+struct work {
+    const struct simvis *sim;
+    const struct simsky *sky;
+    int sub;
+    double jd, stop[3], look[3];
+    double (*pos)[3];       /* [nant] ITRF metres from the site */
+    double (*dir)[3];       /* [nsource] */
+    double *phasor;         /* [4][nsource][nant]: re, im, step re, step im */
+    float *re, *im;         /* [nsource][nant], rounded */
+    float *vis_re, *vis_im; /* [nbl] */
+    double *flux;           /* [nsource] with the beam */
+    double complex *gain;   /* [nant][2] at the present channel */
+    double complex *fixed;  /* [nchan][nant][2] gains without drift */
+    double complex *wander; /* [nant][2] */
+};
+
+static void work_free(struct work *w)
+{
+    free(w->pos);
+    free(w->dir);
+    free(w->phasor);
+    free(w->re);
+    free(w->im);
+    free(w->vis_re);
+    free(w->vis_im);
+    free(w->flux);
+    free(w->gain);
+    free(w->fixed);
+    free(w->wander);
+}
+
+static int work_init(struct work *w, const struct simvis *sim, const struct simsky *sky,
+                     int sub, struct err *e)
+{
+    size_t na = sim->nant, ns = sky->n + 1, nbl = na * (na + 1) / 2; /* + 1: never 0 */
+
+    *w = (struct work){.sim = sim, .sky = sky, .sub = sub};
+    w->pos = calloc(na, sizeof *w->pos);
+    w->dir = calloc(ns, sizeof *w->dir);
+    w->phasor = calloc(4 * ns * na, sizeof *w->phasor);
+    w->re = calloc(ns * na, sizeof *w->re);
+    w->im = calloc(ns * na, sizeof *w->im);
+    w->vis_re = calloc(nbl, sizeof *w->vis_re);
+    w->vis_im = calloc(nbl, sizeof *w->vis_im);
+    w->flux = calloc(ns, sizeof *w->flux);
+    w->gain = calloc(2 * na, sizeof *w->gain);
+    w->fixed = calloc(2 * na * sim->nchan, sizeof *w->fixed);
+    w->wander = calloc(2 * na, sizeof *w->wander);
+    if (w->pos && w->dir && w->phasor && w->re && w->im && w->vis_re && w->vis_im &&
+        w->flux && w->gain && w->fixed && w->wander)
+        return 0;
+    work_free(w);
+    return err_set(e, -ENOMEM, "no memory for %zu antennas and %zu sources", na,
+                   sky->n);
+}
+
+/* What does not change with time: positions, gains. */
+static void prepare_fixed(struct work *w)
+{
+    const struct simvis *sim = w->sim;
+    double site_m[3];
+
+    astro_site_xyz(&sim->site, site_m);
+    for (size_t a = 0; a < sim->nant; a++) {
+        station_itrf(sim->number[a], site_m, w->pos[a]);
+        for (int p = 0; p < 2; p++) {
+            double complex base = base_gain(sim, sim->number[a], p);
+
+            for (size_t c = 0; c < sim->nchan; c++)
+                w->fixed[(c * sim->nant + a) * 2 + (size_t)p] =
+                    base * bandpass(sim, sim->number[a], p, w->sub, c);
+        }
+    }
+}
+
+static double dot(const double a[3], const double b[3])
+{
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+/* Directions at the middle of the integration, and the antennas' phasors at channel 0. */
+static void prepare_time(struct work *w, double jd)
+{
+    const struct simvis *sim = w->sim;
+    size_t na = sim->nant, plane = w->sky->n * na;
+    double turn = 2 * M_PI / ASTRO_C_M_S;
+    double first = turn * simvis_freq(sim, w->sub, 0), step = -turn * simvis_width(sim);
+    struct astro_epoch ep;
+
+    w->jd = jd;
+    astro_epoch_init(&ep, jd, sim->dut1_s);
+    if (sim->track)
+        astro_icrs_to_itrf(&ep, sim->ra_rad, sim->dec_rad, w->stop);
+    else
+        astro_meridian(&sim->site, sim->dec_app_rad, w->stop);
+    memcpy(w->look, w->stop, sizeof w->look);
+    for (size_t a = 0; a < na; a++)
+        for (int p = 0; p < 2; p++)
+            w->wander[2 * a + (size_t)p] = cexp(I * drift(sim, sim->number[a], p, jd));
+    for (size_t s = 0; s < w->sky->n; s++) {
+        const struct sim_source *src = &w->sky->source[s];
+        double off[3];
+
+        astro_icrs_to_itrf(&ep, src->ra_rad, src->dec_rad, w->dir[s]);
+        for (int k = 0; k < 3; k++)
+            off[k] = w->dir[s][k] - w->stop[k];
+        for (size_t a = 0; a < na; a++) {
+            double path_m = dot(w->pos[a], off), *at = w->phasor + s * na + a;
+
+            sincos(first * path_m, &at[plane], &at[0]);
+            sincos(step * path_m, &at[3 * plane], &at[2 * plane]);
+        }
+    }
+}
+
+/* The sky of one channel; afterwards the phasors stand at the next. */
+static void prepare_channel(struct work *w, size_t chan)
+{
+    const struct simvis *sim = w->sim;
+    size_t na = sim->nant, n = w->sky->n * na;
+    double freq = simvis_freq(sim, w->sub, chan);
+    double *re = w->phasor, *im = re + n, *str = im + n, *sti = str + n;
+
+    for (size_t s = 0; s < w->sky->n; s++)
+        w->flux[s] = simsky_flux(&w->sky->source[s], freq) *
+                     beam_power_at(&sim->beam, w->look, w->dir[s], freq);
+    for (size_t i = 0; i < n; i++) {
+        double r = re[i] * str[i] - im[i] * sti[i];
+
+        w->re[i] = (float)re[i];
+        w->im[i] = (float)im[i];
+        im[i] = re[i] * sti[i] + im[i] * str[i];
+        re[i] = r;
+    }
+    for (size_t i = 0; i < 2 * na; i++) {
+        double complex f = w->fixed[chan * 2 * na + i], d = w->wander[i];
+
+        w->gain[i] = creal(f) * creal(d) - cimag(f) * cimag(d) +
+                     (creal(f) * cimag(d) + cimag(f) * creal(d)) * I;
+    }
+}
+
+/* One row of the triangle: sum over the sources of flux conj(E_j) E_i for j <= i. */
+static void add_row(size_t n, float *restrict vr, float *restrict vi,
+                    const float *restrict er, const float *restrict ei, float ar,
+                    float ai)
+{
+    for (size_t j = 0; j < n; j++) {
+        vr[j] += ar * er[j] + ai * ei[j];
+        vi[j] += ai * er[j] - ar * ei[j];
+    }
+}
+
+static void add_sources(struct work *w)
+{
+    size_t na = w->sim->nant, row = 0;
+
+    memset(w->vis_re, 0, na * (na + 1) / 2 * sizeof *w->vis_re);
+    memset(w->vis_im, 0, na * (na + 1) / 2 * sizeof *w->vis_im);
+    for (size_t i = 0; i < na; i++) {
+        for (size_t s = 0; s < w->sky->n; s++) {
+            const float *er = w->re + s * na, *ei = w->im + s * na;
+            float f = (float)w->flux[s];
+
+            add_row(i + 1, w->vis_re + row, w->vis_im + row, er, ei, f * er[i],
+                    f * ei[i]);
+        }
+        row += i + 1;
+    }
+}
+
+/* ---- from the sky to the correlator ---- */
+
+/* A transmitter in the south-west horizon's side lobes: what each antenna makes of it. */
+static void interference(const struct work *w, size_t chan, float complex *field)
+{
+    const struct simvis *sim = w->sim;
+    double size = simvis_rfi(sim, w->jd, w->sub, chan), freq, from[3];
+    double sigma = sim->sefd_jy / sqrt(2 * simvis_width(sim) * sim->tint_s);
+
+    memset(field, 0, sim->nant * sizeof *field);
+    if (!(size > 0))
+        return;
+    if (!(sigma > 0))
+        sigma = 1;
+    freq = simvis_freq(sim, w->sub, chan);
+    astro_meridian(&(struct site){0, sim->site.lon_rad - 0.9, 0}, -0.6, from);
+    for (size_t a = 0; a < sim->nant; a++) {
+        struct simrand r =
+            simrand_start(sim->seed, SIMRAND_RFI_ANTENNA, sim->number[a], 0, 0);
+        double path_m = dot(w->pos[a], from) - dot(w->pos[a], w->stop);
+        double phase = 2 * M_PI * (freq / ASTRO_C_M_S * path_m + simrand_uniform(&r));
+        double amp = sqrt(size * sigma) * exp(0.5 * simrand_gauss(&r));
+
+        field[a] = (float complex)(amp * cexp(I * phase));
+    }
+}
+
+/* Sky, noise and gains of one baseline and polarisation product. */
+static float complex correlate(const struct work *w, struct simrand *r, size_t bl,
+                               size_t a1, size_t a2, int p1, int p2,
+                               const float complex *field)
+{
+    const struct simvis *sim = w->sim;
+    enum sim_health h1 = sim->health[sim->number[a1]],
+                    h2 = sim->health[sim->number[a2]];
+    double complex g1 = w->gain[2 * a1 + (size_t)p1], g2 = w->gain[2 * a2 + (size_t)p2];
+    double noise = sim->sefd_jy / sqrt(2 * simvis_width(sim) * sim->tint_s);
+    double re = 0, im = 0, gre, gim;
+
+    if (p1 == p2 && h1 == SIM_WELL && h2 == SIM_WELL) {
+        re = w->vis_re[bl] + crealf(field[a1]) * crealf(field[a2]) +
+             cimagf(field[a1]) * cimagf(field[a2]);
+        im = w->vis_im[bl] + crealf(field[a1]) * cimagf(field[a2]) -
+             cimagf(field[a1]) * crealf(field[a2]);
+    }
+    if (noise > 0 && a1 == a2 && p1 == p2) {
+        re += sim->sefd_jy + M_SQRT2 * noise * simrand_gauss(r);
+    } else if (noise > 0) {
+        re += noise * simrand_gauss(r);
+        im += noise * simrand_gauss(r);
+    }
+    if (h1 == SIM_DEAD || h2 == SIM_DEAD)
+        return 0;
+    gre = creal(g1) * creal(g2) + cimag(g1) * cimag(g2);
+    gim = cimag(g1) * creal(g2) - creal(g1) * cimag(g2);
+    return (float)(gre * re - gim * im) + (float)(gre * im + gim * re) * I;
+}
+
+static void fill_channel(const struct work *w, size_t chan, float complex *data)
+{
+    static const int two[][2] = {{0, 0}, {1, 1}};
+    static const int four[][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
+    const struct simvis *sim = w->sim;
+    const int(*pol)[2] = sim->npol == 4 ? four : two;
+    struct simrand r =
+        simrand_start(sim->seed, SIMRAND_NOISE, second(w->jd), w->sub, (int64_t)chan);
+    float complex field[STATION_ACTIVE];
+    size_t bl = 0;
+
+    interference(w, chan, field);
+    for (size_t i = 0; i < sim->nant; i++)
+        for (size_t j = 0; j <= i; j++, bl++)
+            for (size_t p = 0; p < sim->npol; p++)
+                data[(bl * sim->nchan + chan) * sim->npol + p] =
+                    correlate(w, &r, bl, j, i, pol[p][0], pol[p][1], field);
+}
+
+int simvis_fill(const struct simvis *sim, const struct simsky *sky, double t0_jd,
+                int sub, float complex *data, struct err *e)
+{
+    size_t nbl = sim->nant * (sim->nant + 1) / 2;
+    struct work w;
+    int rc = work_init(&w, sim, sky, sub, e);
+
+    if (rc != 0)
+        return rc;
+    prepare_fixed(&w);
+    for (size_t t = 0; t < sim->ntime; t++) {
+        prepare_time(&w, t0_jd + (double)t * sim->tint_s / ASTRO_DAY_S);
+        for (size_t c = 0; c < sim->nchan; c++) {
+            prepare_channel(&w, c);
+            add_sources(&w);
+            fill_channel(&w, c, data + t * nbl * sim->nchan * sim->npol);
+        }
+    }
+    work_free(&w);
+    return 0;
+}

@@ -1,0 +1,54 @@
+/*
+ * calibrator.h: bright calibrators, their positions and their fluxes by frequency.
+ */
+#ifndef PIPELINE_SKY_CALIBRATOR_H
+#define PIPELINE_SKY_CALIBRATOR_H
+
+#include <stddef.h>
+
+struct beam;
+struct err;
+struct vis;
+
+enum { CAL_MAXPOINT = 8 };
+
+struct calibrator {
+    char name[32], alias[32]; /* "1229+020", "3C273" */
+    double ra_rad, dec_rad;   /* ICRS */
+    /* Either Perley-Butler coefficients (ncoeff > 0): log10 S = sum a_k log10(nu/GHz)^k, or points
+     * joined in log-log, ends extended for at most a factor 1.5 in frequency. */
+    int ncoeff;
+    double coeff[6];
+    int npoint;
+    double freq_hz[CAL_MAXPOINT], flux_jy[CAL_MAXPOINT];
+    double lo_hz, hi_hz; /* validity */
+    const char *source;  /* where the numbers come from */
+};
+
+/* The built-in table. */
+const struct calibrator *calibrator_table(size_t *n);
+/* By name or alias, case ignored, "J"/"B" prefix ignored; NULL when unknown. */
+const struct calibrator *calibrator_find(const char *name);
+
+/* Flux in Jy; ERR_QUALITY ("... no flux at 95 GHz ...") outside the validity. */
+int calibrator_flux(const struct calibrator *cal, double freq_hz, double *flux_jy,
+                    struct err *e);
+
+/*
+ * calibrator_in_field: the calibrator of the table (or of `extra`) with the largest flux x
+ * effective beam in the field, if its beam response is at least min_beam and its apparent
+ * flux at least min_jy.  NULL when there is none (an answer).  *apparent_jy at mid-band.
+ */
+const struct calibrator *calibrator_in_field(const struct vis *vis,
+                                             const struct beam *beam,
+                                             const struct calibrator *extra,
+                                             size_t nextra, double min_beam,
+                                             double min_jy, double *apparent_jy);
+
+/*
+ * calibrator_parse: "NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]" (a command-line or settings
+ * calibrator) into *cal.  Status 0 or -EINVAL with a sentence.
+ */
+int calibrator_parse(const char *text, struct calibrator *cal, struct err *e);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * image.h: one plane of sky, with what is needed to write it as FITS.
+ */
+#ifndef PIPELINE_SKY_IMAGE_H
+#define PIPELINE_SKY_IMAGE_H
+
+#include <stddef.h>
+
+#include "pipeline/sky/wcs.h"
+
+struct err;
+
+struct image {
+    size_t nx, ny; /* columns (right ascension falls with x) and rows (north is up) */
+    float *pix;    /* [ny][nx]; NaN where there is no value */
+    struct wcs wcs;
+    double bmaj_rad, bmin_rad, bpa_rad; /* restoring beam FWHM; position angle north to
+                                           east; 0 0 0 when there is none */
+    double freq_hz, width_hz; /* mean frequency (weighted) and total bandwidth */
+    double mjd_beg, mjd_end;  /* UTC */
+    char unit[16];            /* FITS BUNIT, e.g. "Jy/beam" */
+    char object[64], telescope[32];
+};
+
+/* Zeroed pixels; 0 or -ENOMEM. */
+int image_alloc(struct image **out, size_t nx, size_t ny, struct err *e);
+/* A zeroed image of the same size that copies all of `like` but its pixels. */
+int image_like(struct image **out, const struct image *like, struct err *e);
+void image_free(struct image *img);
+
+#endif
