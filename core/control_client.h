@@ -1,6 +1,6 @@
 /*
  * call.h: how programs ask the running daemon: one JSON object a line to the Unix stream socket
- * `<state>/control.sock`, one back (watcherd/control.h is the side that answers).
+ * `<state>/control.sock`, one back (watcherd/face/control.h is the side that answers).
  *
  * A state directory whose path is too long for a socket's address is reached through
  * /proc/self/fd.

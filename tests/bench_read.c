@@ -16,7 +16,7 @@
 
 #include "core/err.h"
 #include "pipeline/io/uvh5.h"
-#include "watcherd/probe.h"
+#include "watcherd/files/probe.h"
 
 static double now_s(void)
 {

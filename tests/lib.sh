@@ -143,7 +143,7 @@ sums() { (cd "$1" && find . -type f | sort | xargs -r sha256sum); }
 
 queue() { sql root/state/queue.sqlite3 "$@"; }
 
-# noop KEY [PARAMS [COLUMN VALUE]]: queue a trial task (watcherd/noop.h) the way an operator's SQL would
+# noop KEY [PARAMS [COLUMN VALUE]]: queue a trial task (pipeline/noop/noop.h) the way an operator's SQL would
 noop() {
     queue "INSERT INTO t_tasks(task_id, task_name, task_key, params${3:+, $3})
         VALUES ('$(cat /proc/sys/kernel/random/uuid)', 'noop', '$1', '${2:-{\}}'${4:+, $4})"

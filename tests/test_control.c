@@ -14,7 +14,7 @@
 #include "core/control_client.h"
 #include "core/err.h"
 #include "core/path.h"
-#include "watcherd/control.h"
+#include "watcherd/face/control.h"
 
 static pid_t server;
 static char state_dir[PATH_MAX];

@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 
 #include "core/dirsum.h"
-#include "watcherd/dirs.h"
-#include "watcherd/probe.h"
-#include "watcherd/watch.h"
+#include "watcherd/files/dirs.h"
+#include "watcherd/files/probe.h"
+#include "watcherd/files/watch.h"
 
 static struct {
     int n[5]; /* by enum settle_what */

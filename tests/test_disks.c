@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "core/conf.h"
-#include "watcherd/disks.h"
+#include "watcherd/base/disks.h"
 
 static uv_loop_t loop;
 static struct conf *conf;

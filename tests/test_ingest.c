@@ -8,7 +8,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "watcherd/ingest.h"
+#include "watcherd/files/ingest.h"
 
 /* What the loop was told. */
 struct told {

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "tests/h5_writer.h"
-#include "watcherd/probe.h"
+#include "watcherd/files/probe.h"
 
 static struct probe_result r;
 

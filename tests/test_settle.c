@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "tests/h5_writer.h"
-#include "watcherd/settle.h"
+#include "watcherd/files/settle.h"
 
 static const struct settle_opts usual = {.quiet_s = 2, .max_wait_s = 1800};
 

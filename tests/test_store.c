@@ -11,7 +11,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/store/queue.h"
-#include "watcherd/store.h"
+#include "watcherd/base/store.h"
 
 struct rig {
     uv_loop_t loop;

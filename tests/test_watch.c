@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 
 #include "core/err.h"
-#include "watcherd/watch.h"
+#include "watcherd/files/watch.h"
 
 /* ---- what was told: a set of paths ---- */
 

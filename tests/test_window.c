@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/store/registry.h"
-#include "watcherd/window.h"
+#include "watcherd/todo/window.h"
 
 #define MINUTE_D (1.0 / 1440)
 

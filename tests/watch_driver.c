@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watcherd/settle.h"
-#include "watcherd/watch.h"
+#include "watcherd/files/settle.h"
+#include "watcherd/files/watch.h"
 
 static struct settle *settle;
 static double *took_s;

@@ -12,7 +12,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "watcherd/ask.h"
+#include "watcherd/face/cli.h"
 #include "watcherd/daemon.h"
 #include "watcherd/service.h"
 

@@ -17,11 +17,11 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/path.h"
-#include "watcherd/crew.h"
-#include "watcherd/neighbours.h"
-#include "watcherd/places.h"
+#include "watcherd/crew/crew.h"
+#include "watcherd/crew/peers.h"
+#include "watcherd/folders.h"
 #include "watcherd/settings.h"
-#include "watcherd/store.h"
+#include "watcherd/base/store.h"
 #include "watcherd/upkeep.h"
 
 /* At the end, for a store that hangs. */

@@ -11,7 +11,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
-#include "watcherd/worker.h"
+#include "watcherd/work/worker.h"
 
 static const char usage[] =
     "usage: watcherd-task -c FILE\n"

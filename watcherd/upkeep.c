@@ -8,8 +8,8 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/notify.h"
-#include "watcherd/crew.h"
-#include "watcherd/disks.h"
+#include "watcherd/crew/crew.h"
+#include "watcherd/base/disks.h"
 
 struct upkeep {
     struct disks *disks;

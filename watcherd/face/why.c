@@ -1,0 +1,407 @@
+#include "watcherd/face/why.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/control_client.h"
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/group.h"
+#include "core/path.h"
+#include "core/text.h"
+#include "locks/observer.h"
+#include "pipeline/product/product.h"
+#include "watcherd/face/answers.h"
+#include "watcherd/files/quarantine.h"
+#include "watcherd/files/roots.h"
+#include "watcherd/files/settle.h"
+#include "watcherd/files/watch.h"
+
+static const char *string_in(json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+
+    return s != NULL ? s : "";
+}
+
+static double number_in(json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+/* ---- without a daemon: what the watched directories say ---- */
+
+static void on_dirty(void *arg, const char *path, enum watch_how how)
+{
+    struct operate *o = arg;
+
+    (void)how;
+    settle_dirty(o->settle, path, WATCH_SCANNED, clock_boot_s());
+}
+
+/* Without having watched, the file's own time is the best guess at when it came. */
+static void on_settled(void *arg, const struct settle_news *news)
+{
+    struct operate *o = arg;
+    double age = clock_wall_s() - 1e-9 * (double)news->id.mtime_ns;
+
+    if (news->what == SETTLE_IS_SETTLED)
+        group_add(o->groups, news->path, &news->id,
+                  clock_boot_s() - (age > 0 ? age : 0));
+}
+
+static void on_set_aside(void *arg, const char *group)
+{
+    struct operate *o = arg;
+
+    group_mark(o->groups, group, GROUP_SET_ASIDE);
+}
+
+static int look_at_disk(struct operate *o, struct err *e)
+{
+    const struct conf *conf = o->conf;
+    struct watch_opts wo = {
+        .extensions = conf->watch.extensions, .dirty = on_dirty, .arg = o};
+    struct settle_opts so = {.min_bytes = (uint64_t)conf->watch.min_bytes,
+                             .max_bytes = (uint64_t)conf->watch.max_bytes};
+    struct groupname rule;
+    struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
+                            .expected = (int)conf->group.expected,
+                            .deadline_s = conf->group.deadline_s,
+                            .rule = &rule};
+    int rc = groupname_compile(&rule, conf->group.pattern, e);
+
+    if (rc != 0)
+        return rc;
+    if (!rule.member)
+        go.expected = 1;
+    o->settle = settle_new(&so);
+    o->groups = group_table_new(&go);
+    if (o->groups == NULL)
+        return err_set(e, -EINVAL, "[group] expected is too large");
+    if ((rc = watch_new(&o->watch, &wo, e)) == 0 && rule.directory)
+        settle_by_directory(o->settle, o->watch);
+    if (rc != 0 || (rc = roots_open(&o->roots, o->watch, conf, false, e)) != 0)
+        return rc;
+    quarantine_each(conf->paths.state, on_set_aside, o, NULL);
+    watch_scan(o->watch, NULL, NULL);
+    for (double now = clock_boot_s(); settle_next_s(o->settle, now) == 0;)
+        settle_tick(o->settle, now, on_settled, o);
+    return 0;
+}
+
+static json_t *from_disk(const struct conf *conf, json_t *request, struct err *e)
+{
+    struct operate o = {.conf = conf};
+    json_t *answer = look_at_disk(&o, e) == 0 ? operate_answer(&o, request) : NULL;
+
+    roots_close(o.roots);
+    watch_free(o.watch);
+    settle_free(o.settle);
+    group_table_free(o.groups);
+    return answer;
+}
+
+/* ---- product and lock ---- */
+
+static json_t *product_of(const char *products, const char *kind, const char *name)
+{
+    char dir[PATH_MAX], path[PATH_MAX] = "";
+    json_t *manifest = NULL, *out;
+    struct err e = {0};
+    int rc;
+
+    if (name[0] == '\0' || path_join(dir, sizeof dir, products, kind, NULL) != 0)
+        return json_pack("{s:b}", "published", 0);
+    rc = product_current(&manifest, path, dir, name, 0, &e);
+    if (rc == 0)
+        out = json_pack("{s:b, s:o, s:O?}", "published", 1, "path", words_json(path),
+                        "generation", json_object_get(manifest, "generation"));
+    else
+        out = json_pack("{s:b, s:o*}", "published", 0, "wrong",
+                        rc == -ENOENT ? NULL : words_json(e.text));
+    json_decref(manifest);
+    return out;
+}
+
+static json_t *lock_of(const char *locks, const char *name)
+{
+    struct lock_view view;
+    struct err e = {0};
+    char dir[PATH_MAX];
+    json_t *out;
+    int fd, rc;
+
+    if (name[0] == '\0' || path_join(dir, sizeof dir, locks, name, NULL) != 0 ||
+        (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+        return json_pack("{s:s}", "state", "FREE");
+    rc = observer_look(NULL, fd, name, &view, &e);
+    close(fd);
+    if (rc != 0)
+        return json_pack("{s:s, s:o}", "state", "UNKNOWN", "why", words_json(e.text));
+    out = json_pack("{s:s, s:o}", "state", lock_state_name(view.state), "why",
+                    words_json(view.why));
+    if (view.state != LOCK_FREE && view.state != LOCK_OPAQUE)
+        json_object_update_new(out, json_pack("{s:I, s:i, s:o, s:s}", "generation",
+                                              (json_int_t)view.rec.gen, "pid",
+                                              (int)view.rec.owner.pid, "host",
+                                              words_json(view.rec.owner.host), "taken",
+                                              view.rec.t_utc));
+    return out;
+}
+
+/* ---- in words ---- */
+
+static void put_member(struct words *w, const struct conf *conf, int member)
+{
+    if (strcmp(conf->group.pattern, "directory") == 0)
+        words_put(w, "the directory:");
+    else
+        words_put(w,
+                  strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
+                  member);
+}
+
+/* "15 of 16 members: sb07 growing: 83 of 118 MB; missing sb03" */
+static void say_members(struct words *w, const struct conf *conf, json_t *a)
+{
+    json_t *unsettled = json_object_get(a, "unsettled"), *file, *m;
+    bool known = json_object_get(a, "known") != NULL, first = true;
+    /* A directory is its own file: that it waits says it all. */
+    bool alone =
+        strcmp(conf->group.pattern, "directory") == 0 && json_array_size(unsettled) > 0;
+    size_t i, k;
+
+    if (known)
+        words_put(w, "%.0f of %.0f members have settled", number_in(a, "present"),
+                  number_in(a, "expected"));
+    else if (!alone)
+        words_put(w, "%s", string_in(a, "words"));
+    json_array_foreach(unsettled, i, file)
+    {
+        words_put(w, known || !alone || i > 0 ? "; " : "");
+        put_member(w, conf, (int)number_in(file, "member"));
+        words_put(w, " %s", string_in(file, "why"));
+    }
+    json_array_foreach(json_object_get(a, "missing"), i, m)
+    {
+        bool coming = false;
+
+        json_array_foreach(unsettled, k, file)
+        {
+            coming |= number_in(file, "member") == json_number_value(m);
+        }
+        if (coming)
+            continue;
+        words_put(w, first ? "; missing " : " ");
+        put_member(w, conf, (int)json_number_value(m));
+        first = false;
+    }
+    if (json_object_get(a, "unanswered") != NULL)
+        words_put(w, "; %s", string_in(a, "unanswered"));
+}
+
+static void say_pending(struct words *w, json_t *task, json_t *lock)
+{
+    char in[32];
+
+    words_age(number_in(task, "due_in_s"), in);
+    if (string_in(task, "error")[0] != '\0')
+        words_put(w, "attempt %.0f of %.0f failed (%s) and the next is ",
+                  number_in(task, "attempt") - 1, number_in(task, "max_attempts"),
+                  string_in(task, "error"));
+    else
+        words_put(w, "it is in the queue, ");
+    if (number_in(task, "due_in_s") > 0)
+        words_put(w, "due in %s", in);
+    else
+        words_put(w, "due now");
+    if (number_in(task, "ahead") > 0)
+        words_put(w, ", behind %.0f other%s", number_in(task, "ahead"),
+                  number_in(task, "ahead") > 1 ? "s" : "");
+    else
+        words_put(w, ", next in turn");
+    if (strcmp(string_in(task, "mode"), "paused") == 0)
+        words_put(w, "; the queue is paused%s%s",
+                  string_in(task, "mode_reason")[0] != '\0' ? ": " : "",
+                  string_in(task, "mode_reason"));
+    if (string_in(task, "held")[0] != '\0')
+        words_put(w, "; no task is started: %s", string_in(task, "held"));
+    if (json_object_get(lock, "pid") != NULL)
+        words_put(w, "; its claim is held by pid %.0f on %s", number_in(lock, "pid"),
+                  string_in(lock, "host"));
+}
+
+static void say_running(struct words *w, json_t *task)
+{
+    json_t *worker = json_object_get(task, "worker");
+    char since[32], step[32];
+
+    words_put(w, "it is being worked on");
+    if (worker == NULL) {
+        words_put(w, " by %s", string_in(task, "by"));
+        return;
+    }
+    words_put(w, " since %s by pid %.0f",
+              words_age(number_in(worker, "since_s"), since), number_in(worker, "pid"));
+    if (string_in(worker, "finished_step")[0] != '\0')
+        words_put(w, ", step %s was finished %s ago",
+                  string_in(worker, "finished_step"),
+                  words_age(number_in(worker, "step_s"), step));
+    else
+        words_put(w, ", in its first step");
+    if (number_in(task, "attempt") > 1)
+        words_put(w, " (attempt %.0f of %.0f)", number_in(task, "attempt"),
+                  number_in(task, "max_attempts"));
+}
+
+/* The one sentence, and whether everything is done. */
+static bool because(struct words *w, const struct conf *conf, json_t *a, bool daemon)
+{
+    json_t *product = json_object_get(a, "product"), *task = json_object_get(a, "task");
+    const char *status = string_in(task, "status"), *state = string_in(a, "state");
+    bool published = json_is_true(json_object_get(product, "published"));
+
+    if (string_in(a, "name")[0] == '\0') {
+        words_put(
+            w,
+            "its name does not match [group] pattern = %s, so it belongs to no group",
+            conf->group.pattern);
+    } else if (strcmp(status, "claimed") == 0) {
+        say_running(w, task);
+    } else if (strcmp(status, "pending") == 0) {
+        say_pending(w, task, json_object_get(a, "lock"));
+    } else if (strcmp(status, "failed") == 0) {
+        words_put(w, "it failed after %.0f attempt%s: %s", number_in(task, "attempt"),
+                  number_in(task, "attempt") > 1 ? "s" : "", string_in(task, "error"));
+    } else if (strcmp(status, "cancelled") == 0) {
+        words_put(w, "it was cancelled by an operator");
+    } else if (json_object_get(a, "rewritten") != NULL) {
+        words_put(w, "files of it were rewritten: ");
+        say_members(w, conf, a);
+    } else if (published) {
+        words_put(w, "published as generation %.0f: %s",
+                  number_in(product, "generation"), string_in(product, "path"));
+        return true;
+    } else if (string_in(product, "wrong")[0] != '\0') {
+        words_put(w, "its product is broken: %s", string_in(product, "wrong"));
+    } else if (strcmp(state, "set aside") == 0) {
+        words_put(w, "it was set aside incomplete; its files are listed in %s",
+                  string_in(a, "record"));
+    } else if (strcmp(string_in(a, "kind"), "mosaic") == 0) {
+        words_put(w, "there is no such mosaic%s; its tiles may still be to come",
+                  daemon ? " in the queue" : "");
+    } else if (number_in(a, "present") > 0 &&
+               number_in(a, "present") == number_in(a, "expected")) {
+        words_put(w, "it is complete%s", daemon ? " and not yet in the queue" : "");
+        if (json_object_get(a, "waits") != NULL)
+            words_put(w, ": it waits, %s", string_in(a, "waits"));
+    } else {
+        say_members(w, conf, a);
+    }
+    return false;
+}
+
+static void print_more(json_t *a, bool daemon)
+{
+    json_t *file = json_object_get(a, "file"), *lock = json_object_get(a, "lock");
+    json_t *product = json_object_get(a, "product");
+
+    if (file != NULL)
+        printf("  file     %s: %s%s%s\n", string_in(file, "path"),
+               string_in(file, "why"), string_in(file, "role")[0] != '\0' ? "; " : "",
+               string_in(file, "role"));
+    if (daemon && json_object_get(a, "known") != NULL)
+        printf("  group    %s\n", string_in(a, "words"));
+    if (json_is_true(json_object_get(product, "published")))
+        printf("  product  generation %.0f: %s\n", number_in(product, "generation"),
+               string_in(product, "path"));
+    else if (string_in(product, "wrong")[0] != '\0')
+        printf("  product  broken: %s\n", string_in(product, "wrong"));
+    else
+        printf("  product  none\n");
+    if (json_object_get(lock, "pid") != NULL)
+        printf("  lock     %s: generation %.0f, pid %.0f on %s since %s; %s\n",
+               string_in(lock, "state"), number_in(lock, "generation"),
+               number_in(lock, "pid"), string_in(lock, "host"),
+               string_in(lock, "taken"), string_in(lock, "why"));
+    else
+        printf("  lock     %s%s%s\n", string_in(lock, "state"),
+               string_in(lock, "why")[0] != '\0' ? ": " : "", string_in(lock, "why"));
+}
+
+/* A file's path as the daemon knows it; a group's name as it is. */
+static void full_name(const char *name, char out[PATH_MAX])
+{
+    char here[PATH_MAX], dir[PATH_MAX];
+    const char *base = path_base(name);
+
+    snprintf(out, PATH_MAX, "%s", name);
+    if (strchr(name, '/') == NULL) {
+        if (access(name, F_OK) != 0 || strchr(name, '.') == NULL ||
+            getcwd(dir, sizeof dir) == NULL)
+            return;
+    } else {
+        snprintf(here, sizeof here, "%.*s", (int)(base - name), name);
+        if (realpath(here, dir) == NULL)
+            return;
+    }
+    path_join(out, PATH_MAX, dir, base, NULL);
+}
+
+int why_main(const struct conf *conf, const char *name, bool json, double wait_s)
+{
+    char full[PATH_MAX], text[16384];
+    struct words w = {text, sizeof text, 0};
+    struct err e = {0}, silent = {0};
+    json_t *request, *a = NULL;
+    bool daemon, done;
+    const char *key;
+
+    full_name(name, full);
+    request = json_pack("{s:s, s:o}", "ask", "why", "name", words_json(full));
+    daemon = call_daemon(conf->paths.state, request, wait_s, &a, &silent) == 0;
+    if (!daemon)
+        a = from_disk(conf, request, &e);
+    json_decref(request);
+    if (a == NULL || json_object_get(a, "error") != NULL) {
+        fprintf(stderr, "watcherd: %s\n", a == NULL ? e.text : string_in(a, "error"));
+        json_decref(a);
+        return EX_SOFTWARE;
+    }
+    key = string_in(a, "name");
+    json_object_set_new(
+        a, "product",
+        product_of(string_in(a, "products"),
+                   strcmp(string_in(a, "kind"), "mosaic") == 0 ? "mosaics" : "tiles",
+                   key));
+    json_object_set_new(a, "lock", lock_of(string_in(a, "locks"), key));
+    done = because(&w, conf, a, daemon);
+    if (!done && json_object_get(a, "store") != NULL)
+        words_put(&w, "; %s", string_in(a, "store"));
+    json_object_set_new(a, "done", json_boolean(done));
+    json_object_set_new(a, "daemon", json_boolean(daemon));
+    json_object_set_new(a, "because", words_json(text));
+    if (!daemon)
+        json_object_set_new(a, "no_daemon", words_json(silent.text));
+    if (json) {
+        json_dumpf(a, stdout, JSON_INDENT(1));
+        putchar('\n');
+    } else {
+        printf("%s: %s: %s\n", key[0] != '\0' ? key : name, done ? "done" : "not done",
+               text);
+        print_more(a, daemon);
+        if (!daemon)
+            printf("  daemon   %s; this is what the disk says\n", silent.text);
+    }
+    json_decref(a);
+    return done ? 0 : daemon ? 1 : EX_UNAVAILABLE;
+}

@@ -1,0 +1,46 @@
+#include "watcherd/todo/group_copy.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct roster *roster_new(const struct group_view *g)
+{
+    size_t room = (size_t)g->present;
+    struct roster *r = calloc(1, sizeof *r + room * sizeof r->file[0]);
+
+    assert(r != NULL);
+    memcpy(r->name, g->name, sizeof r->name);
+    r->state = g->state;
+    r->complete = g->complete;
+    for (int i = 0; i < g->expected && r->n < g->present; i++)
+        if (g->member[i].path != NULL) {
+            r->file[r->n].path = strdup(g->member[i].path);
+            r->file[r->n++].id = g->member[i].id;
+        }
+    return r;
+}
+
+void roster_free(struct roster *r)
+{
+    if (r == NULL)
+        return;
+    for (int i = 0; i < r->n; i++)
+        free(r->file[i].path);
+    free(r);
+}
+
+char *roster_params(const struct roster *r)
+{
+    json_t *files = json_array(), *params = json_pack("{s:o}", "files", files);
+    char *text;
+
+    /* A path that is no UTF-8 cannot be said; the task then has a file less and fails for it. */
+    for (int i = 0; i < r->n; i++)
+        json_array_append_new(files, json_string(r->file[i].path));
+    text = json_dumps(params, JSON_COMPACT);
+    assert(text != NULL);
+    json_decref(params);
+    return text;
+}

@@ -1,0 +1,287 @@
+#include "watcherd/todo/rework.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/group.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "core/store/queue.h"
+#include "pipeline/product/product.h"
+#include "watcherd/todo/intake.h"
+#include "watcherd/todo/group_copy.h"
+#include "watcherd/base/store.h"
+
+struct rework {
+    const struct conf *conf;
+    struct group_table *groups;
+    struct store *store;
+    void (*queued)(void *arg);
+    void *arg;
+    /* {group: null: nothing is known; true: the store is asked; else the number of files it was made of} */
+    json_t *noted;
+    size_t jobs;
+    bool held; /* until there are news */
+};
+
+struct rework *rework_new(const struct conf *conf, struct group_table *groups,
+                          struct store *store, void (*queued)(void *arg), void *arg)
+{
+    struct rework *r = calloc(1, sizeof *r);
+
+    assert(r != NULL);
+    r->conf = conf;
+    r->groups = groups;
+    r->store = store;
+    r->queued = queued;
+    r->arg = arg;
+    r->noted = json_object();
+    return r;
+}
+
+void rework_free(struct rework *r)
+{
+    if (r == NULL)
+        return;
+    json_decref(r->noted);
+    free(r);
+}
+
+void rework_note(struct rework *r, const char *group)
+{
+    json_object_set_new(r->noted, group, json_null());
+}
+
+bool rework_waits(const struct rework *r, const char *group)
+{
+    return json_object_get(r->noted, group) != NULL;
+}
+
+/* ---- a product and its inputs ---- */
+
+static json_t *manifest_of(const struct conf *conf, const char *group)
+{
+    char dir[PATH_MAX];
+    json_t *manifest = NULL;
+
+    if (path_join(dir, sizeof dir, conf->paths.products, "tiles", NULL) == 0)
+        product_current(&manifest, NULL, dir, group, 0, NULL);
+    return manifest;
+}
+
+static bool input_of(const json_t *entry, const char **path, json_int_t *size,
+                     json_int_t *mtime_ns)
+{
+    return json_unpack((json_t *)entry, "{s:s, s:I, s:I}", "path", path, "size", size,
+                       "mtime_ns", mtime_ns) == 0;
+}
+
+bool rework_published(const struct conf *conf, const char *group, bool *changed)
+{
+    json_t *manifest = manifest_of(conf, group), *entry;
+    bool published = manifest != NULL;
+    size_t i;
+
+    *changed = false;
+    json_array_foreach(json_object_get(manifest, "inputs"), i, entry)
+    {
+        struct product_input now;
+        json_int_t size, mtime_ns;
+        const char *path;
+
+        if (input_of(entry, &path, &size, &mtime_ns) &&
+            product_input_stat(&now, path, NULL) == 0 &&
+            (now.size != (uint64_t)size || now.mtime_ns != mtime_ns))
+            *changed = true;
+    }
+    json_decref(manifest);
+    return published;
+}
+
+static bool among(json_t *inputs, const struct roster_file *f)
+{
+    json_int_t size, mtime_ns;
+    const char *path;
+    json_t *entry;
+    size_t i;
+
+    json_array_foreach(inputs, i, entry)
+    {
+        if (input_of(entry, &path, &size, &mtime_ns) &&
+            strcmp(path_base(path), path_base(f->path)) == 0)
+            return f->id.size == (uint64_t)size && f->id.mtime_ns == mtime_ns;
+    }
+    return false;
+}
+
+bool rework_is_current(const struct conf *conf, const struct roster *group)
+{
+    json_t *manifest = manifest_of(conf, group->name);
+    json_t *inputs = json_object_get(manifest, "inputs");
+    bool same = manifest != NULL && json_array_size(inputs) == (size_t)group->n;
+
+    for (int i = 0; same && i < group->n; i++)
+        same = among(inputs, &group->file[i]);
+    json_decref(manifest);
+    return same;
+}
+
+/* ---- back into the queue: on the store's thread ---- */
+
+struct look {
+    struct store_job job;
+    struct rework *rework;
+    struct roster *group;
+    int max_retries;
+    json_int_t used; /* returned: how many files its task was given; -1: no task */
+    enum { WAIT, DROP, AGAIN, LATER } verdict;
+    bool made;
+};
+
+static int files_used(struct look *look, struct queue *q, struct err *e)
+{
+    struct task task = {0};
+    int rc = queue_status(q, "continuum", look->group->name, &task, e);
+
+    look->used = -1;
+    if (rc == 0) {
+        json_t *params = json_loads(task.params, 0, NULL);
+
+        look->used = (json_int_t)json_array_size(json_object_get(params, "files"));
+        json_decref(params);
+    }
+    task_clear(&task);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int spawn_again(struct look *look, struct queue *q, struct err *e)
+{
+    char *params = roster_params(look->group);
+    int rc = queue_spawn_one(q, "continuum", look->group->name, params, 0,
+                             look->max_retries, true, &look->made, e);
+
+    free(params);
+    return rc;
+}
+
+static int run_look(struct store_job *job, struct queue *q, struct err *e)
+{
+    struct look *look = (struct look *)job;
+    const struct roster *g = look->group;
+    bool drains = false;
+    int rc = files_used(look, q, e);
+
+    if (rc == 0)
+        rc = intake_drains(q, &drains, e);
+    if (rc != 0)
+        return rc;
+    if (g->n < look->used || g->n == 0)
+        look->verdict = WAIT;
+    else if (g->state == GROUP_DONE && rework_is_current(look->rework->conf, g))
+        look->verdict = DROP;
+    else
+        look->verdict = drains ? LATER : AGAIN;
+    return look->verdict == AGAIN ? spawn_again(look, q, e) : 0;
+}
+
+/* ---- back into the queue: on the loop ---- */
+
+static void end_look(struct store_job *job, int rc, const struct err *e)
+{
+    struct look *look = (struct look *)job;
+    struct rework *r = look->rework;
+    const char *group = look->group->name;
+    /* If it was noted again meanwhile it is looked at again. */
+    bool same = json_is_true(json_object_get(r->noted, group));
+
+    r->jobs--;
+    if (rc != 0 && rc != -ECANCELED)
+        log_event(LOG_ERROR, "enqueue", "group", group, "reason", e->text, NULL);
+    if (rc != 0 || look->verdict == LATER)
+        r->held = true;
+    if (same && (rc != 0 || look->verdict == LATER))
+        json_object_set_new(r->noted, group, json_null());
+    else if (same && look->verdict == WAIT)
+        json_object_set_new(r->noted, group, json_integer(look->used));
+    else if (same)
+        json_object_del(r->noted, group);
+    if (rc == 0 && look->verdict == AGAIN && look->made) {
+        log_event(LOG_INFO, "again", "group", group, "reason",
+                  "its files were rewritten and are settled again", NULL);
+        group_mark(r->groups, group, GROUP_ENQUEUED);
+        r->queued(r->arg);
+    }
+    roster_free(look->group);
+    free(look);
+}
+
+static void ask(struct rework *r, const struct group_view *g)
+{
+    struct look *look = calloc(1, sizeof *look);
+
+    assert(look != NULL);
+    look->job.run = run_look;
+    look->job.done = end_look;
+    look->rework = r;
+    look->group = roster_new(g);
+    look->max_retries = (int)r->conf->workers.max_retries;
+    json_object_set_new(r->noted, g->name, json_true());
+    r->jobs++;
+    store_post(r->store, &look->job);
+}
+
+struct chance {
+    struct rework *r;
+    json_t *used; /* null: not known yet */
+    bool drop;
+};
+
+/* Worth asking the store? */
+static void look_at(void *arg, const struct group_view *g)
+{
+    struct chance *c = arg;
+
+    /* Not frozen: the usual way brings it to the queue. */
+    c->drop = g->state != GROUP_DONE && g->state != GROUP_FAILED &&
+              g->state != GROUP_ENQUEUED;
+    if (c->drop || g->state == GROUP_ENQUEUED ||
+        (json_is_integer(c->used) && g->present < json_integer_value(c->used)) ||
+        g->present == 0)
+        return;
+    ask(c->r, g);
+}
+
+void rework_run(struct rework *r)
+{
+    const char *group;
+    json_t *used;
+    void *next;
+
+    if (r->held)
+        return;
+    json_object_foreach_safe(r->noted, next, group, used)
+    {
+        struct chance c = {r, used, false};
+
+        if (json_is_true(used)) /* it is being asked about */
+            continue;
+        if (group_find(r->groups, group, look_at, &c) != 0 || c.drop)
+            json_object_del(r->noted, group);
+    }
+}
+
+void rework_news(struct rework *r)
+{
+    r->held = false;
+}
+
+bool rework_busy(const struct rework *r)
+{
+    return r->jobs > 0;
+}

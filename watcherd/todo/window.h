@@ -1,0 +1,34 @@
+/*
+ * window.h: which published tiles make the next mosaic.
+ */
+#ifndef WATCHERD_TODO_WINDOW_H
+#define WATCHERD_TODO_WINDOW_H
+
+#include <stddef.h>
+
+struct reg_tile;
+
+struct window_opts {
+    size_t tiles,
+        overlap;      /* tiles of a mosaic; how many of them the next one takes again */
+    double max_gap_s; /* between the middles of successive tiles */
+    double dec_tolerance_deg; /* against the first tile of a run */
+};
+
+/*
+ * window_find: the earliest window that can be made.
+ *
+ * Given:    tile[n] in time order
+ * Returned: *first its first tile; why[size] one sentence when there is none
+ * Returns:  the number of tiles (opts->tiles), or 0
+ * Note: a run is a stretch without gap and with one declination; in a run a window starts at the
+ * first tile, or `overlap` tiles before the end of the last mosaic.
+ */
+size_t window_find(const struct reg_tile *tile, size_t n,
+                   const struct window_opts *opts, size_t *first, char *why,
+                   size_t size);
+
+/* "mosaic_" and the first tile's name with ':' replaced by '-'. */
+void window_name(const struct reg_tile *first, char *out, size_t size);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * mosaics.h: which published tiles are put together next, and the tasks for it.
+ *
+ * A tile that is still to come inside a window is waited for, so that the result does not
+ * depend on which worker was faster.  A window counts as used up once its task exists, also
+ * when that failed: the next ones go on.
+ */
+#ifndef WATCHERD_TODO_WINDOWS_H
+#define WATCHERD_TODO_WINDOWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct registry;
+struct store;
+
+struct mosaics {
+    const struct conf *
+        conf; /* these three are borrowed; the registry is for the store's thread alone */
+    struct store *store;
+    struct registry *registry;
+    void (*found)(void *arg, size_t n); /* a search is over: so many new tasks */
+    void *arg;
+    bool due;       /* something has changed: mosaics_find may find more */
+    bool held;      /* the queue is drained: not before there are news of it */
+    bool busy;      /* a search is at the store */
+    char said[512]; /* the last reason why no mosaic can be made */
+};
+
+/*
+ * mosaics_find: when due, have a task put into the queue for every window that the published tiles allow.
+ * Logs what it does, and each new reason why there is none.
+ */
+void mosaics_find(struct mosaics *m);
+
+#endif
