@@ -11,7 +11,7 @@
 #include "tools/taskctl/ctl.h"
 #include "tools/taskctl/screen.h"
 #include "tools/taskctl/table.h"
-#include "tools/taskctl/upkeep.h"
+#include "tools/taskctl/maintenance.h"
 
 /* ---- the worker ---- */
 

@@ -4,7 +4,7 @@
  *   batchctl progress DIR... --features A B ...       batchctl progress -c FILE
  *   batchctl check DIR... --features A B ...          batchctl check -c FILE
  *   batchctl missing DIR... --features A B ...        batchctl missing -c FILE
- *   batchctl clean -c FILE                            (tools/batchctl/clean.c)
+ *   batchctl clean -c FILE                            (tools/batchctl/cmd_clean.c)
  *
  * The words are those of the scripts that it replaces; others read them.  Except for clean it looks
  * and changes nothing but its own index.
@@ -30,7 +30,7 @@
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "pipeline/product/progress.h"
-#include "tools/batchctl/clean.h"
+#include "tools/batchctl/cmd_clean.h"
 
 enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };
 

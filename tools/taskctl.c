@@ -25,7 +25,7 @@
 #include "tools/taskctl/monitor.h"
 #include "tools/taskctl/preflight.h"
 #include "tools/taskctl/roster.h"
-#include "tools/taskctl/upkeep.h"
+#include "tools/taskctl/maintenance.h"
 
 #define DEFAULT_FILE "/etc/watcherd/watcherd.conf"
 

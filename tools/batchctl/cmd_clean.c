@@ -1,7 +1,7 @@
 /*
  * clean.c: see clean.h.
  */
-#include "tools/batchctl/clean.h"
+#include "tools/batchctl/cmd_clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

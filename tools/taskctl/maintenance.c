@@ -1,4 +1,4 @@
-#include "tools/taskctl/upkeep.h"
+#include "tools/taskctl/maintenance.h"
 
 #include <dirent.h>
 #include <errno.h>
