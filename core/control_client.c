@@ -11,7 +11,7 @@
 
 #include "core/err.h"
 
-struct sockaddr_un call_address(int dir, const char *name)
+struct sockaddr_un client_address(int dir, const char *name)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
@@ -19,7 +19,7 @@ struct sockaddr_un call_address(int dir, const char *name)
     return a;
 }
 
-int call_open_dir(const char *state, struct err *e)
+int client_open_dir(const char *state, struct err *e)
 {
     int fd = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -95,13 +95,13 @@ static int exchange(int fd, json_t *request, char **line, size_t *n)
     return rc == 0 ? receive_line(fd, line, n) : rc;
 }
 
-int call_daemon(const char *state, json_t *request, double wait_s, json_t **answer,
+int client_call(const char *state, json_t *request, double wait_s, json_t **answer,
                 struct err *e)
 {
     struct timeval wait = {.tv_sec = (time_t)wait_s,
                            .tv_usec =
                                (suseconds_t)(1e6 * (wait_s - (double)(time_t)wait_s))};
-    int dir = call_open_dir(state, e), fd, rc;
+    int dir = client_open_dir(state, e), fd, rc;
     struct sockaddr_un a;
     char *line = NULL;
     size_t n = 0;
@@ -111,7 +111,7 @@ int call_daemon(const char *state, json_t *request, double wait_s, json_t **answ
         return say_failed(e, ENOENT, state);
     if (dir < 0)
         return dir;
-    a = call_address(dir, CALL_SOCKET);
+    a = client_address(dir, CALL_SOCKET);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd == -1) {
         rc = errno;

@@ -1,5 +1,5 @@
 /*
- * call.h: how programs ask the running daemon: one JSON object a line to the Unix stream socket
+ * control_client.h: how programs ask the running daemon: one JSON object a line to the Unix stream socket
  * `<state>/control.sock`, one back (watcherd/face/control.h is the side that answers).
  *
  * A state directory whose path is too long for a socket's address is reached through
@@ -16,17 +16,17 @@ struct err;
 #define CALL_SOCKET "control.sock"
 
 /* The socket `name` in the directory open at `dir`: short, however long its path is. */
-struct sockaddr_un call_address(int dir, const char *name);
+struct sockaddr_un client_address(int dir, const char *name);
 /* Open the state directory for that: an O_PATH descriptor, or a negated errno. */
-int call_open_dir(const char *state, struct err *e);
+int client_open_dir(const char *state, struct err *e);
 
 /*
- * call_daemon: ask the daemon of `state` and wait for its answer, at most wait_s.
+ * client_call: ask the daemon of `state` and wait for its answer, at most wait_s.
  * Returned: *answer a new object
  * Status: 0; -ECONNREFUSED nobody listens; -ETIMEDOUT no answer in time; ERR_FORMAT no JSON
  *   object came back; other errnos, with a sentence.
  */
-int call_daemon(const char *state, json_t *request, double wait_s, json_t **answer,
+int client_call(const char *state, json_t *request, double wait_s, json_t **answer,
                 struct err *e);
 
 #endif

@@ -18,7 +18,7 @@ static const struct {
     {0x013111A8, "ibrix"}, {0xBACBACBC, "vmhgfs"},
 };
 
-bool file_system_is_remote(int fd, const char **name)
+bool fstype_is_remote(int fd, const char **name)
 {
     struct statfs fs;
 

@@ -7,11 +7,11 @@
 #include "core/fileid.h"
 
 /*
- * file_system_is_remote: may other machines (or other mounts) change files below `fd` without this
+ * fstype_is_remote: may other machines (or other mounts) change files below `fd` without this
  * kernel noticing?  True for network and FUSE file systems, told by the magic number of
  * fstatfs(2); *name (may be NULL) becomes "nfs", "fuse" ... or "local".  false when it
  * cannot be told.
  */
-bool file_system_is_remote(int fd, const char **name);
+bool fstype_is_remote(int fd, const char **name);
 
 #endif

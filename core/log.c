@@ -57,7 +57,7 @@ static bool must_quote(const unsigned char *s)
     if (*s == '\0')
         return true;
     for (; *s != '\0'; s += n) {
-        n = words_utf8((const char *)s);
+        n = text_utf8((const char *)s);
         if (n == 0 || *s <= ' ' || *s == 0x7f || strchr("\"=\\", *s) != NULL)
             return true;
     }
@@ -72,7 +72,7 @@ static void put_quoted(struct line *line, const unsigned char *s)
 
     put(line, "\"", 1);
     for (; *s != '\0'; s += n) {
-        n = words_utf8((const char *)s);
+        n = text_utf8((const char *)s);
         if (*s == '"' || *s == '\\') {
             snprintf(esc, sizeof esc, "\\%c", *s);
             put(line, esc, 2);

@@ -1,4 +1,4 @@
-/* share.c: see share.h. */
+/* parallel.c: see parallel.h. */
 #include "core/parallel.h"
 
 #include <pthread.h>
@@ -8,7 +8,7 @@
 enum { MOST_THREADS = 8 };
 
 struct part {
-    share_fn *fn;
+    parallel_fn *fn;
     void *arg;
     size_t lo, hi;
 };
@@ -21,7 +21,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-void share_out(size_t n, size_t least, share_fn *fn, void *arg)
+void parallel_run(size_t n, size_t least, parallel_fn *fn, void *arg)
 {
     struct part part[MOST_THREADS];
     pthread_t thread[MOST_THREADS];

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-size_t words_utf8(const char *text)
+size_t text_utf8(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xC2 && p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
@@ -22,13 +22,13 @@ size_t words_utf8(const char *text)
     return n;
 }
 
-void words_escape(char *out, size_t size, const char *text)
+void text_escape(char *out, size_t size, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t used = 0;
 
     while (*p != '\0') {
-        size_t n = words_utf8((const char *)p);
+        size_t n = text_utf8((const char *)p);
         bool plain = n > 1 ? !(n == 2 && p[0] == 0xC2 && p[1] < 0xA0)
                            : n == 1 && *p >= ' ' && *p != 0x7F && *p != '\\';
 
@@ -46,19 +46,19 @@ void words_escape(char *out, size_t size, const char *text)
     out[used] = '\0';
 }
 
-json_t *words_json(const char *bytes)
+json_t *text_json(const char *bytes)
 {
     json_t *text = json_string(bytes);
     char escaped[4 * PATH_MAX];
 
     if (text != NULL)
         return text;
-    words_escape(escaped, sizeof escaped, bytes);
+    text_escape(escaped, sizeof escaped, bytes);
     text = json_string(escaped);
     return text != NULL ? text : json_string("?");
 }
 
-void words_put(struct words *w, const char *fmt, ...)
+void text_put(struct text *w, const char *fmt, ...)
 {
     size_t room = w->len < w->size ? w->size - w->len : 0;
     va_list ap;
@@ -70,7 +70,7 @@ void words_put(struct words *w, const char *fmt, ...)
     w->len += n > 0 ? (size_t)n : 0;
 }
 
-const char *words_age(double s, char out[32])
+const char *text_age(double s, char out[32])
 {
     if (s < 120)
         snprintf(out, 32, "%.*f s", s < 10 ? 1 : 0, s > 0 ? s : 0);

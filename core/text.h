@@ -1,5 +1,5 @@
 /*
- * words.h: bytes of the world as JSON and as text for people.
+ * text.h: bytes of the world as JSON and as text for people.
  */
 #ifndef CORE_TEXT_H
 #define CORE_TEXT_H
@@ -8,23 +8,23 @@
 #include <stddef.h>
 
 /* Length of the UTF-8 sequence at text, 0 when it is not one (RFC 3629). */
-size_t words_utf8(const char *text);
+size_t text_utf8(const char *text);
 
 /* Make text printable: control bytes, backslash and bad UTF-8 become \xNN. */
-void words_escape(char *out, size_t size, const char *text);
+void text_escape(char *out, size_t size, const char *text);
 
 /* Bytes as a JSON string; what is no UTF-8 or not printable becomes \xNN. */
-json_t *words_json(const char *bytes);
+json_t *text_json(const char *bytes);
 
 /* Text that is put together piece by piece; what does not fit is cut. */
-struct words {
+struct text {
     char *buf;
     size_t size, len;
 };
-void words_put(struct words *w, const char *fmt, ...)
+void text_put(struct text *w, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* "41 s", "12 min", "3.2 h", "5.0 d" */
-const char *words_age(double s, char out[32]);
+const char *text_age(double s, char out[32]);
 
 #endif

@@ -98,7 +98,7 @@ static int open_dir(struct claim *claim, struct err *e)
 
     claim->dirfd = open(claim->dir, flags);
     if (claim->dirfd == -1 && errno == ENOENT) {
-        lock_step("directory");
+        crash_step("directory");
         rc = path_mkdirs(claim->dir, e);
         if (rc != 0)
             return rc;
@@ -146,7 +146,7 @@ static int may_take(const struct lock_view *view, const struct claim_opts *opts,
 /* Undo a temporary file. */
 static void drop_temp(struct claim *claim, const char *temp)
 {
-    lock_step("own undo");
+    crash_step("own undo");
     unlinkat(claim->dirfd, temp, 0);
     if (claim->recfd != -1)
         close(claim->recfd);
@@ -203,7 +203,7 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
 {
     int rc;
 
-    lock_step(name[0] == 't' ? "own record" : "claim");
+    crash_step(name[0] == 't' ? "own record" : "claim");
     claim->recfd =
         openat(claim->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (claim->recfd == -1)
@@ -218,9 +218,9 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
             claim->rec.gen = claim->series;
         claim->series = 0;
     }
-    lock_step("own line");
+    crash_step("own line");
     rc = write_content(claim);
-    lock_step("own fsync");
+    crash_step("own fsync");
     if (rc == 0 && !claim->relaxed && fsync(claim->recfd) != 0)
         rc = -errno;
     if (rc != 0)
@@ -251,7 +251,7 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
     rc = write_record(claim, temp, e);
     if (rc != 0)
         goto fail;
-    lock_step("claim");
+    crash_step("claim");
     rc = linkat(claim->dirfd, temp, claim->dirfd, name, 0) == 0 ? 0 : -errno;
     if (rc != 0 && linked_after_all(claim, name))
         rc = 0;
@@ -259,7 +259,7 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
         rc = -EOPNOTSUPP;
     if (rc != 0)
         goto fail;
-    lock_step(claim->series != 0 ? "name to keep" : "own temporary");
+    crash_step(claim->series != 0 ? "name to keep" : "own temporary");
     if (claim->series == 0 ||
         renameat(claim->dirfd, temp, claim->dirfd, KEPT_NAME) != 0)
         unlinkat(claim->dirfd, temp, 0);
@@ -298,7 +298,7 @@ static int publish(struct claim *claim, struct err *e)
     }
     if (rc != 0)
         return rc;
-    lock_step("own fsync of the directory");
+    crash_step("own fsync of the directory");
     if (!claim->relaxed)
         fsync(claim->dirfd); /* some file systems refuse; the record itself is safe */
     if (know_file(claim, &st) != 0)
@@ -314,11 +314,11 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
     int fd, rc;
 
     record_name(name, 'r', gen);
-    lock_step("end");
+    crash_step("end");
     fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd == -1)
         return -errno;
-    lock_step("own line of the end");
+    crash_step("own line of the end");
     rc = write_all(fd, line,
                    strlen(line)); /* the name is what counts, the line is for people */
     close(fd);
@@ -342,7 +342,7 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
                        "%s: generation %" PRIu64 " came while claiming %" PRIu64,
                        claim->rec.group, gens.top, claim->rec.gen);
     }
-    collect_old(claim->dirfd, claim->recfd, &gens, file_number(claim), opts->keep);
+    forget_old(claim->dirfd, claim->recfd, &gens, file_number(claim), opts->keep);
     return 0;
 }
 
@@ -352,7 +352,7 @@ static int is_left(const struct claim *claim)
     char name[RECORD_NAME];
 
     record_name(name, 'x', claim->series);
-    lock_look("left?");
+    crash_look("left?");
     if (faccessat(claim->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return 1;
     return errno == ENOENT ? 0 : -errno;
@@ -371,7 +371,7 @@ static bool read_locked(struct claim *claim, struct record *last)
     if (know_file(claim, &st) != 0 || st.stx_uid != claim->rec.owner.uid ||
         st.stx_nlink < 2)
         return false;
-    lock_look("read?");
+    crash_look("read?");
     return pread(claim->recfd, text, sizeof text, 0) == KEPT_SIZE &&
            record_read_kept(text, last, why) == 0 &&
            last->kept.file == kept_file(claim->dev, claim->ino) &&
@@ -400,7 +400,7 @@ static int write_next(struct claim *claim, const struct kept *last, struct err *
                        strerror(-rc));
     if (claim->rec.after != 0) { /* the dead one's heartbeat */
         record_name(name, 'h', claim->rec.after);
-        lock_step("collect");
+        crash_step("collect");
         unlinkat(claim->dirfd, name, 0);
     }
     return 0;
@@ -419,13 +419,13 @@ static int take_kept(struct claim *claim, const struct claim_opts *opts, bool *l
     struct record last;
     int rc = OTHERWISE;
 
-    lock_look("open?");
+    crash_look("open?");
     /* O_NOATIME is for the file's owner, and saves writing its inode */
     claim->recfd = openat(claim->dirfd, KEPT_NAME,
                           O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOATIME);
     if (claim->recfd == -1)
         return OTHERWISE;
-    lock_step("kernel lock");
+    crash_step("kernel lock");
     *locked = flock(claim->recfd, LOCK_EX | LOCK_NB) != 0;
     if (*locked || !read_locked(claim, &last))
         goto out;
@@ -446,7 +446,7 @@ static int take_kept(struct claim *claim, const struct claim_opts *opts, bool *l
     rc = write_next(claim, &last.kept, e);
 out:
     if (rc != 0) {
-        lock_step("let go");
+        crash_step("let go");
         close(claim->recfd);
         claim->recfd = -1;
     }
@@ -469,7 +469,7 @@ static int leave_kept(struct claim *claim, const struct lock_view *view, struct 
             "%s is in a kept file of another machine or mount: claim it there",
             claim->rec.group);
     record_name(name, 'x', view->gens.series);
-    lock_step("leave");
+    crash_step("leave");
     fd = openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd == -1)
         return err_set(e, -errno, "cannot write in lock directory %s: %s", claim->dir,
@@ -569,9 +569,9 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
     rc = record_init(&claim->rec, e);
     if (rc != 0)
         goto fail;
-    words_escape(claim->rec.group, sizeof claim->rec.group, group);
-    words_escape(claim->rec.task, sizeof claim->rec.task,
-                 opts->task != NULL ? opts->task : "");
+    text_escape(claim->rec.group, sizeof claim->rec.group, group);
+    text_escape(claim->rec.task, sizeof claim->rec.task,
+                opts->task != NULL ? opts->task : "");
     claim->rec.lease_s = opts->lease_s > 0 ? opts->lease_s : 60;
     claim->rec.heartbeat_s = opts->heartbeat_s > 0 ? opts->heartbeat_s : 15;
     rc = open_dir(claim, e);
@@ -627,7 +627,7 @@ static int still_there(const struct claim *claim, struct err *e)
     int rc = 0;
 
     record_name(name, 'g', file_number(claim));
-    lock_look("still there?");
+    crash_look("still there?");
     for (int i = 0; i < 3; i++) {
         rc = identify(claim->dirfd, name, AT_SYMLINK_NOFOLLOW, &st) == 0 ? 0 : -errno;
         if (rc != -ESTALE)
@@ -677,13 +677,13 @@ static int beat(struct claim *claim, struct err *e)
 
     record_name(name, 'h', claim->rec.gen);
     if (claim->beatfd == -1) {
-        lock_step("beat");
+        crash_step("beat");
         claim->beatfd = openat(claim->dirfd, name,
                                O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     }
     n = snprintf(text, sizeof text, "%" PRIu64 " %-20" PRIu64 "\n", claim->rec.gen,
                  claim->beats + 1);
-    lock_step("beat");
+    crash_step("beat");
     if (claim->beatfd == -1 || pwrite(claim->beatfd, text, (size_t)n, 0) != n)
         return err_set(e, errno != 0 ? -errno : -EIO,
                        "cannot write heartbeat %s/%s: %s", claim->dir, name,
@@ -738,12 +738,12 @@ int claim_commit(struct claim *claim, struct err *e)
         return rc;
     record_name(name, 'c', claim->rec.gen);
     snprintf(line, sizeof line, "%s\n", claim->rec.nonce);
-    lock_step("commit");
+    crash_step("commit");
     fd = openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd == -1 && errno == EEXIST)
         return commit_again(claim, name, e);
     rc = fd == -1 ? -errno : write_all(fd, line, strlen(line));
-    lock_step("own fsync of the commit");
+    crash_step("own fsync of the commit");
     if (rc == 0 && fsync(fd) != 0)
         rc = -errno;
     if (fd != -1)
@@ -751,7 +751,7 @@ int claim_commit(struct claim *claim, struct err *e)
     if (rc != 0)
         return err_set(e, rc, "cannot write commit marker %s/%s: %s", claim->dir, name,
                        strerror(-rc));
-    lock_step("own fsync of the directory");
+    crash_step("own fsync of the directory");
     fsync(claim->dirfd);
     before = gens.c;
     rc = scan(claim, &gens);
@@ -760,7 +760,7 @@ int claim_commit(struct claim *claim, struct err *e)
     if (rc == 0 && claim->series != 0 && before > claim->series &&
         before < claim->rec.gen) { /* the highest commit fences; one is enough */
         record_name(name, 'c', before);
-        lock_step("collect");
+        crash_step("collect");
         unlinkat(claim->dirfd, name, 0);
     }
     return rc;
@@ -784,7 +784,7 @@ static int write_end(struct claim *claim, const char *outcome, struct err *e)
                        claim->rec.gen, claim->dir, strerror(-rc));
     if (claim->beatfd != -1) {
         record_name(name, 'h', claim->rec.gen);
-        lock_step("collect");
+        crash_step("collect");
         unlinkat(claim->dirfd, name, 0);
     }
     return 0;
@@ -810,7 +810,7 @@ int claim_release(struct claim *claim, const char *outcome, struct err *e)
             err_set(e, rc, "cannot mark the end of claim %" PRIu64 " in %s: %s",
                     claim->rec.gen, claim->dir, strerror(-rc));
     }
-    lock_step("let go");
+    crash_step("let go");
     claim_free(claim);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* step.c: see step.h. */
+/* crashpoint.c: see crashpoint.h. */
 #include "locks/crashpoint.h"
 
 #include <signal.h>
@@ -18,15 +18,15 @@ static long from_env(const char *name)
     return text != NULL ? strtol(text, NULL, 10) : 0;
 }
 
-void lock_look(const char *what)
+void crash_look(const char *what)
 {
     if (step_hook != NULL)
         step_hook(what);
 }
 
-void lock_step(const char *what)
+void crash_step(const char *what)
 {
-    lock_look(what);
+    crash_look(what);
     if (left == 0)
         return;
     if (left < 0) {
@@ -48,22 +48,22 @@ void lock_step(const char *what)
     raise(SIGSTOP);
 }
 
-size_t lock_step_part(size_t n)
+size_t crash_part(size_t n)
 {
     return tear > 0 && tear < n ? tear : n;
 }
 
-void lock_step_tear(size_t n)
+void crash_tear(size_t n)
 {
     tear = n;
 }
 
-void lock_step_restart(void)
+void crash_restart(void)
 {
     left = -1;
 }
 
-void lock_step_hook(void (*hook)(const char *what))
+void crash_hook(void (*hook)(const char *what))
 {
     step_hook = hook;
 }

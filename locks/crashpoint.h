@@ -1,9 +1,9 @@
 /*
- * step.h: the points at which a test can end or stop a process, or let another go first.
+ * crashpoint.h: the points at which a test can end or stop a process, or let another go first.
  *
- * lock_step stands before every system call that changes a lock directory, lock_look before every
+ * crash_step stands before every system call that changes a lock directory, crash_look before every
  * reading of what others may change meanwhile.  With WATCHERD_CRASH_AT=n in the environment the n-th
- * lock_step of the process ends it at once (exit code 86, nothing flushed, as kill -9 would); with
+ * crash_step of the process ends it at once (exit code 86, nothing flushed, as kill -9 would); with
  * WATCHERD_STOP_AT=n it raises SIGSTOP there.  Without either it costs one comparison.
  */
 #ifndef LOCKS_CRASHPOINT_H
@@ -15,16 +15,16 @@ enum { LOCK_CRASH_EXIT = 86 };
 
 /* what: a word for traces; it begins with "own" when nobody else can see what the step does, and ends with
  * a question mark when it is a look. */
-void lock_step(const char *what);
-void lock_look(const char *what);
+void crash_step(const char *what);
+void crash_look(const char *what);
 /* How much of n bytes a write brings before others can look, or its writer can die: n, unless a test
- * wants it torn (lock_step_tear). */
-size_t lock_step_part(size_t n);
+ * wants it torn (crash_tear). */
+size_t crash_part(size_t n);
 /* From now on writes stop after so many bytes for a step; 0: no more. */
-void lock_step_tear(size_t n);
+void crash_tear(size_t n);
 /* Read the environment anew at the next step: for a test's forked child. */
-void lock_step_restart(void);
+void crash_restart(void);
 /* From now on call this at every step and look, too (tests/test_explore.c); NULL: no more. */
-void lock_step_hook(void (*hook)(const char *what));
+void crash_hook(void (*hook)(const char *what));
 
 #endif

@@ -1,4 +1,4 @@
-/* collect.c: see collect.h. */
+/* forget_old.c: see forget_old.h. */
 #include "locks/forget_old.h"
 
 #include <fcntl.h>
@@ -44,12 +44,12 @@ static void collect_orphan(int dirfd, int recfd, const struct generations *gens,
         fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
         (double)(mine.st_mtime - st.st_mtime) < keep_s)
         return;
-    lock_step("collect");
+    crash_step("collect");
     unlinkat(dirfd, name, 0);
 }
 
-void collect_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
-                 unsigned int keep_at_least)
+void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
+                unsigned int keep_at_least)
 {
     uint64_t keep = keep_at_least > 0 ? keep_at_least : KEEP_GENERATIONS;
     double keep_s = keep_at_least > 0 ? 0 : KEEP_S;
@@ -70,14 +70,14 @@ void collect_old(int dirfd, int recfd, const struct generations *gens, uint64_t 
         if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
             return;
         if (st.st_size == KEPT_SIZE) {
-            lock_step("kernel lock");
+            crash_step("kernel lock");
             kept = lock_kept(dirfd, name);
             if (kept == -1)
                 return; /* somebody still looks whether it may be gone on with */
         }
         for (size_t k = 0; k < sizeof kinds; k++) {
             record_name(name, kinds[k], gen);
-            lock_step("collect");
+            crash_step("collect");
             unlinkat(dirfd, name, 0);
         }
         if (kept != -1)
@@ -85,7 +85,7 @@ void collect_old(int dirfd, int recfd, const struct generations *gens, uint64_t 
         kept = -1;
         record_name(name, 'c', gen);
         if (gen < gens->c) { /* the highest commit fences for ever */
-            lock_step("collect");
+            crash_step("collect");
             unlinkat(dirfd, name, 0);
         }
     }

@@ -1,5 +1,5 @@
 /*
- * collect.h: deleting what nobody can ask for any more in a group's lock directory.
+ * forget_old.h: deleting what nobody can ask for any more in a group's lock directory.
  */
 #ifndef LOCKS_FORGET_OLD_H
 #define LOCKS_FORGET_OLD_H
@@ -9,7 +9,7 @@
 struct generations; /* locks/record.h */
 
 /*
- * collect_old: delete generations more than 20 back that ended more than a day ago, by the file server's own
+ * forget_old: delete generations more than 20 back that ended more than a day ago, by the file server's own
  * clock, a few at a time.
  *
  * Given:
@@ -21,7 +21,7 @@ struct generations; /* locks/record.h */
  *   1) The highest commit is never deleted: it fences.
  *   2) A kept file is deleted under its kernel lock, and what says that it was left (x.S) goes after it.
  */
-void collect_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
-                 unsigned int keep_at_least);
+void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
+                unsigned int keep_at_least);
 
 #endif

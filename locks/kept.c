@@ -161,8 +161,8 @@ int kept_write(int fd, const struct kept *w, const char *line, size_t n)
 
     if (len < 0)
         return len;
-    lock_step("slot");
-    part = lock_step_part((size_t)len);
+    crash_step("slot");
+    part = crash_part((size_t)len);
     while (done < (size_t)len) {
         ssize_t m = pwrite(fd, slot + done, (done < part ? part : (size_t)len) - done,
                            at + (off_t)done);
@@ -173,7 +173,7 @@ int kept_write(int fd, const struct kept *w, const char *line, size_t n)
             return m < 0 ? -errno : -EIO;
         done += (size_t)m;
         if (done == part && part < (size_t)len)
-            lock_step("rest of the slot");
+            crash_step("rest of the slot");
     }
     return 0;
 }

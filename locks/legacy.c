@@ -178,11 +178,11 @@ int legacy_break(int dirfd, const char *name, struct legacy_view *view, struct e
     fd = open_legacy(dirfd, name, O_RDWR);
     if (fd < 0)
         return err_set(e, fd, "cannot open %s: %s", name, strerror(-fd));
-    lock_step("legacy judge");
+    crash_step("legacy judge");
     judge_fd(fd, LOCK_EX, view); /* reads again what is judged, under the lock */
     if (view->state == LEGACY_DEAD && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
         names_fd(dirfd, name, fd)) {
-        lock_step("legacy remove");
+        crash_step("legacy remove");
         rc = unlinkat(dirfd, name, 0) == 0 ? 0 : -errno;
         if (rc != 0)
             err_set(e, rc, "cannot remove %s: %s", name, strerror(-rc));
@@ -203,7 +203,7 @@ static int write_pid(int fd)
     if (owner_self(&me, NULL) != 0 || fstat(fd, &st) != 0)
         return -EIO;
     n = snprintf(line, sizeof line, "%" PRId64 "\n%s\n", me.pid, me.host);
-    lock_step("legacy pid");
+    crash_step("legacy pid");
     /* Not for a new file: ext4 writes one that was truncated to disk when it is closed. */
     if (st.st_size > 0 && ftruncate(fd, 0) != 0)
         return -EIO;
@@ -219,11 +219,11 @@ int legacy_acquire(struct legacy **out, const char *path, struct err *e)
     *out = NULL;
     for (int i = 0; i < LEGACY_TRIES; i++) {
         memset(&view, 0, sizeof view);
-        lock_step("legacy open");
+        crash_step("legacy open");
         fd = open_legacy(AT_FDCWD, path, O_RDWR | O_CREAT);
         if (fd < 0)
             return err_set(e, fd, "cannot open %s: %s", path, strerror(-fd));
-        lock_step("legacy lock");
+        crash_step("legacy lock");
         judge_fd(fd, LOCK_EX, &view);
         if (view.state == LEGACY_ACTIVE || view.state == LEGACY_OPAQUE) {
             rc =
@@ -256,7 +256,7 @@ void legacy_release(struct legacy *legacy)
 {
     if (legacy == NULL)
         return;
-    lock_step("legacy release");
+    crash_step("legacy release");
     if (names_fd(AT_FDCWD, legacy->path, legacy->fd))
         unlink(legacy->path);
     close(legacy->fd);

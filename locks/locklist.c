@@ -57,7 +57,7 @@ static struct lock_entry *add(struct walk *w, const char *name, const char *wher
     }
     entry = &list->item[list->n++];
     memset(entry, 0, sizeof *entry);
-    words_escape(printable, sizeof printable, name);
+    text_escape(printable, sizeof printable, name);
     entry->name = must(strdup(printable));
     entry->where = must(strdup(where));
     entry->age_s = -1;
@@ -303,7 +303,7 @@ static int walk_tree(struct walk *w, int dirfd, struct err *e)
         if (!generations_note(&gens, names.item[i].name) &&
             names.item[i].type != DT_DIR && ends_with_lock(names.item[i].name))
             add_legacy(w, dirfd, names.item[i].name);
-    share_out(names.n, DIRS_A_THREAD, walk_part, &parts);
+    parallel_run(names.n, DIRS_A_THREAD, walk_part, &parts);
     if (gens.g != 0)
         add_group(w, dirfd, &gens);
     dirlist_clear(&names);

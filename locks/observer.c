@@ -131,7 +131,7 @@ static uint64_t read_beat(int dirfd, uint64_t gen)
     int fd;
 
     record_name(name, 'h', gen);
-    lock_look("beat?");
+    crash_look("beat?");
     fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd == -1)
         return 0;
@@ -208,7 +208,7 @@ static bool lock_is_free(int fd, const struct lock_view *view, const struct lock
         return false;
     if (!fs->measured && !same_boot(me, &view->rec.owner))
         return false; /* a local disk that another machine reaches through a server */
-    lock_look("kernel lock?");
+    crash_look("kernel lock?");
     if (flock(fd, LOCK_SH | LOCK_NB) != 0) /* shared: observers do not disturb */
         return false;
     flock(fd, LOCK_UN);

@@ -401,7 +401,7 @@ static int settle(int fd, char text[TEXT_SIZE])
     for (int i = 0; i < 100; i++) {
         if (kept_last(text, KEPT_SIZE, &k, &settled) && settled)
             return 0;
-        lock_look("read again?");
+        crash_look("read again?");
         if (read_regular(fd, again, sizeof again - 1, &uid) != KEPT_SIZE)
             break;
         if (memcmp(text, again, KEPT_SIZE) == 0)
@@ -444,7 +444,7 @@ int record_read_keep(int dirfd, const char *name, uint64_t gen, struct record *r
     int rc = -ESTALE;
 
     *fd = -1;
-    lock_look("read?");
+    crash_look("read?");
     for (int i = 0; rc == -ESTALE && i < 3; i++) { /* it says nothing: ask by name */
         if (*fd != -1)
             close(*fd);
@@ -477,7 +477,7 @@ int record_has_nonce(int dirfd, const char *name, const char *nonce)
     ssize_t n;
     int fd;
 
-    lock_look("whose?");
+    crash_look("whose?");
     fd = open_regular(dirfd, name);
     if (fd < 0)
         return fd;
@@ -544,7 +544,7 @@ void generations_finish(struct generations *gens, int dirfd)
     gens->ended = gens->g != 0 && gens->r == gens->g;
     if (gens->g != 0 && gens->r > gens->g) { /* somebody deleted records by hand */
         record_name(name, 'r', gens->g);
-        lock_look("ended?");
+        crash_look("ended?");
         gens->ended = faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     }
 }
@@ -581,7 +581,7 @@ int generations_scan(int dirfd, struct generations *out)
 {
     int rc = 0;
 
-    lock_look("scan?");
+    crash_look("scan?");
     for (int i = 0; i < 3; i++) {
         rc = scan_once(dirfd, out);
         if (rc != -ESTALE)
@@ -596,7 +596,7 @@ int generations_scan_local(int dirfd, struct generations *out)
 {
     int rc;
 
-    lock_look("scan?");
+    crash_look("scan?");
     rc = lseek(dirfd, 0, SEEK_SET) == 0 ? read_names(dirfd, out) : -errno;
     if (rc == 0)
         generations_finish(out, dirfd);

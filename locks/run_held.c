@@ -1,4 +1,4 @@
-/* hold.c: see hold.h. */
+/* run_held.c: see run_held.h. */
 #include "locks/run_held.h"
 
 #include <errno.h>
@@ -81,7 +81,7 @@ static int watch_over(struct claim *claim, pid_t pid, double heartbeat_s,
     return 0;
 }
 
-int hold_run(struct claim *claim, const char *group, double heartbeat_s,
+int run_held(struct claim *claim, const char *group, double heartbeat_s,
              char *const argv[], int *code, struct err *e)
 {
     pid_t pid, parent = getpid();

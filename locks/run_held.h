@@ -1,5 +1,5 @@
 /*
- * hold.h: run a program for as long as a claim is ours, and not a moment longer.
+ * run_held.h: run a program for as long as a claim is ours, and not a moment longer.
  */
 #ifndef LOCKS_RUN_HELD_H
 #define LOCKS_RUN_HELD_H
@@ -8,7 +8,7 @@ struct err;
 struct claim;
 
 /*
- * hold_run: start argv as the leader of a process group of its own, with WATCHERD_GROUP and
+ * run_held: start argv as the leader of a process group of its own, with WATCHERD_GROUP and
  * WATCHERD_GENERATION in its environment; beat the claim's heart until it ends.
  *
  * Given:
@@ -31,7 +31,7 @@ struct claim;
  *   3) A heartbeat that cannot be written (disk full) is tried again at the next beat: the lease
  *      decides.
  */
-int hold_run(struct claim *claim, const char *group, double heartbeat_s,
+int run_held(struct claim *claim, const char *group, double heartbeat_s,
              char *const argv[], int *code, struct err *e);
 
 #endif

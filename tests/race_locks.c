@@ -24,7 +24,7 @@
 
 enum { PROCESSES = 16 };
 
-static struct tally {
+static struct progress {
     long attempts, held, doubles, lost, cleaned, crashes, errors;
 } * tally;
 

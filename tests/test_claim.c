@@ -56,7 +56,7 @@ static int child_claims(const char *dir, int step)
         if (step > 0) {
             snprintf(text, sizeof text, "%d", step);
             setenv("WATCHERD_CRASH_AT", text, 1);
-            lock_step_restart();
+            crash_restart();
         }
         if (claim_acquire(&claim, dir, "grp", &quick, &e) != 0)
             _exit(1);
@@ -422,7 +422,7 @@ static void a_claimer_that_slept_through_collection_is_refused(void **state)
     if (pid == 0) {
         setenv("WATCHERD_STOP_AT", "4",
                1); /* temp made, written, (synced); link comes next */
-        lock_step_restart();
+        crash_restart();
         _exit(claim_acquire(&claim, "locks/a", "grp", &quick, &e) == -EBUSY ? 0 : 1);
     }
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);

@@ -201,7 +201,7 @@ static void a_client_that_does_not_read_keeps_nobody_waiting(void **state)
     fd = dial();
     for (int i = 0; i < 100; i++)
         assert_int_equal(write(fd, big, sizeof big - 1), sizeof big - 1);
-    assert_int_equal(call_daemon(".", q, 5, &a, &e), 0);
+    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
     /* Of the hundred only the one whose answer is on its way was taken. */
     assert_in_range(json_integer_value(json_object_get(a, "count")), 1, 2);
     json_decref(a);
@@ -241,13 +241,13 @@ static void the_socket_of_a_dead_daemon_is_replaced(void **state)
     start(".", said);
     kill_server();
     assert_int_equal(stat("control.sock", &st), 0);
-    assert_int_equal(call_daemon(".", q, 5, &a, &e), -ECONNREFUSED);
+    assert_int_equal(client_call(".", q, 5, &a, &e), -ECONNREFUSED);
     assert_string_equal(e.text, "no daemon runs on the state directory .");
     start(".", said);
     assert_string_equal(said, "ready");
     assert_int_equal(stat("control.sock", &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    assert_int_equal(call_daemon(".", q, 5, &a, &e), 0);
+    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
     json_decref(a);
     json_decref(q);
     kill_server();
@@ -279,7 +279,7 @@ static void a_path_longer_than_a_sockets_address_works(void **state)
     assert_int_equal(path_mkdirs(dir, &e), 0);
     start(dir, said);
     assert_string_equal(said, "ready");
-    assert_int_equal(call_daemon(dir, q, 5, &a, &e), 0);
+    assert_int_equal(client_call(dir, q, 5, &a, &e), 0);
     json_decref(a);
     json_decref(q);
     kill_server();
@@ -294,7 +294,7 @@ static void a_daemon_that_hangs_is_waited_for_no_longer_than_asked(void **state)
     (void)state;
     start(".", said);
     kill(server, SIGSTOP);
-    assert_int_equal(call_daemon(".", q, 0.1, &a, &e), -ETIMEDOUT);
+    assert_int_equal(client_call(".", q, 0.1, &a, &e), -ETIMEDOUT);
     assert_null(a);
     json_decref(q);
     kill_server();

@@ -78,7 +78,7 @@ static void publish(struct claim *claim)
     uint64_t gen = claim_generation(claim), before;
     int rc;
 
-    lock_look("work?"); /* it may take hours */
+    crash_look("work?"); /* it may take hours */
     before = x.top_committed;
     rc = claim_commit(claim, NULL);
 
@@ -105,7 +105,7 @@ static int try_claim(struct claim **claim, unsigned int keep, bool suspicious, i
     struct actor *self = me;
     int rc;
 
-    lock_look("begin?");
+    crash_look("begin?");
     if (suspicious) { /* whoever holds it now has been silent for ages, as we see it */
         opts.observer = observer_new();
         observer_set_clock(opts.observer, later);
@@ -182,7 +182,7 @@ static void clean_dead(struct actor *a)
     struct lock_view view;
 
     (void)a;
-    lock_look("begin?");
+    crash_look("begin?");
     if (observer_look(NULL, DIR_FD, "g", &view, NULL) != 0 || view.state != LOCK_DEAD)
         return;
     if (claim_break(DIR_FD, view.gens.g, "explored", NULL) != 0)
@@ -199,7 +199,7 @@ static void break_newest(struct actor *a)
     struct lock_view view;
 
     (void)a;
-    lock_look("begin?");
+    crash_look("begin?");
     if (observer_look(NULL, DIR_FD, "g", &view, NULL) == 0 && view.gens.g != 0 &&
         claim_break(DIR_FD, view.gens.g, "explored", NULL) == 0)
         end_marked(view.gens.g);
@@ -388,8 +388,8 @@ static void explore_within(const struct scenario *s, int turns, int crashes)
     if (s->far)
         forbid_kernel_locks();
     sem_init(&x.over, 0, 0);
-    lock_step_hook(before_step);
-    lock_step_tear(s->tear);
+    crash_hook(before_step);
+    crash_tear(s->tear);
     start_actors(s);
     while (more) {
         one_run();
@@ -398,8 +398,8 @@ static void explore_within(const struct scenario *s, int turns, int crashes)
         more = next_path();
     }
     stop_actors();
-    lock_step_tear(0);
-    lock_step_hook(NULL);
+    crash_tear(0);
+    crash_hook(NULL);
     sem_destroy(&x.over);
     close(DIR_FD);
     free(x.met);

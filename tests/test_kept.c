@@ -86,9 +86,9 @@ static int child_claims(const struct claim_opts *opts, int step, size_t tear)
         if (step > 0) {
             snprintf(text, sizeof text, "%d", step);
             setenv("WATCHERD_CRASH_AT", text, 1);
-            lock_step_restart();
+            crash_restart();
         }
-        lock_step_tear(tear);
+        crash_tear(tear);
         if (claim_acquire(&claim, "locks/a", "grp", opts, NULL) != 0)
             _exit(1);
         if (step != TORN && step > 0 &&
@@ -270,8 +270,8 @@ static void an_end_torn_at_any_byte_leaves_a_dead_claim(void **state)
             struct claim *claim = take(&keep);
 
             setenv("WATCHERD_CRASH_AT", "2", 1); /* slot, rest of the slot */
-            lock_step_restart();
-            lock_step_tear(tear);
+            crash_restart();
+            crash_tear(tear);
             claim_release(claim, "done", NULL);
             _exit(1);
         }

@@ -237,7 +237,7 @@ static void an_owner_stopped_inside_its_commit_learns_that_it_lost(void **state)
         if (claim_acquire(&claim, "locks/a", "a", &opts, &e) != 0)
             _exit(1);
         setenv("WATCHERD_STOP_AT", "1", 1);
-        lock_step_restart(); /* the first step of the commit is the marker's creation */
+        crash_restart(); /* the first step of the commit is the marker's creation */
         _exit(claim_commit(claim, &e) == ERR_LOST ? 0 : 2);
     }
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
@@ -362,7 +362,7 @@ static void a_cleaner_killed_in_the_middle_leaves_the_lock_to_the_next(void **st
         if (fork() == 0) {
             snprintf(text, sizeof text, "%d", step);
             setenv("WATCHERD_CRASH_AT", text, 1);
-            lock_step_restart();
+            crash_restart();
             _exit(legacy_break(AT_FDCWD, "x.lock", &view, &e) == 0 ? 0 : 1);
         }
         assert_true(wait(&status) > 0);
@@ -426,7 +426,7 @@ static pid_t stop_after_open(bool breaks)
         struct err e;
 
         setenv("WATCHERD_STOP_AT", breaks ? "1" : "2", 1);
-        lock_step_restart();
+        crash_restart();
         _exit((breaks ? legacy_break(AT_FDCWD, "x.lock", &view, &e)
                       : legacy_acquire(&held, "x.lock", &e)) == -EBUSY
                   ? 0

@@ -49,7 +49,7 @@ static double gaussian(double sep, double fwhm)
 
 /* A tile and where its dish pointed, which is not its middle. */
 struct scene {
-    struct tile tile[NTILE];
+    struct mosaic_tile tile[NTILE];
     double ra[NTILE], dec[NTILE]; /* pointings */
 };
 
@@ -102,7 +102,7 @@ static void make_scene(struct scene *s, double ra, double dec, const struct spot
         s->ra[t] = ra + 1.9 * east;
         s->dec[t] = dec - 0.4 * DEG;
         paint(flat, pb, s->ra[t], s->dec[t], src, nsrc);
-        s->tile[t] = (struct tile){flat, pb, sigma[t]};
+        s->tile[t] = (struct mosaic_tile){flat, pb, sigma[t]};
     }
 }
 
@@ -173,7 +173,7 @@ static void sources_keep_flux_and_place(void **state)
 }
 
 /* Where does tile t cover the pixel: 1 yes, 0 no, -1 too near its edge to say here. */
-static int covers(const struct tile *t, double ra, double dec)
+static int covers(const struct mosaic_tile *t, double ra, double dec)
 {
     double x, y, in;
 
@@ -244,7 +244,7 @@ static void tiles_are_weighted_by_beam_and_noise(void **state)
     b->wcs.xi = 0.2; /* not on one grid: the interpolation is in this, too */
     b->freq_hz = 1.5e9;
     {
-        const struct tile t[2] = {{a, pa, sa}, {b, pb, sb}};
+        const struct mosaic_tile t[2] = {{a, pa, sa}, {b, pb, sb}};
         double wa = 1 / (sa * sa), wb = 1 / (sb * sb);
         size_t mid;
 
@@ -287,7 +287,7 @@ static void aligned_tiles_are_added_exactly(void **state)
     for (size_t i = 0; i < NX * NY; i++)
         one->pix[i] = 1.0f;
     {
-        const struct tile t[2] = {{a, one, 0.25}, {b, one, 0.25}};
+        const struct mosaic_tile t[2] = {{a, one, 0.25}, {b, one, 0.25}};
 
         assert_int_equal(mosaic_make(&sky, &weight, t, 2, &opts, NULL), 0);
     }
@@ -427,7 +427,7 @@ static void tiles_that_do_not_fit_together_are_named(void **state)
 
     assert_int_equal(image_alloc(&wrong, NY, NX, NULL), 0);
     {
-        struct tile t = {s.tile[0].flat, wrong, 1e-3};
+        struct mosaic_tile t = {s.tile[0].flat, wrong, 1e-3};
 
         assert_int_equal(mosaic_make(&sky, &weight, &t, 1, &opts, &e), ERR_SHAPE);
         assert_string_equal(e.text,
@@ -457,7 +457,7 @@ static void the_beam_of_the_whole_is_turned_to_its_north(void **state)
     west->bpa_rad = 30.0 * DEG - turn;
     {
         /* images of ones serve as beams, too */
-        const struct tile t[2] = {{east, east, 1.0}, {west, west, 2.0}};
+        const struct mosaic_tile t[2] = {{east, east, 1.0}, {west, west, 2.0}};
 
         assert_int_equal(mosaic_make(&sky, &weight, t, 2, &opts, NULL), 0);
     }

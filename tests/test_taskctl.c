@@ -160,18 +160,18 @@ static void a_time_is_a_number_and_a_unit(void **state)
 
 static void names_of_backups_sort_by_time_and_are_told_from_others(void **state)
 {
-    char name[UPKEEP_NAME];
+    char name[MAINTENANCE_NAME];
 
     (void)state;
     /* date -u -d @1795786567 +%FT%H%M%SZ */
-    upkeep_name(1795786567, name);
+    maintenance_name(1795786567, name);
     assert_string_equal(name, "2026-11-27T133607Z");
-    assert_true(upkeep_is_name(name));
-    assert_false(upkeep_is_name("2026-11-27T133607Z.bak"));
-    assert_false(upkeep_is_name("2026-11-27T133607"));
-    assert_false(upkeep_is_name("2026-11-27T13:36:07Z"));
-    assert_false(upkeep_is_name(""));
-    assert_false(upkeep_is_name("queue.sqlite3"));
+    assert_true(maintenance_is_name(name));
+    assert_false(maintenance_is_name("2026-11-27T133607Z.bak"));
+    assert_false(maintenance_is_name("2026-11-27T133607"));
+    assert_false(maintenance_is_name("2026-11-27T13:36:07Z"));
+    assert_false(maintenance_is_name(""));
+    assert_false(maintenance_is_name("queue.sqlite3"));
 }
 
 /* ---- tables ---- */

@@ -37,7 +37,7 @@ enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };
 struct args {
     const char *dir[MOST_DIRS];
     size_t ndir;
-    const char *feature[TALLY_FEATURES];
+    const char *feature[PROGRESS_FEATURES];
     size_t nfeature;
     const char *conf, *root;
     bool json, names, scan;
@@ -45,7 +45,7 @@ struct args {
 
 /* What was found, of one or several directories. */
 struct found {
-    struct tally *tally; /* [ntally] */
+    struct progress *tally; /* [ntally] */
     unsigned char *
         *locked; /* [ntally][n]: held by a live owner; only of what lacks something */
     size_t ntally;
@@ -100,7 +100,7 @@ static void lock_names(struct lock_names *out, const char *name, bool folder)
 
 /* One look for locks: what several threads share. */
 struct hunt {
-    const struct tally_item *item;
+    const struct progress_item *item;
     unsigned char *locked; /* [n] */
     struct dirlist *list;  /* its table is built */
     int dirfd;
@@ -146,7 +146,7 @@ static bool is_held(struct observer *obs, const struct hunt *h, const char *name
 static int look_at_locks(struct found *f, size_t i, const char *dir, bool folders,
                          struct err *e)
 {
-    const struct tally *t = &f->tally[i];
+    const struct progress *t = &f->tally[i];
     struct observer *obs = observer_new();
     struct dirlist list = {0};
     struct hunt hunt;
@@ -163,11 +163,11 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
     hunt = (struct hunt){t->item, f->locked[i], &list, fd, folders};
     dirlist_find(&list, "");
     if (rc == 0 && fd != -1)
-        share_out(t->n, 1000, hunt_for_locks, &hunt);
+        parallel_run(t->n, 1000, hunt_for_locks, &hunt);
     if (path_join(seen, sizeof seen, dir, ".watcherd/seen.json", NULL) == 0)
         observer_load(obs, seen, NULL);
     for (size_t k = 0; k < t->n && rc == 0; k++) {
-        const struct tally_item *item = &t->item[k];
+        const struct progress_item *item = &t->item[k];
 
         f->total++;
         f->done += item->missing == 0;
@@ -205,8 +205,8 @@ static int look_at_groups(struct found *f, const struct args *args, struct err *
     if ((rc = load_conf(conf, args, e)) == 0 &&
         (rc = path_join(index, sizeof index, conf->paths.state, "tally.index", e)) ==
             0 &&
-        (rc = tally_groups(&f->tally[0], conf, args->feature, args->nfeature,
-                           args->scan ? NULL : index, e)) == 0) {
+        (rc = progress_groups(&f->tally[0], conf, args->feature, args->nfeature,
+                              args->scan ? NULL : index, e)) == 0) {
         f->ntally = 1;
         rc = look_at_locks(f, 0, conf->paths.locks, false, e);
     }
@@ -227,8 +227,8 @@ static int look(struct found *f, const struct args *args, struct err *e)
     if (args->ndir == 0)
         return look_at_groups(f, args, e);
     for (size_t i = 0; i < args->ndir && rc == 0; i++) {
-        rc =
-            tally_folders(&f->tally[i], args->dir[i], args->feature, args->nfeature, e);
+        rc = progress_folders(&f->tally[i], args->dir[i], args->feature, args->nfeature,
+                              e);
         f->ntally += rc == 0;
         if (rc == 0)
             rc = look_at_locks(f, i, args->dir[i], true, e);
@@ -239,14 +239,14 @@ static int look(struct found *f, const struct args *args, struct err *e)
 static void forget(struct found *f)
 {
     for (size_t i = 0; i < f->ntally; i++) {
-        tally_clear(&f->tally[i]);
+        progress_clear(&f->tally[i]);
         free(f->locked[i]);
     }
     free(f->tally);
     free(f->locked);
 }
 
-typedef void each_fn(void *arg, const struct tally_item *item, bool locked);
+typedef void each_fn(void *arg, const struct progress_item *item, bool locked);
 
 /* Everything that lacks something, in order of directories and names. */
 static void each_missing(const struct found *f, each_fn *fn, void *arg)
@@ -257,7 +257,7 @@ static void each_missing(const struct found *f, each_fn *fn, void *arg)
                 fn(arg, &f->tally[i].item[k], f->locked[i][k] != 0);
 }
 
-static bool is_ready(const struct tally_item *item, bool locked)
+static bool is_ready(const struct progress_item *item, bool locked)
 {
     return !locked && item->present >= item->expected;
 }
@@ -278,7 +278,7 @@ static json_t *name_json(const char *name)
 
     if (json != NULL)
         return json;
-    words_escape(text, sizeof text, name); /* not UTF-8 */
+    text_escape(text, sizeof text, name); /* not UTF-8 */
     return json_string(text);
 }
 
@@ -305,7 +305,7 @@ static int say_progress(const struct found *f, const struct args *args)
     return EX_OK;
 }
 
-static void name_ready(void *arg, const struct tally_item *item, bool locked)
+static void name_ready(void *arg, const struct progress_item *item, bool locked)
 {
     json_t *rows = arg;
     char text[PRINTABLE];
@@ -316,7 +316,7 @@ static void name_ready(void *arg, const struct tally_item *item, bool locked)
         json_array_append_new(rows, name_json(item->name));
         return;
     }
-    words_escape(text, sizeof text, item->name);
+    text_escape(text, sizeof text, item->name);
     puts(text);
 }
 
@@ -353,14 +353,14 @@ struct saying {
     bool any;
 };
 
-static void name_missing(void *arg, const struct tally_item *item, bool locked)
+static void name_missing(void *arg, const struct progress_item *item, bool locked)
 {
     struct saying *s = arg;
     json_t *names = json_array(), *row;
     const char *comma = "";
     char text[PRINTABLE];
 
-    words_escape(text, sizeof text, item->name);
+    text_escape(text, sizeof text, item->name);
     if (s->rows == NULL)
         printf("%s%s:\n  Missing: ", s->any ? "\n" : "", text);
     for (size_t i = 0; i < s->args->nfeature; i++) {
@@ -452,7 +452,7 @@ static int wrong(const char *what, const char *value)
 static int add_features(struct args *args, char *text)
 {
     for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
-        if (args->nfeature == TALLY_FEATURES)
+        if (args->nfeature == PROGRESS_FEATURES)
             return wrong("too many features from ", word);
         args->feature[args->nfeature++] = word;
     }
@@ -523,7 +523,7 @@ int main(int argc, char **argv)
     int code, rc;
 
     if (argc > 1 && strcmp(argv[1], "clean") == 0)
-        return clean_main(argc - 1, argv + 1);
+        return cmd_clean_main(argc - 1, argv + 1);
     code = parse_options(argc, argv, &args, &command);
     if (code >= 0)
         return code;

@@ -332,7 +332,7 @@ static bool first_line(int dirfd, char kind, uint64_t gen, char out[512])
     close(fd);
     text[n > 0 ? n : 0] = '\0';
     text[strcspn(text, "\n")] = '\0';
-    words_escape(out, 512, text);
+    text_escape(out, 512, text);
     return true;
 }
 
@@ -401,7 +401,7 @@ static int run_explain(const struct args *args)
     struct err e = {0};
     int dirfd = open_group(args, &e), rc = dirfd;
 
-    words_escape(name, sizeof name - 8, args->group);
+    text_escape(name, sizeof name - 8, args->group);
     if (rc >= 0)
         rc = observer_look(obs, dirfd, name, view, &e);
     strcat(name, ".lock");
@@ -565,7 +565,7 @@ static int run_run(const struct args *args)
         return fail(EX_TEMPFAIL, &e);
     if (rc != 0)
         return fail(rc == -EUCLEAN ? EX_OPAQUE : exit_code(rc), &e);
-    rc = hold_run(claim, args->group, args->heartbeat_s > 0 ? args->heartbeat_s : 15,
+    rc = run_held(claim, args->group, args->heartbeat_s > 0 ? args->heartbeat_s : 15,
                   args->program, &code, &e);
     if (rc == 0 && code == 0 && args->commit)
         rc = claim_commit(claim, &e);

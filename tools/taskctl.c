@@ -136,24 +136,24 @@ static const struct verb {
      "  taskctl monitor --once | head -20\n"},
     {"preflight", NULL, NOTHING, "", false, "is everything ready for data?", "",
      "One line a check: ok, WARN or FAIL.  Exit status 1: something failed.\n"},
-    {"backup", upkeep_backup, STORE, "K", true, "a consistent copy while all runs",
+    {"backup", maintenance_backup, STORE, "K", true, "a consistent copy while all runs",
      "FILE | DIR [--keep N]",
      "FILE: the queue.  DIR (or a name that ends in /): a folder in it named by date "
      "and time, with the\nqueue and the registries (products, data_registry, "
      "cal_registry); --keep N removes all but the\nnewest N of these.\n\n"
      "  taskctl backup /backup/watcherd/ --keep 14\n"},
-    {"restore", upkeep_restore, SETTINGS, "y", true, "put a backup of the queue back",
-     "FILE | FOLDER [--yes]",
+    {"restore", maintenance_restore, SETTINGS, "y", true,
+     "put a backup of the queue back", "FILE | FOLDER [--yes]",
      "FOLDER: one that backup DIR made.  Refused (75) while a daemon or worker is "
      "alive.  The registries\nare files in [paths] state: copy them back by hand, or "
      "let the daemon fill them from the manifests.\n\n"
      "  systemctl stop watcherd; taskctl restore "
      "/backup/watcherd/2026-01-26T080707Z\n"},
-    {"migrate", upkeep_migrate, SETTINGS, "d", false,
+    {"migrate", maintenance_migrate, SETTINGS, "d", false,
      "make the store's tables, or bring them up to date", "[--dry-run]",
      "After a backup.  The daemon does it by itself on SQLite.\n\n"
      "  taskctl migrate --dry-run\n"},
-    {"vacuum", upkeep_vacuum, STORE, "", false,
+    {"vacuum", maintenance_vacuum, STORE, "", false,
      "give back space, renew the planner's statistics", "", ""},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

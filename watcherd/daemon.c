@@ -50,14 +50,14 @@ struct daemon {
     struct registry *registry;
     struct store *store;
     struct crew *crew;
-    struct neighbours *neighbours;
+    struct peers *neighbours;
     struct upkeep *upkeep;
     struct intake *intake;
     struct roots *roots;
     struct rework *rework;
-    struct operate operate;
+    struct answers operate;
     struct control *control;
-    struct mosaics mosaics;
+    struct windows windows;
     char settings[PATH_MAX]; /* the settings in force, for the workers */
     bool stopping, ended;
     bool
@@ -204,7 +204,7 @@ static void on_ended(void *arg, const struct task *task, enum crew_how how)
     else if (strcmp(task->name, "continuum") == 0 &&
              (how == CREW_FAILED || how == CREW_CANCELLED))
         group_mark(d->groups, task->key, GROUP_FAILED);
-    d->mosaics.due = true;
+    d->windows.due = true;
     plan(d, 0);
 }
 
@@ -272,8 +272,8 @@ static void on_store(void *arg, bool changed)
         return;
     intake_news(d->intake, changed);
     rework_news(d->rework);
-    d->mosaics.held = false;
-    d->mosaics.due |= changed;
+    d->windows.held = false;
+    d->windows.due |= changed;
     crew_wake(d->crew, changed);
     plan(d, 0);
 }
@@ -283,7 +283,7 @@ static void on_store_turned(void *arg, bool up)
     struct daemon *d = arg;
 
     if (up && !d->stopping) {
-        neighbours_look(d->neighbours);
+        peers_look(d->neighbours);
         on_store(d, true);
     }
 }
@@ -306,7 +306,7 @@ static void stop(struct daemon *d, double grace_s)
     d->stopping = true;
     upkeep_stopping(d->upkeep);
     uv_timer_stop(&d->timer);
-    neighbours_stop(d->neighbours);
+    peers_stop(d->neighbours);
     crew_stop(d->crew, grace_s);
 }
 
@@ -318,8 +318,8 @@ static bool is_idle(struct daemon *d)
     crew_look(d->crew, &crew);
     return crew.idle && intake_loaded(d->intake) && !intake_busy(d->intake) &&
            (intake_held(d->intake) == NULL || crew.mode == QUEUE_DRAINS) &&
-           !rework_busy(d->rework) && !d->mosaics.busy &&
-           (!d->mosaics.due || d->mosaics.held);
+           !rework_busy(d->rework) && !d->windows.busy &&
+           (!d->windows.due || d->windows.held);
 }
 
 /* With --once: is there nothing left that anybody will do? */
@@ -357,12 +357,12 @@ static void on_timer(uv_timer_t *timer)
     intake_send(d->intake);
     if (intake_loaded(d->intake)) {
         rework_run(d->rework);
-        mosaics_find(&d->mosaics);
+        windows_find(&d->windows);
     }
     if (is_idle(d))
         say_checking(d);
     if (d->opts.once && is_done(d, now)) {
-        d->nfailed += left_say(d->ingest, d->groups, ONCE_PATIENCE_S);
+        d->nfailed += leftovers_say(d->ingest, d->groups, ONCE_PATIENCE_S);
         stop(d, 0);
     }
     plan(d, 60);
@@ -396,7 +396,7 @@ static void on_signal(uv_signal_t *handle, int sig)
         upkeep_reloaded(d->upkeep, d->conf);
         crew_scale(d->crew, d->conf->workers.count);
         crew_renew(d->crew);
-        d->mosaics.due = true;
+        d->windows.due = true;
         intake_news(d->intake, true);
         plan(d, 0);
     }
@@ -427,7 +427,7 @@ static void open_control(struct daemon *d)
 {
     struct err e = {0};
 
-    d->operate = (struct operate){.conf = d->conf,
+    d->operate = (struct answers){.conf = d->conf,
                                   .ingest = d->ingest,
                                   .groups = d->groups,
                                   .store = d->store,
@@ -439,7 +439,7 @@ static void open_control(struct daemon *d)
                                   .started = clock_boot_s(),
                                   .changed = on_operated,
                                   .arg = d};
-    if (control_new(&d->control, &d->loop, d->conf->paths.state, operate_answer,
+    if (control_new(&d->control, &d->loop, d->conf->paths.state, answers_answer,
                     &d->operate, &e) != 0)
         log_event(LOG_ERROR, "control", "reason", e.text, NULL);
 }
@@ -479,12 +479,12 @@ static int open_queue(struct daemon *d, struct err *e)
                   e);
     if (rc != 0)
         return rc;
-    d->neighbours = neighbours_new(&(struct neighbours_opts){.loop = &d->loop,
-                                                             .store = d->store,
-                                                             .me = crew_me(d->crew),
-                                                             .looked = on_looked,
-                                                             .freed = on_freed,
-                                                             .arg = d});
+    d->neighbours = peers_new(&(struct peers_opts){.loop = &d->loop,
+                                                   .store = d->store,
+                                                   .me = crew_me(d->crew),
+                                                   .looked = on_looked,
+                                                   .freed = on_freed,
+                                                   .arg = d});
     d->rework = rework_new(d->conf, d->groups, d->store, on_tasks, d);
     d->intake = intake_new(&(struct intake_opts){.conf = d->conf,
                                                  .store = d->store,
@@ -494,7 +494,7 @@ static int open_queue(struct daemon *d, struct err *e)
                                                  .queued = on_tasks,
                                                  .refused = on_refused,
                                                  .arg = d});
-    d->mosaics = (struct mosaics){.conf = d->conf,
+    d->windows = (struct windows){.conf = d->conf,
                                   .store = d->store,
                                   .registry = d->registry,
                                   .found = on_found,
@@ -555,7 +555,7 @@ static int open_rooms(struct daemon *d, struct err *e)
     int rc;
 
     if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0 ||
-        (rc = places_make(conf, e)) != 0 || (rc = places_locks(conf, e)) != 0 ||
+        (rc = folders_make(conf, e)) != 0 || (rc = folders_locks(conf, e)) != 0 ||
         (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
                         "settings.conf", e)) != 0 ||
         (rc = open_groups(d, &rule, e)) != 0 || (rc = open_queue(d, e)) != 0 ||
@@ -563,7 +563,7 @@ static int open_rooms(struct daemon *d, struct err *e)
         (rc = settings_write(conf, d->settings, e)) != 0 ||
         (rc = upkeep_new(&d->upkeep, &d->loop, conf, d->crew, e)) != 0)
         return rc;
-    d->mosaics.registry = d->registry;
+    d->windows.registry = d->registry;
     return open_files(d, &rule, e);
 }
 
@@ -588,7 +588,7 @@ static void begin(struct daemon *d)
     }
     log_event(LOG_INFO, "ready", "version", VERSION, "incoming",
               d->conf->paths.incoming, "workers", log_d(d->conf->workers.count), NULL);
-    neighbours_look(d->neighbours);
+    peers_look(d->neighbours);
     intake_load(d->intake);
     plan(d, 0);
     upkeep_ready(d->upkeep);
@@ -629,7 +629,7 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
             rc = 1;
     }
     d->stopping = true;
-    neighbours_stop(d->neighbours);
+    peers_stop(d->neighbours);
     if (close_threads(
             d)) { /* nothing at exit() may touch, or wait for, what they still use */
         control_close(d->control);
@@ -643,7 +643,7 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     control_free(d->control);
     upkeep_free(d->upkeep);
     crew_free(d->crew);
-    neighbours_free(d->neighbours);
+    peers_free(d->neighbours);
     intake_free(d->intake);
     rework_free(d->rework);
     roots_close(d->roots);

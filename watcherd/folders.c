@@ -12,7 +12,7 @@
 #include "locks/lockfs.h"
 #include "locks/owner.h"
 
-int places_make(const struct conf *conf, struct err *e)
+int folders_make(const struct conf *conf, struct err *e)
 {
     const char *dir[] = {conf->paths.incoming, conf->paths.state, conf->paths.scratch,
                          conf->paths.locks, conf->paths.products};
@@ -29,7 +29,7 @@ int places_make(const struct conf *conf, struct err *e)
     return rc;
 }
 
-int places_locks(const struct conf *conf, struct err *e)
+int folders_locks(const struct conf *conf, struct err *e)
 {
     char boots[PATH_MAX], why[LOCKFS_WHY];
     struct lockfs fs;

@@ -1,5 +1,5 @@
 /*
- * places.h: the folders of [paths], as whoever starts tasks needs them.
+ * folders.h: the folders of [paths], as whoever starts tasks needs them.
  */
 #ifndef WATCHERD_FOLDERS_H
 #define WATCHERD_FOLDERS_H
@@ -8,11 +8,11 @@ struct conf;
 struct err;
 
 /* Make what is missing.  Products may be on a disk that is not there yet: said, and no failure. */
-int places_make(const struct conf *conf, struct err *e);
+int folders_make(const struct conf *conf, struct err *e);
 /*
- * places_locks: say once which way of locking applies and why, and where this machine's boots are noted.
+ * folders_locks: say once which way of locking applies and why, and where this machine's boots are noted.
  * Status: 0; -ENOTSUP nothing excludes another worker there, so none may be started.
  */
-int places_locks(const struct conf *conf, struct err *e);
+int folders_locks(const struct conf *conf, struct err *e);
 
 #endif

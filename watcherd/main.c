@@ -101,8 +101,8 @@ int main(int argc, char **argv)
     char *end;
     int c;
 
-    if (argc > 1 && ask_is_command(argv[1]))
-        return ask_main(argc - 1, argv + 1);
+    if (argc > 1 && cli_is_command(argv[1]))
+        return cli_main(argc - 1, argv + 1);
     if (worker) {
         argc--;
         argv++;
@@ -140,7 +140,7 @@ int main(int argc, char **argv)
             break;
         case 'h':
             fputs(usage, stdout);
-            printf("\n%s", ask_usage);
+            printf("\n%s", cli_usage);
             return 0;
         case OPT_VERSION:
             printf("watcherd %s\nLicence GPL-3.0-or-later\n", VERSION);

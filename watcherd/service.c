@@ -35,7 +35,7 @@ struct service {
     uv_signal_t signal[3];
     struct store *store;
     struct crew *crew;
-    struct neighbours *neighbours;
+    struct peers *neighbours;
     struct upkeep *upkeep;
     char settings[PATH_MAX];
     int lock; /* descriptor; -1 */
@@ -49,7 +49,7 @@ static void stop(struct service *s, double grace_s)
 {
     s->stopping = true;
     upkeep_stopping(s->upkeep);
-    neighbours_stop(s->neighbours);
+    peers_stop(s->neighbours);
     crew_stop(s->crew, grace_s);
 }
 
@@ -91,7 +91,7 @@ static void on_store_turned(void *arg, bool up)
     struct service *s = arg;
 
     if (up && !s->stopping)
-        neighbours_look(s->neighbours);
+        peers_look(s->neighbours);
 }
 
 static void on_looked(void *arg)
@@ -183,8 +183,8 @@ static int open_rooms(struct service *s, struct err *e)
     int rc;
 
     snprintf(file, sizeof file, "worker-%s.conf", s->opts.name);
-    if ((rc = places_make(s->conf, e)) != 0 || (rc = lock_name(s, e)) != 0 ||
-        (rc = places_locks(s->conf, e)) != 0 ||
+    if ((rc = folders_make(s->conf, e)) != 0 || (rc = lock_name(s, e)) != 0 ||
+        (rc = folders_locks(s->conf, e)) != 0 ||
         (rc = path_join(s->settings, sizeof s->settings, s->conf->paths.state, file,
                         e)) != 0 ||
         (rc = settings_write(s->conf, s->settings, e)) != 0)
@@ -212,12 +212,12 @@ static int open_rooms(struct service *s, struct err *e)
                                           .arg = s},
                       e);
     if (rc == 0)
-        s->neighbours = neighbours_new(&(struct neighbours_opts){.loop = &s->loop,
-                                                                 .store = s->store,
-                                                                 .me = crew_me(s->crew),
-                                                                 .looked = on_looked,
-                                                                 .freed = on_freed,
-                                                                 .arg = s});
+        s->neighbours = peers_new(&(struct peers_opts){.loop = &s->loop,
+                                                       .store = s->store,
+                                                       .me = crew_me(s->crew),
+                                                       .looked = on_looked,
+                                                       .freed = on_freed,
+                                                       .arg = s});
     return rc != 0 ? rc : upkeep_new(&s->upkeep, &s->loop, s->conf, s->crew, e);
 }
 
@@ -235,7 +235,7 @@ static void begin(struct service *s)
     snprintf(text, sizeof text, "Polling for tasks on queue %s", s->conf->queue.name);
     log_event(LOG_INFO, "ready", "version", VERSION, "worker", crew_me(s->crew)->id,
               "slots", log_d(s->opts.slots), "text", text, NULL);
-    neighbours_look(s->neighbours);
+    peers_look(s->neighbours);
     upkeep_ready(s->upkeep);
 }
 
@@ -266,7 +266,7 @@ int service_run(struct conf *conf, const struct service_opts *opts, struct err *
         rc = s.opts.once && s.nfailed > 0;
     }
     s.stopping = true;
-    neighbours_stop(s.neighbours);
+    peers_stop(s.neighbours);
     if (store_stop(s.store, LAST_STOP_S) != 0) {
         log_event(LOG_WARN, "ended", "reason",
                   "the queue's store still does not answer; left alone", NULL);
@@ -279,7 +279,7 @@ int service_run(struct conf *conf, const struct service_opts *opts, struct err *
     uv_loop_close(&s.loop);
     upkeep_free(s.upkeep);
     crew_free(s.crew);
-    neighbours_free(s.neighbours);
+    peers_free(s.neighbours);
     store_free(s.store);
     if (s.lock != -1)
         close(s.lock);

@@ -1,5 +1,5 @@
 /*
- * sums.c: see sums.h.  Rows are taken baseline by baseline, so that the sums of one stay in the
+ * normal_eq.c: see normal_eq.h.  Rows are taken baseline by baseline, so that the sums of one stay in the
  * cache, and added channel by channel in loops that vectorise.
  */
 #include "pipeline/cal/normal_eq.h"
@@ -20,15 +20,15 @@
 /* How much the sums of one batch of solutions may take. */
 #define BATCH_BYTES ((size_t)64 << 20)
 
-size_t sums_baseline(size_t n, size_t i, size_t j)
+size_t normal_eq_baseline(size_t n, size_t i, size_t j)
 {
     return i * (2 * n - i - 1) / 2 + (j - i - 1);
 }
 
 static size_t row_baseline(const struct vis *vis, size_t row)
 {
-    return sums_baseline(vis->nant, (size_t)vis->row_ant1[row],
-                         (size_t)vis->row_ant2[row]);
+    return normal_eq_baseline(vis->nant, (size_t)vis->row_ant1[row],
+                              (size_t)vis->row_ant2[row]);
 }
 
 /* Projected length of a row's baseline, metres; the full length when nothing is stopped. */
@@ -47,7 +47,7 @@ static double projected_m(const struct vis *vis, size_t row)
 }
 
 /* Rows by baseline, by counting. */
-static int sort_rows(struct sums_batch *b, const struct vis *vis, struct err *e)
+static int sort_rows(struct normal_eq_batch *b, const struct vis *vis, struct err *e)
 {
     size_t *start = calloc(b->nbl + 1, sizeof *start), sum = 0;
 
@@ -70,8 +70,8 @@ static int sort_rows(struct sums_batch *b, const struct vis *vis, struct err *e)
     return 0;
 }
 
-int sums_init(struct sums_batch *b, const struct vis *vis, size_t chan_block,
-              struct err *e)
+int normal_eq_init(struct normal_eq_batch *b, const struct vis *vis, size_t chan_block,
+                   struct err *e)
 {
     size_t per_block, blocks, span;
 
@@ -95,7 +95,7 @@ int sums_init(struct sums_batch *b, const struct vis *vis, size_t chan_block,
     return sort_rows(b, vis, e);
 }
 
-void sums_close(struct sums_batch *b)
+void normal_eq_close(struct normal_eq_batch *b)
 {
     free(b->sum);
     free(b->known);
@@ -106,7 +106,7 @@ void sums_close(struct sums_batch *b)
 }
 
 /* Model of one row as the fixed gains let it be seen, [chan][npol] in two parts. */
-static void row_model(struct sums_batch *b, const struct vis *vis,
+static void row_model(struct normal_eq_batch *b, const struct vis *vis,
                       const float complex *model)
 {
     const float complex *known = b->known;
@@ -125,7 +125,7 @@ static void row_model(struct sums_batch *b, const struct vis *vis,
 }
 
 /* Add samples [k0, n) of one row to the lines: v and w are its data and weights. */
-static void add_row(struct sums_batch *b, const float complex *v, const float *w,
+static void add_row(struct normal_eq_batch *b, const float complex *v, const float *w,
                     size_t k0, size_t n)
 {
     double *restrict re = b->line, *restrict im = re + b->nline;
@@ -149,7 +149,7 @@ static void add_row(struct sums_batch *b, const float complex *v, const float *w
 }
 
 /* Lines of one baseline into its slots; the lines are then empty again. */
-static void fold_lines(struct sums_batch *b, const struct vis *vis, size_t bl)
+static void fold_lines(struct normal_eq_batch *b, const struct vis *vis, size_t bl)
 {
     double *re = b->line, *im = re + b->nline, *den = im + b->nline;
     double *power = den + b->nline, *count = power + b->nline;
@@ -159,7 +159,7 @@ static void fold_lines(struct sums_batch *b, const struct vis *vis, size_t bl)
         size_t first = c / b->chan_block * vis->npol;
 
         for (size_t p = 0; p < vis->npol; p++, k++) {
-            struct sums *at = b->sum + (first + p) * b->nbl + bl;
+            struct normal_eq *at = b->sum + (first + p) * b->nbl + bl;
 
             at->re += re[k];
             at->im += im[k];
@@ -172,7 +172,7 @@ static void fold_lines(struct sums_batch *b, const struct vis *vis, size_t bl)
 }
 
 /* First channel at which a row's baseline is long enough; c1 when none. */
-static size_t first_channel(const struct sums_batch *b, const struct vis *vis,
+static size_t first_channel(const struct normal_eq_batch *b, const struct vis *vis,
                             size_t row, double min_uv_lambda)
 {
     size_t c = b->c0;
@@ -186,8 +186,9 @@ static size_t first_channel(const struct sums_batch *b, const struct vis *vis,
     return c;
 }
 
-void sums_fill(struct sums_batch *b, const struct vis *vis, const float complex *model,
-               const struct gains_lookup *known, double min_uv_lambda)
+void normal_eq_fill(struct normal_eq_batch *b, const struct vis *vis,
+                    const float complex *model, const struct gains_lookup *known,
+                    double min_uv_lambda)
 {
     size_t n = (b->c1 - b->c0) * vis->npol;
 

@@ -1,5 +1,5 @@
 /*
- * sums.h: the sums over visibilities that a solution for gains needs, baseline by baseline.
+ * normal_eq.h: the sums over visibilities that a solution for gains needs, baseline by baseline.
  *
  * With V = g1 conj(g2) M the least-squares problem depends only on sum w V conj(M) and
  * sum w |M|^2; the other two sums tell the noise that a solution leaves.
@@ -15,19 +15,19 @@ struct gains_lookup;
 struct vis;
 
 /* Sums of one baseline for one solution: w V conj(M), w |M|^2, w |V|^2 and the samples. */
-struct sums {
+struct normal_eq {
     double re, im, den, power, n;
 };
 
 /* Solutions made in one pass over the data: one span of times, some blocks of channels, all
  * polarisations.  A slot is one block and polarisation. */
-struct sums_batch {
+struct normal_eq_batch {
     size_t t0, t1; /* integrations [t0, t1) */
     size_t c0, c1; /* channels [c0, c1) */
     size_t chan_block;
     size_t nslot, nbl;
-    size_t *order;    /* [nrow] rows by baseline, so that its sums stay in the cache */
-    struct sums *sum; /* [nslot][nbl] */
+    size_t *order; /* [nrow] rows by baseline, so that its sums stay in the cache */
+    struct normal_eq *sum; /* [nslot][nbl] */
     /* Work space of one row, [channels of the batch][npol] each. */
     size_t nline;
     float complex *known; /* gains that are held fixed */
@@ -36,19 +36,20 @@ struct sums_batch {
 };
 
 /* Index of baseline i < j among n (n - 1) / 2. */
-size_t sums_baseline(size_t n, size_t i, size_t j);
+size_t normal_eq_baseline(size_t n, size_t i, size_t j);
 
 /* Make room for as many blocks of chan_block channels as fit some 64 MB: b->nslot. */
-int sums_init(struct sums_batch *b, const struct vis *vis, size_t chan_block,
-              struct err *e);
-void sums_close(struct sums_batch *b);
+int normal_eq_init(struct normal_eq_batch *b, const struct vis *vis, size_t chan_block,
+                   struct err *e);
+void normal_eq_close(struct normal_eq_batch *b);
 
 /*
- * sums_fill: read the data of times [t0, t1) and channels [c0, c1), which the caller sets.
+ * normal_eq_fill: read the data of times [t0, t1) and channels [c0, c1), which the caller sets.
  * known: gains held fixed (they multiply the model), or NULL.
  * Channels where a baseline is shorter than min_uv_lambda do not take part.
  */
-void sums_fill(struct sums_batch *b, const struct vis *vis, const float complex *model,
-               const struct gains_lookup *known, double min_uv_lambda);
+void normal_eq_fill(struct normal_eq_batch *b, const struct vis *vis,
+                    const float complex *model, const struct gains_lookup *known,
+                    double min_uv_lambda);
 
 #endif

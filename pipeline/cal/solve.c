@@ -125,7 +125,7 @@ static int find_refant(int *refant, const struct vis *vis, int wanted, struct er
 /* ---- one solution ---- */
 
 /* Baselines of antenna a to others of `in` that have data. */
-static size_t degree(const struct sums_batch *b, size_t nant, size_t slot,
+static size_t degree(const struct normal_eq_batch *b, size_t nant, size_t slot,
                      const unsigned char *in, size_t a)
 {
     size_t n = 0;
@@ -134,14 +134,14 @@ static size_t degree(const struct sums_batch *b, size_t nant, size_t slot,
         size_t i = k < a ? k : a, j = k < a ? a : k;
 
         if (k != a && in[k] &&
-            b->sum[slot * b->nbl + sums_baseline(nant, i, j)].den > 0)
+            b->sum[slot * b->nbl + normal_eq_baseline(nant, i, j)].den > 0)
             n++;
     }
     return n;
 }
 
 /* Keep, of the antennas in `in`, those joined to antenna `seed`; mark[] becomes 1 for them. */
-static size_t flood(const struct sums_batch *b, size_t nant, size_t slot,
+static size_t flood(const struct normal_eq_batch *b, size_t nant, size_t slot,
                     const unsigned char *in, size_t seed, unsigned char *mark)
 {
     size_t count = 1, last = 0;
@@ -153,7 +153,7 @@ static size_t flood(const struct sums_batch *b, size_t nant, size_t slot,
         for (size_t i = 0; i < nant; i++) {
             for (size_t j = i + 1; j < nant; j++) {
                 if (in[i] && in[j] && mark[i] != mark[j] &&
-                    b->sum[slot * b->nbl + sums_baseline(nant, i, j)].den > 0) {
+                    b->sum[slot * b->nbl + normal_eq_baseline(nant, i, j)].den > 0) {
                     mark[i] = mark[j] = 1;
                     count++;
                 }
@@ -165,7 +165,7 @@ static size_t flood(const struct sums_batch *b, size_t nant, size_t slot,
 
 /* Antennas that take part: enough baselines among themselves, and all joined to each other (the
  * phase between two separate parts is unknown, so the smaller one gets no solution). */
-static void choose_antennas(const struct sums_batch *b, size_t nant, size_t slot,
+static void choose_antennas(const struct normal_eq_batch *b, size_t nant, size_t slot,
                             size_t min_baselines, unsigned char *in,
                             unsigned char *mark)
 {
@@ -196,7 +196,7 @@ static void choose_antennas(const struct sums_batch *b, size_t nant, size_t slot
 }
 
 /* Both triangles of the matrices for the antennas in `in`. */
-static void system_fill(struct stefcal *s, const struct sums_batch *b, size_t nant,
+static void system_fill(struct stefcal *s, const struct normal_eq_batch *b, size_t nant,
                         size_t slot, const unsigned char *in)
 {
     s->n = 0;
@@ -207,8 +207,8 @@ static void system_fill(struct stefcal *s, const struct sums_batch *b, size_t na
     for (size_t j = 0; j < s->n; j++) {
         s->re[j * s->n + j] = s->im[j * s->n + j] = s->den[j * s->n + j] = 0;
         for (size_t i = 0; i < j; i++) {
-            const struct sums *m =
-                b->sum + slot * b->nbl + sums_baseline(nant, s->ant[i], s->ant[j]);
+            const struct normal_eq *m =
+                b->sum + slot * b->nbl + normal_eq_baseline(nant, s->ant[i], s->ant[j]);
 
             s->re[j * s->n + i] = s->re[i * s->n + j] = m->re;
             s->im[j * s->n + i] = m->im;  /* V of (i, j) adds g_j to g_i ... */
@@ -223,15 +223,15 @@ static void system_fill(struct stefcal *s, const struct sums_batch *b, size_t na
  * residual per sample, so weights need only be right relative to each other.
  * A solution with no more samples than gains has no residual and passes.
  */
-static void system_snr(struct stefcal *s, const struct sums_batch *b, size_t nant,
+static void system_snr(struct stefcal *s, const struct normal_eq_batch *b, size_t nant,
                        size_t slot)
 {
     double rest = 0, samples = 0, noise2;
 
     for (size_t j = 0; j < s->n; j++) {
         for (size_t i = 0; i < j; i++) {
-            const struct sums *m =
-                b->sum + slot * b->nbl + sums_baseline(nant, s->ant[i], s->ant[j]);
+            const struct normal_eq *m =
+                b->sum + slot * b->nbl + normal_eq_baseline(nant, s->ant[i], s->ant[j]);
             double fr = s->gr[i] * s->gr[j] + s->gi[i] * s->gi[j];
             double fi = s->gi[i] * s->gr[j] - s->gr[i] * s->gi[j];
 
@@ -282,9 +282,9 @@ static size_t system_store(const struct stefcal *s, float complex *out, size_t n
  * is taken out and the rest solved again, since it only adds noise to the others.
  * Returns the antennas solved for.  in: scratch, [2][nant].
  */
-static size_t solve_slot(struct stefcal *s, const struct sums_batch *b, size_t nant,
-                         size_t slot, const struct solve_opts *o, int refant,
-                         float complex *out, size_t npol, unsigned char *in)
+static size_t solve_slot(struct stefcal *s, const struct normal_eq_batch *b,
+                         size_t nant, size_t slot, const struct solve_opts *o,
+                         int refant, float complex *out, size_t npol, unsigned char *in)
 {
     bool again = true;
 
@@ -361,7 +361,7 @@ out:
 
 /* The slots of a filled batch, into the right places of out. */
 static size_t solve_batch(struct gains *out, struct stefcal *s,
-                          const struct sums_batch *b, const struct vis *vis,
+                          const struct normal_eq_batch *b, const struct vis *vis,
                           const struct solve_opts *o, size_t tblock, unsigned char *in)
 {
     size_t blocks = (b->c1 - b->c0 + b->chan_block - 1) / b->chan_block, solved = 0;
@@ -390,7 +390,7 @@ static int solve_pass(struct gains **result, const struct vis *vis,
     size_t cb = chan_block > 0 ? chan_block : vis->nchan, solved = 0, step;
     struct gains *out = NULL;
     struct gains_lookup lk = {0};
-    struct sums_batch b = {0};
+    struct normal_eq_batch b = {0};
     struct stefcal s = {0};
     unsigned char *in = calloc(2 * vis->nant, 1);
     int rc;
@@ -405,7 +405,7 @@ static int solve_pass(struct gains **result, const struct vis *vis,
     if (rc == 0 && held != NULL)
         rc = gains_lookup_init(&lk, vis, held, e);
     if (rc == 0)
-        rc = sums_init(&b, vis, cb, e);
+        rc = normal_eq_init(&b, vis, cb, e);
     if (rc == 0)
         rc = stefcal_init(&s, vis->nant, e);
     if (rc != 0)
@@ -416,7 +416,7 @@ static int solve_pass(struct gains **result, const struct vis *vis,
         b.t1 = b.t0 + tb < vis->ntime ? b.t0 + tb : vis->ntime;
         for (b.c0 = 0; b.c0 < vis->nchan; b.c0 += step) {
             b.c1 = b.c0 + step < vis->nchan ? b.c0 + step : vis->nchan;
-            sums_fill(&b, vis, model, held != NULL ? &lk : NULL, o->min_uv_lambda);
+            normal_eq_fill(&b, vis, model, held != NULL ? &lk : NULL, o->min_uv_lambda);
             solved += solve_batch(out, &s, &b, vis, o, b.t0 / tb, in);
         }
     }
@@ -425,7 +425,7 @@ static int solve_pass(struct gains **result, const struct vis *vis,
                      "no antenna has a gain: too few unflagged baselines or no signal");
 out:
     stefcal_close(&s);
-    sums_close(&b);
+    normal_eq_close(&b);
     gains_lookup_close(&lk);
     free(in);
     if (rc == 0)

@@ -1,5 +1,5 @@
 /*
- * continuum_mosaic.c: the published tiles of one window to a mosaic.
+ * mosaic_steps.c: the published tiles of one window to a mosaic.
  */
 #include <errno.h>
 #include <math.h>
@@ -23,7 +23,7 @@ struct mosaic_run {
     const char *id;
     const char *const *group;
     size_t ngroup;
-    struct tile *tile;         /* [ngroup] */
+    struct mosaic_tile *tile;  /* [ngroup] */
     struct image **flat, **pb; /* [ngroup] what tile[] borrows */
     struct image *sky, *weight;
     float *noise; /* [ny][nx] 1 / sqrt(weight) */
@@ -57,7 +57,7 @@ static int read_tile(struct mosaic_run *run, size_t i, struct err *e)
         (rc = path_join(path, sizeof path, dir, "pb.fits", e)) == 0)
         rc = fits_read_image(&run->pb[i], path, e);
     if (rc == 0)
-        run->tile[i] = (struct tile){run->flat[i], run->pb[i], noise};
+        run->tile[i] = (struct mosaic_tile){run->flat[i], run->pb[i], noise};
     return rc;
 }
 
@@ -118,10 +118,11 @@ static int step_qa(void *arg, struct err *e)
     run->noise_jy = qa_noise(run->sky->pix, n);
     rc = qa_find(&run->sources, run->sky, run->noise, conf->qa.find_sigma, e);
     if (rc == 0)
-        rc = judge_catalogue(&run->match, run->sky, run->noise, &run->sources, conf, e);
+        rc = verdict_catalogue(&run->match, run->sky, run->noise, &run->sources, conf,
+                               e);
     if (rc != 0)
         return rc;
-    run->qa_status = judge_status(run->peak_jy / run->noise_jy, &run->match);
+    run->qa_status = verdict_status(run->peak_jy / run->noise_jy, &run->match);
     snprintf(run->detail, sizeof run->detail,
              "noise %.3g mJy/beam, peak %.4g Jy/beam, %zu sources, %zu of %zu in the "
              "catalogue found, flux ratio %.3f, offset %.2f arcsec, %s",
@@ -135,19 +136,19 @@ static json_t *mosaic_meta(const struct mosaic_run *run)
 {
     json_t *m = json_object(), *tiles = json_array();
 
-    judge_put(m, "kind", "mosaic");
-    judge_put(m, "group", run->id);
-    judge_put(m, "fits", "mosaic.fits");
-    judge_put(m, "preview", "preview.png");
-    judge_put(m, "qa_status", run->qa_status);
-    judge_put(m, "telescope", run->telescope);
-    judge_number(m, "noise_jy", run->noise_jy);
-    judge_number(m, "best_noise_jy", run->min_noise_jy);
-    judge_number(m, "peak_jy", run->peak_jy);
-    judge_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
-    judge_number(m, "sources", (double)run->sources.n);
-    judge_image(m, run->sky);
-    judge_match(m, &run->match);
+    verdict_put(m, "kind", "mosaic");
+    verdict_put(m, "group", run->id);
+    verdict_put(m, "fits", "mosaic.fits");
+    verdict_put(m, "preview", "preview.png");
+    verdict_put(m, "qa_status", run->qa_status);
+    verdict_put(m, "telescope", run->telescope);
+    verdict_number(m, "noise_jy", run->noise_jy);
+    verdict_number(m, "best_noise_jy", run->min_noise_jy);
+    verdict_number(m, "peak_jy", run->peak_jy);
+    verdict_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
+    verdict_number(m, "sources", (double)run->sources.n);
+    verdict_image(m, run->sky);
+    verdict_match(m, &run->match);
     for (size_t i = 0; i < run->ngroup; i++)
         json_array_append_new(tiles, json_string(run->group[i]));
     json_object_set_new(m, "tiles", tiles);
@@ -175,7 +176,7 @@ static int step_write(void *arg, struct err *e)
     if (rc != 0)
         return rc;
     meta = mosaic_meta(run);
-    rc = judge_write(run->env->scratch, run->sky, &run->sources, meta, e);
+    rc = verdict_write(run->env->scratch, run->sky, &run->sources, meta, e);
     json_decref(meta);
     return rc;
 }

@@ -1,6 +1,6 @@
 /*
  * tile.h: one group on its way through the steps of continuum_tile; known to the files of
- * the steps only (calibrate.c, tile_image.c, tile_out.c, continuum.c).
+ * the steps only (tile_calibrate.c, tile_image.c, tile_write.c, continuum.c).
  */
 #ifndef PIPELINE_CONTINUUM_TILE_H
 #define PIPELINE_CONTINUUM_TILE_H

@@ -1,5 +1,5 @@
 /*
- * calibrate.c: gains of one group: from a calibrator in its field, from the bandpass of
+ * tile_calibrate.c: gains of one group: from a calibrator in its field, from the bandpass of
  * another group, or both.
  *
  * A bandpass that is valid at the group's time is applied before anything is solved; a

@@ -1,5 +1,5 @@
 /*
- * tile_out.c: how good a tile is, and its files.
+ * tile_write.c: how good a tile is, and its files.
  */
 #include <errno.h>
 #include <math.h>
@@ -46,13 +46,13 @@ int tile_qa(void *arg, struct err *e)
         return err_set(e, -ENOMEM, "out of memory for the noise map of %s", run->group);
     rc = qa_find(&run->sources, run->corrected, noise, conf->qa.find_sigma, e);
     if (rc == 0)
-        rc =
-            judge_catalogue(&run->match, run->corrected, noise, &run->sources, conf, e);
+        rc = verdict_catalogue(&run->match, run->corrected, noise, &run->sources, conf,
+                               e);
     free(noise);
     if (rc != 0)
         return rc;
     snprintf(run->qa_status, sizeof run->qa_status, "%s",
-             judge_status(run->peak_jy / run->noise_jy, &run->match));
+             verdict_status(run->peak_jy / run->noise_jy, &run->match));
     snprintf(run->detail, sizeof run->detail,
              "noise %.3g mJy/beam, peak %.4g Jy/beam, dynamic range %.0f, %zu sources, "
              "%s",
@@ -118,7 +118,7 @@ int tile_write(void *arg, struct err *e)
     if (rc != 0)
         return rc;
     meta = tile_meta(run);
-    rc = judge_write(run->env->scratch, run->corrected, &run->sources, meta, e);
+    rc = verdict_write(run->env->scratch, run->corrected, &run->sources, meta, e);
     json_decref(meta);
     return rc;
 }
@@ -128,30 +128,30 @@ json_t *tile_meta(const struct tile_run *run)
     const struct image *img = run->flat;
     json_t *m = json_object(), *cal = json_object();
 
-    judge_put(m, "kind", "image");
-    judge_put(m, "group", run->group);
-    judge_put(m, "fits", "image.fits");
-    judge_put(m, "preview", "preview.png");
-    judge_put(m, "qa_status", run->qa_status);
-    judge_put(m, "telescope", run->vis->telescope);
-    judge_number(m, "noise_jy", run->noise_jy);
-    judge_number(m, "peak_jy", run->peak_jy);
-    judge_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
-    judge_number(m, "clean_jy", run->clean.model_jy);
-    judge_number(m, "valid_fraction", vis_valid_fraction(run->vis));
-    judge_image(m, img);
-    judge_match(m, &run->match);
-    judge_number(m, "sources", (double)run->sources.n);
-    judge_put(cal, "name", run->cal != NULL ? run->cal->name : "none");
-    judge_number(cal, "apparent_jy", run->cal_apparent_jy);
-    judge_put(cal, "bandpass",
-              run->bandpass != NULL           ? "bandpass.h5"
-              : run->bandpass_path[0] != '\0' ? run->bandpass_path
-                                              : "none");
-    judge_number(cal, "solved_bandpass", run->bandpass != NULL);
-    judge_number(cal, "phase_rms_raw_deg", run->phase_rms_raw_deg);
-    judge_number(cal, "phase_rms_bandpass_deg", run->phase_rms_bandpass_deg);
-    judge_number(cal, "phase_rms_deg", run->phase_rms_deg);
+    verdict_put(m, "kind", "image");
+    verdict_put(m, "group", run->group);
+    verdict_put(m, "fits", "image.fits");
+    verdict_put(m, "preview", "preview.png");
+    verdict_put(m, "qa_status", run->qa_status);
+    verdict_put(m, "telescope", run->vis->telescope);
+    verdict_number(m, "noise_jy", run->noise_jy);
+    verdict_number(m, "peak_jy", run->peak_jy);
+    verdict_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
+    verdict_number(m, "clean_jy", run->clean.model_jy);
+    verdict_number(m, "valid_fraction", vis_valid_fraction(run->vis));
+    verdict_image(m, img);
+    verdict_match(m, &run->match);
+    verdict_number(m, "sources", (double)run->sources.n);
+    verdict_put(cal, "name", run->cal != NULL ? run->cal->name : "none");
+    verdict_number(cal, "apparent_jy", run->cal_apparent_jy);
+    verdict_put(cal, "bandpass",
+                run->bandpass != NULL           ? "bandpass.h5"
+                : run->bandpass_path[0] != '\0' ? run->bandpass_path
+                                                : "none");
+    verdict_number(cal, "solved_bandpass", run->bandpass != NULL);
+    verdict_number(cal, "phase_rms_raw_deg", run->phase_rms_raw_deg);
+    verdict_number(cal, "phase_rms_bandpass_deg", run->phase_rms_bandpass_deg);
+    verdict_number(cal, "phase_rms_deg", run->phase_rms_deg);
     json_object_set_new(m, "calibration", cal);
     return m;
 }

@@ -42,9 +42,9 @@ static int add_calibrators(struct source_list *list, double freq_hz)
     return 0;
 }
 
-int judge_catalogue(struct qa_match *match, const struct image *img, const float *noise,
-                    const struct source_list *found, const struct conf *conf,
-                    struct err *e)
+int verdict_catalogue(struct qa_match *match, const struct image *img,
+                      const float *noise, const struct source_list *found,
+                      const struct conf *conf, struct err *e)
 {
     struct source_list cat = {0};
     int rc = 0;
@@ -59,7 +59,7 @@ int judge_catalogue(struct qa_match *match, const struct image *img, const float
     return rc;
 }
 
-const char *judge_status(double dynamic_range, const struct qa_match *match)
+const char *verdict_status(double dynamic_range, const struct qa_match *match)
 {
     if (!(dynamic_range >= 5))
         return "failed";
@@ -70,8 +70,8 @@ const char *judge_status(double dynamic_range, const struct qa_match *match)
     return "passed";
 }
 
-int judge_write(const char *dir, const struct image *img,
-                const struct source_list *sources, const json_t *meta, struct err *e)
+int verdict_write(const char *dir, const struct image *img,
+                  const struct source_list *sources, const json_t *meta, struct err *e)
 {
     char path[4096], *text = NULL;
     int rc = path_join(path, sizeof path, dir, "sources.csv", e);
@@ -92,42 +92,42 @@ int judge_write(const char *dir, const struct image *img,
     return rc;
 }
 
-void judge_put(json_t *m, const char *key, const char *text)
+void verdict_put(json_t *m, const char *key, const char *text)
 {
     json_t *value = json_string(text);
 
     json_object_set_new(m, key, value != NULL ? value : json_string("?"));
 }
 
-void judge_number(json_t *m, const char *key, double value)
+void verdict_number(json_t *m, const char *key, double value)
 {
     json_object_set_new(m, key, isfinite(value) ? json_real(value) : json_null());
 }
 
-void judge_image(json_t *m, const struct image *img)
+void verdict_image(json_t *m, const struct image *img)
 {
-    judge_number(m, "ra_deg", img->wcs.ra_rad / ASTRO_DEG);
-    judge_number(m, "dec_deg", img->wcs.dec_rad / ASTRO_DEG);
-    judge_number(m, "cell_arcsec", img->wcs.cell_rad / ASTRO_ARCSEC);
-    judge_number(m, "nx", (double)img->nx);
-    judge_number(m, "ny", (double)img->ny);
-    judge_number(m, "bmaj_arcsec", img->bmaj_rad / ASTRO_ARCSEC);
-    judge_number(m, "bmin_arcsec", img->bmin_rad / ASTRO_ARCSEC);
-    judge_number(m, "bpa_deg", img->bpa_rad / ASTRO_DEG);
-    judge_number(m, "freq_hz", img->freq_hz);
-    judge_number(m, "mjd_beg", img->mjd_beg);
-    judge_number(m, "mjd_end", img->mjd_end);
+    verdict_number(m, "ra_deg", img->wcs.ra_rad / ASTRO_DEG);
+    verdict_number(m, "dec_deg", img->wcs.dec_rad / ASTRO_DEG);
+    verdict_number(m, "cell_arcsec", img->wcs.cell_rad / ASTRO_ARCSEC);
+    verdict_number(m, "nx", (double)img->nx);
+    verdict_number(m, "ny", (double)img->ny);
+    verdict_number(m, "bmaj_arcsec", img->bmaj_rad / ASTRO_ARCSEC);
+    verdict_number(m, "bmin_arcsec", img->bmin_rad / ASTRO_ARCSEC);
+    verdict_number(m, "bpa_deg", img->bpa_rad / ASTRO_DEG);
+    verdict_number(m, "freq_hz", img->freq_hz);
+    verdict_number(m, "mjd_beg", img->mjd_beg);
+    verdict_number(m, "mjd_end", img->mjd_end);
 }
 
-void judge_match(json_t *m, const struct qa_match *match)
+void verdict_match(json_t *m, const struct qa_match *match)
 {
     json_t *c = json_object();
 
-    judge_number(c, "expected", (double)match->nexpected);
-    judge_number(c, "found", (double)match->nfound);
-    judge_number(c, "flux_ratio", match->flux_ratio);
-    judge_number(c, "offset_arcsec", match->offset_rad / ASTRO_ARCSEC);
-    judge_number(c, "worst_ratio", match->worst_ratio);
-    judge_number(c, "worst_offset_arcsec", match->worst_offset_rad / ASTRO_ARCSEC);
+    verdict_number(c, "expected", (double)match->nexpected);
+    verdict_number(c, "found", (double)match->nfound);
+    verdict_number(c, "flux_ratio", match->flux_ratio);
+    verdict_number(c, "offset_arcsec", match->offset_rad / ASTRO_ARCSEC);
+    verdict_number(c, "worst_ratio", match->worst_ratio);
+    verdict_number(c, "worst_offset_arcsec", match->worst_offset_rad / ASTRO_ARCSEC);
     json_object_set_new(m, "catalogue", c);
 }

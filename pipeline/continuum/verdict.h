@@ -1,5 +1,5 @@
 /*
- * judge.h: what tiles and mosaics have in common when they are judged and written down: the
+ * verdict.h: what tiles and mosaics have in common when they are judged and written down: the
  * catalogue to compare with, the verdict, and the numbers as JSON.
  */
 #ifndef PIPELINE_CONTINUUM_VERDICT_H
@@ -14,25 +14,25 @@ struct err;
 struct image;
 
 /* Compare found sources with the settings' catalogue and the built-in calibrators. */
-int judge_catalogue(struct qa_match *match, const struct image *img, const float *noise,
-                    const struct source_list *found, const struct conf *conf,
-                    struct err *e);
+int verdict_catalogue(struct qa_match *match, const struct image *img,
+                      const float *noise, const struct source_list *found,
+                      const struct conf *conf, struct err *e);
 
 /*
  * "passed", "warning" or "failed".  Failed: dynamic range below 5 (DSA-110's own limit for
  * images).  Warning: catalogue fluxes off by more than 20 %, or fewer than 60 % of the expected
  * sources found (its limits for an epoch).
  */
-const char *judge_status(double dynamic_range, const struct qa_match *match);
+const char *verdict_status(double dynamic_range, const struct qa_match *match);
 
 /* sources.csv, qa.json and preview.png of an image, into the directory. */
-int judge_write(const char *dir, const struct image *img,
-                const struct source_list *sources, const json_t *meta, struct err *e);
+int verdict_write(const char *dir, const struct image *img,
+                  const struct source_list *sources, const json_t *meta, struct err *e);
 
 /* Into a JSON object: text; a number (NaN becomes null); position, beam, times; the match. */
-void judge_put(json_t *m, const char *key, const char *text);
-void judge_number(json_t *m, const char *key, double value);
-void judge_image(json_t *m, const struct image *img);
-void judge_match(json_t *m, const struct qa_match *match);
+void verdict_put(json_t *m, const char *key, const char *text);
+void verdict_number(json_t *m, const char *key, double value);
+void verdict_image(json_t *m, const struct image *img);
+void verdict_match(json_t *m, const struct qa_match *match);
 
 #endif

@@ -39,7 +39,7 @@ struct outline {
     struct box box;  /* where they lie in the output */
 };
 
-static const char *tile_name(const struct tile *t)
+static const char *tile_name(const struct mosaic_tile *t)
 {
     return t->flat->object[0] != '\0' ? t->flat->object : "(no name)";
 }
@@ -48,7 +48,7 @@ static const char *tile_name(const struct tile *t)
  * Are these tiles to be combined?
  */
 
-static int check_tile(const struct tile *t, const struct tile *first,
+static int check_tile(const struct mosaic_tile *t, const struct mosaic_tile *first,
                       const struct mosaic_opts *opts, struct err *e)
 {
     const struct image *img = t->flat, *ref = first->flat;
@@ -84,12 +84,12 @@ static int check_tile(const struct tile *t, const struct tile *first,
  * The output's grid
  */
 
-static bool usable(const struct tile *t, size_t i, double cut)
+static bool usable(const struct mosaic_tile *t, size_t i, double cut)
 {
     return t->pb->pix[i] >= (float)cut && isfinite(t->flat->pix[i]);
 }
 
-static int outline_find(struct outline *o, const struct tile *t, double cut)
+static int outline_find(struct outline *o, const struct mosaic_tile *t, double cut)
 {
     size_t nx = t->flat->nx, ny = t->flat->ny;
     size_t *first = malloc(nx * sizeof *first), *last = malloc(nx * sizeof *last);
@@ -139,7 +139,7 @@ static int outline_find(struct outline *o, const struct tile *t, double cut)
 }
 
 /* All tiles on one pixel grid: then the output keeps it and nothing is interpolated. */
-static bool on_one_grid(const struct tile *tile, size_t ntile, double cell_rad)
+static bool on_one_grid(const struct mosaic_tile *tile, size_t ntile, double cell_rad)
 {
     const struct wcs *a = &tile[0].flat->wcs;
 
@@ -156,7 +156,7 @@ static bool on_one_grid(const struct tile *tile, size_t ntile, double cell_rad)
 }
 
 /* Direction of the mean of the outlines' unit vectors, every tile counting alike. */
-static void sky_centre(struct wcs *out, const struct tile *tile,
+static void sky_centre(struct wcs *out, const struct mosaic_tile *tile,
                        const struct outline *outline, size_t ntile)
 {
     double sum[3] = {0.0, 0.0, 0.0};
@@ -191,8 +191,8 @@ static void pix_to_pix(const struct wcs *from, double x, double y, const struct 
 }
 
 /* Whole output pixels inside an outline. */
-static int outline_box(struct outline *o, const struct tile *t, const struct wcs *out,
-                       struct err *e)
+static int outline_box(struct outline *o, const struct mosaic_tile *t,
+                       const struct wcs *out, struct err *e)
 {
     struct box b = {INFINITY, -INFINITY, INFINITY, -INFINITY};
 
@@ -214,7 +214,7 @@ static int outline_box(struct outline *o, const struct tile *t, const struct wcs
 }
 
 /* The grid that just covers all outlines: wcs, size; the outlines' boxes move onto it. */
-static int plan_grid(struct wcs *out, size_t size[2], const struct tile *tile,
+static int plan_grid(struct wcs *out, size_t size[2], const struct mosaic_tile *tile,
                      struct outline *outline, size_t ntile,
                      const struct mosaic_opts *opts, struct err *e)
 {
@@ -272,7 +272,7 @@ static int plan_grid(struct wcs *out, size_t size[2], const struct tile *tile,
  * y north).  A tile's position angle counts from its own north; near the pole the
  * mosaic's is another, hence the turn.
  */
-static void mean_beam(struct image *sky, const struct tile *tile,
+static void mean_beam(struct image *sky, const struct mosaic_tile *tile,
                       const struct outline *outline, size_t ntile)
 {
     double xx = 0.0, yy = 0.0, xy = 0.0, wsum = 0.0, mean, diff, root;
@@ -305,7 +305,7 @@ static void mean_beam(struct image *sky, const struct tile *tile,
     sky->bpa_rad = root > 1e-9 * mean ? 0.5 * atan2(xy / wsum, diff) : 0.0;
 }
 
-static void describe(struct image *sky, const struct tile *tile,
+static void describe(struct image *sky, const struct mosaic_tile *tile,
                      const struct outline *outline, size_t ntile)
 {
     const struct image *first = tile[0].flat;
@@ -529,7 +529,7 @@ static float lanczos(const struct image *img, const struct spot *s,
  */
 
 struct adding {
-    const struct tile *tile;
+    const struct mosaic_tile *tile;
     double cut, inv_var; /* Jy^-2 */
     const float (*table)[TAPS];
     float *sum, *weight; /* the output row */
@@ -578,8 +578,9 @@ static void add_row(const struct adding *a, const struct map *map,
     }
 }
 
-static int add_tile(struct image *sky, struct image *weight, const struct tile *tile,
-                    const struct box *box, double cut, const float (*table)[TAPS])
+static int add_tile(struct image *sky, struct image *weight,
+                    const struct mosaic_tile *tile, const struct box *box, double cut,
+                    const float (*table)[TAPS])
 {
     struct adding a = {.tile = tile,
                        .cut = cut,
@@ -600,8 +601,9 @@ static int add_tile(struct image *sky, struct image *weight, const struct tile *
     return rc;
 }
 
-int mosaic_make(struct image **sky, struct image **weight, const struct tile *tile,
-                size_t ntile, const struct mosaic_opts *opts, struct err *e)
+int mosaic_make(struct image **sky, struct image **weight,
+                const struct mosaic_tile *tile, size_t ntile,
+                const struct mosaic_opts *opts, struct err *e)
 {
     struct outline *outline = calloc(ntile > 0 ? ntile : 1, sizeof *outline);
     float(*table)[TAPS] = kernel_table();

@@ -13,7 +13,7 @@
 struct err;
 struct image;
 
-struct tile {
+struct mosaic_tile {
     const struct image *flat; /* Jy/beam, not beam-corrected, NaN where invalid */
     const struct image *pb;   /* effective beam on the same grid */
     double sigma_jy;          /* noise of flat */
@@ -35,7 +35,8 @@ struct mosaic_opts {
  * Status:   0; ERR_SHAPE (sentence names the tile's object and what differs); -ENOMEM
  * Note: Lanczos-3 interpolation, beams by bilinear; exact for pixel-aligned tiles.
  */
-int mosaic_make(struct image **sky, struct image **weight, const struct tile *tile,
-                size_t ntile, const struct mosaic_opts *opts, struct err *e);
+int mosaic_make(struct image **sky, struct image **weight,
+                const struct mosaic_tile *tile, size_t ntile,
+                const struct mosaic_opts *opts, struct err *e);
 
 #endif

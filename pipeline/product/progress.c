@@ -1,4 +1,4 @@
-/* tally.c: see tally.h: folders, and what an info file says. */
+/* progress.c: see progress.h: folders, and what an info file says. */
 #include "pipeline/product/progress.h"
 
 #include <dirent.h>
@@ -28,10 +28,10 @@ static void *must(void *p)
 
 static uint64_t all_of(const struct wish *wish)
 {
-    return wish->n == 0 ? 0 : UINT64_MAX >> (TALLY_FEATURES - wish->n);
+    return wish->n == 0 ? 0 : UINT64_MAX >> (PROGRESS_FEATURES - wish->n);
 }
 
-ssize_t tally_slurp(int dirfd, const char *path, char **buf, size_t *room)
+ssize_t progress_slurp(int dirfd, const char *path, char **buf, size_t *room)
 {
     int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     size_t n = 0;
@@ -91,9 +91,10 @@ static uint64_t manifest_lacks(const struct wish *wish, const char *text, size_t
     return lacks;
 }
 
-uint64_t tally_lacks(const struct wish *wish, const char *text, size_t n, bool manifest)
+uint64_t progress_lacks(const struct wish *wish, const char *text, size_t n,
+                        bool manifest)
 {
-    bool has[TALLY_FEATURES];
+    bool has[PROGRESS_FEATURES];
     uint64_t lacks = all_of(wish);
 
     if (manifest)
@@ -111,7 +112,7 @@ uint64_t tally_lacks(const struct wish *wish, const char *text, size_t n, bool m
 struct share {
     const struct wish *wish;
     int dirfd;
-    struct tally_item *item;
+    struct progress_item *item;
     char *buf;
     size_t room;
 };
@@ -153,16 +154,16 @@ static uint64_t folder_lacks(struct share *s, const char *name)
     for (i = 0; i < 4 && n == -ENOENT; i++) {
         snprintf(path, sizeof path, "%s/%s%s", name, where[i] != NULL ? where[i] : name,
                  where[i] != NULL ? "" : ".info");
-        n = tally_slurp(s->dirfd, path, &s->buf, &s->room);
+        n = progress_slurp(s->dirfd, path, &s->buf, &s->room);
     }
     if (n >= 0)
-        return tally_lacks(s->wish, s->buf, (size_t)n, i > 2);
+        return progress_lacks(s->wish, s->buf, (size_t)n, i > 2);
     find_info(s->dirfd, name, other);
     if (n == -ENOENT && other[0] != '\0') {
         snprintf(path, sizeof path, "%s/%s", name, other);
-        n = tally_slurp(s->dirfd, path, &s->buf, &s->room);
+        n = progress_slurp(s->dirfd, path, &s->buf, &s->room);
     }
-    return n >= 0 ? tally_lacks(s->wish, s->buf, (size_t)n, false) : all_of(s->wish);
+    return n >= 0 ? progress_lacks(s->wish, s->buf, (size_t)n, false) : all_of(s->wish);
 }
 
 static void take_share(void *arg, size_t lo, size_t hi)
@@ -187,12 +188,12 @@ static bool is_folder(int dirfd, const struct dirlist_entry *entry)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct tally_item *)a)->name,
-                  ((const struct tally_item *)b)->name);
+    return strcmp(((const struct progress_item *)a)->name,
+                  ((const struct progress_item *)b)->name);
 }
 
-int tally_folders(struct tally *out, const char *dir, const char *const *feature,
-                  size_t nfeature, struct err *e)
+int progress_folders(struct progress *out, const char *dir, const char *const *feature,
+                     size_t nfeature, struct err *e)
 {
     struct wish wish = {feature, nfeature};
     struct dirlist list;
@@ -209,8 +210,8 @@ int tally_folders(struct tally *out, const char *dir, const char *const *feature
             if (is_folder(fd, &list.item[i]))
                 out->item[out->n++].name = list.item[i].name;
         /* in the directory's own order: the disk's */
-        share_out(out->n, TALLY_A_THREAD, take_share,
-                  &(struct share){.wish = &wish, .dirfd = fd, .item = out->item});
+        parallel_run(out->n, PROGRESS_A_THREAD, take_share,
+                     &(struct share){.wish = &wish, .dirfd = fd, .item = out->item});
         if (out->n > 0)
             qsort(out->item, out->n, sizeof *out->item, by_name);
         out->text = list.text;
@@ -221,7 +222,7 @@ int tally_folders(struct tally *out, const char *dir, const char *const *feature
     return rc;
 }
 
-void tally_clear(struct tally *t)
+void progress_clear(struct progress *t)
 {
     free(t->item);
     free(t->text);

@@ -1,5 +1,5 @@
 /*
- * tally.h: which items of a data set still need work.
+ * progress.h: which items of a data set still need work.
  *
  * An item is a folder of a plain data set, or a group of the incoming directories.  What it has is told by
  * names, its features:
@@ -24,27 +24,27 @@
 struct conf;
 struct err;
 
-enum { TALLY_FEATURES = 64 };
+enum { PROGRESS_FEATURES = 64 };
 
-struct tally_item {
+struct progress_item {
     const char *name;
     uint64_t missing;      /* bit i: feature i */
     int present, expected; /* files of a group; 0 and 0 of a folder */
 };
 
-struct tally {
-    struct tally_item *item; /* [n] by name */
+struct progress {
+    struct progress_item *item; /* [n] by name */
     size_t n;
     char *text;  /* the names */
     bool cached; /* answered from the index */
 };
 
 /* Every folder of dir but those with a dot in front.  0, or a negated errno. */
-int tally_folders(struct tally *out, const char *dir, const char *const *feature,
-                  size_t nfeature, struct err *e);
+int progress_folders(struct progress *out, const char *dir, const char *const *feature,
+                     size_t nfeature, struct err *e);
 
 /*
- * tally_groups: every group of [paths] incoming and [watch] also, by the rule that the daemon follows.
+ * progress_groups: every group of [paths] incoming and [watch] also, by the rule that the daemon follows.
  *
  * `index` (NULL: none) is a file that keeps the answer.  It is believed when the question and
  * every directory that was read (identity, mtime, ctime) are the same, and each had been at rest for 2 s
@@ -54,9 +54,10 @@ int tally_folders(struct tally *out, const char *dir, const char *const *feature
  * Status: 0; -ENOENT and other errnos of the incoming directories.  That there are no products
  * yet is no failure.
  */
-int tally_groups(struct tally *out, const struct conf *conf, const char *const *feature,
-                 size_t nfeature, const char *index, struct err *e);
+int progress_groups(struct progress *out, const struct conf *conf,
+                    const char *const *feature, size_t nfeature, const char *index,
+                    struct err *e);
 
-void tally_clear(struct tally *t);
+void progress_clear(struct progress *t);
 
 #endif

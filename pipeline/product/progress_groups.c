@@ -1,4 +1,4 @@
-/* tally_groups.c: see tally.h: the groups of the incoming directories, and what is published. */
+/* progress_groups.c: see progress.h: the groups of the incoming directories, and what is published. */
 #include "pipeline/product/progress.h"
 
 #include <dirent.h>
@@ -29,8 +29,8 @@ struct look {
     struct groupname rule;
     struct group_table *groups;
     struct wish wish;
-    struct tally_stamps stamps;
-    struct tally *out;
+    struct progress_stamps stamps;
+    struct progress *out;
     size_t text_size, text_room, item_room;
     struct dirlist tiles;
     unsigned char *whole; /* [tiles.n]: it has a manifest */
@@ -102,7 +102,7 @@ static int look_for_file(struct look *l, int dirfd, const char *dir, const char 
     fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd == -1)
         return 0;
-    tally_stamp_add(&l->stamps, path, fd);
+    progress_stamp_add(&l->stamps, path, fd);
     rc = dirlist_read(&list, fd, path, e);
     for (size_t i = 0; i < list.n && rc == 0 && !*yes; i++)
         *yes = list.item[i].type == DT_REG && is_wanted(l, list.item[i].name);
@@ -135,7 +135,7 @@ static int read_dir(struct look *l, int fd, const char *path, int depth, struct 
     struct dirlist list;
     int rc;
 
-    tally_stamp_add(&l->stamps, path, fd);
+    progress_stamp_add(&l->stamps, path, fd);
     rc = dirlist_read(&list, fd, path, e);
     for (size_t i = 0; i < list.n && rc == 0; i++) {
         const struct dirlist_entry *d = &list.item[i];
@@ -186,7 +186,7 @@ static int read_incoming(struct look *l, struct err *e)
 /* ---- what is published ---- */
 
 /* Open and list <products>/kind; without it *fd is -1 and the list empty. */
-static int read_kind(const struct look *l, struct tally_stamps *stamps,
+static int read_kind(const struct look *l, struct progress_stamps *stamps,
                      const char *kind, struct dirlist *list, int *fd, struct err *e)
 {
     char path[PATH_MAX];
@@ -199,7 +199,7 @@ static int read_kind(const struct look *l, struct tally_stamps *stamps,
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd == -1 && errno != ENOENT)
         return err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
-    tally_stamp_add(stamps, path, *fd);
+    progress_stamp_add(stamps, path, *fd);
     return *fd == -1 ? 0 : dirlist_read(list, *fd, path, e);
 }
 
@@ -241,7 +241,7 @@ static int by_text(const void *a, const void *b)
 }
 
 /* Names of all tiles that a current mosaic holds. */
-static int read_mosaics(struct look *l, struct tally_stamps *stamps, struct err *e)
+static int read_mosaics(struct look *l, struct progress_stamps *stamps, struct err *e)
 {
     struct dirlist list;
     char path[NAME_MAX + 32];
@@ -253,7 +253,7 @@ static int read_mosaics(struct look *l, struct tally_stamps *stamps, struct err 
         if (list.item[i].type != DT_LNK || list.item[i].name[0] == '.')
             continue;
         snprintf(path, sizeof path, "%s/manifest.json", list.item[i].name);
-        n = tally_slurp(fd, path, &l->buf, &l->room);
+        n = progress_slurp(fd, path, &l->buf, &l->room);
         if (n > 0)
             note_inputs(l, l->buf, (size_t)n);
     }
@@ -295,16 +295,17 @@ static bool is_in_mosaic(const struct look *l, const char *name)
 static uint64_t manifest_lacks(const struct look *l, const char *path, uint64_t bits,
                                char **buf, size_t *room)
 {
-    ssize_t n = bits != 0 ? tally_slurp(l->tiles_fd, path, buf, room) : 0;
+    ssize_t n = bits != 0 ? progress_slurp(l->tiles_fd, path, buf, room) : 0;
 
-    return bits & (n < 0 ? UINT64_MAX : tally_lacks(&l->wish, *buf, (size_t)n, true));
+    return bits &
+           (n < 0 ? UINT64_MAX : progress_lacks(&l->wish, *buf, (size_t)n, true));
 }
 
 /* What some of the groups lack; a manifest is only read when a feature asks for what is in it. */
 static void look_at_tiles(void *arg, size_t lo, size_t hi)
 {
     struct look *l = arg;
-    uint64_t image = 0, mosaic = 0, all = UINT64_MAX >> (TALLY_FEATURES - l->wish.n),
+    uint64_t image = 0, mosaic = 0, all = UINT64_MAX >> (PROGRESS_FEATURES - l->wish.n),
              rest;
     char path[NAME_MAX + 32], *buf = NULL;
     size_t room = 0;
@@ -315,7 +316,7 @@ static void look_at_tiles(void *arg, size_t lo, size_t hi)
     }
     rest = all & ~image & ~mosaic;
     for (size_t i = lo; i < hi; i++) {
-        struct tally_item *item = &l->out->item[i];
+        struct progress_item *item = &l->out->item[i];
         const struct dirlist_entry *tile = dirlist_find(&l->tiles, item->name);
 
         item->missing = all;
@@ -334,7 +335,7 @@ static void look_at_tiles(void *arg, size_t lo, size_t hi)
 
 struct side {
     struct look *l;
-    struct tally_stamps stamps;
+    struct progress_stamps stamps;
     struct err e;
     int rc;
 };
@@ -367,7 +368,7 @@ static void *read_products(void *arg)
     if (s->rc == 0 && has_wish(s->l, "mosaic"))
         s->rc = read_mosaics(s->l, &s->stamps, &s->e);
     s->l->whole = must(calloc(s->l->tiles.n + 1, 1));
-    share_out(s->l->tiles.n, TALLY_A_THREAD, look_for_manifests, s->l);
+    parallel_run(s->l->tiles.n, PROGRESS_A_THREAD, look_for_manifests, s->l);
     dirlist_find(&s->l->tiles, "");
     return NULL;
 }
@@ -385,7 +386,7 @@ static int read_all(struct look *l, struct err *e)
     else
         read_products(&products);
     for (size_t i = 0; i < products.stamps.n; i++)
-        *tally_stamp_new(&l->stamps) = products.stamps.item[i];
+        *progress_stamp_new(&l->stamps) = products.stamps.item[i];
     free(products.stamps.item);
     return rc != 0 || products.rc == 0 ? rc
                                        : err_set(e, products.rc, "%s", products.e.text);
@@ -396,7 +397,7 @@ static int read_all(struct look *l, struct err *e)
 static void take_group(void *arg, const struct group_view *g)
 {
     struct look *l = arg;
-    struct tally *out = l->out;
+    struct progress *out = l->out;
     size_t n = strlen(g->name) + 1;
 
     if (g->present == 0 && g->duplicates + g->surplus + g->late == 0)
@@ -412,13 +413,13 @@ static void take_group(void *arg, const struct group_view *g)
     memcpy(out->text + l->text_size, g->name, n);
     l->text_size += n;
     out->item[out->n++] =
-        (struct tally_item){.present = g->present, .expected = g->expected};
+        (struct progress_item){.present = g->present, .expected = g->expected};
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct tally_item *)a)->name,
-                  ((const struct tally_item *)b)->name);
+    return strcmp(((const struct progress_item *)a)->name,
+                  ((const struct progress_item *)b)->name);
 }
 
 static void take_groups(struct look *l)
@@ -437,7 +438,7 @@ static void take_groups(struct look *l)
 }
 
 /* Place of the first item at or after a name. */
-static size_t place_of(const struct tally *t, const char *name)
+static size_t place_of(const struct progress *t, const char *name)
 {
     size_t lo = 0, hi = t->n;
 
@@ -521,12 +522,13 @@ static int look_at_all(struct look *l, struct err *e)
     take_groups(l);
     if (mark_published(l))
         take_groups(l);
-    share_out(l->out->n, TALLY_A_THREAD, look_at_tiles, l);
+    parallel_run(l->out->n, PROGRESS_A_THREAD, look_at_tiles, l);
     return 0;
 }
 
-int tally_groups(struct tally *out, const struct conf *conf, const char *const *feature,
-                 size_t nfeature, const char *index, struct err *e)
+int progress_groups(struct progress *out, const struct conf *conf,
+                    const char *const *feature, size_t nfeature, const char *index,
+                    struct err *e)
 {
     struct look l = {
         .conf = conf, .wish = {feature, nfeature}, .out = out, .tiles_fd = -1};
@@ -534,16 +536,16 @@ int tally_groups(struct tally *out, const struct conf *conf, const char *const *
     int rc = groupname_compile(&l.rule, conf->group.pattern, e);
 
     memset(out, 0, sizeof *out);
-    if (rc == 0 && question != NULL && tally_index_load(out, index, question) == 0) {
+    if (rc == 0 && question != NULL && progress_index_load(out, index, question) == 0) {
         free(question);
         return 0;
     }
     if (rc == 0)
         rc = look_at_all(&l, e);
     if (rc == 0 && question != NULL)
-        tally_index_save(out, index, question, &l.stamps);
+        progress_index_save(out, index, question, &l.stamps);
     if (rc != 0)
-        tally_clear(out);
+        progress_clear(out);
     if (l.tiles_fd != -1)
         close(l.tiles_fd);
     for (size_t i = 0; i < l.nin_mosaic; i++)

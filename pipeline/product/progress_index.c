@@ -1,5 +1,5 @@
 /*
- * tally_index.c: see tally_groups in tally.h: an answer kept in a file, and when it is believed.
+ * progress_index.c: see progress_groups in progress.h: an answer kept in a file, and when it is believed.
  *
  *   watcherd-tally 1 DIRECTORIES ITEMS BYTES-OF-NAMES
  *   {the question}
@@ -60,7 +60,7 @@ static int64_t ns_of(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool stamp_of(int fd, struct tally_stamp *s)
+static bool stamp_of(int fd, struct progress_stamp *s)
 {
     struct stat st;
 
@@ -77,17 +77,17 @@ static bool stamp_of(int fd, struct tally_stamp *s)
     return true;
 }
 
-struct tally_stamp *tally_stamp_new(struct tally_stamps *s)
+struct progress_stamp *progress_stamp_new(struct progress_stamps *s)
 {
     if ((s->n & (s->n - 1)) == 0)
         s->item = must(realloc(s->item, (2 * s->n + 1) * sizeof *s->item));
     return &s->item[s->n++];
 }
 
-void tally_stamp_add(struct tally_stamps *s, const char *path, int fd)
+void progress_stamp_add(struct progress_stamps *s, const char *path, int fd)
 {
     double now_s = clock_wall_s();
-    struct tally_stamp *stamp = tally_stamp_new(s);
+    struct progress_stamp *stamp = progress_stamp_new(s);
 
     snprintf(stamp->path, sizeof stamp->path, "%s", path);
     stamp->rested =
@@ -97,10 +97,10 @@ void tally_stamp_add(struct tally_stamps *s, const char *path, int fd)
 }
 
 /* Is the directory still as the index says? */
-static bool is_unchanged(const struct tally_stamp *then)
+static bool is_unchanged(const struct progress_stamp *then)
 {
     int fd = open(then->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct tally_stamp now;
+    struct progress_stamp now;
     bool same;
 
     if (fd == -1 && errno != ENOENT)
@@ -126,7 +126,7 @@ static char *next_line(char **at, const char *end)
 
 static bool check_dirs(char **at, const char *end, size_t ndir)
 {
-    struct tally_stamp stamp;
+    struct progress_stamp stamp;
 
     for (size_t i = 0; i < ndir; i++) {
         char *line = next_line(at, end);
@@ -145,7 +145,7 @@ static bool check_dirs(char **at, const char *end, size_t ndir)
 }
 
 /* Rows and names to items; the names stay where they are. */
-static bool take_items(struct tally *out, const char *rows, size_t n, char *names,
+static bool take_items(struct progress *out, const char *rows, size_t n, char *names,
                        const char *end)
 {
     out->item = must(calloc(n + 1, sizeof *out->item));
@@ -156,16 +156,16 @@ static bool take_items(struct tally *out, const char *rows, size_t n, char *name
         if (stop == NULL)
             return false;
         memcpy(&row, rows + i * sizeof row, sizeof row);
-        out->item[i] = (struct tally_item){.name = names,
-                                           .missing = row.missing,
-                                           .present = row.present,
-                                           .expected = row.expected};
+        out->item[i] = (struct progress_item){.name = names,
+                                              .missing = row.missing,
+                                              .present = row.present,
+                                              .expected = row.expected};
         names = stop + 1;
     }
     return names == end;
 }
 
-int tally_index_load(struct tally *out, const char *index, const char *question)
+int progress_index_load(struct progress *out, const char *index, const char *question)
 {
     size_t size, ndir, n, nname;
     char *text, *at, *line, *end;
@@ -187,15 +187,15 @@ int tally_index_load(struct tally *out, const char *index, const char *question)
     if (take_items(out, at, n, at + n * sizeof(struct row), end))
         return 0;
     out->text = NULL;
-    tally_clear(out);
+    progress_clear(out);
 
 stale:
     free(text);
     return -ESTALE;
 }
 
-void tally_index_save(const struct tally *t, const char *index, const char *question,
-                      const struct tally_stamps *stamps)
+void progress_index_save(const struct progress *t, const char *index,
+                         const char *question, const struct progress_stamps *stamps)
 {
     sigset_t all, before;
     size_t size, nname = 0;
@@ -213,7 +213,7 @@ void tally_index_save(const struct tally *t, const char *index, const char *ques
     fprintf(out, "watcherd-tally 1 %zu %zu %zu\n%s\n", stamps->n, t->n, nname,
             question);
     for (size_t i = 0; i < stamps->n; i++) {
-        const struct tally_stamp *s = &stamps->item[i];
+        const struct progress_stamp *s = &stamps->item[i];
 
         fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", s->dev,
                 s->ino, s->mtime_ns, s->ctime_ns, s->path);

@@ -1,5 +1,5 @@
 /*
- * tally_parts.h: between tally.c, tally_groups.c and tally_index.c.
+ * progress_parts.h: between progress.c, progress_groups.c and progress_index.c.
  */
 #ifndef PIPELINE_PRODUCT_PROGRESS_PARTS_H
 #define PIPELINE_PRODUCT_PROGRESS_PARTS_H
@@ -9,7 +9,7 @@
 
 #include "pipeline/product/progress.h"
 
-enum { TALLY_A_THREAD = 1000 }; /* items that make a thread worth its start */
+enum { PROGRESS_A_THREAD = 1000 }; /* items that make a thread worth its start */
 
 /* The features wanted. */
 struct wish {
@@ -18,31 +18,31 @@ struct wish {
 };
 
 /* Bits of the features that this text lacks: of an info file, or of a product's manifest. */
-uint64_t tally_lacks(const struct wish *wish, const char *text, size_t n,
-                     bool manifest);
+uint64_t progress_lacks(const struct wish *wish, const char *text, size_t n,
+                        bool manifest);
 /* Read `path` below dirfd whole into *buf (grown, the caller's); its length or a negated errno. */
-ssize_t tally_slurp(int dirfd, const char *path, char **buf, size_t *room);
+ssize_t progress_slurp(int dirfd, const char *path, char **buf, size_t *room);
 
 /* A directory as it was just before it was read; zeros: there was none. */
-struct tally_stamp {
+struct progress_stamp {
     char path[PATH_MAX];
     uint64_t dev, ino;
     int64_t mtime_ns, ctime_ns;
     bool rested; /* and local: an equal stamp means equal contents */
 };
-struct tally_stamps {
-    struct tally_stamp *item;
+struct progress_stamps {
+    struct progress_stamp *item;
     size_t n;
 };
 /* Room for one more. */
-struct tally_stamp *tally_stamp_new(struct tally_stamps *s);
+struct progress_stamp *progress_stamp_new(struct progress_stamps *s);
 /* Stamp fd (-1: there is no such directory). */
-void tally_stamp_add(struct tally_stamps *s, const char *path, int fd);
+void progress_stamp_add(struct progress_stamps *s, const char *path, int fd);
 
 /* 0 and the answer, or -ESTALE. */
-int tally_index_load(struct tally *out, const char *index, const char *question);
+int progress_index_load(struct progress *out, const char *index, const char *question);
 /* Best effort. */
-void tally_index_save(const struct tally *t, const char *index, const char *question,
-                      const struct tally_stamps *stamps);
+void progress_index_save(const struct progress *t, const char *index,
+                         const char *question, const struct progress_stamps *stamps);
 
 #endif

@@ -186,10 +186,10 @@ static void print_item(const struct clean *c, const struct sweep_item *item)
 
     if (!item->go && !item->failed && !c->dry_run)
         return;
-    words_escape(text, sizeof text, item->path);
+    text_escape(text, sizeof text, item->path);
     printf("%-12s %-7s %9s %8s  %s", word, sweep_kind_name(item->kind),
            disk_bytes(item->bytes, bytes), age(item->age_s, old), text);
-    words_escape(text, sizeof text, item->why);
+    text_escape(text, sizeof text, item->why);
     printf(": %s\n", text);
     fflush(stdout);
 }
@@ -206,12 +206,12 @@ static void said(void *arg, const struct sweep_item *item)
         print_item(c, item);
     else
         json_array_append_new(
-            c->rows, json_pack("{s:s, s:o, s:o, s:I, s:f, s:b, s:b, s:o}", "kind",
-                               sweep_kind_name(item->kind), "path",
-                               words_json(item->path), "group", words_json(item->group),
-                               "bytes", (json_int_t)item->bytes, "age_s", item->age_s,
-                               "removed", item->go && !c->dry_run, "would_remove",
-                               item->go, "reason", words_json(item->why)));
+            c->rows,
+            json_pack("{s:s, s:o, s:o, s:I, s:f, s:b, s:b, s:o}", "kind",
+                      sweep_kind_name(item->kind), "path", text_json(item->path),
+                      "group", text_json(item->group), "bytes", (json_int_t)item->bytes,
+                      "age_s", item->age_s, "removed", item->go && !c->dry_run,
+                      "would_remove", item->go, "reason", text_json(item->why)));
 }
 
 static void print_sum(const struct clean *c)
@@ -375,7 +375,7 @@ static int run(struct clean *c)
     return rc != 0 ? batchctl_exit_code(rc) : c->failed > 0;
 }
 
-int clean_main(int argc, char **argv)
+int cmd_clean_main(int argc, char **argv)
 {
     struct clean *c = calloc(1, sizeof *c);
     int code;

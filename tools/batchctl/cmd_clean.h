@@ -6,7 +6,7 @@
 #define TOOLS_BATCHCTL_CMD_CLEAN_H
 
 /* The verb's own command line, argv[0] being "clean".  Returns the exit status. */
-int clean_main(int argc, char **argv);
+int cmd_clean_main(int argc, char **argv);
 
 /* The exit status of a failure, for every verb. */
 int batchctl_exit_code(int rc);

@@ -203,7 +203,7 @@ int ctl_find(struct ctl *ctl, const char *word, struct task *out)
     struct err e = {0};
     int rc = look_up(ctl, word, &hits, &e), code = EX_OK;
 
-    words_escape(text, sizeof text, word);
+    text_escape(text, sizeof text, word);
     memset(out, 0, sizeof *out);
     if (rc != 0) {
         code = ctl_fail(rc, &e);
@@ -291,7 +291,7 @@ const char *ctl_age(double now, double then, char out[32])
 {
     if (then == 0)
         return strcpy(out, "-");
-    return words_age(now - then, out);
+    return text_age(now - then, out);
 }
 
 json_t *ctl_time_json(double unix_s)
@@ -307,7 +307,7 @@ json_t *ctl_time_json(double unix_s)
 void ctl_set_text(json_t *object, const char *key, const char *text)
 {
     json_object_set_new(
-        object, key, text != NULL && text[0] != '\0' ? words_json(text) : json_null());
+        object, key, text != NULL && text[0] != '\0' ? text_json(text) : json_null());
 }
 
 json_t *ctl_task_json(const struct task *t, bool whole)

@@ -197,7 +197,7 @@ static void print_oldest(const char *what, const struct walk *w, double now)
 {
     char key[4 * QUEUE_TEXT], age[32];
 
-    words_escape(key, sizeof key, w->oldest.key);
+    text_escape(key, sizeof key, w->oldest.key);
     if (w->oldest.id[0] != '\0')
         printf("%-15s %s %s, for %s\n", what, w->oldest.name, key,
                ctl_age(now, w->by_claim ? w->oldest.claimed : w->oldest.created, age));
@@ -207,7 +207,7 @@ static int print_stats(const struct stats *s, const struct ctl *ctl)
 {
     char reason[4 * QUEUE_TEXT], age[32];
 
-    words_escape(reason, sizeof reason, s->reason);
+    text_escape(reason, sizeof reason, s->reason);
     printf("%-15s %s, queue %s\n", "store", queue_where(ctl->q), ctl->conf.queue.name);
     printf("%-15s %s", "mode", queue_mode_name(s->mode));
     if (s->mode != QUEUE_RUNS)

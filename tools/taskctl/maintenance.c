@@ -14,7 +14,7 @@
 #include "core/path.h"
 #include "core/store/registry.h"
 
-int upkeep_vacuum(struct ctl *ctl)
+int maintenance_vacuum(struct ctl *ctl)
 {
     struct err e = {0};
     double from = clock_boot_s();
@@ -32,16 +32,16 @@ int upkeep_vacuum(struct ctl *ctl)
 
 /* ---- backup ---- */
 
-void upkeep_name(double unix_s, char out[UPKEEP_NAME])
+void maintenance_name(double unix_s, char out[MAINTENANCE_NAME])
 {
     time_t t = (time_t)unix_s;
     struct tm tm;
 
     gmtime_r(&t, &tm);
-    strftime(out, UPKEEP_NAME, "%Y-%m-%dT%H%M%SZ", &tm);
+    strftime(out, MAINTENANCE_NAME, "%Y-%m-%dT%H%M%SZ", &tm);
 }
 
-bool upkeep_is_name(const char *name)
+bool maintenance_is_name(const char *name)
 {
     static const char shape[] = "dddd-dd-ddTddddddZ";
 
@@ -63,7 +63,7 @@ static const char *queue_file(const struct ctl *ctl)
 
 static int is_old_backup(const struct dirent *entry)
 {
-    return upkeep_is_name(entry->d_name);
+    return maintenance_is_name(entry->d_name);
 }
 
 /* Of the backups in dir keep the newest so many.  *gone counts the others. */
@@ -122,10 +122,10 @@ struct backup {
 static int back_up_into(struct ctl *ctl, const char *dir, struct backup *b,
                         struct err *e)
 {
-    char name[UPKEEP_NAME], fresh[PATH_MAX];
+    char name[MAINTENANCE_NAME], fresh[PATH_MAX];
     int rc;
 
-    upkeep_name(clock_wall_s(), name);
+    maintenance_name(clock_wall_s(), name);
     if ((rc = path_join(b->path, sizeof b->path, dir, name, e)) != 0 ||
         (rc = path_join(fresh, sizeof fresh, dir, ".backup.part", e)) != 0)
         return rc;
@@ -155,7 +155,7 @@ static int say_backup(const struct ctl *ctl, const struct backup *b)
     return EX_OK;
 }
 
-int upkeep_backup(struct ctl *ctl)
+int maintenance_backup(struct ctl *ctl)
 {
     struct backup b = {.registries = 0};
     struct err e = {0};
@@ -198,7 +198,7 @@ static int confirm(const struct ctl *ctl, const char *where, const char *path)
     return EX_NOT_DONE;
 }
 
-int upkeep_restore(struct ctl *ctl)
+int maintenance_restore(struct ctl *ctl)
 {
     char store[PATH_MAX + 16], path[PATH_MAX];
     struct queue_opts opts;
@@ -248,7 +248,7 @@ static void say_step(void *arg, const char *text)
         puts(text);
 }
 
-int upkeep_migrate(struct ctl *ctl)
+int maintenance_migrate(struct ctl *ctl)
 {
     char store[PATH_MAX + 16];
     struct queue_schema schema = {0};

@@ -6,15 +6,15 @@
 
 #include "tools/taskctl/ctl.h"
 
-int upkeep_vacuum(struct ctl *ctl);
-int upkeep_backup(struct ctl *ctl);
-int upkeep_restore(struct ctl *ctl);
-int upkeep_migrate(struct ctl *ctl);
+int maintenance_vacuum(struct ctl *ctl);
+int maintenance_backup(struct ctl *ctl);
+int maintenance_restore(struct ctl *ctl);
+int maintenance_migrate(struct ctl *ctl);
 
-enum { UPKEEP_NAME = 20 }; /* "2026-11-22T011516Z" */
+enum { MAINTENANCE_NAME = 20 }; /* "2026-11-22T011516Z" */
 
 /* Name of a backup made then; and is this one?  Such names sort by time. */
-void upkeep_name(double unix_s, char out[UPKEEP_NAME]);
-bool upkeep_is_name(const char *name);
+void maintenance_name(double unix_s, char out[MAINTENANCE_NAME]);
+bool maintenance_is_name(const char *name);
 
 #endif

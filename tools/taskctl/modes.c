@@ -98,7 +98,7 @@ static int wait_drained(struct ctl *ctl, struct change *c, struct err *e)
         char age[32];
 
         ctl_progress("draining: %zu pending, %zu being worked on, %s", c->pending,
-                     c->claimed, words_age(spent, age));
+                     c->claimed, text_age(spent, age));
         if (left <= 0 || !ctl_wait(ctl, left < LOOK_S ? left : LOOK_S))
             break;
     }
@@ -167,7 +167,7 @@ int modes_scale(struct ctl *ctl)
     if (n < 0 || n > 1024 || *end != '\0')
         return ctl_wrong("how many workers?  taskctl scale N, from 0 to 1024");
     request = json_pack("{s:s, s:i}", "ask", "scale", "count", (int)n);
-    rc = call_daemon(ctl->conf.paths.state, request, ANSWER_S, &answer, &e);
+    rc = client_call(ctl->conf.paths.state, request, ANSWER_S, &answer, &e);
     json_decref(request);
     if (rc != 0)
         return ctl_fail(rc, &e);

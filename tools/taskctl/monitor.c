@@ -48,7 +48,7 @@ static void service(const struct page *p, const char *name, bool good, const cha
 {
     char text[1200];
 
-    words_escape(text, sizeof text, detail);
+    text_escape(text, sizeof text, detail);
     fprintf(p->out, "  %-10s %s%s %s%s  %s\n", name, on(p, good ? GREEN : RED),
             good ? "\xe2\x9c\x93" : "\xe2\x9c\x97", word, off(p), text);
 }
@@ -75,7 +75,7 @@ static void put_services(const struct page *p)
         snprintf(
             text, sizeof text, "pid %lld, up %s",
             (long long)json_integer_value(json_object_get(v->daemon, "pid")),
-            words_age(json_number_value(json_object_get(v->daemon, "uptime_s")), age));
+            text_age(json_number_value(json_object_get(v->daemon, "uptime_s")), age));
     else
         snprintf(text, sizeof text, "%s", v->why_daemon.text);
     service(p, "daemon", v->daemon != NULL, v->daemon != NULL ? "RUNNING" : "STOPPED",
@@ -180,7 +180,7 @@ static void put_disks(const struct page *p)
         enum disk_level level = view_level(&p->ctl->conf, f);
         char dir[1024], bytes[32];
 
-        words_escape(dir, sizeof dir, d->dir[i]);
+        text_escape(dir, sizeof dir, d->dir[i]);
         if (!d->answered && i >= d->stuck)
             fprintf(p->out, "  %-10s %s%s%s  %s\n", d->name[i], on(p, RED),
                     i == d->stuck ? "DOES NOT ANSWER" : "not asked", off(p), dir);
@@ -212,7 +212,7 @@ static void put_log(const struct page *p)
     for (rest = copy; (line = strsep(&rest, "\n")) != NULL;) {
         if (line[0] == '\0')
             continue;
-        words_escape(text, sizeof text, line);
+        text_escape(text, sizeof text, line);
         fprintf(p->out, "  %s\n", text);
     }
     free(copy);

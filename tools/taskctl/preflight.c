@@ -42,11 +42,11 @@ static void judge(struct flight *f, enum grade grade, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     f->of[grade]++;
-    words_escape(printable, sizeof printable, text);
+    text_escape(printable, sizeof printable, text);
     if (f->rows != NULL)
         json_array_append_new(f->rows, json_pack("{s:s, s:s, s:o}", "check", f->subject,
                                                  "result", grade_names[grade], "text",
-                                                 words_json(text)));
+                                                 text_json(text)));
     else
         printf("%-4s  %-11s %s\n", grade_names[grade], f->subject, printable);
 }
@@ -101,10 +101,9 @@ static void check_daemon(struct flight *f)
     if (v->daemon == NULL)
         judge(f, GRADE_FAIL, "%s", v->why_daemon.text);
     else
-        judge(
-            f, GRADE_OK, "watcherd runs, pid %lld, up %s",
-            (long long)json_integer_value(json_object_get(v->daemon, "pid")),
-            words_age(json_number_value(json_object_get(v->daemon, "uptime_s")), age));
+        judge(f, GRADE_OK, "watcherd runs, pid %lld, up %s",
+              (long long)json_integer_value(json_object_get(v->daemon, "pid")),
+              text_age(json_number_value(json_object_get(v->daemon, "uptime_s")), age));
 }
 
 static void check_workers(struct flight *f)

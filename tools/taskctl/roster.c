@@ -50,7 +50,7 @@ enum worker_life roster_life(const struct ctl *ctl, const struct queue_worker *w
 
     if (now - w->seen <= ctl->conf.workers.lease_s) {
         snprintf(why, OWNER_WHY, "its last sign is %s old",
-                 words_age(now - w->seen, age));
+                 text_age(now - w->seen, age));
         return WORKER_ALIVE;
     }
     snprintf(who.machine, sizeof who.machine, "%.32s", w->machine);

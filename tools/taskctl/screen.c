@@ -107,12 +107,12 @@ static const char *put_line(FILE *out, const char *s, unsigned columns)
         size_t k = colour(p);
 
         wide += k == 0;
-        k = k > 0 ? k : words_utf8(p);
+        k = k > 0 ? k : text_utf8(p);
         p += k > 0 ? k : 1;
     }
     left = wide <= columns ? wide : columns > 0 ? columns - 1 : 0;
     while (s < end) {
-        size_t k = colour(s), skip = k > 0 ? k : words_utf8(s);
+        size_t k = colour(s), skip = k > 0 ? k : text_utf8(s);
 
         skip = skip > 0 ? skip : 1;
         if (k > 0 || left > 0)

@@ -76,7 +76,7 @@ static void take_step(void *arg, const struct task_step *s)
     clock_iso(s->at, at);
     table_put(h->table, s->step);
     table_put(h->table, at);
-    table_put(h->table, words_age(s->took_s, took));
+    table_put(h->table, text_age(s->took_s, took));
     table_put(h->table, s->detail != NULL ? s->detail : "");
 }
 
@@ -141,13 +141,13 @@ static void print_line(void *arg, const char *line)
     char text[4096];
 
     (void)arg;
-    words_escape(text, sizeof text, line);
+    text_escape(text, sizeof text, line);
     printf("    %s\n", text);
 }
 
 static void add_line(void *arg, const char *line)
 {
-    json_array_append_new(arg, words_json(line));
+    json_array_append_new(arg, text_json(line));
 }
 
 static void log_path(char out[PATH_MAX], const struct ctl *ctl, const char *id)
@@ -168,7 +168,7 @@ static void print_field(const char *name, const char *text)
 
     if (text == NULL || text[0] == '\0')
         return;
-    words_escape(escaped, sizeof escaped, text);
+    text_escape(escaped, sizeof escaped, text);
     printf("%-10s %s\n", name, escaped);
 }
 
@@ -180,9 +180,9 @@ static void print_time(const char *name, double at, double now)
         return;
     clock_iso(at, text);
     if (at > now)
-        printf("%-10s %s (in %s)\n", name, text, words_age(at - now, age));
+        printf("%-10s %s (in %s)\n", name, text, text_age(at - now, age));
     else
-        printf("%-10s %s (%s ago)\n", name, text, words_age(now - at, age));
+        printf("%-10s %s (%s ago)\n", name, text, text_age(now - at, age));
 }
 
 static void print_task(const struct task *t, double now)
@@ -197,7 +197,7 @@ static void print_task(const struct task *t, double now)
     printf("%-10s %d\n", "priority", t->priority);
     printf("%-10s %d of %d used\n", "retries", t->retry_count, t->max_retries);
     if (t->timeout_s > 0)
-        printf("%-10s %s\n", "limit", words_age(t->timeout_s, age));
+        printf("%-10s %s\n", "limit", text_age(t->timeout_s, age));
     print_time("created", t->created, now);
     print_time("claimed", t->claimed, now);
     print_time("heartbeat", t->heartbeat, now);

@@ -27,7 +27,7 @@ static size_t characters(const char *s)
     size_t n = 0;
 
     for (; *s != '\0'; n++) {
-        size_t k = words_utf8(s);
+        size_t k = text_utf8(s);
 
         s += k > 0 ? k : 1;
     }
@@ -74,7 +74,7 @@ void table_put(struct table *t, const char *text)
     char escaped[CELL];
     size_t wide;
 
-    words_escape(escaped, sizeof escaped, text[0] != '\0' ? text : "-");
+    text_escape(escaped, sizeof escaped, text[0] != '\0' ? text : "-");
     if (t->n == t->room) {
         t->room = 2 * t->room + 64;
         t->cell = realloc(t->cell, t->room * sizeof *t->cell);
@@ -105,7 +105,7 @@ void table_putf(struct table *t, const char *fmt, ...)
 static void print_some(FILE *out, const char *s, size_t *left)
 {
     for (; *s != '\0' && *left > 0; --*left) {
-        size_t k = words_utf8(s);
+        size_t k = text_utf8(s);
 
         k = k > 0 ? k : 1;
         fwrite(s, 1, k, out);

@@ -195,7 +195,7 @@ void view_read(struct view *v, struct ctl *ctl)
 
     memset(v, 0, sizeof *v);
     v->wall = clock_wall_s();
-    call_daemon(ctl->conf.paths.state, request, WAIT_S, &v->daemon, &v->why_daemon);
+    client_call(ctl->conf.paths.state, request, WAIT_S, &v->daemon, &v->why_daemon);
     json_decref(request);
     v->rc = read_queue(v, ctl);
     view_look_at_disks(&v->disks, &ctl->conf);
@@ -248,7 +248,7 @@ static json_t *log_json(const struct view *v)
         abort();
     for (rest = copy; (line = strsep(&rest, "\n")) != NULL;)
         if (line[0] != '\0')
-            json_array_append_new(list, words_json(line));
+            json_array_append_new(list, text_json(line));
     free(copy);
     return list;
 }

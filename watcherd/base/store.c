@@ -140,7 +140,7 @@ static void rest(struct store *s, double in_s)
         fd[1].fd = queue_fd(s->queue);
     poll(fd, 2, (int)ceil(1000 * in_s));
     if (fd[0].revents & POLLIN)
-        aside_woken(s->wake);
+        thread_woken(s->wake);
 }
 
 static bool stopping(struct store *s)
@@ -390,7 +390,7 @@ static void post(struct store *s, struct store_job *job, bool first)
         list_prepend(&s->wanted, job);
     else
         list_append(&s->wanted, job);
-    aside_wake(s->wake);
+    thread_wake(s->wake);
 }
 
 void store_post(struct store *s, struct store_job *job)
@@ -411,7 +411,7 @@ static int say_down(const struct store *s, struct err *e)
 
 int store_ask(struct store *s, struct store_job *job, double wait_s, struct err *e)
 {
-    struct timespec end = aside_in(wait_s);
+    struct timespec end = thread_in(wait_s);
     double busy_s;
     int rc = 0;
 
@@ -461,7 +461,7 @@ void store_look(struct store *s, struct store_look *out)
 static void init_shared(struct store *s)
 {
     pthread_mutex_init(&s->mutex, NULL);
-    aside_cond_init(&s->changed);
+    thread_cond_init(&s->changed);
     list_clear(&s->wanted);
     list_clear(&s->finished);
     s->turned_at = clock_boot_s();
@@ -472,7 +472,7 @@ static void init_shared(struct store *s)
 int store_new(struct store **out, const struct store_opts *opts, struct err *e)
 {
     struct store *s = calloc(1, sizeof *s);
-    struct timespec end = aside_in(OPEN_WAIT_S);
+    struct timespec end = thread_in(OPEN_WAIT_S);
     int rc;
 
     *out = NULL;
@@ -481,7 +481,7 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e)
     s->conf = malloc(sizeof *s->conf);
     assert(s->conf != NULL);
     *s->conf = *opts->conf;
-    s->wake = rc = aside_wake_new(e);
+    s->wake = rc = thread_wake_new(e);
     if (rc < 0) {
         free(s->conf);
         free(s);
@@ -491,7 +491,7 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e)
     uv_async_init(opts->loop, &s->async, on_async);
     s->async.data = s;
     *out = s; /* the loop has a handle in it: it is freed as any other */
-    if ((rc = aside_start(&s->thread, serve, s, e)) != 0)
+    if ((rc = thread_start(&s->thread, serve, s, e)) != 0)
         return rc;
     s->started = true;
     pthread_mutex_lock(&s->mutex);
@@ -512,7 +512,7 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e)
 
 int store_stop(struct store *s, double wait_s)
 {
-    struct timespec end = aside_in(wait_s);
+    struct timespec end = thread_in(wait_s);
     struct store_job *job;
     bool ended;
     int rc = 0;
@@ -521,7 +521,7 @@ int store_stop(struct store *s, double wait_s)
         return 0;
     pthread_mutex_lock(&s->mutex);
     s->stop = true;
-    aside_wake(s->wake);
+    thread_wake(s->wake);
     while (!s->ended && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&s->changed, &s->mutex, &end);
     ended = s->ended;

@@ -1,4 +1,4 @@
-/* aside.c: see aside.h. */
+/* thread.c: see thread.h. */
 #include "watcherd/base/thread.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "core/err.h"
 
-int aside_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *e)
+int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *e)
 {
     sigset_t all, old;
     int rc;
@@ -23,7 +23,7 @@ int aside_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct er
     return rc == 0 ? 0 : err_set(e, -rc, "cannot start a thread: %s", strerror(rc));
 }
 
-void aside_cond_init(pthread_cond_t *cond)
+void thread_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
 
@@ -33,7 +33,7 @@ void aside_cond_init(pthread_cond_t *cond)
     pthread_condattr_destroy(&attr);
 }
 
-struct timespec aside_in(double s)
+struct timespec thread_in(double s)
 {
     struct timespec t;
 
@@ -44,7 +44,7 @@ struct timespec aside_in(double s)
     return t;
 }
 
-int aside_wake_new(struct err *e)
+int thread_wake_new(struct err *e)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -52,7 +52,7 @@ int aside_wake_new(struct err *e)
                     : err_set(e, -errno, "cannot make an eventfd: %s", strerror(errno));
 }
 
-void aside_wake(int wake)
+void thread_wake(int wake)
 {
     uint64_t one = 1;
 
@@ -60,7 +60,7 @@ void aside_wake(int wake)
         return; /* 2^64 - 1 are waiting: it will wake */
 }
 
-void aside_woken(int wake)
+void thread_woken(int wake)
 {
     uint64_t n;
 

@@ -1,5 +1,5 @@
 /*
- * aside.h: what a thread beside the loop needs: no signals, waits by the monotonic clock, a descriptor to wake it.
+ * thread.h: what a thread beside the loop needs: no signals, waits by the monotonic clock, a descriptor to wake it.
  */
 #ifndef WATCHERD_BASE_THREAD_H
 #define WATCHERD_BASE_THREAD_H
@@ -10,17 +10,17 @@
 struct err;
 
 /* A thread that gets no signals: they are the loop's.  Status: 0, or a negated errno with a sentence. */
-int aside_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *e);
+int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *e);
 
-/* A condition whose pthread_cond_timedwait takes a time of aside_in. */
-void aside_cond_init(pthread_cond_t *cond);
+/* A condition whose pthread_cond_timedwait takes a time of thread_in. */
+void thread_cond_init(pthread_cond_t *cond);
 /* So many seconds from now. */
-struct timespec aside_in(double s);
+struct timespec thread_in(double s);
 
 /* An eventfd that a thread polls.  The descriptor, or a negated errno with a sentence. */
-int aside_wake_new(struct err *e);
-void aside_wake(int wake);
+int thread_wake_new(struct err *e);
+void thread_wake(int wake);
 /* The thread has seen it. */
-void aside_woken(int wake);
+void thread_woken(int wake);
 
 #endif

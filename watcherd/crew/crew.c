@@ -1,5 +1,5 @@
 /*
- * crew.c: see crew.h; what goes to the store in one round, and how it ends, is in crew_round.c.
+ * crew.c: see crew.h; what goes to the store in one round, and how it ends, is in crew_talk.c.
  */
 #include "watcherd/crew/crew.h"
 

@@ -1,5 +1,5 @@
 /*
- * crew_slot.h: the insides of a crew, for crew.c and crew_round.c only.
+ * crew_slot.h: the insides of a crew, for crew.c and crew_talk.c only.
  */
 #ifndef WATCHERD_CREW_CREW_SLOT_H
 #define WATCHERD_CREW_CREW_SLOT_H
@@ -83,7 +83,7 @@ void crew_cancel_waiting(struct crew *crew, struct slot *s);
 void crew_stop_task(struct crew *crew, struct slot *s, enum slot_stop why);
 void crew_trim(struct crew *crew);
 
-/* ---- crew_round.c ---- */
+/* ---- crew_talk.c ---- */
 
 /* Send to the store what there is to send.  Returns when a round is due by the clock alone. */
 double crew_round(struct crew *crew, double now);

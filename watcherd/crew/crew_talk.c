@@ -1,5 +1,5 @@
 /*
- * crew_round.c: what a crew says and asks in one round at the store.
+ * crew_talk.c: what a crew says and asks in one round at the store.
  *
  * A round is made on the loop from what is known there, run on the store's thread, and its answers are taken on
  * the loop.  Never two at a time: else a sign of life, made before the answer to a claim, would hand

@@ -19,15 +19,15 @@ enum { EVERY_MS = 1000 };
 /* One that lives: its pidfd is readable when it ends. */
 struct watched {
     struct watched *next;
-    struct neighbours *all;
+    struct peers *all;
     uv_poll_t poll;
     int fd;
     struct queue_worker worker;
     bool seen; /* in the last look */
 };
 
-struct neighbours {
-    struct neighbours_opts opts;
+struct peers {
+    struct peers_opts opts;
     uv_timer_t timer;
     struct watched *watched;
     bool started, looking, looked, stopped;
@@ -37,7 +37,7 @@ struct neighbours {
 
 struct burial {
     struct store_job job;
-    struct neighbours *all;
+    struct peers *all;
     char id[QUEUE_WORKER], why[OWNER_WHY];
     size_t n;
 };
@@ -64,7 +64,7 @@ static void end_burial(struct store_job *job, int rc, const struct err *e)
     free(b);
 }
 
-static void bury(struct neighbours *n, const char *id, const char *why)
+static void bury(struct peers *n, const char *id, const char *why)
 {
     struct burial *b = calloc(1, sizeof *b);
 
@@ -87,7 +87,7 @@ static void on_closed(uv_handle_t *handle)
     free(w);
 }
 
-static void unwatch(struct neighbours *n, struct watched *w)
+static void unwatch(struct peers *n, struct watched *w)
 {
     struct watched **at = &n->watched;
 
@@ -100,7 +100,7 @@ static void unwatch(struct neighbours *n, struct watched *w)
 static void on_end(uv_poll_t *poll, int status, int events)
 {
     struct watched *w = poll->data;
-    struct neighbours *n = w->all;
+    struct peers *n = w->all;
 
     (void)status;
     (void)events;
@@ -108,7 +108,7 @@ static void on_end(uv_poll_t *poll, int status, int events)
     unwatch(n, w);
 }
 
-static enum owner_life judge(const struct neighbours *n, const struct queue_worker *w,
+static enum owner_life judge(const struct peers *n, const struct queue_worker *w,
                              char why[OWNER_WHY])
 {
     struct owner me, who = {.pid = w->pid, .start = (uint64_t)w->start};
@@ -124,8 +124,7 @@ static enum owner_life judge(const struct neighbours *n, const struct queue_work
     return owner_judge(&who, why);
 }
 
-static struct watched *watched_as(const struct neighbours *n,
-                                  const struct queue_worker *w)
+static struct watched *watched_as(const struct peers *n, const struct queue_worker *w)
 {
     struct watched *at = n->watched;
 
@@ -136,7 +135,7 @@ static struct watched *watched_as(const struct neighbours *n,
 }
 
 /* The descriptor first, then the judgement: it is then of that very process. */
-static void watch(struct neighbours *n, const struct queue_worker *w)
+static void watch(struct peers *n, const struct queue_worker *w)
 {
     char why[OWNER_WHY];
     struct watched *new;
@@ -171,7 +170,7 @@ static void watch(struct neighbours *n, const struct queue_worker *w)
 
 struct look {
     struct store_job job;
-    struct neighbours *all;
+    struct peers *all;
     struct queue_worker *worker;
     size_t n, room;
 };
@@ -196,7 +195,7 @@ static int run_look(struct store_job *job, struct queue *q, struct err *e)
     return queue_workers(q, add_worker, l, e);
 }
 
-static void look_at(struct neighbours *n, const struct queue_worker *w)
+static void look_at(struct peers *n, const struct queue_worker *w)
 {
     struct watched *at = watched_as(n, w);
     char why[OWNER_WHY];
@@ -217,7 +216,7 @@ static void look_at(struct neighbours *n, const struct queue_worker *w)
 static void end_look(struct store_job *job, int rc, const struct err *e)
 {
     struct look *l = (struct look *)job;
-    struct neighbours *n = l->all;
+    struct peers *n = l->all;
 
     (void)e;
     n->looking = false;
@@ -241,10 +240,10 @@ static void end_look(struct store_job *job, int rc, const struct err *e)
 
 static void on_timer(uv_timer_t *timer)
 {
-    neighbours_look(timer->data);
+    peers_look(timer->data);
 }
 
-void neighbours_look(struct neighbours *n)
+void peers_look(struct peers *n)
 {
     struct look *l;
 
@@ -263,9 +262,9 @@ void neighbours_look(struct neighbours *n)
 
 /* ---- its life ---- */
 
-struct neighbours *neighbours_new(const struct neighbours_opts *opts)
+struct peers *peers_new(const struct peers_opts *opts)
 {
-    struct neighbours *n = calloc(1, sizeof *n);
+    struct peers *n = calloc(1, sizeof *n);
 
     assert(n != NULL);
     n->opts = *opts;
@@ -274,7 +273,7 @@ struct neighbours *neighbours_new(const struct neighbours_opts *opts)
     return n;
 }
 
-void neighbours_stop(struct neighbours *n)
+void peers_stop(struct peers *n)
 {
     if (n == NULL || n->stopped)
         return;
@@ -284,7 +283,7 @@ void neighbours_stop(struct neighbours *n)
         unwatch(n, n->watched);
 }
 
-void neighbours_free(struct neighbours *n)
+void peers_free(struct peers *n)
 {
     free(n);
 }

@@ -1,5 +1,5 @@
 /*
- * neighbours.h: the other workers of this machine: when one dies, what it had is handed back at once.
+ * peers.h: the other workers of this machine: when one dies, what it had is handed back at once.
  *
  * Those of the same boot that live are watched through a pidfd, so that a kill -9 is known in milliseconds; a
  * dead one is buried when it is proved dead (locks/owner.h).  Workers of other machines are judged by their lease alone.
@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <uv.h>
 
-struct neighbours; /* defined in neighbours.c */
+struct peers; /* defined in peers.c */
 struct queue_worker;
 struct store;
 
-struct neighbours_opts {
+struct peers_opts {
     uv_loop_t *loop;
     struct store *store;
     const struct queue_worker *me; /* borrowed */
@@ -25,11 +25,11 @@ struct neighbours_opts {
     void *arg;
 };
 
-struct neighbours *neighbours_new(const struct neighbours_opts *opts);
+struct peers *peers_new(const struct peers_opts *opts);
 /* Look through the workers now; it does so each second by itself from the first call on. */
-void neighbours_look(struct neighbours *n);
-/* Watch nobody any more; neighbours_free when the store has stopped and the loop has closed its handles. */
-void neighbours_stop(struct neighbours *n);
-void neighbours_free(struct neighbours *n);
+void peers_look(struct peers *n);
+/* Watch nobody any more; peers_free when the store has stopped and the loop has closed its handles. */
+void peers_stop(struct peers *n);
+void peers_free(struct peers *n);
 
 #endif

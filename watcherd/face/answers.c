@@ -38,7 +38,7 @@ static const char *string_in(const json_t *object, const char *key)
     return s != NULL ? s : "";
 }
 
-static void changed(const struct operate *o)
+static void changed(const struct answers *o)
 {
     if (o->changed != NULL)
         o->changed(o->arg);
@@ -86,7 +86,7 @@ static void free_ask(struct ingest_call *call)
 }
 
 static struct files_call *
-files_call(const struct operate *o, void (*ask)(struct files_call *c), const char *path)
+files_call(const struct answers *o, void (*ask)(struct files_call *c), const char *path)
 {
     struct files_call *c = calloc(1, sizeof *c);
 
@@ -102,7 +102,7 @@ files_call(const struct operate *o, void (*ask)(struct files_call *c), const cha
 }
 
 /* 0 with the answer in c; else c is gone and say[] tells why. */
-static int files_ask(const struct operate *o, struct files_call *c, char say[128])
+static int files_ask(const struct answers *o, struct files_call *c, char say[128])
 {
     int rc = 0;
 
@@ -137,9 +137,9 @@ static void add_growing(void *arg, const char *path, enum settle_state state,
         return;
     settle_why(c->settle, path, why, sizeof why, c->now);
     json_array_append_new(c->list, json_pack("{s:o, s:i, s:s, s:f, s:o}", "path",
-                                             words_json(path), "member", hit.member,
+                                             text_json(path), "member", hit.member,
                                              "state", word[state], "waited_s", waited_s,
-                                             "why", words_json(why)));
+                                             "why", text_json(why)));
 }
 
 static void ask_files(struct files_call *c)
@@ -154,7 +154,7 @@ static void ask_files(struct files_call *c)
  * Put into `out` what is known of the files of a group ("": none), and into `file` (or NULL) of
  * the one at `path`.
  */
-static void describe_files(const struct operate *o, json_t *out, const char *group,
+static void describe_files(const struct answers *o, json_t *out, const char *group,
                            json_t *file, const char *path)
 {
     struct files_call *c = files_call(o, ask_files, file != NULL ? path : "");
@@ -175,7 +175,7 @@ static void describe_files(const struct operate *o, json_t *out, const char *gro
     if (group[0] != '\0')
         json_object_set(out, "unsettled", c->list);
     if (file != NULL)
-        json_object_set_new(file, "why", words_json(c->why));
+        json_object_set_new(file, "why", text_json(c->why));
     free_ask(&c->call);
 }
 
@@ -276,7 +276,7 @@ static int run_store_call(struct store_job *job, struct queue *q, struct err *e)
 }
 
 /* NULL: say tells why there is no answer. */
-static struct store_call *ask_store(const struct operate *o, const char *name,
+static struct store_call *ask_store(const struct answers *o, const char *name,
                                     const char *key, char *say, size_t size)
 {
     struct store_call *c = calloc(1, sizeof *c);
@@ -297,7 +297,7 @@ static struct store_call *ask_store(const struct operate *o, const char *name,
     return NULL;
 }
 
-static void put_turn(const struct operate *o, json_t *out, const struct store_call *c)
+static void put_turn(const struct answers *o, json_t *out, const struct store_call *c)
 {
     struct crew_look crew;
 
@@ -305,13 +305,13 @@ static void put_turn(const struct operate *o, json_t *out, const struct store_ca
     if (c->mode != QUEUE_RUNS)
         json_object_update_new(out,
                                json_pack("{s:s, s:o}", "mode", queue_mode_name(c->mode),
-                                         "mode_reason", words_json(c->reason)));
+                                         "mode_reason", text_json(c->reason)));
     if (crew.held != NULL)
-        json_object_set_new(out, "held", words_json(crew.held));
+        json_object_set_new(out, "held", text_json(crew.held));
 }
 
 /* The task of a group or mosaic into `out`, or why it is not known. */
-static void describe_task(const struct operate *o, json_t *out, const char *name,
+static void describe_task(const struct answers *o, json_t *out, const char *name,
                           const char *key, double now)
 {
     struct store_call *c;
@@ -321,7 +321,7 @@ static void describe_task(const struct operate *o, json_t *out, const char *name
     if (o->store == NULL || key[0] == '\0')
         return;
     if ((c = ask_store(o, name, key, say, sizeof say)) == NULL) {
-        json_object_set_new(out, "store", words_json(say));
+        json_object_set_new(out, "store", text_json(say));
         return;
     }
     if (c->there) {
@@ -329,8 +329,8 @@ static void describe_task(const struct operate *o, json_t *out, const char *name
 
         task = json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "name", t->name, "status",
                          t->status, "attempt", t->retry_count + 1, "max_attempts",
-                         t->max_retries + 1, "error", words_json(t->error), "by",
-                         words_json(t->worker));
+                         t->max_retries + 1, "error", text_json(t->error), "by",
+                         text_json(t->worker));
         if (strcmp(t->status, "pending") == 0) {
             double in_s = t->run_after - c->now_s;
 
@@ -351,7 +351,7 @@ static void describe_task(const struct operate *o, json_t *out, const char *name
 }
 
 /* The group that a file's name alone would put it into: exact, or by its own time. */
-static int group_by_name(const struct operate *o, const char *path,
+static int group_by_name(const struct answers *o, const char *path,
                          char group[GROUP_NAME])
 {
     struct groupname_hit hit;
@@ -392,7 +392,7 @@ static bool is_in_directory(const struct conf *conf, const char *path,
 }
 
 /* "name" was a path: what the groups know of the file, and its group's name. */
-static json_t *describe_file(const struct operate *o, const char *path,
+static json_t *describe_file(const struct answers *o, const char *path,
                              char group[GROUP_NAME])
 {
     json_t *out = json_object();
@@ -405,11 +405,11 @@ static json_t *describe_file(const struct operate *o, const char *path,
         json_object_set_new(out, "role", json_string(role));
     else if (group_by_name(o, path, group) != 0)
         json_object_set_new(out, "foreign", json_true());
-    json_object_set_new(out, "path", words_json(given));
+    json_object_set_new(out, "path", text_json(given));
     return out;
 }
 
-static bool is_path(const struct operate *o, const char *name)
+static bool is_path(const struct answers *o, const char *name)
 {
     char group[GROUP_NAME];
 
@@ -418,7 +418,7 @@ static bool is_path(const struct operate *o, const char *name)
             group_by_name(o, name, group) == 0 && strcmp(group, name) != 0);
 }
 
-static json_t *answer_why(struct operate *o, const json_t *request)
+static json_t *answer_why(struct answers *o, const json_t *request)
 {
     const char *name = string_in(request, "name"), *given = name;
     bool mosaic = strncmp(name, "mosaic_", 7) == 0;
@@ -432,10 +432,10 @@ static json_t *answer_why(struct operate *o, const json_t *request)
         json_object_set_new(out, "file", file);
         name = group;
     }
-    json_object_set_new(out, "name", words_json(name));
+    json_object_set_new(out, "name", text_json(name));
     json_object_set_new(out, "kind", json_string(mosaic ? "mosaic" : "group"));
-    json_object_set_new(out, "products", words_json(o->conf->paths.products));
-    json_object_set_new(out, "locks", words_json(o->conf->paths.locks));
+    json_object_set_new(out, "products", text_json(o->conf->paths.products));
+    json_object_set_new(out, "locks", text_json(o->conf->paths.locks));
     if (!mosaic || file != NULL)
         describe_files(o, out, mosaic ? "" : name, file, given);
     describe_task(o, out, mosaic ? "mosaic" : "continuum", name, now);
@@ -444,7 +444,7 @@ static json_t *answer_why(struct operate *o, const json_t *request)
     if (group_find(o->groups, name, describe_group, &seen) == 0)
         json_object_set_new(out, "known", json_true());
     group_why(o->groups, name, words, sizeof words, now);
-    json_object_set_new(out, "words", words_json(words));
+    json_object_set_new(out, "words", text_json(words));
     if (o->rework != NULL && rework_waits(o->rework, name))
         json_object_set_new(out, "rewritten", json_true());
     if (o->intake != NULL && intake_waits(o->intake, name))
@@ -454,26 +454,26 @@ static json_t *answer_why(struct operate *o, const json_t *request)
         json_object_set_new(out, "waits", json_string(intake_held(o->intake)));
     if (strcmp(string_in(out, "state"), "set aside") == 0 &&
         quarantine_path(path, sizeof path, o->conf->paths.state, name, NULL) == 0)
-        json_object_set_new(out, "record", words_json(path));
+        json_object_set_new(out, "record", text_json(path));
     return out;
 }
 
 /* ---- status ---- */
 
-struct tally {
+struct progress {
     size_t n[GROUP_SET_ASIDE + 1];
 };
 
 static void count_group(void *arg, const struct group_view *g)
 {
-    struct tally *t = arg;
+    struct progress *t = arg;
 
     t->n[g->state]++;
 }
 
-static json_t *groups_json(const struct operate *o)
+static json_t *groups_json(const struct answers *o)
 {
-    struct tally t = {{0}};
+    struct progress t = {{0}};
     json_t *out = json_object();
 
     group_each(o->groups, count_group, &t);
@@ -499,44 +499,44 @@ static void add_running(void *arg, const struct pool_look *look)
                            r->now - look->started, "finished_step", look->step));
 }
 
-static json_t *queue_json(const struct operate *o)
+static json_t *queue_json(const struct answers *o)
 {
     char say[256];
     struct store_call *c = ask_store(o, "", "", say, sizeof say);
     json_t *out = json_object();
 
     if (c == NULL) {
-        json_object_set_new(out, "unanswered", words_json(say));
+        json_object_set_new(out, "unanswered", text_json(say));
         return out;
     }
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
         json_object_set_new(out, statuses[i], json_integer((json_int_t)c->count[i]));
     json_object_update_new(out,
                            json_pack("{s:s, s:o}", "mode", queue_mode_name(c->mode),
-                                     "mode_reason", words_json(c->reason)));
+                                     "mode_reason", text_json(c->reason)));
     store_call_free(c);
     return out;
 }
 
-static json_t *store_json(const struct operate *o)
+static json_t *store_json(const struct answers *o)
 {
     struct store_look look;
 
     store_look(o->store, &look);
     return json_pack("{s:b, s:f, s:o, s:o}", "up", (int)look.up, "since_s",
-                     look.since_s, "why", words_json(look.why), "where",
-                     words_json(look.where));
+                     look.since_s, "why", text_json(look.why), "where",
+                     text_json(look.where));
 }
 
 /* What keeps tasks from being started, and groups from being queued. */
-static json_t *held_json(const struct operate *o, const struct crew_look *crew)
+static json_t *held_json(const struct answers *o, const struct crew_look *crew)
 {
     const char *intake = intake_held(o->intake);
 
     return json_pack("{s:s?, s:s?}", "tasks", crew->held, "groups", intake);
 }
 
-static json_t *answer_status(struct operate *o, const json_t *request)
+static json_t *answer_status(struct answers *o, const json_t *request)
 {
     double now = clock_boot_s();
     struct running running = {json_array(), now};
@@ -596,7 +596,7 @@ static void add_worker(void *arg, const struct pool_look *look)
                            look->step, "rss_mib", rss_mib(look->pid)));
 }
 
-static json_t *answer_workers(struct operate *o, const json_t *request)
+static json_t *answer_workers(struct answers *o, const json_t *request)
 {
     struct running running = {json_array(), clock_boot_s()};
     struct crew_look crew;
@@ -609,7 +609,7 @@ static json_t *answer_workers(struct operate *o, const json_t *request)
                      crew.held);
 }
 
-static json_t *answer_scale(struct operate *o, const json_t *request)
+static json_t *answer_scale(struct answers *o, const json_t *request)
 {
     json_t *count = json_object_get(request, "count");
     json_int_t n = json_integer_value(count);
@@ -635,7 +635,7 @@ static void add_root(void *arg, const struct watch_root_info *info)
     if (info->flags & WATCH_POLL)
         mode = "polled";
     root = json_pack(
-        "{s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s}", "path", words_json(info->path),
+        "{s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s}", "path", text_json(info->path),
         "mode", mode, "attached", (int)info->attached, "recursive",
         (int)((info->flags & WATCH_RECURSIVE) != 0), "poll",
         (int)((info->flags & WATCH_POLL) != 0), "directories",
@@ -653,7 +653,7 @@ static void ask_list(struct files_call *c)
     watch_stats(c->watch, &c->stats);
 }
 
-static json_t *answer_list(struct operate *o, const json_t *request)
+static json_t *answer_list(struct answers *o, const json_t *request)
 {
     struct files_call *c = files_call(o, ask_list, "");
     char say[128];
@@ -675,7 +675,7 @@ static void ask_add(struct files_call *c)
     c->there = c->rc == 0 && access(c->path, F_OK) == 0;
 }
 
-static json_t *answer_add(struct operate *o, const json_t *request)
+static json_t *answer_add(struct answers *o, const json_t *request)
 {
     const char *path = string_in(request, "path");
     struct files_call *c = files_call(o, ask_add, path);
@@ -694,8 +694,7 @@ static json_t *answer_add(struct operate *o, const json_t *request)
     } else {
         log_event(LOG_INFO, "root_added", "root", path, "recursive",
                   c->flags & WATCH_RECURSIVE ? "yes" : "no", NULL);
-        out =
-            json_pack("{s:o, s:b}", "added", words_json(path), "there", (int)c->there);
+        out = json_pack("{s:o, s:b}", "added", text_json(path), "there", (int)c->there);
         changed(o);
     }
     free_ask(&c->call);
@@ -709,7 +708,7 @@ static void ask_remove(struct files_call *c)
         settle_forget(c->settle, c->path);
 }
 
-static json_t *answer_remove(struct operate *o, const json_t *request)
+static json_t *answer_remove(struct answers *o, const json_t *request)
 {
     const char *path = string_in(request, "path");
     struct files_call *c = files_call(o, ask_remove, path);
@@ -726,8 +725,8 @@ static json_t *answer_remove(struct operate *o, const json_t *request)
         ingest_deliver(o->ingest); /* news from before come before */
         n = group_forget(o->groups, path);
         log_event(LOG_INFO, "root_removed", "root", path, "files", log_u(n), NULL);
-        out = json_pack("{s:o, s:I}", "removed", words_json(path), "files",
-                        (json_int_t)n);
+        out =
+            json_pack("{s:o, s:I}", "removed", text_json(path), "files", (json_int_t)n);
         changed(o);
     }
     free_ask(&c->call);
@@ -736,7 +735,7 @@ static json_t *answer_remove(struct operate *o, const json_t *request)
 
 /* ---- release ---- */
 
-static json_t *answer_release(struct operate *o, const json_t *request)
+static json_t *answer_release(struct answers *o, const json_t *request)
 {
     const char *name = string_in(request, "name");
     struct err e = {0};
@@ -755,7 +754,7 @@ static json_t *answer_release(struct operate *o, const json_t *request)
 
 static const struct {
     const char *ask;
-    json_t *(*answer)(struct operate *o, const json_t *request);
+    json_t *(*answer)(struct answers *o, const json_t *request);
 } asks[] = {
     {"why", answer_why},
     {"status", answer_status},
@@ -767,7 +766,7 @@ static const struct {
     {"release", answer_release},
 };
 
-json_t *operate_answer(void *arg, json_t *request)
+json_t *answers_answer(void *arg, json_t *request)
 {
     const char *ask = string_in(request, "ask");
 

@@ -1,5 +1,5 @@
 /*
- * operate.h: what operators ask of the rooms, and the answers, as JSON objects.
+ * answers.h: what operators ask of the rooms, and the answers, as JSON objects.
  *
  *   {"ask": "why", "name": GROUP | mosaic_... | PATH}
  *   {"ask": "status"}
@@ -33,7 +33,7 @@ struct upkeep;
 struct watch;
 
 /* The rooms, borrowed.  Without a daemon store, crew, upkeep, intake, roots and rework are NULL. */
-struct operate {
+struct answers {
     const struct conf *conf;
     struct ingest *ingest; /* NULL: use these two instead */
     struct watch *watch;
@@ -50,7 +50,7 @@ struct operate {
     void *arg;
 };
 
-/* A control_answer_fn; arg is a struct operate. */
-json_t *operate_answer(void *arg, json_t *request);
+/* A control_answer_fn; arg is a struct answers. */
+json_t *answers_answer(void *arg, json_t *request);
 
 #endif

@@ -23,7 +23,7 @@
 /* A file system that is slower than this is spoken of. */
 #define STUCK_S 0.5
 
-const char ask_usage[] =
+const char cli_usage[] =
     "Ask the running daemon (each with -c FILE and --json):\n"
     "  watcherd why GROUP         why is this group (mosaic, or file) not done yet?  "
     "0: it is\n"
@@ -66,7 +66,7 @@ static long long number_in(json_t *object, const char *key)
 
 static const char *age_in(json_t *object, const char *key, char out[32])
 {
-    return words_age(json_number_value(json_object_get(object, key)), out);
+    return text_age(json_number_value(json_object_get(object, key)), out);
 }
 
 /* Ask, and say what went wrong: 0 with an answer, else the exit status.  Consumes the request. */
@@ -79,7 +79,7 @@ static int ask(const struct ask *a, json_t *request, json_t **answer)
         fprintf(stderr, "watcherd: the name is not UTF-8\n");
         return EX_USAGE;
     }
-    rc = call_daemon(a->conf.paths.state, request, ANSWER_S, answer, &e);
+    rc = client_call(a->conf.paths.state, request, ANSWER_S, answer, &e);
     json_decref(request);
     if (rc != 0) {
         fprintf(stderr, "watcherd: %s\n", e.text);
@@ -294,7 +294,7 @@ static const struct {
     {"watch", "remove", run_remove}, {"release", NULL, run_release},
 };
 
-bool ask_is_command(const char *word)
+bool cli_is_command(const char *word)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(word, commands[i].command) == 0)
@@ -329,7 +329,7 @@ static int load_settings(struct ask *a, const char *file)
     return 0;
 }
 
-int ask_main(int argc, char **argv)
+int cli_main(int argc, char **argv)
 {
     static struct ask a; /* large; one for the program */
     const char *file = getenv("WATCHERD_CONF");
@@ -345,7 +345,7 @@ int ask_main(int argc, char **argv)
         } else if (c == 'p') {
             a.poll = true;
         } else if (c == 'h') {
-            fputs(ask_usage, stdout);
+            fputs(cli_usage, stdout);
             return 0;
         } else {
             return wrong_usage("there is no such option");

@@ -8,16 +8,16 @@
 #include <stdbool.h>
 
 /* Is this word one of the commands? */
-bool ask_is_command(const char *word);
+bool cli_is_command(const char *word);
 
 /*
- * ask_main: argv[0] is the command; reads its own options and settings, prints the answer.
+ * cli_main: argv[0] is the command; reads its own options and settings, prints the answer.
  * Returns the exit status: 0 done; 1 not done yet (why), or refused; 64 wrong usage; 69 the
  * daemon does not run or does not answer; 78 wrong settings.
  */
-int ask_main(int argc, char **argv);
+int cli_main(int argc, char **argv);
 
 /* Lines for --help. */
-extern const char ask_usage[];
+extern const char cli_usage[];
 
 #endif

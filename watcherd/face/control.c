@@ -63,7 +63,7 @@ json_t *control_error(const char *fmt, ...)
 static int listening(int dir, const char *state, struct err *e)
 {
     static const char fresh[] = ".control.new";
-    struct sockaddr_un a = call_address(dir, fresh);
+    struct sockaddr_un a = client_address(dir, fresh);
     struct stat st;
     int fd, saved;
 
@@ -237,7 +237,7 @@ int control_new(struct control **out, uv_loop_t *loop, const char *state,
                 control_answer_fn *answer, void *arg, struct err *e)
 {
     struct control *c;
-    int dir = call_open_dir(state, e), fd, rc;
+    int dir = client_open_dir(state, e), fd, rc;
 
     *out = NULL;
     if (dir < 0)

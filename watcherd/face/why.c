@@ -41,7 +41,7 @@ static double number_in(json_t *object, const char *key)
 
 static void on_dirty(void *arg, const char *path, enum watch_how how)
 {
-    struct operate *o = arg;
+    struct answers *o = arg;
 
     (void)how;
     settle_dirty(o->settle, path, WATCH_SCANNED, clock_boot_s());
@@ -50,7 +50,7 @@ static void on_dirty(void *arg, const char *path, enum watch_how how)
 /* Without having watched, the file's own time is the best guess at when it came. */
 static void on_settled(void *arg, const struct settle_news *news)
 {
-    struct operate *o = arg;
+    struct answers *o = arg;
     double age = clock_wall_s() - 1e-9 * (double)news->id.mtime_ns;
 
     if (news->what == SETTLE_IS_SETTLED)
@@ -60,12 +60,12 @@ static void on_settled(void *arg, const struct settle_news *news)
 
 static void on_set_aside(void *arg, const char *group)
 {
-    struct operate *o = arg;
+    struct answers *o = arg;
 
     group_mark(o->groups, group, GROUP_SET_ASIDE);
 }
 
-static int look_at_disk(struct operate *o, struct err *e)
+static int look_at_disk(struct answers *o, struct err *e)
 {
     const struct conf *conf = o->conf;
     struct watch_opts wo = {
@@ -100,8 +100,8 @@ static int look_at_disk(struct operate *o, struct err *e)
 
 static json_t *from_disk(const struct conf *conf, json_t *request, struct err *e)
 {
-    struct operate o = {.conf = conf};
-    json_t *answer = look_at_disk(&o, e) == 0 ? operate_answer(&o, request) : NULL;
+    struct answers o = {.conf = conf};
+    json_t *answer = look_at_disk(&o, e) == 0 ? answers_answer(&o, request) : NULL;
 
     roots_close(o.roots);
     watch_free(o.watch);
@@ -123,11 +123,11 @@ static json_t *product_of(const char *products, const char *kind, const char *na
         return json_pack("{s:b}", "published", 0);
     rc = product_current(&manifest, path, dir, name, 0, &e);
     if (rc == 0)
-        out = json_pack("{s:b, s:o, s:O?}", "published", 1, "path", words_json(path),
+        out = json_pack("{s:b, s:o, s:O?}", "published", 1, "path", text_json(path),
                         "generation", json_object_get(manifest, "generation"));
     else
         out = json_pack("{s:b, s:o*}", "published", 0, "wrong",
-                        rc == -ENOENT ? NULL : words_json(e.text));
+                        rc == -ENOENT ? NULL : text_json(e.text));
     json_decref(manifest);
     return out;
 }
@@ -146,32 +146,32 @@ static json_t *lock_of(const char *locks, const char *name)
     rc = observer_look(NULL, fd, name, &view, &e);
     close(fd);
     if (rc != 0)
-        return json_pack("{s:s, s:o}", "state", "UNKNOWN", "why", words_json(e.text));
+        return json_pack("{s:s, s:o}", "state", "UNKNOWN", "why", text_json(e.text));
     out = json_pack("{s:s, s:o}", "state", lock_state_name(view.state), "why",
-                    words_json(view.why));
+                    text_json(view.why));
     if (view.state != LOCK_FREE && view.state != LOCK_OPAQUE)
         json_object_update_new(out, json_pack("{s:I, s:i, s:o, s:s}", "generation",
                                               (json_int_t)view.rec.gen, "pid",
                                               (int)view.rec.owner.pid, "host",
-                                              words_json(view.rec.owner.host), "taken",
+                                              text_json(view.rec.owner.host), "taken",
                                               view.rec.t_utc));
     return out;
 }
 
 /* ---- in words ---- */
 
-static void put_member(struct words *w, const struct conf *conf, int member)
+static void put_member(struct text *w, const struct conf *conf, int member)
 {
     if (strcmp(conf->group.pattern, "directory") == 0)
-        words_put(w, "the directory:");
+        text_put(w, "the directory:");
     else
-        words_put(w,
-                  strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
-                  member);
+        text_put(w,
+                 strcmp(conf->group.pattern, "subband") == 0 ? "sb%02d" : "member %d",
+                 member);
 }
 
 /* "15 of 16 members: sb07 growing: 83 of 118 MB; missing sb03" */
-static void say_members(struct words *w, const struct conf *conf, json_t *a)
+static void say_members(struct text *w, const struct conf *conf, json_t *a)
 {
     json_t *unsettled = json_object_get(a, "unsettled"), *file, *m;
     bool known = json_object_get(a, "known") != NULL, first = true;
@@ -181,15 +181,15 @@ static void say_members(struct words *w, const struct conf *conf, json_t *a)
     size_t i, k;
 
     if (known)
-        words_put(w, "%.0f of %.0f members have settled", number_in(a, "present"),
-                  number_in(a, "expected"));
+        text_put(w, "%.0f of %.0f members have settled", number_in(a, "present"),
+                 number_in(a, "expected"));
     else if (!alone)
-        words_put(w, "%s", string_in(a, "words"));
+        text_put(w, "%s", string_in(a, "words"));
     json_array_foreach(unsettled, i, file)
     {
-        words_put(w, known || !alone || i > 0 ? "; " : "");
+        text_put(w, known || !alone || i > 0 ? "; " : "");
         put_member(w, conf, (int)number_in(file, "member"));
-        words_put(w, " %s", string_in(file, "why"));
+        text_put(w, " %s", string_in(file, "why"));
     }
     json_array_foreach(json_object_get(a, "missing"), i, m)
     {
@@ -201,77 +201,76 @@ static void say_members(struct words *w, const struct conf *conf, json_t *a)
         }
         if (coming)
             continue;
-        words_put(w, first ? "; missing " : " ");
+        text_put(w, first ? "; missing " : " ");
         put_member(w, conf, (int)json_number_value(m));
         first = false;
     }
     if (json_object_get(a, "unanswered") != NULL)
-        words_put(w, "; %s", string_in(a, "unanswered"));
+        text_put(w, "; %s", string_in(a, "unanswered"));
 }
 
-static void say_pending(struct words *w, json_t *task, json_t *lock)
+static void say_pending(struct text *w, json_t *task, json_t *lock)
 {
     char in[32];
 
-    words_age(number_in(task, "due_in_s"), in);
+    text_age(number_in(task, "due_in_s"), in);
     if (string_in(task, "error")[0] != '\0')
-        words_put(w, "attempt %.0f of %.0f failed (%s) and the next is ",
-                  number_in(task, "attempt") - 1, number_in(task, "max_attempts"),
-                  string_in(task, "error"));
+        text_put(w, "attempt %.0f of %.0f failed (%s) and the next is ",
+                 number_in(task, "attempt") - 1, number_in(task, "max_attempts"),
+                 string_in(task, "error"));
     else
-        words_put(w, "it is in the queue, ");
+        text_put(w, "it is in the queue, ");
     if (number_in(task, "due_in_s") > 0)
-        words_put(w, "due in %s", in);
+        text_put(w, "due in %s", in);
     else
-        words_put(w, "due now");
+        text_put(w, "due now");
     if (number_in(task, "ahead") > 0)
-        words_put(w, ", behind %.0f other%s", number_in(task, "ahead"),
-                  number_in(task, "ahead") > 1 ? "s" : "");
+        text_put(w, ", behind %.0f other%s", number_in(task, "ahead"),
+                 number_in(task, "ahead") > 1 ? "s" : "");
     else
-        words_put(w, ", next in turn");
+        text_put(w, ", next in turn");
     if (strcmp(string_in(task, "mode"), "paused") == 0)
-        words_put(w, "; the queue is paused%s%s",
-                  string_in(task, "mode_reason")[0] != '\0' ? ": " : "",
-                  string_in(task, "mode_reason"));
+        text_put(w, "; the queue is paused%s%s",
+                 string_in(task, "mode_reason")[0] != '\0' ? ": " : "",
+                 string_in(task, "mode_reason"));
     if (string_in(task, "held")[0] != '\0')
-        words_put(w, "; no task is started: %s", string_in(task, "held"));
+        text_put(w, "; no task is started: %s", string_in(task, "held"));
     if (json_object_get(lock, "pid") != NULL)
-        words_put(w, "; its claim is held by pid %.0f on %s", number_in(lock, "pid"),
-                  string_in(lock, "host"));
+        text_put(w, "; its claim is held by pid %.0f on %s", number_in(lock, "pid"),
+                 string_in(lock, "host"));
 }
 
-static void say_running(struct words *w, json_t *task)
+static void say_running(struct text *w, json_t *task)
 {
     json_t *worker = json_object_get(task, "worker");
     char since[32], step[32];
 
-    words_put(w, "it is being worked on");
+    text_put(w, "it is being worked on");
     if (worker == NULL) {
-        words_put(w, " by %s", string_in(task, "by"));
+        text_put(w, " by %s", string_in(task, "by"));
         return;
     }
-    words_put(w, " since %s by pid %.0f",
-              words_age(number_in(worker, "since_s"), since), number_in(worker, "pid"));
+    text_put(w, " since %s by pid %.0f", text_age(number_in(worker, "since_s"), since),
+             number_in(worker, "pid"));
     if (string_in(worker, "finished_step")[0] != '\0')
-        words_put(w, ", step %s was finished %s ago",
-                  string_in(worker, "finished_step"),
-                  words_age(number_in(worker, "step_s"), step));
+        text_put(w, ", step %s was finished %s ago", string_in(worker, "finished_step"),
+                 text_age(number_in(worker, "step_s"), step));
     else
-        words_put(w, ", in its first step");
+        text_put(w, ", in its first step");
     if (number_in(task, "attempt") > 1)
-        words_put(w, " (attempt %.0f of %.0f)", number_in(task, "attempt"),
-                  number_in(task, "max_attempts"));
+        text_put(w, " (attempt %.0f of %.0f)", number_in(task, "attempt"),
+                 number_in(task, "max_attempts"));
 }
 
 /* The one sentence, and whether everything is done. */
-static bool because(struct words *w, const struct conf *conf, json_t *a, bool daemon)
+static bool because(struct text *w, const struct conf *conf, json_t *a, bool daemon)
 {
     json_t *product = json_object_get(a, "product"), *task = json_object_get(a, "task");
     const char *status = string_in(task, "status"), *state = string_in(a, "state");
     bool published = json_is_true(json_object_get(product, "published"));
 
     if (string_in(a, "name")[0] == '\0') {
-        words_put(
+        text_put(
             w,
             "its name does not match [group] pattern = %s, so it belongs to no group",
             conf->group.pattern);
@@ -280,30 +279,30 @@ static bool because(struct words *w, const struct conf *conf, json_t *a, bool da
     } else if (strcmp(status, "pending") == 0) {
         say_pending(w, task, json_object_get(a, "lock"));
     } else if (strcmp(status, "failed") == 0) {
-        words_put(w, "it failed after %.0f attempt%s: %s", number_in(task, "attempt"),
-                  number_in(task, "attempt") > 1 ? "s" : "", string_in(task, "error"));
+        text_put(w, "it failed after %.0f attempt%s: %s", number_in(task, "attempt"),
+                 number_in(task, "attempt") > 1 ? "s" : "", string_in(task, "error"));
     } else if (strcmp(status, "cancelled") == 0) {
-        words_put(w, "it was cancelled by an operator");
+        text_put(w, "it was cancelled by an operator");
     } else if (json_object_get(a, "rewritten") != NULL) {
-        words_put(w, "files of it were rewritten: ");
+        text_put(w, "files of it were rewritten: ");
         say_members(w, conf, a);
     } else if (published) {
-        words_put(w, "published as generation %.0f: %s",
-                  number_in(product, "generation"), string_in(product, "path"));
+        text_put(w, "published as generation %.0f: %s",
+                 number_in(product, "generation"), string_in(product, "path"));
         return true;
     } else if (string_in(product, "wrong")[0] != '\0') {
-        words_put(w, "its product is broken: %s", string_in(product, "wrong"));
+        text_put(w, "its product is broken: %s", string_in(product, "wrong"));
     } else if (strcmp(state, "set aside") == 0) {
-        words_put(w, "it was set aside incomplete; its files are listed in %s",
-                  string_in(a, "record"));
+        text_put(w, "it was set aside incomplete; its files are listed in %s",
+                 string_in(a, "record"));
     } else if (strcmp(string_in(a, "kind"), "mosaic") == 0) {
-        words_put(w, "there is no such mosaic%s; its tiles may still be to come",
-                  daemon ? " in the queue" : "");
+        text_put(w, "there is no such mosaic%s; its tiles may still be to come",
+                 daemon ? " in the queue" : "");
     } else if (number_in(a, "present") > 0 &&
                number_in(a, "present") == number_in(a, "expected")) {
-        words_put(w, "it is complete%s", daemon ? " and not yet in the queue" : "");
+        text_put(w, "it is complete%s", daemon ? " and not yet in the queue" : "");
         if (json_object_get(a, "waits") != NULL)
-            words_put(w, ": it waits, %s", string_in(a, "waits"));
+            text_put(w, ": it waits, %s", string_in(a, "waits"));
     } else {
         say_members(w, conf, a);
     }
@@ -360,15 +359,15 @@ static void full_name(const char *name, char out[PATH_MAX])
 int why_main(const struct conf *conf, const char *name, bool json, double wait_s)
 {
     char full[PATH_MAX], text[16384];
-    struct words w = {text, sizeof text, 0};
+    struct text w = {text, sizeof text, 0};
     struct err e = {0}, silent = {0};
     json_t *request, *a = NULL;
     bool daemon, done;
     const char *key;
 
     full_name(name, full);
-    request = json_pack("{s:s, s:o}", "ask", "why", "name", words_json(full));
-    daemon = call_daemon(conf->paths.state, request, wait_s, &a, &silent) == 0;
+    request = json_pack("{s:s, s:o}", "ask", "why", "name", text_json(full));
+    daemon = client_call(conf->paths.state, request, wait_s, &a, &silent) == 0;
     if (!daemon)
         a = from_disk(conf, request, &e);
     json_decref(request);
@@ -386,12 +385,12 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
     json_object_set_new(a, "lock", lock_of(string_in(a, "locks"), key));
     done = because(&w, conf, a, daemon);
     if (!done && json_object_get(a, "store") != NULL)
-        words_put(&w, "; %s", string_in(a, "store"));
+        text_put(&w, "; %s", string_in(a, "store"));
     json_object_set_new(a, "done", json_boolean(done));
     json_object_set_new(a, "daemon", json_boolean(daemon));
-    json_object_set_new(a, "because", words_json(text));
+    json_object_set_new(a, "because", text_json(text));
     if (!daemon)
-        json_object_set_new(a, "no_daemon", words_json(silent.text));
+        json_object_set_new(a, "no_daemon", text_json(silent.text));
     if (json) {
         json_dumpf(a, stdout, JSON_INDENT(1));
         putchar('\n');

@@ -221,7 +221,7 @@ static void rest(struct ingest *ing, double next_s)
 
     poll(fd, 2, next_s < 0 ? -1 : (int)ceil(1000 * fmin(next_s, 3600)));
     if (fd[1].revents & POLLIN)
-        aside_woken(ing->wake);
+        thread_woken(ing->wake);
 }
 
 static void *go_round(void *arg)
@@ -271,7 +271,7 @@ void ingest_deliver(struct ingest *ing)
     ing->held = false;
     pthread_mutex_unlock(&ing->mutex);
     if (held)
-        aside_wake(ing->wake);
+        thread_wake(ing->wake);
     for (; word != NULL; word = next) {
         next = word->next;
         if (word->notice)
@@ -356,7 +356,7 @@ static void take_back(struct ingest *ing, const struct ingest_call *call)
 
 int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s)
 {
-    struct timespec end = aside_in(wait_s);
+    struct timespec end = thread_in(wait_s);
     int rc = 0;
 
     pthread_mutex_lock(&ing->mutex);
@@ -369,7 +369,7 @@ int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s)
     call->next = NULL;
     *ing->calls_end = call;
     ing->calls_end = &call->next;
-    aside_wake(ing->wake);
+    thread_wake(ing->wake);
     while (call->state != CALL_ENDED && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&ing->changed, &ing->mutex, &end);
     rc = call->state == CALL_ENDED  ? 0
@@ -390,7 +390,7 @@ int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s)
 static void init_shared(struct ingest *ing)
 {
     pthread_mutex_init(&ing->mutex, NULL);
-    aside_cond_init(&ing->changed);
+    thread_cond_init(&ing->changed);
     ing->last = &ing->first;
     ing->calls_end = &ing->calls;
     ing->alive_at = ing->last_event = clock_boot_s();
@@ -412,7 +412,7 @@ int ingest_new(struct ingest **out, const struct ingest_opts *opts, struct err *
     if (ing->opts.stuck_after_s <= 0)
         ing->opts.stuck_after_s = 10;
     init_shared(ing);
-    ing->wake = rc = aside_wake_new(e);
+    ing->wake = rc = thread_wake_new(e);
     if (rc < 0) {
         free(ing);
         return rc;
@@ -437,7 +437,7 @@ struct watch *ingest_watch(struct ingest *ing)
 
 int ingest_start(struct ingest *ing, struct err *e)
 {
-    int rc = aside_start(&ing->thread, go_round, ing, e);
+    int rc = thread_start(&ing->thread, go_round, ing, e);
 
     if (rc != 0)
         return rc;
@@ -449,7 +449,7 @@ int ingest_start(struct ingest *ing, struct err *e)
 
 int ingest_stop(struct ingest *ing, double wait_s)
 {
-    struct timespec end = aside_in(wait_s);
+    struct timespec end = thread_in(wait_s);
     bool ended;
     int rc = 0;
 
@@ -457,7 +457,7 @@ int ingest_stop(struct ingest *ing, double wait_s)
         return 0;
     pthread_mutex_lock(&ing->mutex);
     ing->stop = true;
-    aside_wake(ing->wake);
+    thread_wake(ing->wake);
     while (!ing->ended && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&ing->changed, &ing->mutex, &end);
     ended = ing->ended;

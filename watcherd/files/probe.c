@@ -454,7 +454,7 @@ static void probe_content(int fd, const char *path, const struct stat *st,
         say(r, PROBE_WAIT, PROBE_WAIT,
             "a process has it open for writing: %" PRIu64 " bytes so far", size);
     if (r->writer == PROBE_WRITER_NONE && r->verdict == PROBE_WAIT &&
-        file_system_is_remote(fd, NULL))
+        fstype_is_remote(fd, NULL))
         r->writer = PROBE_WRITER_UNKNOWN;
 }
 

@@ -43,7 +43,7 @@ int quarantine_write(const char *state, const struct group_view *g, const char *
         if (g->member[i].path != NULL)
             json_array_append_new(files,
                                   json_pack("{s:o, s:i, s:I}", "path",
-                                            words_json(g->member[i].path), "member", i,
+                                            text_json(g->member[i].path), "member", i,
                                             "bytes", (json_int_t)g->member[i].id.size));
     record = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "group", g->name, "reason",
                        reason, "set_aside", at, "present", g->present, "expected",

@@ -337,7 +337,7 @@ static void scan_dir(struct watch *w, struct root *r, int fd, size_t len,
     if (how == SEEN_BEFORE)
         goto out;
     remote = (r->flags & WATCH_POLL) ||
-             (here.dev != above->dev && file_system_is_remote(fd, NULL));
+             (here.dev != above->dev && fstype_is_remote(fd, NULL));
     if (how == NOT_ATTACHED || remote) {
         if (!above->polled)
             poll_add(r, w->path);

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct roster *roster_new(const struct group_view *g)
+struct group_copy *group_copy_new(const struct group_view *g)
 {
     size_t room = (size_t)g->present;
-    struct roster *r = calloc(1, sizeof *r + room * sizeof r->file[0]);
+    struct group_copy *r = calloc(1, sizeof *r + room * sizeof r->file[0]);
 
     assert(r != NULL);
     memcpy(r->name, g->name, sizeof r->name);
@@ -22,7 +22,7 @@ struct roster *roster_new(const struct group_view *g)
     return r;
 }
 
-void roster_free(struct roster *r)
+void group_copy_free(struct group_copy *r)
 {
     if (r == NULL)
         return;
@@ -31,7 +31,7 @@ void roster_free(struct roster *r)
     free(r);
 }
 
-char *roster_params(const struct roster *r)
+char *group_copy_params(const struct group_copy *r)
 {
     json_t *files = json_array(), *params = json_pack("{s:o}", "files", files);
     char *text;

@@ -26,7 +26,7 @@ enum held { NOT_HELD, HELD_DRAINS, HELD_FULL, HELD_FAILED };
 
 /* A group on its way. */
 struct entry {
-    struct roster *roster;
+    struct group_copy *roster;
     char old[16]; /* status of the task that was there; "" none */
     bool made;
     int rc;
@@ -77,7 +77,7 @@ static void batch_free(struct batch *b)
     if (b == NULL)
         return;
     for (size_t i = 0; i < b->n; i++)
-        roster_free(b->entry[i].roster);
+        group_copy_free(b->entry[i].roster);
     free(b->entry);
     free(b);
 }
@@ -117,7 +117,7 @@ static int spec_of(const struct batch *b, struct queue *q, struct entry *entry,
     *spec = (struct task_spec){
         .name = TASK,
         .key = entry->roster->name,
-        .params = roster_params(entry->roster),
+        .params = group_copy_params(entry->roster),
         .max_retries = (int)b->max_retries,
         .again = strcmp(entry->old, "failed") == 0 ||
                  (strcmp(entry->old, "completed") == 0 &&
@@ -208,7 +208,7 @@ static enum group_state state_of(const char *status, bool made)
 
 static void take_answer(struct intake *in, struct entry *entry)
 {
-    const struct roster *r = entry->roster;
+    const struct group_copy *r = entry->roster;
 
     if (entry->rc != 0) {
         log_event(LOG_ERROR, "enqueue", "group", r->name, "reason", entry->err.text,
@@ -265,7 +265,7 @@ void intake_take(struct intake *in, const struct group_view *g)
         b->entry = realloc(b->entry, b->room * sizeof *b->entry);
         assert(b->entry != NULL);
     }
-    b->entry[b->n++] = (struct entry){.roster = roster_new(g)};
+    b->entry[b->n++] = (struct entry){.roster = group_copy_new(g)};
     json_object_set_new(in->asked, g->name, json_true());
     group_mark(in->opts.groups, g->name, GROUP_ENQUEUED);
 }

@@ -73,14 +73,14 @@ static size_t say_files(struct ingest *ing, double wait_s)
 
 /* ---- groups ---- */
 
-struct tally {
+struct progress {
     struct group_table *groups;
     size_t n;
 };
 
 static void say_group(void *arg, const struct group_view *g)
 {
-    struct tally *t = arg;
+    struct progress *t = arg;
     char why[1024];
 
     if (g->state != GROUP_COLLECTING && g->state != GROUP_PARTIAL)
@@ -92,9 +92,9 @@ static void say_group(void *arg, const struct group_view *g)
     log_event(LOG_WARN, "left", "group", g->name, "reason", why, NULL);
 }
 
-size_t left_say(struct ingest *ing, struct group_table *groups, double wait_s)
+size_t leftovers_say(struct ingest *ing, struct group_table *groups, double wait_s)
 {
-    struct tally t = {.groups = groups};
+    struct progress t = {.groups = groups};
 
     t.n = say_files(ing, wait_s);
     group_each(groups, say_group, &t);

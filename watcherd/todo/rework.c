@@ -104,7 +104,7 @@ bool rework_published(const struct conf *conf, const char *group, bool *changed)
     return published;
 }
 
-static bool among(json_t *inputs, const struct roster_file *f)
+static bool among(json_t *inputs, const struct group_copy_file *f)
 {
     json_int_t size, mtime_ns;
     const char *path;
@@ -120,7 +120,7 @@ static bool among(json_t *inputs, const struct roster_file *f)
     return false;
 }
 
-bool rework_is_current(const struct conf *conf, const struct roster *group)
+bool rework_is_current(const struct conf *conf, const struct group_copy *group)
 {
     json_t *manifest = manifest_of(conf, group->name);
     json_t *inputs = json_object_get(manifest, "inputs");
@@ -137,7 +137,7 @@ bool rework_is_current(const struct conf *conf, const struct roster *group)
 struct look {
     struct store_job job;
     struct rework *rework;
-    struct roster *group;
+    struct group_copy *group;
     int max_retries;
     json_int_t used; /* returned: how many files its task was given; -1: no task */
     enum { WAIT, DROP, AGAIN, LATER } verdict;
@@ -162,7 +162,7 @@ static int files_used(struct look *look, struct queue *q, struct err *e)
 
 static int spawn_again(struct look *look, struct queue *q, struct err *e)
 {
-    char *params = roster_params(look->group);
+    char *params = group_copy_params(look->group);
     int rc = queue_spawn_one(q, "continuum", look->group->name, params, 0,
                              look->max_retries, true, &look->made, e);
 
@@ -173,7 +173,7 @@ static int spawn_again(struct look *look, struct queue *q, struct err *e)
 static int run_look(struct store_job *job, struct queue *q, struct err *e)
 {
     struct look *look = (struct look *)job;
-    const struct roster *g = look->group;
+    const struct group_copy *g = look->group;
     bool drains = false;
     int rc = files_used(look, q, e);
 
@@ -217,7 +217,7 @@ static void end_look(struct store_job *job, int rc, const struct err *e)
         group_mark(r->groups, group, GROUP_ENQUEUED);
         r->queued(r->arg);
     }
-    roster_free(look->group);
+    group_copy_free(look->group);
     free(look);
 }
 
@@ -229,7 +229,7 @@ static void ask(struct rework *r, const struct group_view *g)
     look->job.run = run_look;
     look->job.done = end_look;
     look->rework = r;
-    look->group = roster_new(g);
+    look->group = group_copy_new(g);
     look->max_retries = (int)r->conf->workers.max_retries;
     json_object_set_new(r->noted, g->name, json_true());
     r->jobs++;

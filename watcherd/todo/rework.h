@@ -15,7 +15,7 @@
 struct conf;
 struct group_table;
 struct rework; /* defined in rework.c */
-struct roster;
+struct group_copy;
 struct store;
 
 /* `queued` is called when there is a new task. */
@@ -41,6 +41,6 @@ bool rework_waits(const struct rework *r, const char *group);
  */
 bool rework_published(const struct conf *conf, const char *group, bool *changed);
 /* Is a product of exactly these members (by name, size and time) published? */
-bool rework_is_current(const struct conf *conf, const struct roster *group);
+bool rework_is_current(const struct conf *conf, const struct group_copy *group);
 
 #endif

@@ -26,7 +26,7 @@ struct open_task {
 /* One look for windows. */
 struct search {
     struct store_job job;
-    struct mosaics *m;
+    struct windows *m;
     struct window_opts opts;
     int max_retries;
     bool drains; /* these are returned */
@@ -175,7 +175,7 @@ static int run_search(struct store_job *job, struct queue *q, struct err *e)
 static void end_search(struct store_job *job, int rc, const struct err *e)
 {
     struct search *s = (struct search *)job;
-    struct mosaics *m = s->m;
+    struct windows *m = s->m;
     size_t n = s->nfound;
 
     m->busy = false;
@@ -198,7 +198,7 @@ static void end_search(struct store_job *job, int rc, const struct err *e)
         m->found(m->arg, n);
 }
 
-void mosaics_find(struct mosaics *m)
+void windows_find(struct windows *m)
 {
     const struct conf *conf = m->conf;
     struct search *s;

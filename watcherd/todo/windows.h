@@ -1,5 +1,5 @@
 /*
- * mosaics.h: which published tiles are put together next, and the tasks for it.
+ * windows.h: which published tiles are put together next, and the tasks for it.
  *
  * A tile that is still to come inside a window is waited for, so that the result does not
  * depend on which worker was faster.  A window counts as used up once its task exists, also
@@ -15,23 +15,23 @@ struct conf;
 struct registry;
 struct store;
 
-struct mosaics {
+struct windows {
     const struct conf *
         conf; /* these three are borrowed; the registry is for the store's thread alone */
     struct store *store;
     struct registry *registry;
     void (*found)(void *arg, size_t n); /* a search is over: so many new tasks */
     void *arg;
-    bool due;       /* something has changed: mosaics_find may find more */
+    bool due;       /* something has changed: windows_find may find more */
     bool held;      /* the queue is drained: not before there are news of it */
     bool busy;      /* a search is at the store */
     char said[512]; /* the last reason why no mosaic can be made */
 };
 
 /*
- * mosaics_find: when due, have a task put into the queue for every window that the published tiles allow.
+ * windows_find: when due, have a task put into the queue for every window that the published tiles allow.
  * Logs what it does, and each new reason why there is none.
  */
-void mosaics_find(struct mosaics *m);
+void windows_find(struct windows *m);
 
 #endif

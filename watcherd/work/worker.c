@@ -192,7 +192,7 @@ static void *heartbeat(void *arg)
 
     pthread_mutex_lock(&w->mutex);
     while (!w->ending && !w->lost) {
-        until = aside_in(w->conf->workers.heartbeat_s);
+        until = thread_in(w->conf->workers.heartbeat_s);
         pthread_cond_timedwait(&w->wake, &w->mutex, &until);
         if (!w->ending && claim_heartbeat(w->claim, NULL) == ERR_LOST)
             w->lost = true;
@@ -699,7 +699,7 @@ int worker_main(const struct conf *conf)
     if (open_ends(&w) != 0)
         return 1;
     limit_memory(conf);
-    aside_cond_init(&w.wake);
+    thread_cond_init(&w.wake);
     /* Whoever did not end well is replaced: nobody knows what it has left behind. */
     while (status == 0 && !told_to_stop &&
            (task = json_loadf(w.in, JSON_DISABLE_EOF_CHECK, NULL)) != NULL) {
