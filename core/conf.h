@@ -84,8 +84,8 @@ struct conf {
         double min_flux_jy;      /* 0.5, apparent */
         double bandpass_valid_h; /* 24, either side */
         long refant;             /* antenna number; -1 automatic */
-        long
-            model_rounds; /* solve again with the field's own sources in the model, 1 */
+        /* solve again with the field's own sources in the model, 1 */
+        long model_rounds;
     } calibration;
     struct {
         long size;                        /* pixels a side; 0 from beam and cell */
@@ -114,7 +114,8 @@ void conf_defaults(struct conf *conf, const char *root);
 
 /*
  * conf_load: read FILE over the defaults; relative paths are relative to the file's folder.
- * Status: 0; -ENOENT and other errnos; ERR_FORMAT with one sentence naming file, section, name, reason.
+ * Status: 0; -ENOENT and other errnos; ERR_FORMAT with one sentence naming file, section,
+ * name, reason.
  */
 int conf_load(struct conf *conf, const char *path, struct err *e);
 

@@ -1,6 +1,7 @@
 /*
- * control_client.h: how programs ask the running daemon: one JSON object a line to the Unix stream socket
- * `<state>/control.sock`, one back (watcherd/face/control.h is the side that answers).
+ * control_client.h: how programs ask the running daemon: one JSON object a line to the Unix
+ * stream socket `<state>/control.sock`, one back (watcherd/face/control.h is the side that
+ * answers).
  *
  * A state directory whose path is too long for a socket's address is reached through
  * /proc/self/fd.

@@ -12,8 +12,8 @@ struct err;
 
 struct dirlist_entry {
     const char *name;
-    unsigned char
-        type; /* DT_DIR, DT_REG, DT_LNK ...; DT_UNKNOWN on a few file systems */
+    /* DT_DIR, DT_REG, DT_LNK ...; DT_UNKNOWN on a few file systems */
+    unsigned char type;
 };
 
 struct dirlist {

@@ -23,8 +23,8 @@ struct err;
 struct dirsum {
     struct file_id id;
     size_t files; /* that are part of it */
-    uint64_t
-        passing; /* hash of the files in the making, by name, size and time; 0: none */
+    /* hash of the files in the making, by name, size and time; 0: none */
+    uint64_t passing;
 };
 
 /* A file that is part of it; path begins with the directory's. */

@@ -3,14 +3,15 @@
  * anything.
  *
  * Two halves.  disk_look asks the kernel, the way df does; it waits for as long as a file system
- * hangs, so a program with a loop calls it from another thread, which shares nothing with the guard.
- * disk_judge is arithmetic: it takes what a look found, remembers the levels, and tells each change
- * in one sentence.
+ * hangs, so a program with a loop calls it from another thread, which shares nothing with
+ * the guard. disk_judge is arithmetic: it takes what a look found, remembers the levels,
+ * and tells each change in one sentence.
  *
- *   percent   the larger of used / (used + available to us) of blocks and of inodes: a full inode table
- *             is a full file system.  Blocks kept back for root do not count, as in df.
+ *   percent   the larger of used / (used + available to us) of blocks and of inodes: a full
+ *             inode table is a full file system.  Blocks kept back for root do not count, as in df.
  *   WARN      at or above warn_pct
- *   STOP      one is at or above stop_pct; from then on all above resume_pct are at STOP, until none is
+ *   STOP      one is at or above stop_pct; from then on all above resume_pct are at STOP,
+ *             until none is
  *
  * Directories on one file system are one; the first stands for the others.  One that is not there
  * counts where it would be made.  One that cannot be asked keeps its level, and that is told.
@@ -34,8 +35,8 @@ struct disk_limits {
 /* What a look found out about one directory. */
 struct disk_fill {
     int rc; /* 0, or the negated errno why it cannot be asked */
-    size_t
-        same_as; /* index of the first directory on its file system: its own, or a smaller one */
+    /* index of the first directory on its file system: its own, or a smaller one */
+    size_t same_as;
     uint64_t dev;                    /* st_dev */
     uint64_t bytes_used, bytes_free; /* free: for us */
     uint64_t files_used, files_free; /* inodes; 0 and 0 where there is no limit */

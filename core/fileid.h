@@ -13,8 +13,8 @@
 struct file_id {
     uint64_t dev, ino;
     uint64_t size; /* bytes */
-    int64_t
-        mtime_ns; /* the file server's clock: compared for equality, never for age */
+    /* the file server's clock: compared for equality, never for age */
+    int64_t mtime_ns;
 };
 
 static inline bool file_id_equal(const struct file_id *a, const struct file_id *b)

@@ -3,9 +3,10 @@
  *
  * A pure data structure: no disk, no clock, no loop.  The file's name gives a time and a member
  * index, by a rule that is a setting (groupname.h); files cluster by time, greedily from the
- * earliest: a cluster is everything within tolerance_s of its first file.  Which groups there are, which file is which member, and their
- * names depend only on the set of files, never on the order in which they came; so
- * two daemons agree on the name and therefore on the claim.
+ * earliest: a cluster is everything within tolerance_s of its first file.  Which groups
+ * there are, which file is which member, and their names depend only on the set of files,
+ * never on the order in which they came; so two daemons agree on the name and therefore on
+ * the claim.
  *
  * A group is named by the earliest time among its members, "2025-05-07T00:04:06", and is complete
  * when each index 0 .. expected-1 has exactly one member.  Two files with the same index:

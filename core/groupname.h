@@ -3,8 +3,8 @@
  *
  *   subband     {time:%Y-%m-%dT%H:%M:%S}_sb{member:2}, and the extension .hdf5 or .uvh5
  *   file        one file is one group, named by the file's name without its extension
- *   directory   one directory directly below the incoming one, with all that is in it, is one group,
- *               named by it
+ *   directory   one directory directly below the incoming one, with all that is in it, is
+ *               one group, named by it
  *   otherwise   a pattern of literal text and parts in braces, e.g.
  *               obs_{time:%Y%j-%H%M%S}_ch{member:3}   or   {name}_part{member:2}
  *
@@ -39,8 +39,8 @@ struct groupname {
     uint8_t nstep, at_name; /* of the step that is the name */
     uint16_t before, after; /* characters before and after it */
     struct groupname_step {
-        char
-            kind; /* a letter of strftime, 'N'umber of the member, '*' the name, 'L'iteral */
+        /* a letter of strftime, 'N'umber of the member, '*' the name, 'L'iteral */
+        char kind;
         char literal;
         uint8_t width; /* digits */
     } step[GROUPNAME_PATTERN];

@@ -1,6 +1,6 @@
 /*
- * jsonkeys.h: which members has a JSON object?  Checks the whole text against the grammar (RFC 8259)
- * in one pass and builds nothing, so that a hundred thousand small files can be asked.
+ * jsonkeys.h: which members has a JSON object?  Checks the whole text against the grammar
+ * (RFC 8259) in one pass and builds nothing, so that a hundred thousand small files can be asked.
  */
 #ifndef CORE_JSONKEYS_H
 #define CORE_JSONKEYS_H

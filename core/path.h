@@ -18,7 +18,8 @@ int path_join(char *out, size_t size, const char *dir, const char *name, struct 
 int path_mkdirs(const char *dir, struct err *e);
 /* Write a file so that it is either whole or absent: temp, fsync, rename, fsync of the folder. */
 int path_write(const char *path, const void *data, size_t n, struct err *e);
-/* Give the complete file `temp` its name `path`: fsync, rename, fsync of the folder.  Removed on failure. */
+/* Give the complete file `temp` its name `path`: fsync, rename, fsync of the folder.
+   Removed on failure. */
 int path_replace(const char *temp, const char *path, struct err *e);
 /* Whole file into a malloc'ed, NUL-terminated buffer; refuses more than max bytes (ERR_SHAPE). */
 int path_read(char **out, size_t *n, const char *path, size_t max, struct err *e);

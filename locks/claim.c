@@ -153,7 +153,8 @@ static void drop_temp(struct claim *claim, const char *temp)
     claim->recfd = -1;
 }
 
-/* Which file is this?  Without its times: Linux 6.13 writes an inode again once its times were read. */
+/* Which file is this?  Without its times: Linux 6.13 writes an inode again once its times
+                        were read. */
 static int identify(int dirfd, const char *name, int flags, struct statx *out)
 {
     return statx(dirfd, name, flags, STATX_TYPE | STATX_INO | STATX_UID | STATX_NLINK,
@@ -359,9 +360,9 @@ static int is_left(const struct claim *claim)
 }
 
 /*
- * Read the kept file that we have open, locked, and so at rest.  Returned: whether we may go on in it: it
- * is this user's, still the file of a generation (not only `k`), and was opened under this kernel on the file
- * system through which we see it now.
+ * Read the kept file that we have open, locked, and so at rest.  Returned: whether we may
+ * go on in it: it is this user's, still the file of a generation (not only `k`), and was
+ * opened under this kernel on the file system through which we see it now.
  */
 static bool read_locked(struct claim *claim, struct record *last)
 {
@@ -410,8 +411,8 @@ enum { OTHERWISE = 1 };
 
 /*
  * Take the next generation of the kept file, if there is one.
- * Status: 0; -EEXIST it was left meanwhile; OTHERWISE not in this way, *locked: because another has its
- * kernel lock; other errnos.
+ * Status: 0; -EEXIST it was left meanwhile; OTHERWISE not in this way, *locked: because
+ * another has its kernel lock; other errnos.
  */
 static int take_kept(struct claim *claim, const struct claim_opts *opts, bool *locked,
                      struct err *e)
@@ -454,8 +455,8 @@ out:
 }
 
 /*
- * The newest generation is in a kept file and free: whoever claims by a new name first says that the series is
- * left, so that nobody goes on in it, and then sees to it that nobody had.
+ * The newest generation is in a kept file and free: whoever claims by a new name first says
+ * that the series is left, so that nobody goes on in it, and then sees to it that nobody had.
  */
 static int leave_kept(struct claim *claim, const struct lock_view *view, struct err *e)
 {

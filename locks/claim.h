@@ -44,15 +44,14 @@ struct claim_opts {
                            from claim to claim; such a group is for the processes of this kernel
                            alone, and has no history.  Implies relaxed */
     int foreign; /* also hold `<dir>.lock` the way seeds' scripts, filelock and flock(1) do */
-    uint64_t
-        above; /* generations start above this: the highest one ever published, in case
-                           somebody deleted the lock directory */
-    unsigned int
-        keep; /* generations of the past to keep, whatever their age; 0: 20, and
-                           those of a day */
-    struct observer
-        *observer; /* times the leases of owners that cannot be proved dead; borrowed;
-                                  NULL: such owners are never overtaken */
+    /* generations start above this: the highest one ever published, in case somebody
+       deleted the lock directory */
+    uint64_t above;
+    /* generations of the past to keep, whatever their age; 0: 20, and those of a day */
+    unsigned int keep;
+    /* times the leases of owners that cannot be proved dead; borrowed; NULL: such owners
+       are never overtaken */
+    struct observer *observer;
 };
 
 /*
@@ -66,7 +65,8 @@ struct claim_opts {
  *   1) A file `<dir>.lock` with a bare PID, as the seeds' scripts write it, is honoured: -EBUSY
  *      unless its process is proved dead.
  *   2) The descriptors are close-on-exec: a program that the owner starts does not hold the claim.
- *   3) Before a proved dead owner of this boot is followed, what it started is killed (locks/orphan.h).
+ *   3) Before a proved dead owner of this boot is followed, what it started is killed
+ *      (locks/orphan.h).
  */
 int claim_acquire(struct claim **out, const char *dir, const char *group,
                   const struct claim_opts *opts, struct err *e);
@@ -96,8 +96,8 @@ int claim_commit(struct claim *claim, struct err *e);
 int claim_release(struct claim *claim, const char *outcome, struct err *e);
 
 /*
- * claim_break: end somebody else's generation with the evidence, as cleaners do.  Nothing is deleted; the
- * owner learns of it at its next check.
+ * claim_break: end somebody else's generation with the evidence, as cleaners do.  Nothing
+ * is deleted; the owner learns of it at its next check.
  * Status: 0; -EEXIST it had been ended before; other negated errno.
  */
 int claim_break(int dirfd, uint64_t gen, const char *evidence, struct err *e);

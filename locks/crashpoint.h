@@ -2,9 +2,10 @@
  * crashpoint.h: the points at which a test can end or stop a process, or let another go first.
  *
  * crash_step stands before every system call that changes a lock directory, crash_look before every
- * reading of what others may change meanwhile.  With WATCHERD_CRASH_AT=n in the environment the n-th
- * crash_step of the process ends it at once (exit code 86, nothing flushed, as kill -9 would); with
- * WATCHERD_STOP_AT=n it raises SIGSTOP there.  Without either it costs one comparison.
+ * reading of what others may change meanwhile.  With WATCHERD_CRASH_AT=n in the environment
+ * the n-th crash_step of the process ends it at once (exit code 86, nothing flushed, as
+ * kill -9 would); with WATCHERD_STOP_AT=n it raises SIGSTOP there.  Without either it costs
+ * one comparison.
  */
 #ifndef LOCKS_CRASHPOINT_H
 #define LOCKS_CRASHPOINT_H
@@ -13,11 +14,13 @@
 
 enum { LOCK_CRASH_EXIT = 86 };
 
-/* what: a word for traces; it begins with "own" when nobody else can see what the step does, and ends with
+/* what: a word for traces; it begins with "own" when nobody else can see what the step
+   does, and ends with
  * a question mark when it is a look. */
 void crash_step(const char *what);
 void crash_look(const char *what);
-/* How much of n bytes a write brings before others can look, or its writer can die: n, unless a test
+/* How much of n bytes a write brings before others can look, or its writer can die: n,
+   unless a test
  * wants it torn (crash_tear). */
 size_t crash_part(size_t n);
 /* From now on writes stop after so many bytes for a step; 0: no more. */

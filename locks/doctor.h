@@ -2,8 +2,9 @@
  * doctor.h: what a directory's file system is worth for claims, measured.
  *
  * With a peer (the same directory through another mount, as another client sees it) every primitive
- * is tried across both; without, only within this one, which on a network file system proves nothing
- * about flock.  The findings go to `<dir>/.watcherd/fs.json`, which claim_acquire follows.
+ * is tried across both; without, only within this one, which on a network file system
+ * proves nothing about flock.  The findings go to `<dir>/.watcherd/fs.json`, which
+ *                              claim_acquire follows.
  */
 #ifndef LOCKS_DOCTOR_H
 #define LOCKS_DOCTOR_H

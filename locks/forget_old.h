@@ -9,8 +9,8 @@
 struct generations; /* locks/record.h */
 
 /*
- * forget_old: delete generations more than 20 back that ended more than a day ago, by the file server's own
- * clock, a few at a time.
+ * forget_old: delete generations more than 20 back that ended more than a day ago, by the
+ * file server's own clock, a few at a time.
  *
  * Given:
  *   recfd          the caller's own record, just written: its time is now
@@ -19,7 +19,8 @@ struct generations; /* locks/record.h */
  *
  * Notes:
  *   1) The highest commit is never deleted: it fences.
- *   2) A kept file is deleted under its kernel lock, and what says that it was left (x.S) goes after it.
+ *   2) A kept file is deleted under its kernel lock, and what says that it was left (x.S)
+ *      goes after it.
  */
 void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
                 unsigned int keep_at_least);

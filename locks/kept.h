@@ -1,13 +1,15 @@
 /*
  * kept.h: a series of generations that live in one file, `g.S`, kept from claim to claim.
  *
- * The file has two slots; each write goes to the slot that does not hold the last one, so that a write
- * that was torn leaves the one before it whole.  A slot is a line "kept SEQ SERIES GEN FILE END N SUM"
- * and N bytes, the record's line; what lies behind them is of no matter.  A slot that was not written
- * to its end does not match its checksum and counts for nothing.
+ * The file has two slots; each write goes to the slot that does not hold the last one, so
+ * that a write that was torn leaves the one before it whole.  A slot is a line "kept SEQ
+ * SERIES GEN FILE END N SUM" and N bytes, the record's line; what lies behind them is of no
+ * matter.  A slot that was not written to its end does not match its checksum and counts
+ *          for nothing.
  *
- * The numbers S + 1 to S + KEPT_SPAN - 1 are the series' own; whoever leaves it makes `g.(S + KEPT_SPAN)`.
- * The file is also named `k`, to be found without a scan; `x.S` says that the series was left.
+ * The numbers S + 1 to S + KEPT_SPAN - 1 are the series' own; whoever leaves it makes `g.(S
+ * + KEPT_SPAN)`. The file is also named `k`, to be found without a scan; `x.S` says that
+ * the series was left.
  *
  * Who may write, and why no generation is given out twice, stands in etc/man/lockctl.1, PROTOCOL.
  */

@@ -16,8 +16,8 @@ struct lock_entry {
     char *where; /* below the tree: the group's directory, or the legacy file's path */
     bool legacy;
     double age_s; /* since it was taken; < 0 unknown */
-    struct lock_view
-        view; /* of a legacy lock: state, why, and rec.owner's pid and host */
+    /* of a legacy lock: state, why, and rec.owner's pid and host */
+    struct lock_view view;
 };
 
 struct locklist {

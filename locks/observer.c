@@ -258,7 +258,8 @@ static enum owner_life judge_owner(struct observer *obs, const struct owner *who
     return life;
 }
 
-/* What was read is the last record of a kept file: take its generation for the newest.  True: it was ended. */
+/* What was read is the last record of a kept file: take its generation for the newest.
+   True: it was ended. */
 static bool in_kept(struct lock_view *view, const struct lockfs *fs,
                     const struct owner *me)
 {

@@ -70,8 +70,9 @@ int observer_judge(struct observer *obs, int dirfd, const char *key,
                    struct lock_view *view);
 
 /*
- * What has been seen, kept in a file between runs of a program.  Loading ignores what another boot of
- * this machine or another machine saw, and a damaged file: what is not known is merely not yet expired.
+ * What has been seen, kept in a file between runs of a program.  Loading ignores what
+ * another boot of this machine or another machine saw, and a damaged file: what is not
+ * known is merely not yet expired.
  */
 int observer_load(struct observer *obs, const char *path, struct err *e);
 int observer_save(const struct observer *obs, const char *path, struct err *e);

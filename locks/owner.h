@@ -74,7 +74,8 @@ void owner_pretend(const struct owner *me);
  *   1) Dead: an earlier boot of this very machine (history file and machine id agree); or
  *      same boot and PID namespace, and there is no such process, or its start time or pidfs
  *      inode differ, or it is a zombie without threads left.
- *   2) Start times are compared only in the kernel's own time namespace: /proc shifts them by the reader's.
+ *   2) Start times are compared only in the kernel's own time namespace: /proc shifts them
+ *      by the reader's.
  *   3) A process that may not be signalled (EPERM) is alive; one in state T is unknown.
  *   4) Equal machine ids with a boot that is not in the history prove nothing: cloned images
  *      share /etc/machine-id.

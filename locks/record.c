@@ -388,8 +388,9 @@ int record_read_kept(char *text, struct record *rec, char why[OWNER_WHY])
 }
 
 /*
- * Read a kept file on until it is at rest.  A slot that is not whole was torn; or this reader was slow, and saw
- * one slot before and the other during later writes: then a second look differs.
+ * Read a kept file on until it is at rest.  A slot that is not whole was torn; or this
+ * reader was slow, and saw one slot before and the other during later writes: then a second
+ * look differs.
  */
 static int settle(int fd, char text[TEXT_SIZE])
 {

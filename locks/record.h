@@ -38,8 +38,8 @@ struct record {
     uint64_t after;  /* generation that was taken over; 0 when the group was free */
     char evidence[OWNER_WHY]; /* why that one was held to be dead */
     uint32_t file_uid;        /* owner of the file, when read */
-    struct kept
-        kept; /* where it was found, of a kept file (locks/kept.h); seq 0: of a g.N of its own */
+    /* where it was found, of a kept file (locks/kept.h); seq 0: of a g.N of its own */
+    struct kept kept;
 };
 
 /* Fill nonce, owner, times; the rest is the caller's. */
@@ -48,8 +48,8 @@ int record_init(struct record *rec, struct err *e);
 char *record_format(const struct record *rec, size_t *n);
 
 /*
- * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.  Of a kept file: the
- * last one in it, whose generation is higher than the name's.
+ * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.  Of a
+ * kept file: the last one in it, whose generation is higher than the name's.
  * Status: 0; RECORD_OPAQUE with the reason in why (not ours to judge: unparsable, newer, no
  * regular file, another generation inside); negated errno (-ENOENT, -ESTALE, -EIO ...).
  */
@@ -76,8 +76,8 @@ struct generations {
     uint64_t g_lowest; /* of the g files */
     uint64_t lone; /* the lowest number of an h, r or c file, and of which kind it is */
     char lone_kind;
-    uint64_t
-        series; /* when g is in a kept file: that file's number; known once it was read */
+    /* when g is in a kept file: that file's number; known once it was read */
+    uint64_t series;
     bool ended; /* r.g exists */
 };
 

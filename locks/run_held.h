@@ -26,8 +26,8 @@ struct claim;
  * Notes:
  *   1) SIGTERM, SIGINT and SIGHUP to us are passed on to the group.  Single-threaded callers only:
  *      the signals are blocked meanwhile.
- *   2) When we are killed, the kernel kills the program itself; what it started in turn is killed by
- *      whoever takes the group over on this host (locks/orphan.h).
+ *   2) When we are killed, the kernel kills the program itself; what it started in turn is
+ *      killed by whoever takes the group over on this host (locks/orphan.h).
  *   3) A heartbeat that cannot be written (disk full) is tried again at the next beat: the lease
  *      decides.
  */

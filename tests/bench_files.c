@@ -2,14 +2,15 @@
  * bench_files.c: the writers of files and the ear beside the watchers, for tests/bench.
  *
  *   bench_files write DIR N PER_SECOND WRITERS closed|renamed   0 a second: as fast as possible
- *   bench_files groups DIR NGROUPS TEMPLATE     16 copies of a file a group, named as the telescope does
- *   bench_files lines N IDLE_S COMMAND...       run a watcher and time the names that it prints
- *   bench_files fsync DIR N                     median time of writing and forcing 300 bytes to disk
+ *   bench_files groups DIR NGROUPS TEMPLATE     16 copies of a file a group, named as the
+ *   telescope does bench_files lines N IDLE_S COMMAND...       run a watcher and time the
+ *   names that it prints bench_files fsync DIR N                     median time of writing
+ *   and forcing 300 bytes to disk
  *
- * Written names are NNNNNN_T.csv, T the monotonic time of writing in seconds; so whoever prints the name
- * again can be timed, and counted without counting twice.  `lines` prints "ready PID" when the command
- * has said a word with "ready" or "stablished" in it, and one line of key=value when all N names came or
- * none has come for IDLE_S; then it ends the command.
+ * Written names are NNNNNN_T.csv, T the monotonic time of writing in seconds; so whoever
+ * prints the name again can be timed, and counted without counting twice.  `lines` prints
+ * "ready PID" when the command has said a word with "ready" or "stablished" in it, and one
+ * line of key=value when all N names came or none has come for IDLE_S; then it ends the command.
  */
 #include <fcntl.h>
 #include <poll.h>

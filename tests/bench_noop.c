@@ -2,7 +2,8 @@
  * bench_noop.c: how many tasks that do nothing go through the daemon and its worker processes.
  *
  *   bench_noop fill CONF N    make the queue of CONF with N tasks
- *   bench_noop wait CONF N    until a daemon has completed them; prints n= rate= of the first claim to the last end
+ *   bench_noop wait CONF N    until a daemon has completed them; prints n= rate= of the
+ *                             first claim to the last end
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * bench_read.c: what is read of UVH5 files, for tests/bench.
  *
- *   bench_read probe N FILE...   microseconds of one probe, of H5Fopen + H5Fclose, and of the four system calls without
- *                                which no probe can be; N rounds
+ *   bench_read probe N FILE...   microseconds of one probe, of H5Fopen + H5Fclose, and of
+ *                                the four system calls without which no probe can be; N rounds
  *   bench_read group FILE...     seconds to read and join the files of a group
  */
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /*
- * explore.h: threads that take turns at the steps and looks of locks/, for tests/test_explore.c: what an actor is,
- * whose turn it is, which states were met before.
+ * explore.h: threads that take turns at the steps and looks of locks/, for
+ * tests/test_explore.c: what an actor is, whose turn it is, which states were met before.
  */
 #ifndef TESTS_EXPLORE_H
 #define TESTS_EXPLORE_H
@@ -50,8 +50,8 @@ struct actor {
     bool inside;    /* somewhere in its role, dead or alive */
     const char *at; /* the step before which it stands */
     uint64_t seen;  /* everything that it can have learnt, hashed */
-    uint64_t
-        holds; /* the generation that it holds and has not begun to let go; 0 none */
+    /* the generation that it holds and has not begun to let go; 0 none */
+    uint64_t holds;
     struct owner owner;
 };
 
@@ -310,7 +310,8 @@ static void after_end(struct actor *a)
     hand_over(next >= 0 ? &x.actor[next] : NULL);
 }
 
-/* What dies closes its descriptors and does nothing more that counts.  When the run has been judged it goes
+/* What dies closes its descriptors and does nothing more that counts.  When the run has
+   been judged it goes
  * on, in vain, to free its memory. */
 static void die(const char *what)
 {

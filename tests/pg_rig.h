@@ -189,7 +189,8 @@ static inline void rig_fill_disk(const char *path)
     close(fd);
 }
 
-/* A server that says it is PostgreSQL 14.9, in the words of the manual's chapter 55.7: its process. */
+/* A server that says it is PostgreSQL 14.9, in the words of the manual's chapter 55.7: its
+   process. */
 static inline pid_t rig_old_server(const char *dir)
 {
     static const char hello[] = "R\0\0\0\10\0\0\0\0"

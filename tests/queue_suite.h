@@ -1,13 +1,16 @@
 /*
- * queue_suite.h: what every store of tasks must do; included by test_queue.c (SQLite) and test_queue_pg.c
- * (PostgreSQL), each of which gives
+ * queue_suite.h: what every store of tasks must do; included by test_queue.c (SQLite) and
+ * test_queue_pg.c (PostgreSQL), each of which gives
  *
- *   static int store_open(struct queue **out, enum queue_role role, long aging, struct err *e);   this test's own store
- *   static const char *by_hand(const char *sql);   what an operator types beside the open queue, the tables named
+ *   static int store_open(struct queue **out, enum queue_role role, long aging, struct err
+ *   *e);   this test's own store static const char *by_hand(const char *sql);   what an
+ *          operator types beside the open queue, the tables named
  *       without schema: the first value of the last row ("" none), or "error: ..."
- *   static int store_make(void **state), store_remove(void **state);   set-up and tear-down of that store
+ *   static int store_make(void **state), store_remove(void **state);   set-up and tear-down
+ *   of that store
  *
- * and runs QUEUE_SUITE.  Its last tests go through a wrapper that loses every third answer after the store
+ * and runs QUEUE_SUITE.  Its last tests go through a wrapper that loses every third answer
+ *                        after the store
  * has committed, whose caller repeats, as queue.h says that it may.
  */
 #ifndef TESTS_QUEUE_SUITE_H
@@ -1035,7 +1038,8 @@ static void note(const char *key, int by)
     pthread_mutex_unlock(&racing);
 }
 
-/* One turn, repeated until its answer comes, with a beat in between as a worker does it: what it has not
+/* One turn, repeated until its answer comes, with a beat in between as a worker does it:
+   what it has not
  * told the end of for certain is still its own. */
 static void turn_until_answered(struct racer *r, struct queue_turn *turn,
                                 struct queue_worker *self)

@@ -1,5 +1,6 @@
 /*
- * race_locks: sixteen processes claim, crash and clean in directories given as several views of one.
+ * race_locks: sixteen processes claim, crash and clean in directories given as several
+ * views of one.
  *
  *   race_locks ATTEMPTS JUDGE DIR...     until so many attempts to claim or to clean have been made
  *

@@ -1,6 +1,6 @@
 /*
- * test_dirs.c: directories counted without a disk, the clock a number that the test moves; then settle
- * by directories over real files, and the identity of a directory.
+ * test_dirs.c: directories counted without a disk, the clock a number that the test moves;
+ * then settle by directories over real files, and the identity of a directory.
  */
 #include "tests/test.h"
 

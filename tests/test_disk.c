@@ -1,6 +1,6 @@
 /*
- * test_disk.c: levels from numbers alone, then a tmpfs that is really filled and emptied, by bytes and by
- * inodes, in a mount namespace of our own.
+ * test_disk.c: levels from numbers alone, then a tmpfs that is really filled and emptied,
+ * by bytes and by inodes, in a mount namespace of our own.
  */
 #include "tests/test.h"
 

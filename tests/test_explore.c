@@ -2,14 +2,17 @@
  * test_explore.c: every order in which claimers, cleaners and crashes can fall.
  *
  * Each actor is a thread with descriptors of its own (a crash closes them, and with them its kernel
- * locks).  Only one runs at a time; at every step and look of locks/ (locks/crashpoint.h) an explorer decides
- * whether it goes on, another goes first, or it dies here.  The run is repeated with other decisions until
- * all have been tried: as many changes of turn as the bound allows, a crash at every step included.  What
- * follows from a state does not depend on how it came about, so a state that was met before (same
+ * locks).  Only one runs at a time; at every step and look of locks/ (locks/crashpoint.h)
+ *          an explorer decides
+ * whether it goes on, another goes first, or it dies here.  The run is repeated with other
+ * decisions until all have been tried: as many changes of turn as the bound allows, a crash
+ * at every step included.  What follows from a state does not depend on how it came about,
+ *                          so a state that was met before (same
  * directory, same things seen by each actor, same budget) is not followed again but counted.
  *
- * The bounds are 1 turn and 1 crash, and a few scenarios are left out; WATCHERD_EXPLORE="TURNS CRASHES" sets
- * others and takes all, as tests/torture_locks_explore.sh does.
+ * The bounds are 1 turn and 1 crash, and a few scenarios are left out;
+ * WATCHERD_EXPLORE="TURNS CRASHES" sets others and takes all, as
+ * tests/torture_locks_explore.sh does.
  */
 #include "tests/explore.h"
 
@@ -559,7 +562,8 @@ static void a_kept_file_is_not_gone_on_with_after_collection(void **state)
     explore(&s);
 }
 
-/* A temporary directory in memory, if there is any: what is explored does not depend on the disk. */
+/* A temporary directory in memory, if there is any: what is explored does not depend on the
+   disk. */
 static int in_memory(void **state)
 {
     (void)state;

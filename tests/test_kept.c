@@ -72,7 +72,8 @@ static enum lock_state look(struct lock_view *view)
 /* Steps of one who goes on in a kept file: 1 kernel lock, 2 slot, 3 rest of the slot. */
 enum { TORN = 3 };
 
-/* In a child: claim, die at the step (0: hold to the end), having written `tear` bytes of a slot when that
+/* In a child: claim, die at the step (0: hold to the end), having written `tear` bytes of a
+   slot when that
  * step is inside a slot.  86: it died there. */
 static int child_claims(const struct claim_opts *opts, int step, size_t tear)
 {

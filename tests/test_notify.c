@@ -1,4 +1,5 @@
-/* test_notify.c: the datagrams as systemd would receive them, on a path and in the abstract name space. */
+/* test_notify.c: the datagrams as systemd would receive them, on a path and in the abstract
+   name space. */
 #include "tests/test.h"
 
 #include <errno.h>

@@ -110,7 +110,8 @@ static void leases_of_an_earlier_boot_have_run_out(void **state)
     assert_int_equal(n, 1);
 }
 
-/* Tells how long task a still has to wait before and after its wall clock is set back by an hour; runs
+/* Tells how long task a still has to wait before and after its wall clock is set back by an
+   hour; runs
  * under libfaketime, which reads its time from the file ./clock. */
 static int wait_over_a_jump(void)
 {

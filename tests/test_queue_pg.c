@@ -819,7 +819,8 @@ static void a_backup_comes_back_when_nobody_works(void **state)
     assert_int_equal(done(), 0);
 }
 
-/* The programs that we start see the password in their environment, nobody in the list of processes. */
+/* The programs that we start see the password in their environment, nobody in the list of
+   processes. */
 static void a_backups_password_is_in_no_command_line(void **state)
 {
     struct queue_opts opts = {.role = QUEUE_AS_DAEMON};

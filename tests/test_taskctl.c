@@ -1,4 +1,5 @@
-/* With arguments this is a worker, for run_taskctl.sh: test_taskctl CONF WORKER [PID], told by lines on stdin. */
+/* With arguments this is a worker, for run_taskctl.sh: test_taskctl CONF WORKER [PID], told
+   by lines on stdin. */
 #include "tests/test.h"
 
 #include <errno.h>

@@ -46,8 +46,8 @@ struct args {
 /* What was found, of one or several directories. */
 struct found {
     struct progress *tally; /* [ntally] */
-    unsigned char *
-        *locked; /* [ntally][n]: held by a live owner; only of what lacks something */
+    /* [ntally][n]: held by a live owner; only of what lacks something */
+    unsigned char **locked;
     size_t ntally;
     size_t total, done, nlocked, waiting; /* waiting: for files, and not locked */
 };
@@ -467,7 +467,8 @@ static int add_dir(struct args *args, const char *dir)
     return -1;
 }
 
-/* Words stand for directories, and behind --features for features.  -1 to go on, or an exit code. */
+/* Words stand for directories, and behind --features for features.  -1 to go on, or an exit
+   code. */
 static int parse_options(int argc, char **argv, struct args *args,
                          const struct command **command)
 {

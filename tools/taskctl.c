@@ -2,12 +2,13 @@
  * taskctl: what is queued, who works on it, and what an operator does about it.
  *
  *   taskctl stats            taskctl list --status failed        taskctl show ID
- *   taskctl retry ID...      taskctl cancel ID... --wait         taskctl prioritize 100 --name mosaic
+ *   taskctl retry ID...      taskctl cancel ID... --wait         taskctl prioritize 100
+ *                            --name mosaic
  *   taskctl stuck            taskctl pause, resume, drain        taskctl scale 4
  *   taskctl monitor          taskctl preflight                   taskctl backup DIR --keep 7
  *
- * It knows core/store/queue.h and not the stores behind it, so the answers are the same on both.  The verbs
- * stand in tools/taskctl/.
+ * It knows core/store/queue.h and not the stores behind it, so the answers are the same on
+ * both.  The verbs stand in tools/taskctl/.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -60,8 +60,8 @@ struct daemon {
     struct windows windows;
     char settings[PATH_MAX]; /* the settings in force, for the workers */
     bool stopping, ended;
-    bool
-        checked; /* it was said that we look for groups, and nothing has happened since */
+    /* it was said that we look for groups, and nothing has happened since */
+    bool checked;
     size_t nfailed;
 };
 

@@ -17,11 +17,14 @@ struct daemon_opts {
 /*
  * daemon_run: watch until SIGTERM or SIGINT (or, with `once`, until nothing is left to do).
  *
- * Given and returned: conf; SIGHUP reads its [workers], [mosaic] and [calibration] ... anew; paths, [watch] and
+ * Given and returned: conf; SIGHUP reads its [workers], [mosaic] and [calibration] ...
+ * anew; paths, [watch] and
  *   [group] need a restart, which it says
- * Status: 0 ended as asked; 1 with `once` when a task failed or a file or group was left over; negative:
+ * Status: 0 ended as asked; 1 with `once` when a task failed or a file or group was left
+ * over; negative:
  *   could not start, with a sentence
- * Note: when a watched file system hangs at the end, everything is closed and the process ends here, with
+ * Note: when a watched file system hangs at the end, everything is closed and the process
+ * ends here, with
  *   the status that would have been returned.
  */
 int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e);

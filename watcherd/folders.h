@@ -10,8 +10,9 @@ struct err;
 /* Make what is missing.  Products may be on a disk that is not there yet: said, and no failure. */
 int folders_make(const struct conf *conf, struct err *e);
 /*
- * folders_locks: say once which way of locking applies and why, and where this machine's boots are noted.
- * Status: 0; -ENOTSUP nothing excludes another worker there, so none may be started.
+ * folders_locks: say once which way of locking applies and why, and where this machine's
+ * boots are noted. Status: 0; -ENOTSUP nothing excludes another worker there, so none may
+ * be started.
  */
 int folders_locks(const struct conf *conf, struct err *e);
 

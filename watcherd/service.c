@@ -143,7 +143,8 @@ static int check_name(const char *name, struct err *e)
     return 0;
 }
 
-/* Of a service that was just killed a child may hold the lock for some milliseconds more: between fork and exec. */
+/* Of a service that was just killed a child may hold the lock for some milliseconds more:
+   between fork and exec. */
 static int take_lock(int fd)
 {
     const struct timespec tick = {0, 50000000};

@@ -1,6 +1,6 @@
 /*
- * service.h: `watcherd worker`: claims and works on tasks that a daemon queues, on this machine or (with PostgreSQL) on
- * another.
+ * service.h: `watcherd worker`: claims and works on tasks that a daemon queues, on this
+ * machine or (with PostgreSQL) on another.
  */
 #ifndef WATCHERD_SERVICE_H
 #define WATCHERD_SERVICE_H
@@ -18,8 +18,9 @@ struct service_opts {
 };
 
 /*
- * service_run: work until SIGTERM or SIGINT, as the daemon ends; waits for a daemon that has made the tables.
- * Status: 0 ended as asked; 1 with `once` when a task failed; -EBUSY one of this name runs on this state folder;
+ * service_run: work until SIGTERM or SIGINT, as the daemon ends; waits for a daemon that
+ * has made the tables. Status: 0 ended as asked; 1 with `once` when a task failed; -EBUSY
+ * one of this name runs on this state folder;
  *   -EINVAL a name that cannot be; other negative: could not start, with a sentence.
  */
 int service_run(struct conf *conf, const struct service_opts *opts, struct err *e);

@@ -13,7 +13,8 @@ int settings_write(const struct conf *conf, const char *path, struct err *e);
 
 /*
  * settings_reload: take `file` anew into *conf and into `path`, except for [paths], [watch],
- * [group] and [queue] (but for max_pending).  A wrong file changes nothing.  Logs what became of it.
+ * [group] and [queue] (but for max_pending).  A wrong file changes nothing.  Logs what
+ * became of it.
  */
 void settings_reload(struct conf *conf, const char *file, const char *path);
 

@@ -1,8 +1,8 @@
 /*
  * task_main.c: `watcherd-task`, a worker process: started by watcherd's pool, by nobody else.
  *
- * A program of its own, because only it needs the libraries that read and write HDF5 and FITS: the daemon
- * stays small, and cannot open such a file even by mistake.
+ * A program of its own, because only it needs the libraries that read and write HDF5 and
+ * FITS: the daemon stays small, and cannot open such a file even by mistake.
  */
 #include <stdio.h>
 #include <string.h>

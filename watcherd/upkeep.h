@@ -1,6 +1,6 @@
 /*
- * upkeep.h: what keeps a service in order beside its work: systemd hears that it is ready and alive, and no task
- * is started while a disk is too full.
+ * upkeep.h: what keeps a service in order beside its work: systemd hears that it is ready
+ * and alive, and no task is started while a disk is too full.
  */
 #ifndef WATCHERD_UPKEEP_H
 #define WATCHERD_UPKEEP_H

@@ -338,7 +338,8 @@ static int set_wal(struct db *db, struct err *e)
     return execute(db, "PRAGMA synchronous=FULL; PRAGMA recursive_triggers=OFF;", e);
 }
 
-/* A copy of the file as it is, "<path>.v<version>"; one that is there already is the one of before. */
+/* A copy of the file as it is, "<path>.v<version>"; one that is there already is the one of
+   before. */
 static int keep_copy(struct db *db, int version, struct err *e)
 {
     char copy[PATH_MAX];

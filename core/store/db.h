@@ -41,7 +41,8 @@ int db_open(struct db **out, const char *path, const struct db_kind *kind,
             struct err *e);
 /*
  * db_use: open a file that somebody else (the daemon) makes, locks and upgrades; several may.
- * Status: 0; -ENOENT it is not there, or has no tables yet; ERR_FORMAT as db_open, or an older version.
+ * Status: 0; -ENOENT it is not there, or has no tables yet; ERR_FORMAT as db_open, or an
+ * older version.
  */
 int db_use(struct db **out, const char *path, const struct db_kind *kind,
            struct err *e);
@@ -77,8 +78,8 @@ int db_run(struct db *db, int *changed, struct err *e, const char *sql,
 int db_copy(struct db *db, const char *path, struct err *e);
 
 /*
- * db_restore: put a copy of the file `from` (any version up to ours) in the place of `path`, which is
- * kept as `<path>.replaced`.
+ * db_restore: put a copy of the file `from` (any version up to ours) in the place of
+ * `path`, which is kept as `<path>.replaced`.
  * Status: 0; -EBUSY an exclusive user has it; -ENOENT or ERR_FORMAT when from is no such file.
  */
 int db_restore(const char *path, const char *from, const struct db_kind *kind,

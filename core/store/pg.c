@@ -35,11 +35,12 @@ struct pg {
     bool was_open; /* then what keeps us out passes: wait for it */
     bool lost;     /* told ERR_STORE_DOWN and not yet answered again */
     bool told;
-    int epoll,
-        event; /* epoll holds the socket and `event`, which is readable while `told` */
+    /* epoll holds the socket and `event`, which is readable while `told` */
+    int epoll, event;
 };
 
-/* The server gives up what we do not wait for any longer; a plan is made once and for all, see core/store/queue_pg_sql.c. */
+/* The server gives up what we do not wait for any longer; a plan is made once and for all,
+   see core/store/queue_pg_sql.c. */
 static const char session_all[] =
     "SET statement_timeout = '20s';"
     "SET idle_in_transaction_session_timeout = '20s';"
@@ -147,7 +148,8 @@ static int failed(struct pg *pg, const PGresult *r, struct err *e)
 
 /* ---- waiting ---- */
 
-/* Until the connection can be read (or written); 0, or -ETIMEDOUT.  until < 0: as long as it takes. */
+/* Until the connection can be read (or written); 0, or -ETIMEDOUT.  until < 0: as long as
+   it takes. */
 static int wait_for(PGconn *conn, short events, double until)
 {
     for (;;) {

@@ -1,8 +1,10 @@
 /*
- * pg.h: one connection to PostgreSQL that is found again after it was lost; waits that end; failures as sentences.
+ * pg.h: one connection to PostgreSQL that is found again after it was lost; waits that end;
+ * failures as sentences.
  *
- * A call that fails with ERR_STORE_DOWN (core/store/queue.h) may or may not have happened; the next call connects
- * anew by itself.  No wait is longer than the call's limit.  No sentence holds a password.
+ * A call that fails with ERR_STORE_DOWN (core/store/queue.h) may or may not have happened;
+ * the next call connects anew by itself.  No wait is longer than the call's limit.  No
+ * sentence holds a password.
  */
 #ifndef CORE_STORE_PG_H
 #define CORE_STORE_PG_H
@@ -27,8 +29,10 @@ struct pg_opts {
 
 /*
  * pg_open: connect, once.  *out is NULL unless 0.
- * Status: 0; -EINVAL a wrong connection string; -EACCES password, user or permission; -ENOENT no such database;
- * -ENOTSUP a server before PostgreSQL 15; ERR_STORE_DOWN not reached just now; or what `found` says.
+ * Status: 0; -EINVAL a wrong connection string; -EACCES password, user or permission;
+ * -ENOENT no such database;
+ * -ENOTSUP a server before PostgreSQL 15; ERR_STORE_DOWN not reached just now; or what
+ * `found` says.
  */
 int pg_open(struct pg **out, const struct pg_opts *opts, struct err *e);
 void pg_close(struct pg *pg);
@@ -37,12 +41,15 @@ const char *pg_where(const struct pg *pg); /* "PostgreSQL dsa110 at db7:5432" */
 double pg_found_s(const struct pg *pg);
 
 /*
- * pg_ask: run one statement, prepared once a connection (the address of `sql`, a constant, is the key).
- * *out is the caller's (PQclear), NULL unless 0.  Deadlocks and serialization failures are tried again inside.
+ * pg_ask: run one statement, prepared once a connection (the address of `sql`, a constant,
+ * is the key).
+ * *out is the caller's (PQclear), NULL unless 0.  Deadlocks and serialization failures are
+ * tried again inside.
  */
 int pg_ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
            const char *const *value);
-/* The same, not prepared, for sql that is made for this call; and with more patience: it may change a million rows. */
+/* The same, not prepared, for sql that is made for this call; and with more patience: it
+   may change a million rows. */
 int pg_ask_once(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
                 const char *const *value);
 /* Statements without parameters, all one transaction; limit_s 0: as long as it takes. */
@@ -52,18 +59,22 @@ typedef int pg_row_fn(void *arg, const PGresult *row, struct err *e);
 int pg_rows(struct pg *pg, const char *sql, int n, const char *const *value,
             pg_row_fn *fn, void *arg, struct err *e);
 
-/* Readable when somebody else's NOTIFY has come, or the connection went away; stays the same descriptor. */
+/* Readable when somebody else's NOTIFY has come, or the connection went away; stays the
+   same descriptor. */
 int pg_fd(const struct pg *pg);
-/* A NOTIFY since the last call, or a new connection: 1; 0; ERR_STORE_DOWN while there is none.  Never waits. */
+/* A NOTIFY since the last call, or a new connection: 1; 0; ERR_STORE_DOWN while there is
+   none.  Never waits. */
 int pg_told(struct pg *pg, struct err *e);
 
-/* The connection's options for a program to be started, "host='...' dbname='...'", without the password, which *password borrows
+/* The connection's options for a program to be started, "host='...' dbname='...'", without
+   the password, which *password borrows
  * (NULL: none was given).  Free it; NULL: no memory. */
 char *pg_conninfo(struct pg *pg, const char **password);
 
 /* ---- values ---- */
 
-/* An array parameter in the making: "{...}".  Bytes that are no UTF-8 become '?', for a store refuses them. */
+/* An array parameter in the making: "{...}".  Bytes that are no UTF-8 become '?', for a
+   store refuses them. */
 struct pg_array {
     FILE *f;
     char *text;

@@ -1,21 +1,26 @@
 /*
- * queue.h: what is to be done to which group; survives restarts, hand edits and a store that goes away.
+ * queue.h: what is to be done to which group; survives restarts, hand edits and a store
+ * that goes away.
  *
  * One interface, two stores behind it: SQLite (queue_sqlite.c: a file, for one machine) and
- * PostgreSQL (queue_pg.c: for several).  Both keep the table `t_tasks` (in PostgreSQL in schema `absurd`)
- * with the columns of the operator's runbook: task_id, task_name, params, status, priority, error, retry_count,
- * worker_id, created_at, claimed_at, last_heartbeat; and beside it t_attempts, t_steps, t_workers and t_queues.
+ * PostgreSQL (queue_pg.c: for several).  Both keep the table `t_tasks` (in PostgreSQL in
+ * schema `absurd`) with the columns of the operator's runbook: task_id, task_name, params,
+ * status, priority, error, retry_count, worker_id, created_at, claimed_at, last_heartbeat;
+ * and beside it t_attempts, t_steps, t_workers and t_queues.
  *
- *   pending --claim--> claimed --end--> completed | failed | cancelled | pending (again, or handed back)
+ *   pending --claim--> claimed --end--> completed | failed | cancelled | pending (again, or
+ *   handed back)
  *
- * Every operation is one transaction and safe to repeat: whoever is told ERR_STORE_DOWN does not know
- * whether it happened, and calls again with the same arguments.  `fence` is given at each claim and
- * checked by every later word about the task, so that an overtaken worker's word does not count
+ * Every operation is one transaction and safe to repeat: whoever is told ERR_STORE_DOWN
+ * does not know whether it happened, and calls again with the same arguments.  `fence` is
+ * given at each claim and checked by every later word about the task, so that an overtaken
+ * worker's word does not count
  * (ERR_LOST_TASK).  An operator may change status and priority by plain SQL at any moment: a task
- * that leaves `claimed` so has lost its worker, and one put back to `pending` has all its retries again.
+ * that leaves `claimed` so has lost its worker, and one put back to `pending` has all its
+ * retries again.
  *
- * Times are Unix seconds by the store's clock.  Leases are timed by the store alone: PostgreSQL's now(), or
- * the machine's CLOCK_BOOTTIME, which no wall clock moves.
+ * Times are Unix seconds by the store's clock.  Leases are timed by the store alone:
+ * PostgreSQL's now(), or the machine's CLOCK_BOOTTIME, which no wall clock moves.
  *
  * Blocking, one thread at a time per struct queue.
  */
@@ -68,8 +73,8 @@ enum queue_role {
 };
 
 struct queue_opts {
-    const char *
-        store; /* "sqlite:PATH", or a PostgreSQL connection string (URI or name=value) */
+    /* "sqlite:PATH", or a PostgreSQL connection string (URI or name=value) */
+    const char *store;
     const char *name; /* of the queue; NULL: "dsa110-pipeline" */
     enum queue_role role;
     long aging; /* one claim in so many takes the oldest task; 0: none */
@@ -77,11 +82,12 @@ struct queue_opts {
 
 /*
  * queue_open: open the store.  *out is NULL unless 0.
- * Status: 0; -EBUSY a daemon has it (SQLite); -ENOENT no tables yet; ERR_FORMAT another program's tables, or
- * of a newer or (but for the daemon on SQLite) older watcherd; ERR_STORE_DOWN not reached just now; -EINVAL a wrong
- * connection string; -ENOTSUP SQLite on a network file system, or a server before PostgreSQL 15.
- * Note: the daemon upgrades SQLite's older tables by itself, after a copy `<path>.v<N>`; PostgreSQL's
- * only `taskctl migrate` does, because other machines may still use them.
+ * Status: 0; -EBUSY a daemon has it (SQLite); -ENOENT no tables yet; ERR_FORMAT another
+ * program's tables, or of a newer or (but for the daemon on SQLite) older watcherd;
+ * ERR_STORE_DOWN not reached just now; -EINVAL a wrong connection string; -ENOTSUP SQLite
+ * on a network file system, or a server before PostgreSQL 15. Note: the daemon upgrades
+ * SQLite's older tables by itself, after a copy `<path>.v<N>`; PostgreSQL's only `taskctl
+ * migrate` does, because other machines may still use them.
  */
 int queue_open(struct queue **out, const struct queue_opts *opts, struct err *e);
 /* What the settings say; opts->store points into `store`, which wants PATH_MAX + 16 bytes. */
@@ -102,8 +108,8 @@ struct task_spec {
     int priority, max_retries;
     double timeout_s; /* 0: none of its own */
     double delay_s;   /* of a new one: not before this from now */
-    bool
-        again; /* an ended one of this name and key goes back to pending with these params */
+    /* an ended one of this name and key goes back to pending with these params */
+    bool again;
     bool made; /* returned: there was none, or `again` put it back */
 };
 
@@ -137,7 +143,8 @@ enum queue_mode {
     QUEUE_PAUSED, /* nothing is claimed */
 };
 
-/* What a worker tells and asks in one transaction, so that a busy one pays for one commit a round. */
+/* What a worker tells and asks in one transaction, so that a busy one pays for one commit a
+   round. */
 struct queue_turn {
     const char *worker;
     struct task_end *end; /* [nend] */
@@ -151,8 +158,8 @@ struct queue_turn {
 
 /*
  * queue_turn: end tasks, then claim due ones: highest priority, then smallest key, then oldest.
- * Status: 0, also when ngot is 0; or a failure, with nothing done (but see ERR_STORE_DOWN) and ngot 0.
- * Notes:
+ * Status: 0, also when ngot is 0; or a failure, with nothing done (but see ERR_STORE_DOWN)
+ * and ngot 0. Notes:
  *   1) A task whose cancel was asked for becomes cancelled where else it would become pending.
  *   2) What was claimed by a call whose answer was lost is handed back by the next queue_beat.
  *   3) Only ends are forced to disk: a claim that a power cut forgets was held by nobody.
@@ -179,17 +186,19 @@ struct task_ref {
 };
 
 /*
- * queue_beat: I am alive and work on these and nothing else.  Their leases and last_heartbeat are renewed;
- * tasks that the store believes this worker to have beside them are handed back (*dropped counts).
+ * queue_beat: I am alive and work on these and nothing else.  Their leases and
+ * last_heartbeat are renewed; tasks that the store believes this worker to have beside them
+ * are handed back (*dropped counts).
  */
 int queue_beat(struct queue *q, const struct queue_worker *me, struct task_ref *ref,
                size_t n, double lease_s, size_t *dropped, struct err *e);
-/* This worker has ended, or is proved dead: all that it has is handed back (*n) and it is forgotten. */
+/* This worker has ended, or is proved dead: all that it has is handed back (*n) and it is
+   forgotten. */
 int queue_bury(struct queue *q, const char *worker, size_t *n, struct err *e);
 /*
  * queue_reap: tasks whose lease has run out are ended as TASK_RETRY without delay; *n counts them.
- * Note: not in the first lease_s after the store was opened or found again, so that workers can tell first;
- * of several that call it at the same moment one does it.
+ * Note: not in the first lease_s after the store was opened or found again, so that workers
+ * can tell first; of several that call it at the same moment one does it.
  */
 int queue_reap(struct queue *q, double lease_s, size_t *n, struct err *e);
 
@@ -206,7 +215,8 @@ int queue_put_steps(struct queue *q, const struct task_step *step, size_t n,
 
 /* A descriptor that is readable when the store has something to tell; -1: there is none. */
 int queue_fd(const struct queue *q);
-/* Has anybody else changed what there is to do since the last call?  1, 0, or negative.  Never waits.  SQLite
+/* Has anybody else changed what there is to do since the last call?  1, 0, or negative.
+   Never waits.  SQLite
  * tells of any change by another process, PostgreSQL of tasks that became pending and of edits. */
 int queue_changed(struct queue *q, struct err *e);
 
@@ -292,7 +302,8 @@ struct queue_schema {
 };
 typedef void queue_say_fn(void *arg, const char *text);
 /*
- * queue_migrate: bring the tables to this program's version, after a backup; `dry` only says what would be
+ * queue_migrate: bring the tables to this program's version, after a backup; `dry` only
+ * says what would be
  * done.  say gets one line a step.  Status as queue_open; 0 also when there was nothing to do.
  */
 int queue_migrate(const struct queue_opts *opts, bool dry, struct queue_schema *schema,

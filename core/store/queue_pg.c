@@ -1,8 +1,9 @@
 /*
  * queue_pg.c: the queue in PostgreSQL, for several machines: life, tasks and workers.
  *
- * Each call is one function of schema absurd (queue_pg_sql.c), one round trip and one transaction; times are the
- * server's alone.  Only transactions that spawn, end or edit wait for the disk.
+ * Each call is one function of schema absurd (queue_pg_sql.c), one round trip and one
+ * transaction; times are the server's alone.  Only transactions that spawn, end or edit
+ * wait for the disk.
  */
 #include "core/store/queue_pg.h"
 
@@ -70,7 +71,8 @@ static int no_memory(struct err *e)
     return err_set(e, -ENOMEM, "out of memory asking PostgreSQL");
 }
 
-/* The parameters of a call that are arrays: each begun, filled by the caller, then ended into `value`. */
+/* The parameters of a call that are arrays: each begun, filled by the caller, then ended
+   into `value`. */
 enum { MAX_ARRAYS = 9 };
 struct arrays {
     struct pg_array a[MAX_ARRAYS];

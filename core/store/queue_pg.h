@@ -48,7 +48,8 @@ enum { PG_VERSION = 1 };
  * Status: 0; ERR_FORMAT schema absurd is another program's.
  */
 int queue_pg_version(struct pg *pg, int *version, struct err *e);
-/* From one version (0: nothing) to the next, in one transaction; of several that try at the same time one does it. */
+/* From one version (0: nothing) to the next, in one transaction; of several that try at the
+   same time one does it. */
 int queue_pg_upgrade(struct pg *pg, int from, struct err *e);
 
 /* ---- members of struct queue_ops ---- */

@@ -1,7 +1,8 @@
 /*
  * queue_pg_copy.c: the queue in PostgreSQL: vacuum, backup, restore, migrate.
  *
- * Backups are made and read by PostgreSQL's own pg_dump and psql, so that they can also be read without us.
+ * Backups are made and read by PostgreSQL's own pg_dump and psql, so that they can also be
+ * read without us.
  */
 #include "core/store/queue_pg.h"
 

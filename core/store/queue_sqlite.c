@@ -1,9 +1,12 @@
 /*
- * queue_sqlite.c: the queue in an SQLite file: its tables, and what daemons and workers do with them.
+ * queue_sqlite.c: the queue in an SQLite file: its tables, and what daemons and workers do
+ * with them.
  *
  * One file is one queue of one machine.  Spawns, ends and edits are forced to disk before they are
- * acknowledged; claims and heartbeats are not (a power cut ends their owners, too), which saves half the
- * fsyncs.  The indexes on pending tasks are partial: what is done costs a claim nothing, however many years of it
+ * acknowledged; claims and heartbeats are not (a power cut ends their owners, too), which
+ * saves half the
+ * fsyncs.  The indexes on pending tasks are partial: what is done costs a claim nothing,
+ *          however many years of it
  * there are; INDEXED BY keeps the planner from ever thinking otherwise.
  */
 #include "core/store/queue_sqlite.h"
@@ -48,9 +51,9 @@
     "CREATE INDEX t_status ON t_tasks(status, task_name, task_id);"
 
 /*
- * An operator's UPDATE is safe at any moment: only a worker claims; a task that leaves `claimed` by hand
- * ends its attempt, so that its worker's later words are refused; an ended one put back to pending has
- * all its retries and is due.
+ * An operator's UPDATE is safe at any moment: only a worker claims; a task that leaves
+ * `claimed` by hand ends its attempt, so that its worker's later words are refused; an
+ * ended one put back to pending has all its retries and is due.
  */
 #define TRIGGERS_2                                                                     \
     "CREATE TRIGGER t_claims BEFORE UPDATE OF status ON t_tasks"                       \
@@ -281,8 +284,8 @@ void queue_sqlite_forced(struct sqlite_queue *q, bool yes)
 }
 
 /*
- * A wall clock that was set takes along what is to run later, so that a wait of a minute stays one.  Inside
- * a transaction; one process does it.
+ * A wall clock that was set takes along what is to run later, so that a wait of a minute
+ * stays one.  Inside a transaction; one process does it.
  */
 static int follow_clock(struct sqlite_queue *q, struct err *e)
 {

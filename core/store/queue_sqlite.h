@@ -39,10 +39,12 @@ static inline struct sqlite_queue *sqlite_of(struct queue *q)
 int queue_sqlite_fill(struct sqlite3_stmt *st, struct task *out, struct err *e);
 /* A column of ISO time in Unix seconds; 0 for null. */
 double queue_sqlite_time(struct sqlite3_stmt *st, int column);
-/* The whole number that a statement started with status rc gives first; 0 for null or none.  Ends it. */
+/* The whole number that a statement started with status rc gives first; 0 for null or none.
+    Ends it. */
 int queue_sqlite_number(struct sqlite_queue *q, int rc, struct sqlite3_stmt *st,
                         int64_t *v, struct err *e);
-/* What the disk, another process's lock or the file system refused just now can be tried again: ERR_STORE_DOWN. */
+/* What the disk, another process's lock or the file system refused just now can be tried
+   again: ERR_STORE_DOWN. */
 int queue_sqlite_down(int rc);
 
 /* Is the next transaction forced to disk before it is acknowledged?  Between transactions only. */

@@ -42,7 +42,8 @@ static const char sql_set_mode[] =
     " since = CASE WHEN mode = ?2 THEN since ELSE ?4 END";
 static const char sql_get_mode[] =
     "SELECT mode, reason, since FROM t_queues WHERE queue_name = ?1";
-/* What an order does, and to which tasks; ?8 is the priority, ?9 now in Unix seconds, ?10 in ISO. */
+/* What an order does, and to which tasks; ?8 is the priority, ?9 now in Unix seconds, ?10
+   in ISO. */
 static const char *const orders[] = {
     [QUEUE_RETRY] = "UPDATE t_tasks SET status = 'pending', error = NULL, worker_id = "
                     "NULL, claimed_at = NULL, run_after = ?9"

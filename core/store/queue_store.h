@@ -1,8 +1,8 @@
 /*
  * queue_store.h: what a store of tasks has to do; for core/queue*.c and tests only.
  *
- * Each member does what the function queue_<member> of core/store/queue.h promises.  A store's own struct begins
- * with a struct queue.
+ * Each member does what the function queue_<member> of core/store/queue.h promises.  A
+ * store's own struct begins with a struct queue.
  */
 #ifndef CORE_STORE_QUEUE_STORE_H
 #define CORE_STORE_QUEUE_STORE_H

@@ -16,10 +16,12 @@ struct registry;
 /* Open or make the three files; several processes may have them open. */
 int registry_open(struct registry **out, const char *state_dir, struct err *e);
 void registry_close(struct registry *r);
-/* Consistent copies of those of the three that are there into directory `to`, while everything runs; *n
+/* Consistent copies of those of the three that are there into directory `to`, while
+   everything runs; *n
  * counts them.  None of them is made. */
 int registry_backup(const char *state_dir, const char *to, size_t *n, struct err *e);
-/* How many calibrators are registered in state_dir; none when there is no registry, which is not made. */
+/* How many calibrators are registered in state_dir; none when there is no registry, which
+   is not made. */
 int registry_calibrators(const char *state_dir, size_t *n, struct err *e);
 
 struct reg_product {

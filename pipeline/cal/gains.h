@@ -30,8 +30,8 @@ struct gains_lookup {
     size_t *time_of; /* [vis->ntime] */
     size_t *chan_of; /* [vis->nchan] */
     float complex *g;
-    int hand1[VIS_MAXPOL],
-        hand2[VIS_MAXPOL]; /* the two gains of a polarisation; -1: none */
+    /* the two gains of a polarisation; -1: none */
+    int hand1[VIS_MAXPOL], hand2[VIS_MAXPOL];
 };
 
 /* Status: 0, ERR_SHAPE when the gains do not fit vis, -ENOMEM. */

@@ -1,6 +1,6 @@
 /*
- * normal_eq.c: see normal_eq.h.  Rows are taken baseline by baseline, so that the sums of one stay in the
- * cache, and added channel by channel in loops that vectorise.
+ * normal_eq.c: see normal_eq.h.  Rows are taken baseline by baseline, so that the sums of
+ * one stay in the cache, and added channel by channel in loops that vectorise.
  */
 #include "pipeline/cal/normal_eq.h"
 

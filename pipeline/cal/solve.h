@@ -74,7 +74,8 @@ int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vi
  */
 int gains_apply(struct vis *vis, const struct gains *g, struct err *e);
 
-/* Point source model for the rows of vis: [nrow][nchan] Jy, seen through the beam per integration. */
+/* Point source model for the rows of vis: [nrow][nchan] Jy, seen through the beam per
+   integration. */
 struct beam;
 struct calibrator;
 int model_point(float complex *model, const struct vis *vis,

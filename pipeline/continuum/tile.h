@@ -26,8 +26,8 @@ struct tile_run {
     const char *const *path;
     size_t npath;
 
-    struct vis
-        *vis; /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */
+    /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */
+    struct vis *vis;
     double ra_rad, dec_rad;
     struct beam beam;
 

@@ -19,8 +19,8 @@ struct clean_opts {
     double gain;      /* loop gain, e.g. 0.1 */
     double mgain;     /* share of the peak taken off per major cycle, e.g. 0.8 */
     double auto_mask; /* first stop at this many sigma (finding components) ... */
-    double
-        auto_threshold;  /* ... then down to this many sigma inside the mask so found */
+    /* ... then down to this many sigma inside the mask so found */
+    double auto_threshold;
     double threshold_jy; /* never below this */
     double border;       /* share of each side not searched, e.g. 0.02 */
     const float *search; /* [ny][nx] > 0 where components may lie; NULL everywhere */

@@ -57,12 +57,12 @@ struct imager_info {
     double sum_weight; /* of imaging weights */
     double freq_hz;    /* weighted mean frequency */
     size_t nsample;    /* imaged */
-    size_t
-        ndropped; /* unflagged, but finer than the pixels: |u| or |v| > 1 / (2 cell) */
+    /* unflagged, but finer than the pixels: |u| or |v| > 1 / (2 cell) */
+    size_t ndropped;
     size_t nx, ny;
-    double
-        noise_factor; /* sqrt(sum wi^2 / w) / sum wi: multiply by SEFD-like sigma of unit
-                              weight to predict the image noise */
+    /* sqrt(sum wi^2 / w) / sum wi: multiply by SEFD-like sigma of unit weight to predict
+       the image noise */
+    double noise_factor;
 };
 void imager_info(const struct imager *im, struct imager_info *info);
 

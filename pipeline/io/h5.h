@@ -57,7 +57,8 @@ int h5_read_c64(const struct h5 *h5, const char *name, float complex *out, size_
                 struct err *e);
 int h5_read_c128(const struct h5 *h5, const char *name, double complex *out, size_t n,
                  struct err *e);
-/* A string, fixed or variable length, cut to size, unprintable bytes as '?'; or a numeric scalar as text ("2000"). */
+/* A string, fixed or variable length, cut to size, unprintable bytes as '?'; or a numeric
+   scalar as text ("2000"). */
 int h5_read_text(const struct h5 *h5, const char *name, char *out, size_t size,
                  struct err *e);
 /* [n] strings, each cut to `size` bytes with its NUL; out is [n][size]. */

@@ -2,10 +2,11 @@
  * uvh5.h: read the sub-band files of one group into one struct vis.
  *
  * Accepts DSA-110's drift files (fringe-stopped to hour angle 0: VIS_MERIDIAN), one sidereal
- * centre in ICRS or FK5 J2000 (taken for ICRS: 20 mas), unprojected ones, and visdata [Nblts][1][Nfreqs][Npols] (DSA-110 and UVH5 before 1.0) and
- * [Nblts][Nfreqs][Npols] (UVH5 1.x with a phase-centre catalogue), complex64 or compound
- * integers; channel_width and freq_array scalar, [Nfreqs] or [1][Nfreqs], either sign and
- * order; absent nsamples, flags and lst_array.
+ * centre in ICRS or FK5 J2000 (taken for ICRS: 20 mas), unprojected ones, and visdata
+ * [Nblts][1][Nfreqs][Npols] (DSA-110 and UVH5 before 1.0) and [Nblts][Nfreqs][Npols] (UVH5
+ * 1.x with a phase-centre catalogue), complex64 or compound integers; channel_width and
+ * freq_array scalar, [Nfreqs] or [1][Nfreqs], either sign and order; absent nsamples, flags
+ * and lst_array.
  */
 #ifndef PIPELINE_IO_UVH5_H
 #define PIPELINE_IO_UVH5_H

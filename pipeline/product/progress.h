@@ -1,12 +1,12 @@
 /*
  * progress.h: which items of a data set still need work.
  *
- * An item is a folder of a plain data set, or a group of the incoming directories.  What it has is told by
- * names, its features:
+ * An item is a folder of a plain data set, or a group of the incoming directories.  What it
+ * has is told by names, its features:
  *
  *   folder   the names in its info file that are not null.  That is the first of `info.json`,
- *            `NAME.info`, `manifest.json` and `.watcherd/manifest.json` in it, else the first other `*.info`
- *            in order of names.  One that is not whole JSON has no features.
+ *            `NAME.info`, `manifest.json` and `.watcherd/manifest.json` in it, else the
+ *            first other `*.info` in order of names.  One that is not whole JSON has no features.
  *   group    image: its tile is published; mosaic: a published mosaic holds its tile; anything
  *            else: a file of the tile (with or without what follows the first dot) or a name in the
  *            manifest's "meta"
@@ -44,12 +44,13 @@ int progress_folders(struct progress *out, const char *dir, const char *const *f
                      size_t nfeature, struct err *e);
 
 /*
- * progress_groups: every group of [paths] incoming and [watch] also, by the rule that the daemon follows.
+ * progress_groups: every group of [paths] incoming and [watch] also, by the rule that the
+ * daemon follows.
  *
  * `index` (NULL: none) is a file that keeps the answer.  It is believed when the question and
- * every directory that was read (identity, mtime, ctime) are the same, and each had been at rest for 2 s
- * when it was read, so that no change can hide behind an equal time; only on local file systems.
- * Otherwise everything is read and the file written again, if that is allowed.
+ * every directory that was read (identity, mtime, ctime) are the same, and each had been at
+ * rest for 2 s when it was read, so that no change can hide behind an equal time; only on
+ * local file systems. Otherwise everything is read and the file written again, if that is allowed.
  *
  * Status: 0; -ENOENT and other errnos of the incoming directories.  That there are no products
  * yet is no failure.

@@ -1,4 +1,5 @@
-/* progress_groups.c: see progress.h: the groups of the incoming directories, and what is published. */
+/* progress_groups.c: see progress.h: the groups of the incoming directories, and what is
+   published. */
 #include "pipeline/product/progress.h"
 
 #include <dirent.h>

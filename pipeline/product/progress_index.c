@@ -1,5 +1,6 @@
 /*
- * progress_index.c: see progress_groups in progress.h: an answer kept in a file, and when it is believed.
+ * progress_index.c: see progress_groups in progress.h: an answer kept in a file, and when
+ * it is believed.
  *
  *   watcherd-tally 1 DIRECTORIES ITEMS BYTES-OF-NAMES
  *   {the question}

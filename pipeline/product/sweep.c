@@ -1,5 +1,6 @@
 /*
- * sweep.c: see sweep.h.  First everything is found and judged, without holding anything; then, group by
+ * sweep.c: see sweep.h.  First everything is found and judged, without holding anything;
+ *                        then, group by
  * group, what may go is judged again under the gate, and removed.
  */
 #include "pipeline/product/sweep.h"

@@ -1,23 +1,26 @@
 /*
  * sweep.h: what is left over of finished work and old enough to go, and why the rest stays.
  *
- *   ms       directories NAME.ms, at any depth below [paths] scratch and, where they exist, `ms` and `stage`
- *            of [paths] root: old enough, and the product of their group is whole
- *   scratch  [paths] scratch/GROUP/GENERATION and empty GROUP: old enough, and without a Measurement Set that stays
+ *   ms       directories NAME.ms, at any depth below [paths] scratch and, where they exist,
+ *            `ms` and `stage` of [paths] root: old enough, and the product of their group is whole
+ *   scratch  [paths] scratch/GROUP/GENERATION and empty GROUP: old enough, and without a
+ *            Measurement Set that stays
  *   logs     regular files NAME.log in [paths] state/logs: old enough, and not open for writing
  *
- * The group of a Measurement Set is the folder below scratch that it lies in; elsewhere the topmost folder
- * below the tree, or the longest beginning of NAME that ends before one of "_.- ", that is the name of
- * a published tile or mosaic.  Old is by the newest modification time of all that is inside.
+ * The group of a Measurement Set is the folder below scratch that it lies in; elsewhere the
+ * topmost folder below the tree, or the longest beginning of NAME that ends before one of
+ * "_.- ", that is the name of a published tile or mosaic.  Old is by the newest
+ * modification time of all that is inside.
  *
  * Promises:
- *   1) Nothing outside these trees is removed, no symbolic link is followed below them, no other file
- *      system that is mounted in them is entered, and nothing in which incoming, another watched folder, products,
- *      state or locks lies goes.  A tree that lies in incoming, a watched folder or products is left alone.
- *   2) Nothing of a group goes while somebody works on it: the caller's gate holds the group meanwhile, and
- *      age and product are looked at again when it does.
- *   3) A directory is renamed to .removing-KIND-INODE before it is emptied, so that an interruption leaves no half
- *      of a Measurement Set under its name; the next sweep finishes it.
+ *   1) Nothing outside these trees is removed, no symbolic link is followed below them, no
+ *      other file system that is mounted in them is entered, and nothing in which incoming,
+ *      another watched folder, products, state or locks lies goes.  A tree that lies in
+ *      incoming, a watched folder or products is left alone.
+ *   2) Nothing of a group goes while somebody works on it: the caller's gate holds the
+ *      group meanwhile, and age and product are looked at again when it does.
+ *   3) A directory is renamed to .removing-KIND-INODE before it is emptied, so that an
+ *      interruption leaves no half of a Measurement Set under its name; the next sweep finishes it.
  */
 #ifndef PIPELINE_PRODUCT_SWEEP_H
 #define PIPELINE_PRODUCT_SWEEP_H
@@ -48,9 +51,9 @@ struct sweep_opts {
     bool dry_run;   /* remove nothing; hold may then only look */
 
     /*
-     * The gate, which knows locks as this room does not.  hold: 0 when nobody works on the group, and
-     * (but for dry_run) nobody can until drop; -EBUSY and -EUCLEAN are answers, other codes failures.
-     * still: 0 as long as that is so.
+     * The gate, which knows locks as this room does not.  hold: 0 when nobody works on the
+     * group, and (but for dry_run) nobody can until drop; -EBUSY and -EUCLEAN are answers,
+     * other codes failures. still: 0 as long as that is so.
      */
     int (*hold)(void *arg, const char *group, struct err *e);
     int (*still)(void *arg, struct err *e);

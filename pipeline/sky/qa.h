@@ -24,7 +24,8 @@ struct source_list {
 };
 void source_list_free(struct source_list *list);
 
-/* Robust noise: 1.4826 x median absolute deviation, sigma-clipped at 5 sigma 3 times; finite pixels. */
+/* Robust noise: 1.4826 x median absolute deviation, sigma-clipped at 5 sigma 3 times;
+   finite pixels. */
 double qa_noise(const float *pix, size_t n);
 
 /*
@@ -42,11 +43,11 @@ int catalogue_read(struct source_list *out, const char *path, struct err *e);
 int catalogue_write(const char *path, const struct source_list *list, struct err *e);
 
 struct qa_match {
-    size_t
-        nexpected; /* catalogue sources in the image brighter than nsigma local noise */
+    /* catalogue sources in the image brighter than nsigma local noise */
+    size_t nexpected;
     size_t nfound; /* of these, found within one beam */
-    double
-        flux_ratio; /* median found / catalogue at the image's frequency; NAN for none */
+    /* median found / catalogue at the image's frequency; NAN for none */
+    double flux_ratio;
     double offset_rad; /* median separation */
     double worst_ratio, worst_offset_rad;
 };
@@ -55,7 +56,8 @@ int qa_match(struct qa_match *out, const struct image *img, const float *noise,
              const struct source_list *found, const struct source_list *cat,
              double nsigma);
 
-/* 8-bit grey PNG, asinh stretch from -2 sigma to the 99.95 percentile; north up, east left; at most max_side
+/* 8-bit grey PNG, asinh stretch from -2 sigma to the 99.95 percentile; north up, east left;
+   at most max_side
  * pixels a side (averaged down).  NaN black. */
 int preview_write(const char *path, const struct image *img, size_t max_side,
                   struct err *e);

@@ -102,8 +102,8 @@ static int look_legacy(const char *dir, struct err *e)
 }
 
 /*
- * What a dry run does in claim_acquire's place.  Neither has an observer's memory, so that nobody is passed
- * over who is not proved dead.
+ * What a dry run does in claim_acquire's place.  Neither has an observer's memory, so that
+ * nobody is passed over who is not proved dead.
  */
 static int look(const char *dir, const char *group, struct err *e)
 {

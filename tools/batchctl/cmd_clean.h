@@ -1,6 +1,6 @@
 /*
- * clean.h: `batchctl clean`: what finished work left behind, removed (pipeline/product/sweep.h) while the claim on its
- * group is ours (locks/claim.h).
+ * clean.h: `batchctl clean`: what finished work left behind, removed
+ * (pipeline/product/sweep.h) while the claim on its group is ours (locks/claim.h).
  */
 #ifndef TOOLS_BATCHCTL_CMD_CLEAN_H
 #define TOOLS_BATCHCTL_CMD_CLEAN_H

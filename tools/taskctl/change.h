@@ -1,5 +1,6 @@
 /*
- * change.h: the verbs that make tasks and change what becomes of them: submit, retry, cancel, prioritize.
+ * change.h: the verbs that make tasks and change what becomes of them: submit, retry,
+ * cancel, prioritize.
  */
 #ifndef TASKCTL_CHANGE_H
 #define TASKCTL_CHANGE_H

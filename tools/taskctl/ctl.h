@@ -55,8 +55,9 @@ bool ctl_interrupted(void);
 void ctl_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * ctl_find: the one task that a word names: its id or the first characters of it (4 and more), NAME/KEY, or KEY.
- * Returns 0 with *out yours (task_clear), or the exit status: nothing or several match, which has been said.
+ * ctl_find: the one task that a word names: its id or the first characters of it (4 and
+ * more), NAME/KEY, or KEY. Returns 0 with *out yours (task_clear), or the exit status:
+ * nothing or several match, which has been said.
  */
 int ctl_find(struct ctl *ctl, const char *word, struct task *out);
 /* The filter of --status, --name, --key. */

@@ -1,5 +1,6 @@
 /*
- * preflight.h: the verb `preflight`: is everything ready for data?  The operator's checklist as one command.
+ * preflight.h: the verb `preflight`: is everything ready for data?  The operator's
+ * checklist as one command.
  */
 #ifndef TASKCTL_PREFLIGHT_H
 #define TASKCTL_PREFLIGHT_H

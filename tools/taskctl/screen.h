@@ -20,9 +20,9 @@ enum screen_news { SCREEN_TIME, SCREEN_RESIZED, SCREEN_REFRESH, SCREEN_QUIT };
 enum screen_news screen_wait(double s);
 
 /*
- * screen_fit: the text with escape codes as it goes to a terminal of so many rows and columns, malloc'ed; *n its bytes.
- * Note: colours (ESC [ ... m) take no room; a line that is cut ends in "…", a text that is cut says how
- * many lines are missing.
+ * screen_fit: the text with escape codes as it goes to a terminal of so many rows and
+ * columns, malloc'ed; *n its bytes. Note: colours (ESC [ ... m) take no room; a line that
+ * is cut ends in "…", a text that is cut says how many lines are missing.
  */
 char *screen_fit(const char *text, unsigned rows, unsigned columns, size_t *n);
 

@@ -82,7 +82,8 @@ static void take_step(void *arg, const struct task_step *s)
 
 /* ---- the log ---- */
 
-/* The last bytes of a file, malloc'ed and ended by NUL; *cut: it begins inside a line.  NULL: cannot be read. */
+/* The last bytes of a file, malloc'ed and ended by NUL; *cut: it begins inside a line.
+   NULL: cannot be read. */
 static char *read_tail(const char *path, bool *cut)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);

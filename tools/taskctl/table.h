@@ -9,7 +9,8 @@
 
 struct table; /* defined in table.c */
 
-/* Heads of columns, borrowed and ended by NULL; one that begins with '>' is of numbers: flush right. */
+/* Heads of columns, borrowed and ended by NULL; one that begins with '>' is of numbers:
+   flush right. */
 struct table *table_new(const char *const *head);
 /* Columns on a terminal; 0 where there is none and nothing is to be cut. */
 unsigned table_width(FILE *out);

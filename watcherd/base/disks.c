@@ -1,5 +1,6 @@
 /*
- * disks.c: see disks.h.  What the thread of a look touches is a struct look, which it shares with the
+ * disks.c: see disks.h.  What the thread of a look touches is a struct look, which it
+ *                        shares with the
  * loop until either lets go; disks itself is the loop's alone.
  */
 #include "watcherd/base/disks.h"

@@ -1,7 +1,8 @@
 /*
  * store.c: see store.h.
  *
- * One mutex guards the lists and what is known of the store; it is never held during a call into it.
+ * One mutex guards the lists and what is known of the store; it is never held during a call
+ * into it.
  */
 #include "watcherd/base/store.h"
 
@@ -170,7 +171,8 @@ static bool may_pass(const struct store *s, int rc)
     return rc == ERR_STORE_DOWN || (rc == -ENOENT && s->opts.role != QUEUE_AS_DAEMON);
 }
 
-/* A daemon that was just killed may have left a child between fork and exec, which holds its lock for
+/* A daemon that was just killed may have left a child between fork and exec, which holds
+   its lock for
  * some milliseconds more. */
 static int open_patiently(struct store *s, struct err *e)
 {

@@ -1,13 +1,16 @@
 /*
- * store.h: the thread that talks to the queue's store, so that one that does not answer (a database that is
- * down for minutes, a disk that hangs) stops neither signals nor operators nor running tasks.
+ * store.h: the thread that talks to the queue's store, so that one that does not answer (a
+ * database that is down for minutes, a disk that hangs) stops neither signals nor operators
+ * nor running tasks.
  *
- * It owns a struct queue: opens it, finds it again, closes it.  The loop posts jobs; each is run by the
- * thread, in order, and comes back to the loop.  While the store is down the job in hand waits and is run again,
- * after 0.1 s, 0.2 s ... 10 s (and up to a fifth more, so that many daemons do not come back in step): every operation
- * of core/store/queue.h is safe to repeat.
+ * It owns a struct queue: opens it, finds it again, closes it.  The loop posts jobs; each
+ * is run by the thread, in order, and comes back to the loop.  While the store is down the
+ * job in hand waits and is run again, after 0.1 s, 0.2 s ... 10 s (and up to a fifth more,
+ * so that many daemons do not come back in step): every operation of core/store/queue.h is
+ * safe to repeat.
  *
- *     store_new(&store, &opts, e);  store_post(store, &job);  ...  store_stop(store, 1);  store_free(store);
+ *     store_new(&store, &opts, e);  store_post(store, &job);  ...  store_stop(store, 1);
+ *     store_free(store);
  */
 #ifndef WATCHERD_BASE_STORE_H
 #define WATCHERD_BASE_STORE_H
@@ -25,7 +28,8 @@ struct store_opts {
     uv_loop_t *loop;
     const struct conf *conf; /* copied where it is needed later */
     enum queue_role role;
-    /* There may be something to do: somebody else changed the queue (`changed`), or it is time to look. */
+    /* There may be something to do: somebody else changed the queue (`changed`), or it is
+       time to look. */
     void (*news)(void *arg, bool changed);
     void (*turned)(void *arg, bool up); /* it went down, or is up again; may be NULL */
     void *arg;
@@ -33,9 +37,11 @@ struct store_opts {
 
 /*
  * store_new: start the thread and wait for its first attempt to open the store, at most 5 s.
- * Status: 0, also when the store cannot be reached just now (or, for a worker, has no tables yet): the thread
+ * Status: 0, also when the store cannot be reached just now (or, for a worker, has no
+ * tables yet): the thread
  *   tries on; -EBUSY another daemon has it; else what queue_open said: starting is useless.
- * Note: *out is set whenever the loop has its handles, and is then store_free's, whatever the status.
+ * Note: *out is set whenever the loop has its handles, and is then store_free's, whatever
+ * the status.
  */
 int store_new(struct store **out, const struct store_opts *opts, struct err *e);
 /*
@@ -46,7 +52,8 @@ int store_stop(struct store *s, double wait_s);
 /* After store_stop and when the loop has closed its handles. */
 void store_free(struct store *s);
 
-/* One thing for the thread to do.  The first member of a struct on the heap with all that run needs. */
+/* One thing for the thread to do.  The first member of a struct on the heap with all that
+   run needs. */
 struct store_job {
     /* On the thread.  ERR_STORE_DOWN: it is run again later, with `tries` one more. */
     int (*run)(struct store_job *job, struct queue *q, struct err *e);

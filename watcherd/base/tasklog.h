@@ -1,6 +1,7 @@
 /*
- * tasklog.h: what a task printed, in a file of its own: made when the first byte comes, cut off at a limit
- * with one line that says so, and never waited for: neither by the process that prints nor by the loop.
+ * tasklog.h: what a task printed, in a file of its own: made when the first byte comes, cut
+ * off at a limit with one line that says so, and never waited for: neither by the process
+ * that prints nor by the loop.
  */
 #ifndef WATCHERD_BASE_TASKLOG_H
 #define WATCHERD_BASE_TASKLOG_H

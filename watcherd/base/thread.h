@@ -1,5 +1,6 @@
 /*
- * thread.h: what a thread beside the loop needs: no signals, waits by the monotonic clock, a descriptor to wake it.
+ * thread.h: what a thread beside the loop needs: no signals, waits by the monotonic clock,
+ * a descriptor to wake it.
  */
 #ifndef WATCHERD_BASE_THREAD_H
 #define WATCHERD_BASE_THREAD_H
@@ -9,7 +10,8 @@
 
 struct err;
 
-/* A thread that gets no signals: they are the loop's.  Status: 0, or a negated errno with a sentence. */
+/* A thread that gets no signals: they are the loop's.  Status: 0, or a negated errno with a
+   sentence. */
 int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *e);
 
 /* A condition whose pthread_cond_timedwait takes a time of thread_in. */

@@ -105,7 +105,8 @@ static const struct {
     [STOP_GRACE] = {WORKER_STOPPED, TASK_RELEASE, LOG_INFO},
 };
 
-/* Twice as long each time, and up to a fifth more, so that what failed together does not come together. */
+/* Twice as long each time, and up to a fifth more, so that what failed together does not
+   come together. */
 static double retry_delay(struct crew *crew, const struct task *task)
 {
     const struct conf *conf = crew->opts.conf;

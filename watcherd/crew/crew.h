@@ -1,13 +1,15 @@
 /*
  * crew.h: claims tasks and has them worked on; the same in the daemon and in a worker service.
  *
- * There are so many slots; each holds one task and one process.  One round at a time goes to the store, with everything
- * that has gathered meanwhile: ends, finished steps, a sign of life for all tasks, a claim for the free
- * slots; a busy crew therefore pays for one commit a round, not one a task.
+ * There are so many slots; each holds one task and one process.  One round at a time goes
+ * to the store, with everything that has gathered meanwhile: ends, finished steps, a sign
+ * of life for all tasks, a claim for the free slots; a busy crew therefore pays for one
+ * commit a round, not one a task.
  *
- * Promises: a task whose end was not accepted by the store is told again until it is; a task that was lost or
- * cancelled (by an operator's SQL, too) has its processes killed; when the crew has stopped nothing of
- * it is `claimed`, unless the store did not answer: then its lease ends it.
+ * Promises: a task whose end was not accepted by the store is told again until it is; a
+ * task that was lost or cancelled (by an operator's SQL, too) has its processes killed;
+ * when the crew has stopped nothing of it is `claimed`, unless the store did not answer:
+ * then its lease ends it.
  */
 #ifndef WATCHERD_CREW_CREW_H
 #define WATCHERD_CREW_CREW_H
@@ -56,7 +58,8 @@ void crew_scale(struct crew *crew, long slots);
 void crew_renew(struct crew *crew);
 /* Do not claim while `reason` (borrowed until the next call) is not NULL. */
 void crew_hold(struct crew *crew, const char *reason);
-/* Claim nothing more; after grace_s running tasks are stopped and handed back.  May be called again with less. */
+/* Claim nothing more; after grace_s running tasks are stopped and handed back.  May be
+   called again with less. */
 void crew_stop(struct crew *crew, double grace_s);
 
 struct crew_look {
@@ -64,8 +67,8 @@ struct crew_look {
     size_t running; /* tasks in hand, also those whose end is not accepted yet */
     size_t untold;  /* of these: their end is not accepted yet */
     bool idle;      /* nothing in hand, and the store had nothing for us */
-    bool
-        empty; /* when the store was asked last there was no pending task at all, due or not */
+    /* when the store was asked last there was no pending task at all, due or not */
+    bool empty;
     enum queue_mode mode; /* as the store said last */
     const char *held;     /* why nothing is claimed; NULL */
 };

@@ -49,8 +49,8 @@ struct crew {
     unsigned seed;
     struct crew_step *steps, **steps_end;
     size_t nstep;
-    size_t
-        ahead; /* claim so many more than there are slots: tasks are shorter than a round */
+    /* claim so many more than there are slots: tasks are shorter than a round */
+    size_t ahead;
 
     bool started;
     bool empty;     /* there was no pending task */

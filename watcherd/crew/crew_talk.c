@@ -1,10 +1,10 @@
 /*
  * crew_talk.c: what a crew says and asks in one round at the store.
  *
- * A round is made on the loop from what is known there, run on the store's thread, and its answers are taken on
- * the loop.  Never two at a time: else a sign of life, made before the answer to a claim, would hand
- * back what was just claimed.  For the same reason a sign of life also names the tasks whose end is told
- * in the same round.
+ * A round is made on the loop from what is known there, run on the store's thread, and its
+ * answers are taken on the loop.  Never two at a time: else a sign of life, made before the
+ * answer to a claim, would hand back what was just claimed.  For the same reason a sign of
+ * life also names the tasks whose end is told in the same round.
  */
 #include <assert.h>
 #include <errno.h>
@@ -179,8 +179,9 @@ static void say_end(const struct slot *s, enum crew_how how)
 }
 
 /*
- * Tasks that take less time than a commit leave their slot empty for most of it.  When a whole round of them has
- * ended, some are claimed ahead, so that slots are filled while the next ends are written.
+ * Tasks that take less time than a commit leave their slot empty for most of it.  When a
+ * whole round of them has ended, some are claimed ahead, so that slots are filled while the
+ * next ends are written.
  */
 static void look_ahead(struct crew *crew, const struct round *r)
 {

@@ -1,8 +1,9 @@
 /*
  * peers.h: the other workers of this machine: when one dies, what it had is handed back at once.
  *
- * Those of the same boot that live are watched through a pidfd, so that a kill -9 is known in milliseconds; a
- * dead one is buried when it is proved dead (locks/owner.h).  Workers of other machines are judged by their lease alone.
+ * Those of the same boot that live are watched through a pidfd, so that a kill -9 is known
+ * in milliseconds; a dead one is buried when it is proved dead (locks/owner.h).  Workers of
+ * other machines are judged by their lease alone.
  */
 #ifndef WATCHERD_CREW_PEERS_H
 #define WATCHERD_CREW_PEERS_H
@@ -28,7 +29,8 @@ struct peers_opts {
 struct peers *peers_new(const struct peers_opts *opts);
 /* Look through the workers now; it does so each second by itself from the first call on. */
 void peers_look(struct peers *n);
-/* Watch nobody any more; peers_free when the store has stopped and the loop has closed its handles. */
+/* Watch nobody any more; peers_free when the store has stopped and the loop has closed its
+   handles. */
 void peers_stop(struct peers *n);
 void peers_free(struct peers *n);
 

@@ -1,8 +1,9 @@
 /*
  * pool.c: see pool.h.
  *
- * The end of a process is known when it was reaped.  What it had said by then is read without waiting
- * for the pipe's end, because something that it has left behind may hold the other one.
+ * The end of a process is known when it was reaped.  What it had said by then is read
+ * without waiting for the pipe's end, because something that it has left behind may hold
+ * the other one.
  */
 #include "watcherd/crew/pool.h"
 
@@ -64,7 +65,8 @@ struct pool {
 };
 
 /*
- * The program beside our own.  It is kept open, so that a daemon that still runs while newer programs are
+ * The program beside our own.  It is kept open, so that a daemon that still runs while
+ *                              newer programs are
  * installed starts the worker processes that it knows.
  */
 static int open_program(void)

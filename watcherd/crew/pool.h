@@ -1,10 +1,10 @@
 /*
  * pool.h: worker processes (`watcherd-task`), started and watched from the loop.
  *
- * A process works on one task after the other, `max_tasks` of them, and is replaced after a task that did not end well.
- * It is the leader of a session of its own: whatever it starts is killed with it, also what has moved to another
- * session (locks/orphan.h), before the end of the task is told.  Its stderr, and what it says of its steps, goes to
- * a log of the task.
+ * A process works on one task after the other, `max_tasks` of them, and is replaced after a
+ * task that did not end well. It is the leader of a session of its own: whatever it starts
+ * is killed with it, also what has moved to another session (locks/orphan.h), before the
+ * end of the task is told.  Its stderr, and what it says of its steps, goes to a log of the task.
  */
 #ifndef WATCHERD_CREW_POOL_H
 #define WATCHERD_CREW_POOL_H
@@ -21,13 +21,14 @@ struct task;
 
 struct pool_opts {
     uv_loop_t *loop;
-    const struct conf *
-        conf; /* borrowed; max_tasks, memory_mib, log_max_kib as they are at each use */
+    /* borrowed; max_tasks, memory_mib, log_max_kib as they are at each use */
+    const struct conf *conf;
     const char *settings; /* file of settings, handed to every process */
     const char *logs;     /* folder of the tasks' logs */
     /* A line that a worker said, parsed; borrowed. */
     void (*said)(void *arg, const struct task *task, json_t *line);
-    /* A task ended: the worker's last word ("done", "bad", ...; see worker.h), or "failed" with how it
+    /* A task ended: the worker's last word ("done", "bad", ...; see worker.h), or "failed"
+       with how it
      * died when it had none.  `last` is the last line, or NULL; all borrowed. */
     void (*ended)(void *arg, const struct task *task, const char *outcome,
                   const char *reason, json_t *last);

@@ -9,11 +9,12 @@
  *   {"ask": "watch-remove", "path": DIR}
  *   {"ask": "release", "name": GROUP}          end a quarantine
  *
- * An answer with "error" (and "nearest" where that helps) is a refusal.  Everything is looked up in memory,
- * but for one probe of each file of the group in question that has not settled.  When the watched
- * file systems do not answer within half a second, "why" tells what is known without them and
- * says so in "unanswered", and the verbs of watch refuse; "status" never waits for them.  The same goes for
- * the queue's store: what only it knows is left out, and "store" says why.
+ * An answer with "error" (and "nearest" where that helps) is a refusal.  Everything is
+ * looked up in memory, but for one probe of each file of the group in question that has not
+ * settled.  When the watched file systems do not answer within half a second, "why" tells
+ *           what is known without them and
+ * says so in "unanswered", and the verbs of watch refuse; "status" never waits for them.
+ * The same goes for the queue's store: what only it knows is left out, and "store" says why.
  */
 #ifndef WATCHERD_FACE_ANSWERS_H
 #define WATCHERD_FACE_ANSWERS_H

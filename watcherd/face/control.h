@@ -1,11 +1,13 @@
 /*
  * control.h: how operators' programs ask the running daemon: a Unix stream socket
- * `<state>/control.sock`, one JSON object a line in, one out (core/control_client.h is the side that asks).
+ * `<state>/control.sock`, one JSON object a line in, one out (core/control_client.h is the
+ * side that asks).
  *
  * Only the daemon's user may connect (mode 0600).  A line is at most CONTROL_LINE bytes; what
- * is no JSON object gets {"error": SENTENCE}.  A client's next request is taken when its last answer has
- * gone out, so a client that does not read costs one answer, and never the loop's time.  When
- * CONTROL_CLIENTS are connected the one that was silent longest makes room for the next.
+ * is no JSON object gets {"error": SENTENCE}.  A client's next request is taken when its
+ * last answer has gone out, so a client that does not read costs one answer, and never the
+ * loop's time.  When CONTROL_CLIENTS are connected the one that was silent longest makes
+ *               room for the next.
  */
 #ifndef WATCHERD_FACE_CONTROL_H
 #define WATCHERD_FACE_CONTROL_H
@@ -29,7 +31,8 @@ typedef json_t *control_answer_fn(void *arg, json_t *request);
  */
 int control_new(struct control **out, uv_loop_t *loop, const char *state,
                 control_answer_fn *answer, void *arg, struct err *e);
-/* Stop listening, drop the clients and the socket; the loop has to run once more, then control_free. */
+/* Stop listening, drop the clients and the socket; the loop has to run once more, then
+   control_free. */
 void control_close(struct control *c);
 void control_free(struct control *c);
 

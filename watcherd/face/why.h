@@ -1,6 +1,7 @@
 /*
- * why.h: why a group is not done yet, in words.  Groups, files and tasks are asked of the running daemon,
- * or read from the watched directories when none runs; product and lock are read from the disk.
+ * why.h: why a group is not done yet, in words.  Groups, files and tasks are asked of the
+ * running daemon, or read from the watched directories when none runs; product and lock are
+ * read from the disk.
  */
 #ifndef WATCHERD_FACE_WHY_H
 #define WATCHERD_FACE_WHY_H

@@ -6,7 +6,8 @@
  * by their state.  A directory is whole when it has files, none of them waits or is bad, nothing
  * happened to any of them for quiet_s, and a look at the disk, which the caller brings, agrees.
  * Then it is told as a file would be: SETTLED; CHANGED when a file of it changes, comes or goes;
- * GONE with its last file; OVERDUE once when it is quiet and the look has not agreed for max_wait_s.
+ * GONE with its last file; OVERDUE once when it is quiet and the look has not agreed for
+ * max_wait_s.
  */
 #ifndef WATCHERD_FILES_DIRS_H
 #define WATCHERD_FILES_DIRS_H
@@ -43,8 +44,8 @@ void dirs_touch(struct dir *dir, double changed);
 struct dirs_look {
     bool whole;
     struct file_id id;
-    uint64_t
-        passing; /* not 0: of files in the making, who must be the same at two looks */
+    /* not 0: of files in the making, who must be the same at two looks */
+    uint64_t passing;
     char reason[224]; /* of not whole */
 };
 /* May cause dirs_count and dirs_take. */

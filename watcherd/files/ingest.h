@@ -37,8 +37,8 @@ struct ingest_opts {
     /* The file systems have not answered for s; 0: they do again.  Once each. */
     void (*stuck)(void *arg, double s);
     void *arg;
-    double
-        stuck_after_s; /* 0 means WATCHERD_STUCK_AFTER_S in the environment, else 10 */
+    /* 0 means WATCHERD_STUCK_AFTER_S in the environment, else 10 */
+    double stuck_after_s;
     bool by_directory; /* settle_by_directory, with the watcher */
     bool every_round;  /* wake the loop and count anew after each round: for --once */
 };

@@ -238,7 +238,8 @@ static int fits_hdu(int fd, uint64_t size, uint64_t *at, struct probe_result *r)
     return 0;
 }
 
-/* FITS 4.0: blocks of 2880 (3.1), size of the data (4.4.1.1, eq. 1 and 2), special records (3.5). */
+/* FITS 4.0: blocks of 2880 (3.1), size of the data (4.4.1.1, eq. 1 and 2), special records
+   (3.5). */
 static void probe_fits(int fd, uint64_t size, struct probe_result *r)
 {
     uint64_t at = 0;
@@ -374,9 +375,10 @@ static enum probe_writer ask_writer(int fd)
 }
 
 /*
- * The first hole, if any: a copy into preallocated space, still running or cut off, or a sparse file.
- * HDF5 writes sparse files of its own (a chunk never written), but what it writes last stands last;
- * so a hole that reaches to the end is a cut copy, one that does not only needs longer rest.
+ * The first hole, if any: a copy into preallocated space, still running or cut off, or a
+ * sparse file. HDF5 writes sparse files of its own (a chunk never written), but what it
+ * writes last stands last; so a hole that reaches to the end is a cut copy, one that does
+ * not only needs longer rest.
  */
 static void look_for_hole(int fd, uint64_t size, struct probe_result *r)
 {

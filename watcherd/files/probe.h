@@ -28,8 +28,8 @@ enum probe_writer {
 
 struct probe_result {
     enum probe_verdict verdict;
-    enum probe_verdict
-        at_rest; /* for WAIT: the verdict on a file that is proved to be at rest */
+    /* for WAIT: the verdict on a file that is proved to be at rest */
+    enum probe_verdict at_rest;
     enum probe_writer writer;
     bool regular; /* false: a FIFO, device, socket, directory or symbolic link */
     bool hole;    /* whole but for a hole: a sparse file, or a copy that was cut off */
@@ -69,8 +69,8 @@ enum probe_verdict probe_file(int dirfd, const char *path, struct probe_result *
  * probe_directory: is a directory whose files are whole and quiet the whole of it?
  *
  * Any is, but a casacore table (a Measurement Set; told by a name ending in .ms, or by table.info,
- * table.lock or table.f0 in it) needs a table.dat that is not empty, and a table.lock that no process
- * holds for writing; the same holds for the tables directly below it, its subtables.
+ * table.lock or table.f0 in it) needs a table.dat that is not empty, and a table.lock that
+ * no process holds for writing; the same holds for the tables directly below it, its subtables.
  *
  * Status: OK; WAIT; GONE; BAD when it cannot be opened
  * Note: casacore locks byte 0 of table.lock with fcntl(2) for writing.  Seen are processes of this

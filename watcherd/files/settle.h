@@ -29,8 +29,8 @@ struct settle; /* defined in settle.c */
 struct settle_opts {
     double quiet_s;    /* [watch] stabilization_time_s, 2.0; 0 is allowed */
     double max_wait_s; /* [watch] max_wait_s, 1800; 0 means 1800 */
-    double
-        recheck_s; /* a settled file seen by a scan is lstat-ed at most this often; 0 means 30 */
+    /* a settled file seen by a scan is lstat-ed at most this often; 0 means 30 */
+    double recheck_s;
     uint64_t min_bytes; /* smaller (but not empty) is bad */
     uint64_t max_bytes; /* larger is bad; 0: no limit */
     bool allow_holes;   /* sparse files are whole */

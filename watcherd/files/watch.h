@@ -8,14 +8,14 @@
  * Knows no loop: put watch_fd into a poller and call watch_read when it is readable; call
  * watch_tick when watch_next_scan_s has passed.
  *
- * inotify says nothing of a hard link made with ln in a root that is not recursive, nor of writers on
- * other machines: the next scan finds those.
+ * inotify says nothing of a hard link made with ln in a root that is not recursive, nor of
+ * writers on other machines: the next scan finds those.
  *
  * The callbacks may not call anything of this module but watch_root_of.
  *
  * What is passed on: regular files (symbolic links, FIFOs, devices and sockets never) with one of
- * the extensions, whose name has no leading dot, does not contain "_incomplete", and does not end in
- * .tmp, .part, .partial or ~.  Names are bytes; only '/' and NUL cannot be in them.
+ * the extensions, whose name has no leading dot, does not contain "_incomplete", and does
+ * not end in .tmp, .part, .partial or ~.  Names are bytes; only '/' and NUL cannot be in them.
  */
 #ifndef WATCHERD_FILES_WATCH_H
 #define WATCHERD_FILES_WATCH_H
@@ -39,11 +39,11 @@ typedef void watch_dirty_fn(void *arg, const char *path, enum watch_how how);
 typedef void watch_notice_fn(void *arg, const char *text);
 
 struct watch_opts {
-    const char *
-        extensions; /* ".hdf5 .uvh5", separated by spaces or commas; NULL or "": all files */
+    /* ".hdf5 .uvh5", separated by spaces or commas; NULL or "": all files */
+    const char *extensions;
     double rescan_s; /* full scan of every root this often, 0 means 60 */
-    double
-        poll_s; /* the same for what cannot be watched, 0 means 5, or rescan_s if shorter */
+    /* the same for what cannot be watched, 0 means 5, or rescan_s if shorter */
+    double poll_s;
     size_t max_watches; /* directories; 0 means 80 % of fs.inotify.max_user_watches */
     watch_dirty_fn *dirty;
     watch_notice_fn *notice; /* may be NULL */
@@ -73,8 +73,8 @@ int watch_read(struct watch *w);
 
 /*
  * watch_add_root: watch `path` (a directory; absolute is wise; a symbolic link to one is
- * followed; not inside or above another root) from now on, and scan it at the next watch_tick.  A root that is not there yet is
- * waited for.  Adding it again changes the flags.
+ * followed; not inside or above another root) from now on, and scan it at the next
+ * watch_tick.  A root that is not there yet is waited for.  Adding it again changes the flags.
  * Status: 0; -ENOTDIR; -ENAMETOOLONG.
  */
 int watch_add_root(struct watch *w, const char *path, unsigned flags, struct err *e);
@@ -88,7 +88,8 @@ int watch_remove_root(struct watch *w, const char *path, struct err *e);
  */
 int watch_scan(struct watch *w, const char *root, struct err *e);
 
-/* Run the scans that are due.  Returns how many roots were scanned in full (then call settle_recheck). */
+/* Run the scans that are due.  Returns how many roots were scanned in full (then call
+                                settle_recheck). */
 int watch_tick(struct watch *w, double now);
 
 /* Seconds until watch_tick has something to do; 0: at once; < 0: never (no roots). */
@@ -97,8 +98,8 @@ double watch_next_scan_s(const struct watch *w, double now);
 struct watch_stats {
     uint64_t events, overflows, scans;
     size_t roots, missing_roots, watches;
-    size_t
-        polled; /* directories polled because they cannot be (or not only be) watched */
+    /* directories polled because they cannot be (or not only be) watched */
+    size_t polled;
     double scan_took_s; /* the last full scan */
 };
 void watch_stats(const struct watch *w, struct watch_stats *out);

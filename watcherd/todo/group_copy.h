@@ -1,6 +1,6 @@
 /*
- * group_copy.h: a group and its members as they were at one moment, for those who must not look at the groups: the
- * store's thread.
+ * group_copy.h: a group and its members as they were at one moment, for those who must not
+ * look at the groups: the store's thread.
  */
 #ifndef WATCHERD_TODO_GROUP_COPY_H
 #define WATCHERD_TODO_GROUP_COPY_H

@@ -1,9 +1,10 @@
 /*
  * intake.h: complete groups become tasks.
  *
- * A group is frozen when it is taken up, and marked as its task is when the store has answered; while the store is
- * down it waits, frozen.  Nothing is taken up before it is known which groups had tasks before; nor while
- * operators drain the queue, or it holds [queue] max_pending tasks: those groups stay as they are.
+ * A group is frozen when it is taken up, and marked as its task is when the store has
+ * answered; while the store is down it waits, frozen.  Nothing is taken up before it is
+ * known which groups had tasks before; nor while operators drain the queue, or it holds
+ * [queue] max_pending tasks: those groups stay as they are.
  */
 #ifndef WATCHERD_TODO_INTAKE_H
 #define WATCHERD_TODO_INTAKE_H
@@ -40,7 +41,8 @@ void intake_load(struct intake *in);
 /* This group is ready; safe inside group_ready's callback.  After it, send what was taken. */
 void intake_take(struct intake *in, const struct group_view *g);
 void intake_send(struct intake *in);
-/* Things may have changed: groups that were not taken are told of again.  `others`: by other workers, too: see
+/* Things may have changed: groups that were not taken are told of again.  `others`: by
+   other workers, too: see
  * what has become of the groups that are with them. */
 void intake_news(struct intake *in, bool others);
 

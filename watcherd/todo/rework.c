@@ -24,7 +24,8 @@ struct rework {
     struct store *store;
     void (*queued)(void *arg);
     void *arg;
-    /* {group: null: nothing is known; true: the store is asked; else the number of files it was made of} */
+    /* {group: null: nothing is known; true: the store is asked; else the number of files it
+       was made of} */
     json_t *noted;
     size_t jobs;
     bool held; /* until there are news */

@@ -9,9 +9,9 @@
 struct reg_tile;
 
 struct window_opts {
-    size_t tiles,
-        overlap;      /* tiles of a mosaic; how many of them the next one takes again */
-    double max_gap_s; /* between the middles of successive tiles */
+    /* tiles of a mosaic; how many of them the next one takes again */
+    size_t tiles, overlap;
+    double max_gap_s;         /* between the middles of successive tiles */
     double dec_tolerance_deg; /* against the first tile of a run */
 };
 

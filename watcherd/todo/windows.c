@@ -97,7 +97,8 @@ static void note_window(struct search *s, const char *id, const char *list)
     found[s->nfound++].list = strdup(list);
 }
 
-/* Safe to repeat: the row is also written when the task was made by a call whose answer was lost. */
+/* Safe to repeat: the row is also written when the task was made by a call whose answer was
+   lost. */
 static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
                  size_t n, struct err *e)
 {

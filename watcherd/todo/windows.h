@@ -16,8 +16,8 @@ struct registry;
 struct store;
 
 struct windows {
-    const struct conf *
-        conf; /* these three are borrowed; the registry is for the store's thread alone */
+    /* these three are borrowed; the registry is for the store's thread alone */
+    const struct conf *conf;
     struct store *store;
     struct registry *registry;
     void (*found)(void *arg, size_t n); /* a search is over: so many new tasks */
@@ -29,8 +29,8 @@ struct windows {
 };
 
 /*
- * windows_find: when due, have a task put into the queue for every window that the published tiles allow.
- * Logs what it does, and each new reason why there is none.
+ * windows_find: when due, have a task put into the queue for every window that the
+ * published tiles allow. Logs what it does, and each new reason why there is none.
  */
 void windows_find(struct windows *m);
 

@@ -635,8 +635,9 @@ static int work_on(struct worker *w, json_t *task)
 }
 
 /*
- * Nothing that a task starts, or a library prints, may come between us and the daemon: stdin and stdout move to
- * descriptors that are closed on exec, and leave /dev/null and the task's log in their places.
+ * Nothing that a task starts, or a library prints, may come between us and the daemon:
+ * stdin and stdout move to descriptors that are closed on exec, and leave /dev/null and the
+ * task's log in their places.
  */
 static int open_ends(struct worker *w)
 {
@@ -672,9 +673,9 @@ static bool becomes(int fd, short events, int wait_ms)
 }
 
 /*
- * A daemon that lives kills what a task has left; of one that died nobody else does.  The signal of its death comes
- * when its first thread has ended, its descriptors are closed with the last: so wait for the end of stdin, which
- * a daemon that lives closes, too.
+ * A daemon that lives kills what a task has left; of one that died nobody else does.  The
+ * signal of its death comes when its first thread has ended, its descriptors are closed
+ * with the last: so wait for the end of stdin, which a daemon that lives closes, too.
  */
 static void end_orphans(const struct worker *w)
 {
