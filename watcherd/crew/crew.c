@@ -19,7 +19,7 @@
 #include "core/path.h"
 #include "locks/owner.h"
 #include "watcherd/crew/crew_slot.h"
-#include "watcherd/work/worker.h"
+#include "watcherd/base/outcome.h"
 
 /* A busy claim is looked at again after this; its owner may be on another machine. */
 static const double BUSY_RETRY_S = 5;
@@ -87,10 +87,14 @@ static const struct {
     enum task_how how;
     enum log_level level;
 } verdicts[] = {
-    {WORKER_DONE, TASK_COMPLETE, LOG_INFO},   {WORKER_SKIPPED, TASK_COMPLETE, LOG_INFO},
-    {WORKER_BUSY, TASK_RELEASE, LOG_INFO},    {WORKER_LOST, TASK_RELEASE, LOG_WARN},
-    {WORKER_STOPPED, TASK_RELEASE, LOG_INFO}, {WORKER_MACHINE, TASK_RELEASE, LOG_ERROR},
-    {WORKER_BAD, TASK_FAIL, LOG_ERROR},       {WORKER_FAILED, TASK_RETRY, LOG_ERROR},
+    {OUTCOME_DONE, TASK_COMPLETE, LOG_INFO},
+    {OUTCOME_SKIPPED, TASK_COMPLETE, LOG_INFO},
+    {OUTCOME_BUSY, TASK_RELEASE, LOG_INFO},
+    {OUTCOME_LOST, TASK_RELEASE, LOG_WARN},
+    {OUTCOME_STOPPED, TASK_RELEASE, LOG_INFO},
+    {OUTCOME_MACHINE, TASK_RELEASE, LOG_ERROR},
+    {OUTCOME_BAD, TASK_FAIL, LOG_ERROR},
+    {OUTCOME_FAILED, TASK_RETRY, LOG_ERROR},
 };
 
 /* Why we stopped it ourselves, if we did, comes before what it said of its end. */
@@ -102,7 +106,7 @@ static const struct {
     [STOP_SOFT] = {"overran", TASK_RETRY, LOG_ERROR},
     [STOP_HARD] = {"overran", TASK_RETRY, LOG_ERROR},
     [STOP_CANCEL] = {"cancelled", TASK_CANCEL, LOG_WARN},
-    [STOP_GRACE] = {WORKER_STOPPED, TASK_RELEASE, LOG_INFO},
+    [STOP_GRACE] = {OUTCOME_STOPPED, TASK_RELEASE, LOG_INFO},
 };
 
 /* Twice as long each time, and up to a fifth more, so that what failed together does not
@@ -145,9 +149,9 @@ static void say_stop(const struct crew *crew, const struct slot *s, char *why,
 
 static double delay_of(struct crew *crew, const struct slot *s)
 {
-    if (s->end.how == TASK_RETRY || strcmp(s->outcome, WORKER_MACHINE) == 0)
+    if (s->end.how == TASK_RETRY || strcmp(s->outcome, OUTCOME_MACHINE) == 0)
         return retry_delay(crew, &s->task);
-    return strcmp(s->outcome, WORKER_BUSY) == 0 ? BUSY_RETRY_S : 0;
+    return strcmp(s->outcome, OUTCOME_BUSY) == 0 ? BUSY_RETRY_S : 0;
 }
 
 static void put_end(struct crew *crew, struct slot *s, const char *reason)
@@ -182,7 +186,7 @@ static void judge(struct crew *crew, struct slot *s, const char *outcome,
         reason = why;
     }
     /* A full disk or missing permission is nobody's attempt: a service waits for it. */
-    if (strcmp(s->outcome, WORKER_MACHINE) == 0 && crew->opts.once)
+    if (strcmp(s->outcome, OUTCOME_MACHINE) == 0 && crew->opts.once)
         s->end.how = TASK_RETRY;
     put_end(crew, s, reason);
 }
@@ -190,7 +194,7 @@ static void judge(struct crew *crew, struct slot *s, const char *outcome,
 /* Hand back what was never begun. */
 void crew_hand_back(struct crew *crew, struct slot *s, const char *reason)
 {
-    s->outcome = WORKER_STOPPED;
+    s->outcome = OUTCOME_STOPPED;
     s->level = LOG_INFO;
     s->end.how = TASK_RELEASE;
     put_end(crew, s, reason);

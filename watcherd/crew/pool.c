@@ -25,7 +25,7 @@
 #include "locks/orphan.h"
 #include "locks/record.h"
 #include "watcherd/base/tasklog.h"
-#include "watcherd/work/worker.h"
+#include "watcherd/base/outcome.h"
 
 extern char **environ;
 
@@ -172,7 +172,7 @@ static void task_died(struct proc *p)
         if (mib > 0 && (p->sig == SIGABRT || p->sig == SIGSEGV))
             snprintf(how + n, sizeof how - (size_t)n,
                      ", perhaps for want of memory: [workers] memory_mib = %ld", mib);
-        outcome = WORKER_FAILED;
+        outcome = OUTCOME_FAILED;
         reason = how;
     }
     task_ended(p, outcome, reason);
@@ -299,7 +299,7 @@ static void on_exit_cb(uv_process_t *process, int64_t status, int sig)
 
 static bool ended_well(const char *outcome)
 {
-    return strcmp(outcome, WORKER_DONE) == 0 || strcmp(outcome, WORKER_SKIPPED) == 0;
+    return strcmp(outcome, OUTCOME_DONE) == 0 || strcmp(outcome, OUTCOME_SKIPPED) == 0;
 }
 
 static void log_step(struct proc *p, json_t *line)

@@ -27,7 +27,7 @@ struct pool_opts {
     const char *logs;     /* folder of the tasks' logs */
     /* A line that a worker said, parsed; borrowed. */
     void (*said)(void *arg, const struct task *task, json_t *line);
-    /* A task ended: the worker's last word ("done", "bad", ...; see worker.h), or "failed"
+    /* A task ended: the worker's last word ("done", "bad", ...; see outcome.h), or "failed"
        with how it
      * died when it had none.  `last` is the last line, or NULL; all borrowed. */
     void (*ended)(void *arg, const struct task *task, const char *outcome,

@@ -25,6 +25,7 @@
 #include "locks/owner.h"
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/product/product.h"
+#include "watcherd/base/outcome.h"
 #include "watcherd/base/thread.h"
 #include "pipeline/noop/noop.h"
 
@@ -136,8 +137,9 @@ static const struct {
     const char *outcome;
     int status;
 } ends[] = {
-    {WORKER_DONE, 0},     {WORKER_SKIPPED, 0}, {WORKER_BUSY, 75},    {WORKER_LOST, 75},
-    {WORKER_STOPPED, 75}, {WORKER_BAD, 65},    {WORKER_MACHINE, 75}, {WORKER_FAILED, 1},
+    {OUTCOME_DONE, 0},     {OUTCOME_SKIPPED, 0},  {OUTCOME_BUSY, 75},
+    {OUTCOME_LOST, 75},    {OUTCOME_STOPPED, 75}, {OUTCOME_BAD, 65},
+    {OUTCOME_MACHINE, 75}, {OUTCOME_FAILED, 1},
 };
 
 static int say_end(const struct worker *w, const char *outcome, const char *reason)
@@ -160,27 +162,27 @@ static const char *outcome_of(int code)
         int code;
         const char *outcome;
     } table[] = {
-        {0, WORKER_DONE},
-        {ERR_FORMAT, WORKER_BAD},
-        {ERR_SHAPE, WORKER_BAD},
-        {ERR_QUALITY, WORKER_BAD},
-        {-EBUSY, WORKER_BUSY},
-        {ERR_LOST, WORKER_LOST},
-        {-ECANCELED, WORKER_STOPPED},
-        {-ENOSPC, WORKER_MACHINE},
-        {-EDQUOT, WORKER_MACHINE},
-        {-EROFS, WORKER_MACHINE},
-        {-EACCES, WORKER_MACHINE},
-        {-EPERM, WORKER_MACHINE},
-        {-ENOTDIR, WORKER_MACHINE},
-        {-ENOTSUP, WORKER_MACHINE},
-        {-EINVAL, WORKER_BAD},
+        {0, OUTCOME_DONE},
+        {ERR_FORMAT, OUTCOME_BAD},
+        {ERR_SHAPE, OUTCOME_BAD},
+        {ERR_QUALITY, OUTCOME_BAD},
+        {-EBUSY, OUTCOME_BUSY},
+        {ERR_LOST, OUTCOME_LOST},
+        {-ECANCELED, OUTCOME_STOPPED},
+        {-ENOSPC, OUTCOME_MACHINE},
+        {-EDQUOT, OUTCOME_MACHINE},
+        {-EROFS, OUTCOME_MACHINE},
+        {-EACCES, OUTCOME_MACHINE},
+        {-EPERM, OUTCOME_MACHINE},
+        {-ENOTDIR, OUTCOME_MACHINE},
+        {-ENOTSUP, OUTCOME_MACHINE},
+        {-EINVAL, OUTCOME_BAD},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (table[i].code == code)
             return table[i].outcome;
-    return WORKER_FAILED;
+    return OUTCOME_FAILED;
 }
 
 /* ---- the claim and its heartbeat ---- */
@@ -470,7 +472,7 @@ static int name_full_disk(const struct worker *w, int rc, struct err *e)
     char text[sizeof e->text];
     uint64_t left;
 
-    if (strcmp(outcome_of(rc), WORKER_FAILED) != 0 ||
+    if (strcmp(outcome_of(rc), OUTCOME_FAILED) != 0 ||
         path_free_bytes(w->scratch, &left, NULL) != 0 || left >= DISK_FULL_BYTES)
         return rc;
     snprintf(text, sizeof text, "%s", e->text);
@@ -563,12 +565,12 @@ static int run_task(struct worker *w, const char **outcome, struct err *e)
         rc = skip(w, e);
     if (rc == 0)
         rc = claim_and_make(w, item, n, e);
-    *outcome = rc == 1 ? WORKER_SKIPPED : outcome_of(rc);
+    *outcome = rc == 1 ? OUTCOME_SKIPPED : outcome_of(rc);
     if (rc == 0)
         rc = product_current(&manifest, w->published, w->kind_dir, w->key, 0, e);
     if (rc == 0 && manifest != NULL)
         rc = register_product(w, manifest, e);
-    if (rc < 0 && strcmp(*outcome, WORKER_DONE) == 0)
+    if (rc < 0 && strcmp(*outcome, OUTCOME_DONE) == 0)
         *outcome = outcome_of(rc);
     if (rc >= 0)
         e->text[0] = '\0'; /* what was tried in vain on the way is no news */
@@ -614,7 +616,7 @@ static void name_limit(const struct worker *w, int rc, struct err *e)
 /* Returns the exit status that fits. */
 static int work_on(struct worker *w, json_t *task)
 {
-    const char *outcome = WORKER_BAD;
+    const char *outcome = OUTCOME_BAD;
     struct err e = {0};
     size_t i, n = sizeof pipelines / sizeof pipelines[0];
 
@@ -624,7 +626,7 @@ static int work_on(struct worker *w, json_t *task)
     usage_begin(w);
     if (json_unpack(task, "{s:s, s:s, s:o}", "name", &w->name, "key", &w->key, "params",
                     &w->params) != 0)
-        return say_end(w, WORKER_BAD, "the task on stdin is not a JSON task");
+        return say_end(w, OUTCOME_BAD, "the task on stdin is not a JSON task");
     for (i = 0; i < n && strcmp(pipelines[i].name, w->name) != 0;)
         i++;
     if (i == n)

@@ -9,22 +9,13 @@
  *   {"event": "step", "step": "image", "took_s": 3.2, "detail": "..."}
  *   {"event": "end", "outcome": OUTCOME, "reason": SENTENCE, "path": PUBLISHED,
  *    "usage": {"user_s", "sys_s", "maxrss_kib", "in_blocks", "out_blocks", "wall_s"}}
- * The process ends with its stdin, or after a task that did not end well.
+ * OUTCOME is one of outcome.h.  The process ends with its stdin, or after a task that did
+ * not end well.
  */
 #ifndef WATCHERD_WORK_WORKER_H
 #define WATCHERD_WORK_WORKER_H
 
 struct conf;
-
-/* How a task ended, as the worker says it. */
-#define WORKER_DONE    "done"    /* published by this process */
-#define WORKER_SKIPPED "skipped" /* a complete product was there */
-#define WORKER_BUSY    "busy"    /* somebody else holds the claim */
-#define WORKER_LOST    "lost"    /* somebody else took it over */
-#define WORKER_STOPPED "stopped" /* by SIGTERM; handed back */
-#define WORKER_BAD     "bad"     /* the data's fault: trying again is useless */
-#define WORKER_MACHINE "machine" /* disk full, no permission: the machine's fault */
-#define WORKER_FAILED  "failed"  /* anything else: worth another attempt */
 
 /* The whole life of `watcherd-task`; returns the exit status (0 all done or skipped,
  * 65 bad, 75 busy, stopped, lost or machine, 1 failed). */
