@@ -85,32 +85,34 @@ static json_t *list_inputs(const struct product_input *input, size_t ninput)
     return list;
 }
 
-static int write_manifest(const char *dir, const char *name, uint64_t generation,
-                          const struct product_input *input, size_t ninput,
-                          json_t *meta, struct err *e)
+/* Into p->manifest and the directory; the first is set only when the second is done. */
+static int write_manifest(struct product_new *p, struct err *e)
 {
     char path[PATH_MAX], now[32], *text = NULL;
     json_t *m = json_object(), *files = json_array();
-    int rc = list_files(files, dir, e);
+    int rc = list_files(files, p->scratch, e);
 
     clock_iso(clock_wall_s(), now);
     json_object_set_new(m, "manifest", json_integer(1));
-    json_object_set_new(m, "name", json_string(name));
-    json_object_set_new(m, "generation", json_integer((json_int_t)generation));
+    json_object_set_new(m, "name", json_string(p->name));
+    json_object_set_new(m, "generation", json_integer((json_int_t)p->generation));
     json_object_set_new(m, "software", json_string("watcherd " VERSION));
     json_object_set_new(m, "created", json_string(now));
-    json_object_set_new(m, "inputs", list_inputs(input, ninput));
+    json_object_set_new(m, "inputs", list_inputs(p->input, p->ninput));
     json_object_set_new(m, "files", files);
-    if (meta != NULL)
-        json_object_set(m, "meta", meta);
+    if (p->meta != NULL)
+        json_object_set(m, "meta", p->meta);
     if (rc == 0)
-        rc = path_join(path, sizeof path, dir, manifest_name, e);
+        rc = path_join(path, sizeof path, p->scratch, manifest_name, e);
     if (rc == 0 && (text = json_dumps(m, JSON_INDENT(1))) == NULL)
-        rc = err_set(e, -EINVAL, "cannot encode the manifest of %s", name);
+        rc = err_set(e, -EINVAL, "cannot encode the manifest of %s", p->name);
     if (rc == 0)
         rc = path_write(path, text, strlen(text), e);
     free(text);
-    json_decref(m);
+    if (rc == 0)
+        p->manifest = m;
+    else
+        json_decref(m);
     return rc;
 }
 
@@ -211,8 +213,7 @@ static int same_file_system(char from[PATH_MAX], const char *scratch,
     return rc != 0 ? rc : copy_dir(scratch, from, e);
 }
 
-/* Generation that the link `name` shows; 0 when there is none. */
-static uint64_t link_generation(const char *kind_dir, const char *name)
+uint64_t product_generation(const char *kind_dir, const char *name)
 {
     char link[PATH_MAX], target[PATH_MAX];
     ssize_t n;
@@ -263,7 +264,8 @@ static int move_link(const char *kind_dir, const char *name, struct err *e)
     uint64_t gen;
     int rc;
 
-    while ((gen = product_newest(kind_dir, name)) > link_generation(kind_dir, name)) {
+    while ((gen = product_newest(kind_dir, name)) >
+           product_generation(kind_dir, name)) {
         if ((size_t)snprintf(text, sizeof text, ".%s.link%d", name, (int)getpid()) >=
             sizeof text)
             return err_set(e, -ENAMETOOLONG, "product name %s is too long", name);
@@ -281,35 +283,48 @@ static int move_link(const char *kind_dir, const char *name, struct err *e)
     return path_fsync_dir(kind_dir, e);
 }
 
-int product_publish(char path[PATH_MAX], const char *scratch, const char *kind_dir,
-                    const char *name, uint64_t generation,
-                    const struct product_input *input, size_t ninput, json_t *meta,
-                    const struct product_gate *gate, struct err *e)
+/* Make it visible, whole; from[PATH_MAX] is where it lay last. */
+static int publish(struct product_new *p, const struct product_gate *gate, char *from,
+                   struct err *e)
 {
-    char from[PATH_MAX], stem[PATH_MAX];
+    char stem[PATH_MAX];
     int rc;
 
-    snprintf(stem, sizeof stem, "%s.gen%llu", name, (unsigned long long)generation);
-    if ((rc = path_mkdirs(kind_dir, e)) != 0 ||
-        (rc = path_join(path, PATH_MAX, kind_dir, stem, e)) != 0 ||
-        (rc = write_manifest(scratch, name, generation, input, ninput, meta, e)) != 0 ||
-        (rc = same_file_system(from, scratch, kind_dir, stem, e)) != 0 ||
+    snprintf(stem, sizeof stem, "%s.gen%llu", p->name,
+             (unsigned long long)p->generation);
+    if ((rc = path_mkdirs(p->kind_dir, e)) != 0 ||
+        (rc = path_join(p->path, PATH_MAX, p->kind_dir, stem, e)) != 0 ||
+        (rc = write_manifest(p, e)) != 0 ||
+        (rc = same_file_system(from, p->scratch, p->kind_dir, stem, e)) != 0 ||
         (rc = path_fsync_tree(from, e)) != 0)
         return rc;
     if (gate != NULL && (rc = gate->may(gate->arg, e)) != 0)
         return rc;
-    rc = rename_new(from, path);
+    rc = rename_new(from, p->path);
     if (rc != 0)
-        return err_set(e, rc, "cannot publish %s: %s", path, strerror(-rc));
-    if ((rc = path_fsync_dir(kind_dir, e)) != 0)
+        return err_set(e, rc, "cannot publish %s: %s", p->path, strerror(-rc));
+    if ((rc = path_fsync_dir(p->kind_dir, e)) != 0)
         return rc;
     if (gate != NULL && (rc = gate->commit(gate->arg, e)) != 0)
         return rc;
-    if ((rc = move_link(kind_dir, name, e)) != 0)
-        return rc;
-    if (strcmp(from, scratch) != 0)
-        return path_remove_tree(scratch, e);
-    return 0;
+    return move_link(p->kind_dir, p->name, e);
+}
+
+int product_publish(struct product_new *p, const struct product_gate *gate,
+                    struct err *e)
+{
+    char from[PATH_MAX];
+    int rc;
+
+    p->manifest = NULL;
+    rc = publish(p, gate, from, e);
+    if (rc == 0 && strcmp(from, p->scratch) != 0)
+        rc = path_remove_tree(p->scratch, e);
+    if (rc != 0) {
+        json_decref(p->manifest);
+        p->manifest = NULL;
+    }
+    return rc;
 }
 
 static int check_files(const char *dir, json_t *files, int digest, struct err *e)

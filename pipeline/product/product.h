@@ -37,23 +37,31 @@ struct product_input {
  * with a sentence. */
 int product_input_stat(struct product_input *in, const char *path, struct err *e);
 
+/* A product in the making, and what became of it. */
+struct product_new {
+    const char *scratch;  /* holds the files; manifest.json is added to it */
+    const char *kind_dir; /* e.g. <products>/tiles; made if missing */
+    const char *name;
+    uint64_t generation;               /* the fencing token of the claim */
+    const struct product_input *input; /* [ninput] */
+    size_t ninput;
+    json_t *meta; /* JSON object stored as "meta"; borrowed; may be NULL */
+    /* filled by product_publish */
+    char path[PATH_MAX]; /* the published directory, with its generation */
+    json_t *manifest;    /* a new reference, yours; NULL unless it was published */
+};
+
 /*
  * product_publish: make the directory `scratch` the current product `name` of `kind_dir`.
  *
- * Given:
- *   scratch    holds the files; manifest.json is added to it
- *   kind_dir   e.g. <products>/tiles; made if missing
- *   name       product, generation: its fencing token
- *   input      [ninput]; meta: JSON object stored as "meta" (borrowed; may be NULL)
- * Returned: path[PATH_MAX] the published directory (with its generation)
- * Status: 0; the gate's refusal (nothing visible); -EEXIST this generation was published
- *   before; -ENOSPC and other errnos with a sentence.  After a failure scratch is kept.
- * Note: scratch on another file system is copied to a dot-directory of kind_dir first.
+ * Given:    all but the last two fields of p; gate (may be NULL)
+ * Returned: p->path and p->manifest
+ * Status:   0; the gate's refusal (nothing visible); -EEXIST this generation was published
+ *           before; -ENOSPC and other errnos with a sentence.  After a failure scratch is kept.
+ * Note:     scratch on another file system is copied to a dot-directory of kind_dir first.
  */
-int product_publish(char path[PATH_MAX], const char *scratch, const char *kind_dir,
-                    const char *name, uint64_t generation,
-                    const struct product_input *input, size_t ninput, json_t *meta,
-                    const struct product_gate *gate, struct err *e);
+int product_publish(struct product_new *p, const struct product_gate *gate,
+                    struct err *e);
 
 /*
  * product_current: the manifest of the current product, checked.
@@ -67,6 +75,9 @@ int product_current(json_t **manifest, char path[PATH_MAX], const char *kind_dir
 
 /* Highest generation ever published under this name, by its directories; 0 for none. */
 uint64_t product_newest(const char *kind_dir, const char *name);
+
+/* Generation of the current product, by its link alone; 0 for none. */
+uint64_t product_generation(const char *kind_dir, const char *name);
 
 /* 1 when the manifest's inputs are exactly these (path, size, mtime), else 0. */
 int product_same_inputs(json_t *manifest, const struct product_input *input,

@@ -436,7 +436,12 @@ static int make_product(struct worker *w, const char *const *item, size_t n,
                                 .cancelled = cancelled,
                                 .arg = w};
     struct product_gate gate = {gate_may, gate_commit, w};
-    json_t *meta = NULL;
+    struct product_new made = {.scratch = w->scratch,
+                               .kind_dir = w->kind_dir,
+                               .name = w->key,
+                               .generation = claim_generation(w->claim),
+                               .input = w->input,
+                               .ninput = w->ninput};
     int rc;
 
     /* Where nothing can be published, nothing need be worked out. */
@@ -449,15 +454,14 @@ static int make_product(struct worker *w, const char *const *item, size_t n,
         (rc = path_mkdirs(w->scratch, e)) != 0)
         return rc;
     rc = strcmp(w->name, "mosaic") == 0
-             ? continuum_mosaic(&env, w->key, item, n, &meta, e)
-             : continuum_tile(&env, w->key, item, n, &meta, e);
+             ? continuum_mosaic(&env, w->key, item, n, &made.meta, e)
+             : continuum_tile(&env, w->key, item, n, &made.meta, e);
     if (rc == 0)
         rc = inputs_unchanged(w, e);
     if (rc == 0)
-        rc = product_publish(w->published, w->scratch, w->kind_dir, w->key,
-                             claim_generation(w->claim), w->input, w->ninput, meta,
-                             &gate, e);
-    json_decref(meta);
+        rc = product_publish(&made, &gate, e);
+    json_decref(made.manifest);
+    json_decref(made.meta);
     if (rc == -ECANCELED && w->lost)
         return err_set(e, ERR_LOST, "the claim on %s was taken over", w->key);
     return rc;
