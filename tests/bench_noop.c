@@ -61,7 +61,7 @@ static int wait_for(struct queue *q, long n, struct err *e)
     struct span s = {0};
     size_t done = 0;
 
-    while (queue_count(q, "completed", &done, e) == 0 && done < (size_t)n)
+    while (queue_count(q, TASK_COMPLETED, &done, e) == 0 && done < (size_t)n)
         nanosleep(&tick, NULL);
     if (done < (size_t)n ||
         queue_each(q, &(struct task_filter){.name = "noop"}, widen, &s, e) != 0)

@@ -196,7 +196,7 @@ static void look(const char *key)
     assert_int_equal(queue_status(q, "continuum", key, &t, &e), 0);
 }
 
-static size_t count(const char *status)
+static size_t count(enum task_status status)
 {
     size_t n;
 
@@ -213,7 +213,7 @@ static const char *status_of(const char *key)
     free(s.params);
     free(s.result);
     s.params = s.result = NULL;
-    return s.status;
+    return task_status_name(s.status);
 }
 
 /* A sign of life with the n tasks of ref; how many others were handed back. */
@@ -247,10 +247,10 @@ static void spawning_twice_makes_one_task(void **state)
                      0);
     assert_false(made);
     spawn("mosaic", "2026-11-22T01:00:00", 0); /* another name: another task */
-    assert_int_equal(count("pending"), 2);
+    assert_int_equal(count(TASK_PENDING), 2);
     look("2026-11-22T01:00:00");
     assert_non_null(strstr(t.params, "7"));
-    assert_string_equal(t.status, "pending");
+    assert_int_equal(t.status, TASK_PENDING);
     assert_int_equal(t.max_retries, 2);
     assert_true(t.created > 1.7e9 && t.claimed == 0 && t.ended == 0);
     task_clear(&t);
@@ -265,7 +265,7 @@ static void a_batch_of_tasks_is_made_whole_or_not_at_all(void **state)
 
     (void)state;
     assert_int_equal(queue_spawn(q, spec, 3, &e), -EINVAL);
-    assert_int_equal(count("pending"), 0);
+    assert_int_equal(count(TASK_PENDING), 0);
     assert_int_equal(queue_spawn(q, spec, 2, &e), 0);
     assert_true(spec[0].made && spec[1].made);
     look("b");
@@ -281,7 +281,7 @@ static void claims_go_by_priority_then_key(void **state)
     spawn("continuum", "z", 10);
     spawn("continuum", "a", -1);
     claim("z");
-    assert_string_equal(t.status, "claimed");
+    assert_int_equal(t.status, TASK_CLAIMED);
     assert_string_equal(t.worker, me.id);
     assert_true(t.claimed >= t.created && t.heartbeat == t.claimed);
     assert_int_equal(strlen(t.id), 36);
@@ -336,7 +336,8 @@ static void add_key(void *arg, const struct task *task)
 {
     char *s = arg;
 
-    snprintf(s + strlen(s), 64 - strlen(s), "%s:%s ", task->key, task->status);
+    snprintf(s + strlen(s), 64 - strlen(s), "%s:%s ", task->key,
+             task_status_name(task->status));
 }
 
 static const char *listed(struct task_filter filter)
@@ -361,9 +362,9 @@ static void tasks_are_listed_by_what_one_asks_for(void **state)
     assert_string_equal(listed((struct task_filter){.name = "continuum"}),
                         "a:pending b:pending c:claimed ");
     assert_string_equal(listed((struct task_filter){.name = "none"}), "");
-    assert_string_equal(
-        listed((struct task_filter){.status = "pending", .newest = true, .limit = 2}),
-        "b:pending m:pending ");
+    assert_string_equal(listed((struct task_filter){
+                            .status = TASK_PENDING, .newest = true, .limit = 2}),
+                        "b:pending m:pending ");
     snprintf(start, sizeof start, "%.8s", t.id);
     assert_non_null(strstr(listed((struct task_filter){.id = t.id}), "c:claimed "));
     assert_non_null(strstr(listed((struct task_filter){.id = start}), "c:claimed "));
@@ -515,7 +516,7 @@ static void the_last_retry_is_the_last(void **state)
     assert_string_equal(t.error, "for good");
     assert_true(t.ended >= t.created);
     assert_int_equal(queue_change(q, QUEUE_RETRY,
-                                  &(struct task_filter){.status = "failed"}, 0,
+                                  &(struct task_filter){.status = TASK_FAILED}, 0,
                                   &(size_t){0}, &e),
                      0);
     claim("a");
@@ -529,7 +530,7 @@ static void a_failure_that_is_not_to_be_retried_is_final(void **state)
     claim("a");
     assert_int_equal(tell(t.id, t.fence, TASK_FAIL, "not HDF5", 0), 0);
     look("a");
-    assert_string_equal(t.status, "failed");
+    assert_int_equal(t.status, TASK_FAILED);
     assert_string_equal(t.error, "not HDF5");
     assert_int_equal(t.retry_count, 0);
     assert_string_equal(t.worker, me.id); /* who had it last */
@@ -544,7 +545,7 @@ static void releasing_counts_no_retry(void **state)
     none_due();
     look("a");
     assert_int_equal(t.retry_count, 0);
-    assert_string_equal(t.status, "pending");
+    assert_int_equal(t.status, TASK_PENDING);
     assert_string_equal(t.worker, "");
     assert_string_equal(t.error, "no room");
 }
@@ -618,7 +619,7 @@ static void params_must_be_json_and_names_short(void **state)
                      -EINVAL);
     assert_int_equal(queue_spawn_one(q, "", "a", NULL, 0, 0, false, NULL, &e), -EINVAL);
     assert_int_equal(queue_spawn_one(q, "x", "", NULL, 0, 0, false, NULL, &e), -EINVAL);
-    assert_int_equal(count("pending"), 0);
+    assert_int_equal(count(TASK_PENDING), 0);
 }
 
 static void text_is_kept_byte_for_byte(void **state)
@@ -657,7 +658,7 @@ static void a_beat_tells_what_is_lost_and_hands_back_what_is_forgotten(void **st
     assert_int_equal(ref[0].hold, TASK_HELD);
     assert_int_equal(ref[1].hold, TASK_HELD);
     look("c");
-    assert_string_equal(t.status, "pending");
+    assert_int_equal(t.status, TASK_PENDING);
     assert_int_equal(t.retry_count, 0);
     assert_string_equal(attempts(t.id), "1abandoned ");
     by_hand("UPDATE t_tasks SET status = 'pending' WHERE task_key = 'b'");
@@ -727,7 +728,7 @@ static void a_lease_that_runs_out_is_an_attempt(void **state)
     assert_int_equal(queue_reap(q, 0, &n, &e), 0);
     assert_int_equal(n, 0);
     look("a");
-    assert_string_equal(t.status, "pending");
+    assert_int_equal(t.status, TASK_PENDING);
     assert_int_equal(t.retry_count, 1);
     assert_string_equal(attempts(t.id),
                         "1expiredits worker was not heard of for a whole lease ");
@@ -776,13 +777,13 @@ static void cancelling_stops_what_waits_and_asks_what_runs(void **state)
                      2);
     assert_string_equal(status_of("a"), "claimed");
     assert_string_equal(status_of("b"), "cancelled");
-    assert_int_equal(count("pending"), 1);
+    assert_int_equal(count(TASK_PENDING), 1);
     assert_int_equal(beat(&ref, 1), 0);
     assert_int_equal(ref.hold, TASK_TO_CANCEL);
     assert_int_equal(tell(ref.id, ref.fence, TASK_CANCEL, NULL, 0), 0);
     assert_int_equal(tell(ref.id, ref.fence, TASK_CANCEL, NULL, 0), 0);
     look("a");
-    assert_string_equal(t.status, "cancelled");
+    assert_int_equal(t.status, TASK_CANCELLED);
     assert_true(t.ended > 0 && !t.cancel);
     assert_string_equal(attempts(t.id), "1cancelled ");
 }
@@ -864,12 +865,13 @@ struct counted {
     char text[256];
 };
 
-static void keep_count(void *arg, const char *name, const char *status, size_t n)
+static void keep_count(void *arg, const char *name, enum task_status status, size_t n)
 {
     struct counted *c = arg;
     size_t used = strlen(c->text);
 
-    snprintf(c->text + used, sizeof c->text - used, "%s/%s=%zu ", name, status, n);
+    snprintf(c->text + used, sizeof c->text - used, "%s/%s=%zu ", name,
+             task_status_name(status), n);
 }
 
 static void counts_and_places_in_the_queue(void **state)
@@ -920,7 +922,7 @@ static void a_hand_edit_fences_the_running_worker(void **state)
         assert_int_equal(beat(&ref, 1), 0);
         assert_int_equal(ref.hold, TASK_LOST);
         assert_int_equal(done(), ERR_LOST_TASK);
-        assert_int_equal(count("completed"), 0);
+        assert_int_equal(count(TASK_COMPLETED), 0);
     }
     assert_string_equal(
         by_hand("SELECT count(*) FROM t_attempts WHERE outcome = 'fenced'"), "3");
@@ -1132,8 +1134,8 @@ static void race_all(bool lossy)
     assert_int_equal(together, 0);
     assert_int_equal(lost, 0);
     assert_int_equal(all, NTASKS);
-    assert_int_equal(count("completed"), NTASKS);
-    assert_int_equal(count("claimed"), 0);
+    assert_int_equal(count(TASK_COMPLETED), NTASKS);
+    assert_int_equal(count(TASK_CLAIMED), 0);
 }
 
 static void many_workers_share_the_tasks(void **state)
@@ -1167,14 +1169,14 @@ static void repeating_after_a_lost_answer_is_safe(void **state)
         while (rc == ERR_STORE_DOWN);
         assert_int_equal(rc, 0);
     }
-    assert_int_equal(count("pending"), 9);
+    assert_int_equal(count(TASK_PENDING), 9);
     do
         rc = queue_change(lossy, QUEUE_CANCEL, &all, 0, &n, &e);
     while (rc == ERR_STORE_DOWN);
     do
         rc = queue_change(lossy, QUEUE_RETRY, &all, 0, &n, &e);
     while (rc == ERR_STORE_DOWN);
-    assert_int_equal(count("pending"), 9);
+    assert_int_equal(count(TASK_PENDING), 9);
     free(lossy);
 }
 

@@ -319,8 +319,8 @@ static void a_file_of_version_1_is_brought_up_to_date(void **state)
     assert_true(t.fence > 3);
     assert_string_equal(attempts(t.id), "1fenced 2 ");
     assert_int_equal(done(), 0);
-    assert_int_equal(count("completed"), 2);
-    assert_int_equal(count("failed"), 1);
+    assert_int_equal(count(TASK_COMPLETED), 2);
+    assert_int_equal(count(TASK_FAILED), 1);
     assert_int_equal(access("queue.sqlite3.v1", R_OK), 0); /* as it was before */
 }
 
@@ -432,7 +432,7 @@ static void what_was_acknowledged_survives_kill_9(void **state)
         assert_true(WIFSIGNALED(status));
 
         assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
-        n = count("pending");
+        n = count(TASK_PENDING);
         assert_true(n == acked || n == acked + 1); /* one may lack its answer */
         assert_string_equal(by_hand("PRAGMA integrity_check"), "ok");
     }

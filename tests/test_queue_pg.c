@@ -336,7 +336,7 @@ static void a_killed_backend_takes_the_server_down_for_a_moment(void **state)
         rc = queue_status(q, "continuum", "a", &t, &e);
         assert_true(rc == 0 || rc == ERR_STORE_DOWN);
     } while (rc != 0 && clock_boot_s() < until);
-    assert_string_equal(t.status, "completed");
+    assert_int_equal(t.status, TASK_COMPLETED);
 }
 
 enum { NLONG = 240 };
@@ -420,7 +420,7 @@ static void a_server_that_ends_and_returns_loses_and_doubles_nothing(void **stat
         pthread_join(r[i].thread, NULL);
         queue_close(r[i].q);
     }
-    assert_int_equal(count("completed"), NLONG);
+    assert_int_equal(count(TASK_COMPLETED), NLONG);
     for (int i = 0; i < NLONG; i++)
         assert_int_equal(acked[i], 1);
     assert_string_equal(
@@ -492,7 +492,7 @@ static void a_full_disk_of_the_server_is_waited_for(void **state)
         rc = queue_spawn_one(p, "continuum", key, params, 0, 0, false, NULL, &e);
     while (rc == ERR_STORE_DOWN && clock_boot_s() < until);
     assert_int_equal(rc, 0);
-    assert_int_equal(queue_count(p, "pending", &n, &e), 0);
+    assert_int_equal(queue_count(p, TASK_PENDING, &n, &e), 0);
     assert_int_equal(n, made + 1);
     queue_close(p);
 }
@@ -813,8 +813,8 @@ static void a_backup_comes_back_when_nobody_works(void **state)
     assert_int_equal(queue_restore(&opts, "copy", &e), 0);
     assert_string_equal(status_of("a"), "pending");
     assert_string_equal(status_of("b"), "pending"); /* nobody has it any more */
-    assert_int_equal(count("pending"), 2);
-    assert_int_equal(count("completed"), 0);
+    assert_int_equal(count(TASK_PENDING), 2);
+    assert_int_equal(count(TASK_COMPLETED), 0);
     claim("b");
     assert_int_equal(done(), 0);
 }

@@ -119,7 +119,7 @@ static int run_trial(struct store_job *job, struct queue *q, struct err *e)
     struct trial *t = (struct trial *)job;
     size_t n;
 
-    assert_int_equal(queue_count(q, "pending", &n, NULL), 0);
+    assert_int_equal(queue_count(q, TASK_PENDING, &n, NULL), 0);
     if (t->wait != NULL)
         sem_wait(t->wait);
     t->tried[job->tries] = clock_boot_s();

@@ -201,11 +201,9 @@ static int take_duration(const char *what, const char *text, double *s)
 
 static int take_status(struct ctl *ctl, const char *text)
 {
-    for (size_t i = 0; i < STATUS_KINDS; i++)
-        if (strcmp(text, look_status[i]) == 0) {
-            ctl->status = look_status[i];
-            return EX_OK;
-        }
+    ctl->status = task_status_of(text);
+    if (ctl->status != TASK_NONE)
+        return EX_OK;
     return ctl_wrong("--status %s: it is one of pending claimed completed failed "
                      "cancelled",
                      text);

@@ -22,6 +22,25 @@ void task_clear(struct task *t)
     memset(t, 0, sizeof *t);
 }
 
+static const char *const status_names[TASK_STATUSES] = {
+    [TASK_NONE] = "",           [TASK_PENDING] = "pending",
+    [TASK_CLAIMED] = "claimed", [TASK_COMPLETED] = "completed",
+    [TASK_FAILED] = "failed",   [TASK_CANCELLED] = "cancelled"};
+
+const char *task_status_name(enum task_status status)
+{
+    return status_names[status];
+}
+
+enum task_status task_status_of(const char *word)
+{
+    int i = TASK_STATUSES - 1;
+
+    while (i > TASK_NONE && strcmp(status_names[i], word) != 0)
+        i--;
+    return (enum task_status)i;
+}
+
 /* ---- which store ---- */
 
 static const struct queue_kind *kind_of(const struct queue_opts *opts)
@@ -325,7 +344,7 @@ int queue_counts(struct queue *q, queue_count_fn *fn, void *arg, struct err *e)
     return q->ops->counts(q, fn, arg, e);
 }
 
-int queue_count(struct queue *q, const char *status, size_t *n, struct err *e)
+int queue_count(struct queue *q, enum task_status status, size_t *n, struct err *e)
 {
     *n = 0;
     return q->ops->count(q, status, n, e);

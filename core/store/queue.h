@@ -45,14 +45,27 @@ enum {
         -10013, /* the store does not answer; perhaps it happened: repeat */
 };
 
+/* What a task is now.  The store, and JSON, have the words: "pending" and so on. */
+enum task_status {
+    TASK_NONE, /* no such task; in a filter: whatever it is */
+    TASK_PENDING,
+    TASK_CLAIMED,
+    TASK_COMPLETED,
+    TASK_FAILED,
+    TASK_CANCELLED,
+    TASK_STATUSES,
+};
+const char *task_status_name(enum task_status status); /* TASK_NONE: "" */
+enum task_status task_status_of(const char *word); /* TASK_NONE: not one of the words */
+
 struct task {
     char id[QUEUE_ID];     /* UUID version 7: sorts by creation */
     char name[QUEUE_NAME]; /* "continuum", "mosaic" */
     char key[QUEUE_TEXT];  /* group or window: with name, unique */
     char *params;          /* JSON; owned, as is result; task_clear frees them */
     char *result;          /* text of whoever completed it; NULL */
-    char status[16];       /* pending claimed completed failed cancelled */
-    int priority;          /* higher first */
+    enum task_status status;
+    int priority; /* higher first */
     int retry_count, max_retries;
     double timeout_s; /* its own hard limit; 0: the settings' */
     bool cancel;      /* claimed, and asked to stop */
@@ -225,7 +238,8 @@ int queue_changed(struct queue *q, struct err *e);
 /* Which tasks; all zeros: all of them. */
 struct task_filter {
     const char *id; /* or its first characters, at least 4 */
-    const char *name, *key, *status;
+    const char *name, *key;
+    enum task_status status;
     double claimed_before_s; /* claimed longer ago than this; 0: any */
     double silent_s;         /* last heartbeat longer ago than this; 0: any */
     size_t limit;            /* 0: none */
@@ -258,9 +272,10 @@ typedef void queue_worker_fn(void *arg, const struct queue_worker *worker);
 int queue_workers(struct queue *q, queue_worker_fn *fn, void *arg, struct err *e);
 
 /* Each (name, status) and how many. */
-typedef void queue_count_fn(void *arg, const char *name, const char *status, size_t n);
+typedef void queue_count_fn(void *arg, const char *name, enum task_status status,
+                            size_t n);
 int queue_counts(struct queue *q, queue_count_fn *fn, void *arg, struct err *e);
-int queue_count(struct queue *q, const char *status, size_t *n, struct err *e);
+int queue_count(struct queue *q, enum task_status status, size_t *n, struct err *e);
 /* Seconds until the next pending one is due (< 0: none). */
 int queue_next_due(struct queue *q, double *in_s, struct err *e);
 /* Number of pending tasks that are claimed before this pending one, due or not. */

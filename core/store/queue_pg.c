@@ -49,7 +49,7 @@ int queue_pg_fill(const PGresult *r, int row, int first, struct task *out,
     pg_text(r, row, first, out->id, sizeof out->id);
     pg_text(r, row, first + 1, out->name, sizeof out->name);
     pg_text(r, row, first + 2, out->key, sizeof out->key);
-    pg_text(r, row, first + 5, out->status, sizeof out->status);
+    out->status = task_status_of(PQgetvalue(r, row, first + 5));
     out->priority = (int)pg_int(r, row, first + 6);
     out->retry_count = (int)pg_int(r, row, first + 7);
     out->max_retries = (int)pg_int(r, row, first + 8);

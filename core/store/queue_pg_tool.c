@@ -98,8 +98,8 @@ static int read_filter(struct where *w, const struct pg_queue *q,
         add(w, "task_name = ", f->name);
     if (f->key != NULL)
         add(w, "task_key = ", f->key);
-    if (f->status != NULL)
-        add(w, "status = ", f->status);
+    if (f->status != TASK_NONE)
+        add(w, "status = ", task_status_name(f->status));
     snprintf(w->number[0], sizeof w->number[0], "%.6f", f->claimed_before_s);
     if (f->claimed_before_s > 0)
         add(w,
@@ -236,14 +236,16 @@ int queue_pg_counts(struct queue *base, queue_count_fn *fn, void *arg, struct er
     int rc = pg_ask(q->pg, &r, e, sql_counts, 1, value);
 
     for (int i = 0; rc == 0 && i < PQntuples(r); i++)
-        fn(arg, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), (size_t)pg_int(r, i, 2));
+        fn(arg, PQgetvalue(r, i, 0), task_status_of(PQgetvalue(r, i, 1)),
+           (size_t)pg_int(r, i, 2));
     PQclear(r);
     return rc;
 }
 
-int queue_pg_count(struct queue *base, const char *status, size_t *n, struct err *e)
+int queue_pg_count(struct queue *base, enum task_status status, size_t *n,
+                   struct err *e)
 {
-    const char *const value[] = {pg_of(base)->name, status};
+    const char *const value[] = {pg_of(base)->name, task_status_name(status)};
     PGresult *r;
     int rc = pg_ask(pg_of(base)->pg, &r, e, sql_count, 2, value);
 

@@ -244,6 +244,14 @@ double queue_sqlite_time(sqlite3_stmt *st, int column)
     return text[19] == '.' ? s + strtod(text + 19, NULL) : s;
 }
 
+enum task_status queue_sqlite_status(sqlite3_stmt *st, int column)
+{
+    char word[16];
+
+    db_text(st, column, word, sizeof word);
+    return task_status_of(word);
+}
+
 int queue_sqlite_fill(sqlite3_stmt *st, struct task *out, struct err *e)
 {
     const char *params = (const char *)sqlite3_column_text(st, 3);
@@ -259,7 +267,7 @@ int queue_sqlite_fill(sqlite3_stmt *st, struct task *out, struct err *e)
     db_text(st, 0, out->id, sizeof out->id);
     db_text(st, 1, out->name, sizeof out->name);
     db_text(st, 2, out->key, sizeof out->key);
-    db_text(st, 4, out->status, sizeof out->status);
+    out->status = queue_sqlite_status(st, 4);
     out->priority = sqlite3_column_int(st, 5);
     out->retry_count = sqlite3_column_int(st, 6);
     out->max_retries = sqlite3_column_int(st, 7);

@@ -35,6 +35,8 @@ static inline struct sqlite_queue *sqlite_of(struct queue *q)
 /* Times in the tables are ISO 8601 UTC, run_after is Unix seconds. */
 #define NOW_ISO "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
+/* A column that has the word of a status. */
+enum task_status queue_sqlite_status(struct sqlite3_stmt *st, int column);
 /* The current row of a TASK_COLUMNS statement into *out, which was clear. */
 int queue_sqlite_fill(struct sqlite3_stmt *st, struct task *out, struct err *e);
 /* A column of ISO time in Unix seconds; 0 for null. */
@@ -65,7 +67,8 @@ int queue_sqlite_steps(struct queue *q, const char *id, queue_step_fn *fn, void 
 int queue_sqlite_workers(struct queue *q, queue_worker_fn *fn, void *arg,
                          struct err *e);
 int queue_sqlite_counts(struct queue *q, queue_count_fn *fn, void *arg, struct err *e);
-int queue_sqlite_count(struct queue *q, const char *status, size_t *n, struct err *e);
+int queue_sqlite_count(struct queue *q, enum task_status status, size_t *n,
+                       struct err *e);
 int queue_sqlite_next_due(struct queue *q, double *in_s, struct err *e);
 int queue_sqlite_ahead(struct queue *q, const struct task *task, size_t *n,
                        struct err *e);

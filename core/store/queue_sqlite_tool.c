@@ -66,7 +66,7 @@ static void write_where(const struct task_filter *f, char *sql, size_t size)
              f->id != NULL ? " AND task_id >= ?1 AND task_id < ?1 || 'g'" : "",
              f->name != NULL ? " AND task_name = ?2" : "",
              f->key != NULL ? " AND task_key = ?3" : "",
-             f->status != NULL ? " AND status = ?4" : "",
+             f->status != TASK_NONE ? " AND status = ?4" : "",
              f->claimed_before_s > 0 ? " AND status = 'claimed' AND claimed_at < ?5"
                                      : "",
              f->silent_s > 0 ? " AND status = 'claimed' AND last_heartbeat < ?6" : "");
@@ -91,8 +91,8 @@ static void bind_query(sqlite3_stmt *st, const struct task_filter *f)
         sqlite3_bind_text(st, 2, f->name, -1, SQLITE_TRANSIENT);
     if (f->key != NULL)
         sqlite3_bind_text(st, 3, f->key, -1, SQLITE_TRANSIENT);
-    if (f->status != NULL)
-        sqlite3_bind_text(st, 4, f->status, -1, SQLITE_TRANSIENT);
+    if (f->status != TASK_NONE)
+        sqlite3_bind_text(st, 4, task_status_name(f->status), -1, SQLITE_STATIC);
     clock_iso(now - f->claimed_before_s, text);
     if (f->claimed_before_s > 0)
         sqlite3_bind_text(st, 5, text, -1, SQLITE_TRANSIENT);
@@ -218,22 +218,22 @@ int queue_sqlite_counts(struct queue *base, queue_count_fn *fn, void *arg,
     int rc = db_start(q->db, &st, e, sql_counts, "");
 
     while (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
-        char name[QUEUE_NAME], status[16];
+        char name[QUEUE_NAME];
 
         db_text(st, 0, name, sizeof name);
-        db_text(st, 1, status, sizeof status);
-        fn(arg, name, status, (size_t)sqlite3_column_int64(st, 2));
+        fn(arg, name, queue_sqlite_status(st, 1), (size_t)sqlite3_column_int64(st, 2));
         rc = 0;
     }
     return queue_sqlite_down(rc);
 }
 
-int queue_sqlite_count(struct queue *base, const char *status, size_t *n, struct err *e)
+int queue_sqlite_count(struct queue *base, enum task_status status, size_t *n,
+                       struct err *e)
 {
     struct sqlite_queue *q = sqlite_of(base);
     int64_t v;
     sqlite3_stmt *st;
-    int rc = db_start(q->db, &st, e, sql_count, "t", status);
+    int rc = db_start(q->db, &st, e, sql_count, "t", task_status_name(status));
 
     rc = queue_sqlite_number(q, rc, st, &v, e);
     *n = (size_t)v;

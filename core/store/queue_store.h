@@ -29,7 +29,7 @@ struct queue_ops {
                  struct err *e);
     int (*workers)(struct queue *q, queue_worker_fn *fn, void *arg, struct err *e);
     int (*counts)(struct queue *q, queue_count_fn *fn, void *arg, struct err *e);
-    int (*count)(struct queue *q, const char *status, size_t *n, struct err *e);
+    int (*count)(struct queue *q, enum task_status status, size_t *n, struct err *e);
     int (*next_due)(struct queue *q, double *in_s, struct err *e);
     int (*ahead)(struct queue *q, const struct task *task, size_t *n, struct err *e);
     int (*now)(struct queue *q, double *unix_s, struct err *e);

@@ -50,10 +50,9 @@ int change_submit(struct ctl *ctl)
     } else if (spec.made) {
         puts(task.id);
     } else {
-        fprintf(stderr, "taskctl: that task is there already, %s: %s%s\n", task.status,
-                task.id,
-                strcmp(task.status, "pending") == 0 ||
-                        strcmp(task.status, "claimed") == 0
+        fprintf(stderr, "taskctl: that task is there already, %s: %s%s\n",
+                task_status_name(task.status), task.id,
+                task.status == TASK_PENDING || task.status == TASK_CLAIMED
                     ? ""
                     : "; --again puts it back to pending");
     }
@@ -66,15 +65,15 @@ int change_submit(struct ctl *ctl)
 struct change {
     enum queue_order order;
     const char *verb, *done;
-    const char *applies[2]; /* statuses to which it applies */
+    enum task_status applies[2]; /* statuses to which it applies */
 };
 
 static const struct change retry = {
-    QUEUE_RETRY, "retry", "pending again", {"failed", "cancelled"}};
+    QUEUE_RETRY, "retry", "pending again", {TASK_FAILED, TASK_CANCELLED}};
 static const struct change cancel = {
-    QUEUE_CANCEL, "cancel", "cancelled", {"pending", "claimed"}};
+    QUEUE_CANCEL, "cancel", "cancelled", {TASK_PENDING, TASK_CLAIMED}};
 static const struct change prioritize = {
-    QUEUE_PRIORITY, "prioritize", "given the priority", {"pending", "claimed"}};
+    QUEUE_PRIORITY, "prioritize", "given the priority", {TASK_PENDING, TASK_CLAIMED}};
 
 /* The tasks that somebody works on and that will be asked to stop; and for --dry-run all. */
 struct marks {
@@ -88,8 +87,7 @@ static void take_mark(void *arg, const struct task *t)
 {
     struct marks *m = arg;
 
-    if (strcmp(t->status, m->change->applies[0]) != 0 &&
-        strcmp(t->status, m->change->applies[1]) != 0) {
+    if (t->status != m->change->applies[0] && t->status != m->change->applies[1]) {
         m->other++;
         return;
     }
@@ -120,7 +118,7 @@ static void drop_targets(struct targets *t)
 static int find_targets(struct targets *t, struct ctl *ctl, char **word, size_t nword,
                         const struct change *c)
 {
-    bool filter = ctl->status != NULL || ctl->name != NULL || ctl->key != NULL;
+    bool filter = ctl->status != TASK_NONE || ctl->name != NULL || ctl->key != NULL;
     size_t room = nword > 0 ? nword : 1;
     int code = EX_OK;
 
@@ -150,16 +148,16 @@ static int find_targets(struct targets *t, struct ctl *ctl, char **word, size_t 
 
 /* Tasks of the targets to which it would apply, of one status or of all. */
 static int mark(struct marks *m, struct ctl *ctl, const struct targets *t,
-                const char *status, struct err *e)
+                enum task_status status, struct err *e)
 {
     int rc = 0;
 
     for (size_t i = 0; i < t->n && rc == 0; i++) {
         struct task_filter f = t->filter[i];
 
-        if (status != NULL && f.status != NULL && strcmp(status, f.status) != 0)
+        if (status != TASK_NONE && f.status != TASK_NONE && status != f.status)
             continue;
-        f.status = status != NULL ? status : f.status;
+        f.status = status != TASK_NONE ? status : f.status;
         rc = queue_each(ctl->q, &f, take_mark, m, e);
     }
     return rc;
@@ -198,8 +196,8 @@ static void take_state(void *arg, const struct task *t)
 {
     struct task *mark = arg;
 
-    if (strcmp(t->status, "claimed") != 0 || t->fence != mark->fence)
-        snprintf(mark->status, sizeof mark->status, "%s", t->status);
+    if (t->status != TASK_CLAIMED || t->fence != mark->fence)
+        mark->status = t->status;
 }
 
 /* How many are still held as they were.  Those that are not get their new status in `task`. */
@@ -211,10 +209,10 @@ static int count_held(struct ctl *ctl, struct marks *m, size_t *held, struct err
     for (size_t i = 0; i < m->n && rc == 0; i++) {
         struct task_filter f = {.id = m->task[i].id};
 
-        if (strcmp(m->task[i].status, "claimed") != 0)
+        if (m->task[i].status != TASK_CLAIMED)
             continue;
         rc = queue_each(ctl->q, &f, take_state, &m->task[i], e);
-        *held += strcmp(m->task[i].status, "claimed") == 0;
+        *held += m->task[i].status == TASK_CLAIMED;
     }
     return rc;
 }
@@ -252,7 +250,7 @@ static int apply(struct ctl *ctl, const struct change *c, const struct targets *
                  int priority, struct outcome *out, struct err *e)
 {
     struct marks held = {.change = c};
-    int rc = c->order == QUEUE_CANCEL ? mark(&held, ctl, t, "claimed", e) : 0;
+    int rc = c->order == QUEUE_CANCEL ? mark(&held, ctl, t, TASK_CLAIMED, e) : 0;
 
     for (size_t i = 0; i < t->n && rc == 0; i++) {
         size_t n = 0;
@@ -285,7 +283,7 @@ static int say_done(const struct ctl *ctl, const struct change *c,
     }
     if (o->changed == 0)
         printf("nothing to %s: it applies to tasks that are %s or %s\n", c->verb,
-               c->applies[0], c->applies[1]);
+               task_status_name(c->applies[0]), task_status_name(c->applies[1]));
     else if (o->asked == 0)
         printf("%zu task%s %s\n", o->changed, plural(o->changed), c->done);
     else
@@ -308,7 +306,7 @@ static int run(struct ctl *ctl, const struct change *c, char **word, size_t nwor
     int code = find_targets(&t, ctl, word, nword, c), rc = 0;
 
     if (code == EX_OK && ctl->dry_run) {
-        rc = mark(&marks, ctl, &t, NULL, &e);
+        rc = mark(&marks, ctl, &t, TASK_NONE, &e);
         code = rc != 0 ? ctl_fail(rc, &e) : say_dry(ctl, &marks);
         out.changed = marks.n;
     } else if (code == EX_OK) {

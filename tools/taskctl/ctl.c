@@ -239,7 +239,7 @@ void ctl_print_tasks(FILE *out, const struct task *t, size_t n)
         table_put(table, t[i].id);
         table_put(table, t[i].name);
         table_put(table, t[i].key);
-        table_put(table, t[i].status);
+        table_put(table, task_status_name(t[i].status));
     }
     table_print(table, out, 0);
     table_free(table);
@@ -317,7 +317,7 @@ json_t *ctl_task_json(const struct task *t, bool whole)
     ctl_set_text(o, "task_id", t->id);
     ctl_set_text(o, "task_name", t->name);
     ctl_set_text(o, "task_key", t->key);
-    ctl_set_text(o, "status", t->status);
+    ctl_set_text(o, "status", task_status_name(t->status));
     json_object_set_new(o, "priority", json_integer(t->priority));
     json_object_set_new(o, "retry_count", json_integer(t->retry_count));
     json_object_set_new(o, "max_retries", json_integer(t->max_retries));

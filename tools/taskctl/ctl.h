@@ -27,7 +27,8 @@ struct ctl {
     /* the command line; what was not said is zero or what the table of options says */
     char **word;
     size_t nword;
-    const char *status, *name, *key, *reason, *params;
+    enum task_status status; /* --status; TASK_NONE: not given */
+    const char *name, *key, *reason, *params;
     bool json, all, newest, dry_run, wait, undo, once, yes, again;
     long limit, keep, priority, retries; /* limit, keep, retries: -1 when not said */
     double older_s, silent_s, timeout_s, every_s, delay_s; /* -1 when not said */

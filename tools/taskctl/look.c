@@ -17,9 +17,6 @@ enum { LIST_LIMIT = 20 };
 
 /* ---- stats ---- */
 
-const char *const look_status[STATUS_KINDS] = {"pending", "claimed", "completed",
-                                               "failed", "cancelled"};
-
 static size_t *row_of(struct counts *c, const char *name)
 {
     size_t i = 0;
@@ -40,16 +37,12 @@ static size_t *row_of(struct counts *c, const char *name)
     return c->row[i].of;
 }
 
-static void take_count(void *arg, const char *name, const char *status, size_t n)
+static void take_count(void *arg, const char *name, enum task_status status, size_t n)
 {
     struct counts *c = arg;
-    size_t *of = row_of(c, name);
 
-    for (size_t k = 0; k < STATUS_KINDS; k++)
-        if (strcmp(status, look_status[k]) == 0) {
-            of[k] += n;
-            c->of[k] += n;
-        }
+    row_of(c, name)[status] += n;
+    c->of[status] += n;
 }
 
 int look_counts(struct counts *c, struct ctl *ctl, struct err *e)
@@ -64,12 +57,12 @@ void look_clear(struct counts *c)
     memset(c, 0, sizeof *c);
 }
 
-static json_t *row_json(const size_t of[STATUS_KINDS])
+static json_t *row_json(const size_t of[TASK_STATUSES])
 {
     json_t *o = json_object();
 
-    for (size_t k = 0; k < STATUS_KINDS; k++)
-        json_object_set_new(o, look_status[k], json_integer((json_int_t)of[k]));
+    for (enum task_status s = TASK_PENDING; s < TASK_STATUSES; s++)
+        json_object_set_new(o, task_status_name(s), json_integer((json_int_t)of[s]));
     return o;
 }
 
@@ -103,7 +96,7 @@ static void walk_task(void *arg, const struct task *t)
     w->oldest.params = w->oldest.result = NULL;
 }
 
-static int walk(struct walk *w, struct ctl *ctl, const char *status, struct err *e)
+static int walk(struct walk *w, struct ctl *ctl, enum task_status status, struct err *e)
 {
     struct task_filter f = {.status = status};
 
@@ -133,13 +126,13 @@ static int read_stats(struct stats *s, struct ctl *ctl, struct err *e)
     if (rc == 0)
         rc = roster_read(&s->roster, ctl, e);
     if (rc == 0)
-        rc = walk(&s->claimed, ctl, "claimed", e);
-    s->walked_pending = s->counts.of[OF_PENDING] <= LOOK_WALK;
-    s->walked_completed = s->counts.of[OF_COMPLETED] <= LOOK_WALK;
+        rc = walk(&s->claimed, ctl, TASK_CLAIMED, e);
+    s->walked_pending = s->counts.of[TASK_PENDING] <= LOOK_WALK;
+    s->walked_completed = s->counts.of[TASK_COMPLETED] <= LOOK_WALK;
     if (rc == 0 && s->walked_pending)
-        rc = walk(&s->pending, ctl, "pending", e);
+        rc = walk(&s->pending, ctl, TASK_PENDING, e);
     if (rc == 0 && s->walked_completed)
-        rc = walk(&s->completed, ctl, "completed", e);
+        rc = walk(&s->completed, ctl, TASK_COMPLETED, e);
     s->sum = roster_sum(&s->roster, ctl, ctl->now);
     return rc;
 }
@@ -186,8 +179,8 @@ static void print_counts(const struct counts *c)
         if (i == c->n && c->n == 1)
             break; /* the sum of one */
         table_put(t, i < c->n ? c->row[i].name : c->n == 0 ? "(no tasks)" : "all");
-        for (size_t k = 0; k < STATUS_KINDS; k++)
-            table_putf(t, "%zu", of[k]);
+        for (enum task_status s = TASK_PENDING; s < TASK_STATUSES; s++)
+            table_putf(t, "%zu", of[s]);
     }
     table_print(t, stdout, table_width(stdout));
     table_free(t);
@@ -267,8 +260,9 @@ static void list_task(void *arg, const struct task *t)
     table_put(l->table, t->id);
     table_put(l->table, t->name);
     table_put(l->table, t->key);
-    table_put(l->table,
-              t->cancel && strcmp(t->status, "claimed") == 0 ? "stopping" : t->status);
+    table_put(l->table, t->cancel && t->status == TASK_CLAIMED
+                            ? "stopping"
+                            : task_status_name(t->status));
     table_putf(l->table, "%d", t->priority);
     table_putf(l->table, "%d/%d", t->retry_count, t->max_retries);
     table_put(l->table, ctl_age(l->ctl->now, last_event(t), age));
@@ -355,7 +349,7 @@ int look_stuck(struct ctl *ctl)
 {
     static const char *const head[] = {
         "ID", "NAME", "KEY", ">CLAIMED FOR", ">SILENT FOR", "WORKER", "ITS LIFE", NULL};
-    struct task_filter f = {.status = "claimed", .name = ctl->name, .key = ctl->key};
+    struct task_filter f = {.status = TASK_CLAIMED, .name = ctl->name, .key = ctl->key};
     struct roster roster = {0};
     struct stuck s = {.ctl = ctl,
                       .roster = &roster,

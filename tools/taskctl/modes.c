@@ -27,8 +27,8 @@ static int look(struct change *c, struct ctl *ctl, struct err *e)
     struct counts counts;
     int rc = look_counts(&counts, ctl, e);
 
-    c->pending = counts.of[OF_PENDING];
-    c->claimed = counts.of[OF_CLAIMED];
+    c->pending = counts.of[TASK_PENDING];
+    c->claimed = counts.of[TASK_CLAIMED];
     look_clear(&counts);
     return rc;
 }

@@ -120,11 +120,11 @@ static void put_counts(const struct page *p)
         const char *name;
         int of;
         enum colour colour; /* when there are some */
-    } lines[] = {{"Completed", OF_COMPLETED, GREEN},
-                 {"Failed", OF_FAILED, RED},
-                 {"Running", OF_CLAIMED, PLAIN},
-                 {"Pending", OF_PENDING, PLAIN},
-                 {"Cancelled", OF_CANCELLED, PLAIN}};
+    } lines[] = {{"Completed", TASK_COMPLETED, GREEN},
+                 {"Failed", TASK_FAILED, RED},
+                 {"Running", TASK_CLAIMED, PLAIN},
+                 {"Pending", TASK_PENDING, PLAIN},
+                 {"Cancelled", TASK_CANCELLED, PLAIN}};
 
     title(p, "Task Queue Statistics");
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -157,7 +157,7 @@ static void put_recent(const struct page *p)
         table_putf(t, "%.8s", task->id);
         table_put(t, task->name);
         table_put(t, task->key);
-        table_put(t, task->status);
+        table_put(t, task_status_name(task->status));
         table_put(t, task->worker);
         table_put(t, text);
     }

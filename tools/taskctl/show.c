@@ -188,13 +188,14 @@ static void print_time(const char *name, double at, double now)
 
 static void print_task(const struct task *t, double now)
 {
-    bool pending = strcmp(t->status, "pending") == 0;
+    bool pending = t->status == TASK_PENDING;
     char age[32];
 
     print_field("task", t->id);
     print_field("name", t->name);
     print_field("key", t->key);
-    printf("%-10s %s%s\n", "status", t->status, t->cancel ? ", asked to stop" : "");
+    printf("%-10s %s%s\n", "status", task_status_name(t->status),
+           t->cancel ? ", asked to stop" : "");
     printf("%-10s %d\n", "priority", t->priority);
     printf("%-10s %d of %d used\n", "retries", t->retry_count, t->max_retries);
     if (t->timeout_s > 0)

@@ -151,13 +151,13 @@ static int read_recent(struct view *v, struct ctl *ctl, struct err *e)
     int rc = 0;
 
     for (size_t i = 0; i < v->counts.n; i++)
-        for (size_t k = 0; k < STATUS_KINDS && rc == 0; k++) {
+        for (enum task_status s = TASK_PENDING; s < TASK_STATUSES && rc == 0; s++) {
             struct task_filter f = {.name = v->counts.row[i].name,
-                                    .status = look_status[k],
+                                    .status = s,
                                     .newest = true,
                                     .limit = VIEW_RECENT};
 
-            if (v->counts.row[i].of[k] > 0)
+            if (v->counts.row[i].of[s] > 0)
                 rc = queue_each(ctl->q, &f, take_recent, v, e);
         }
     return rc;

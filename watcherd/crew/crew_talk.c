@@ -55,8 +55,7 @@ static void check_one(void *arg, const struct task *t)
     struct hold_check *c = arg;
 
     c->seen = true;
-    c->ref->hold = strcmp(t->status, "claimed") != 0 || t->fence != c->ref->fence
-                       ? TASK_LOST
+    c->ref->hold = t->status != TASK_CLAIMED || t->fence != c->ref->fence ? TASK_LOST
                    : t->cancel ? TASK_TO_CANCEL
                                : TASK_HELD;
 }

@@ -227,14 +227,11 @@ struct store_call {
     /* the answer */
     bool there;
     struct task task;
-    size_t ahead, count[5];
+    size_t ahead, count[TASK_STATUSES];
     enum queue_mode mode;
     char reason[QUEUE_TEXT];
     double now_s;
 };
-
-static const char *const statuses[] = {"pending", "claimed", "completed", "failed",
-                                       "cancelled"};
 
 static void store_call_free(struct store_call *c)
 {
@@ -255,7 +252,7 @@ static int look_at_task(struct store_call *c, struct queue *q, struct err *e)
     int rc = queue_status(q, c->name, c->key, &c->task, e);
 
     c->there = rc == 0;
-    if (rc == 0 && strcmp(c->task.status, "pending") == 0)
+    if (rc == 0 && c->task.status == TASK_PENDING)
         rc = queue_ahead(q, &c->task, &c->ahead, e);
     if (rc == 0)
         rc = queue_now(q, &c->now_s, e);
@@ -270,8 +267,8 @@ static int run_store_call(struct store_job *job, struct queue *q, struct err *e)
 
     if (rc == 0 && c->key[0] != '\0')
         return look_at_task(c, q, e);
-    for (size_t i = 0; rc == 0 && i < sizeof statuses / sizeof statuses[0]; i++)
-        rc = queue_count(q, statuses[i], &c->count[i], e);
+    for (enum task_status s = TASK_PENDING; rc == 0 && s < TASK_STATUSES; s++)
+        rc = queue_count(q, s, &c->count[s], e);
     return rc;
 }
 
@@ -328,17 +325,17 @@ static void describe_task(const struct answers *o, json_t *out, const char *name
         const struct task *t = &c->task;
 
         task = json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "name", t->name, "status",
-                         t->status, "attempt", t->retry_count + 1, "max_attempts",
-                         t->max_retries + 1, "error", text_json(t->error), "by",
-                         text_json(t->worker));
-        if (strcmp(t->status, "pending") == 0) {
+                         task_status_name(t->status), "attempt", t->retry_count + 1,
+                         "max_attempts", t->max_retries + 1, "error",
+                         text_json(t->error), "by", text_json(t->worker));
+        if (t->status == TASK_PENDING) {
             double in_s = t->run_after - c->now_s;
 
             json_object_set_new(task, "due_in_s", json_real(in_s > 0 ? in_s : 0));
             json_object_set_new(task, "ahead", json_integer((json_int_t)c->ahead));
             put_turn(o, task, c);
         }
-        if (strcmp(t->status, "claimed") == 0) {
+        if (t->status == TASK_CLAIMED) {
             struct wanted_worker w = {.id = t->id, .now = now};
 
             crew_each(o->crew, find_worker, &w);
@@ -509,8 +506,9 @@ static json_t *queue_json(const struct answers *o)
         json_object_set_new(out, "unanswered", text_json(say));
         return out;
     }
-    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-        json_object_set_new(out, statuses[i], json_integer((json_int_t)c->count[i]));
+    for (enum task_status s = TASK_PENDING; s < TASK_STATUSES; s++)
+        json_object_set_new(out, task_status_name(s),
+                            json_integer((json_int_t)c->count[s]));
     json_object_update_new(out,
                            json_pack("{s:s, s:o}", "mode", queue_mode_name(c->mode),
                                      "mode_reason", text_json(c->reason)));

@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/path.h"
+#include "core/store/queue.h"
 #include "core/text.h"
 #include "locks/observer.h"
 #include "pipeline/product/product.h"
@@ -266,7 +267,8 @@ static void say_running(struct text *w, json_t *task)
 static bool because(struct text *w, const struct conf *conf, json_t *a, bool daemon)
 {
     json_t *product = json_object_get(a, "product"), *task = json_object_get(a, "task");
-    const char *status = string_in(task, "status"), *state = string_in(a, "state");
+    enum task_status status = task_status_of(string_in(task, "status"));
+    const char *state = string_in(a, "state");
     bool published = json_is_true(json_object_get(product, "published"));
 
     if (string_in(a, "name")[0] == '\0') {
@@ -274,14 +276,14 @@ static bool because(struct text *w, const struct conf *conf, json_t *a, bool dae
             w,
             "its name does not match [group] pattern = %s, so it belongs to no group",
             conf->group.pattern);
-    } else if (strcmp(status, "claimed") == 0) {
+    } else if (status == TASK_CLAIMED) {
         say_running(w, task);
-    } else if (strcmp(status, "pending") == 0) {
+    } else if (status == TASK_PENDING) {
         say_pending(w, task, json_object_get(a, "lock"));
-    } else if (strcmp(status, "failed") == 0) {
+    } else if (status == TASK_FAILED) {
         text_put(w, "it failed after %.0f attempt%s: %s", number_in(task, "attempt"),
                  number_in(task, "attempt") > 1 ? "s" : "", string_in(task, "error"));
-    } else if (strcmp(status, "cancelled") == 0) {
+    } else if (status == TASK_CANCELLED) {
         text_put(w, "it was cancelled by an operator");
     } else if (json_object_get(a, "rewritten") != NULL) {
         text_put(w, "files of it were rewritten: ");

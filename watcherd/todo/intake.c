@@ -27,7 +27,7 @@ enum held { NOT_HELD, HELD_DRAINS, HELD_FULL, HELD_FAILED };
 /* A group on its way. */
 struct entry {
     struct group_copy *roster;
-    char old[16]; /* status of the task that was there; "" none */
+    enum task_status old; /* of the task that was there */
     bool made;
     int rc;
     struct err err;
@@ -112,15 +112,15 @@ static int spec_of(const struct batch *b, struct queue *q, struct entry *entry,
 
     if (rc != 0 && rc != -ENOENT)
         return rc;
-    snprintf(entry->old, sizeof entry->old, "%s", rc == 0 ? old.status : "");
+    entry->old = old.status;
     task_clear(&old);
     *spec = (struct task_spec){
         .name = TASK,
         .key = entry->roster->name,
         .params = group_copy_params(entry->roster),
         .max_retries = (int)b->max_retries,
-        .again = strcmp(entry->old, "failed") == 0 ||
-                 (strcmp(entry->old, "completed") == 0 &&
+        .again = entry->old == TASK_FAILED ||
+                 (entry->old == TASK_COMPLETED &&
                   !rework_is_current(b->in->opts.conf, entry->roster))};
     return 0;
 }
@@ -157,7 +157,7 @@ static int find_room(struct batch *b, struct queue *q, struct err *e)
         b->taken = 0;
         b->held = HELD_DRAINS;
     } else if (rc == 0 && max > 0) {
-        rc = queue_count(q, "pending", &pending, e);
+        rc = queue_count(q, TASK_PENDING, &pending, e);
         if (pending + b->n > max) {
             b->taken = max > pending ? max - pending : 0;
             b->held = HELD_FULL;
@@ -196,14 +196,13 @@ static void hold(struct intake *in, enum held held)
     in->held_said = held;
 }
 
-static enum group_state state_of(const char *status, bool made)
+static enum group_state state_of(enum task_status status, bool made)
 {
     if (made)
         return GROUP_ENQUEUED;
-    return strcmp(status, "completed") == 0 ? GROUP_DONE
-           : strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0
-               ? GROUP_FAILED
-               : GROUP_ENQUEUED;
+    return status == TASK_COMPLETED                            ? GROUP_DONE
+           : status == TASK_FAILED || status == TASK_CANCELLED ? GROUP_FAILED
+                                                               : GROUP_ENQUEUED;
 }
 
 static void take_answer(struct intake *in, struct entry *entry)
@@ -282,7 +281,8 @@ void intake_send(struct intake *in)
 /* ---- what became of groups ---- */
 
 struct known {
-    char name[QUEUE_TEXT], status[16];
+    char name[QUEUE_TEXT];
+    enum task_status status;
     bool published, changed;
 };
 
@@ -309,7 +309,7 @@ static void add_task(void *arg, const struct task *t)
 {
     struct survey *s = arg;
 
-    snprintf(add_known(s, t->key)->status, 16, "%s", t->status);
+    add_known(s, t->key)->status = t->status;
 }
 
 static int run_load(struct store_job *job, struct queue *q, struct err *e)
@@ -320,7 +320,7 @@ static int run_load(struct store_job *job, struct queue *q, struct err *e)
     s->n = 0;
     rc = queue_each(q, &(struct task_filter){.name = TASK}, add_task, s, e);
     for (size_t i = 0; rc == 0 && i < s->n; i++)
-        if (strcmp(s->known[i].status, "completed") == 0)
+        if (s->known[i].status == TASK_COMPLETED)
             s->known[i].published = rework_published(s->in->opts.conf, s->known[i].name,
                                                      &s->known[i].changed);
     return rc;
@@ -353,7 +353,7 @@ static void end_load(struct store_job *job, int rc, const struct err *e)
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
         const struct known *k = &s->known[i];
 
-        if (strcmp(k->status, "completed") != 0 || k->published)
+        if (k->status != TASK_COMPLETED || k->published)
             group_mark(in->opts.groups, k->name, state_of(k->status, false));
         if (k->changed)
             rework_note(in->opts.rework, k->name);
@@ -389,7 +389,7 @@ static int run_sync(struct store_job *job, struct queue *q, struct err *e)
         struct task t = {0};
 
         rc = queue_status(q, TASK, s->known[i].name, &t, e);
-        snprintf(s->known[i].status, 16, "%s", rc == 0 ? t.status : "");
+        s->known[i].status = t.status;
         task_clear(&t);
     }
     return rc == -ENOENT ? 0 : rc;
@@ -401,7 +401,7 @@ static void end_sync(struct store_job *job, int rc, const struct err *e)
 
     (void)e; /* whoever has more to do with the store says it */
     for (size_t i = 0; rc == 0 && i < s->n; i++)
-        if (s->known[i].status[0] != '\0')
+        if (s->known[i].status != TASK_NONE)
             group_mark(s->in->opts.groups, s->known[i].name,
                        state_of(s->known[i].status, false));
     survey_end(s);

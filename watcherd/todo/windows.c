@@ -112,8 +112,8 @@ static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
     rc = queue_status(q, "mosaic", id, &old, e);
     if (rc != 0 && rc != -ENOENT)
         return rc;
-    again = rc == 0 && strcmp(old.status, "completed") == 0 && !is_published(s, id);
-    fresh = s->job.tries > 0 && rc == 0 && strcmp(old.status, "pending") == 0;
+    again = rc == 0 && old.status == TASK_COMPLETED && !is_published(s, id);
+    fresh = s->job.tries > 0 && rc == 0 && old.status == TASK_PENDING;
     task_clear(&old);
     params = params_of(tile, n);
     rc = queue_spawn_one(q, "mosaic", id, params, 1, s->max_retries, again, &made, e);
@@ -136,12 +136,10 @@ static bool must_wait(const struct open_task *open, const struct reg_tile *last,
 
 static int find_open(struct queue *q, struct open_task *open, struct err *e)
 {
-    static const char *const status[] = {"pending", "claimed"};
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < 2; i++)
-        rc = queue_each(q,
-                        &(struct task_filter){.name = "continuum", .status = status[i]},
+    for (enum task_status s = TASK_PENDING; rc == 0 && s <= TASK_CLAIMED; s++)
+        rc = queue_each(q, &(struct task_filter){.name = "continuum", .status = s},
                         earliest_open, open, e);
     return rc;
 }
