@@ -8,15 +8,9 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 
 enum { ENTRY_BUF = 256 << 10 };
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 /* Offsets until all names are there: the text moves while it grows. */
 struct growing {
@@ -29,11 +23,11 @@ static void add(struct dirlist *list, struct growing *g, const struct dirent64 *
 
     if (g->text + n > g->text_room) {
         g->text_room = 2 * g->text_room + 4096;
-        list->text = must(realloc(list->text, g->text_room));
+        list->text = mem_realloc(list->text, g->text_room);
     }
     if (list->n == g->item_room) {
         g->item_room = 2 * g->item_room + 64;
-        list->item = must(realloc(list->item, g->item_room * sizeof *list->item));
+        list->item = mem_realloc(list->item, g->item_room * sizeof *list->item);
     }
     memcpy(list->text + g->text, d->d_name, n);
     list->item[list->n++] = (struct dirlist_entry){.type = d->d_type};
@@ -42,7 +36,7 @@ static void add(struct dirlist *list, struct growing *g, const struct dirent64 *
 
 int dirlist_read(struct dirlist *out, int dirfd, const char *what, struct err *e)
 {
-    char *buf = must(malloc(ENTRY_BUF)), *name;
+    char *buf = mem_malloc(ENTRY_BUF), *name;
     struct growing g = {0};
     int rc = 0;
     ssize_t n;
@@ -90,7 +84,7 @@ const struct dirlist_entry *dirlist_find(struct dirlist *list, const char *name)
     if (list->slot == NULL) {
         for (list->nslot = 16; list->nslot < 2 * list->n;)
             list->nslot *= 2;
-        list->slot = must(calloc(list->nslot, sizeof *list->slot));
+        list->slot = mem_calloc(list->nslot, sizeof *list->slot);
         for (size_t i = 0; i < list->n; i++) {
             size_t s = slot_of(list, list->item[i].name);
 

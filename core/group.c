@@ -18,13 +18,7 @@
 #include <string.h>
 
 #include "core/group_table.h"
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
+#include "core/mem.h"
 
 bool group_frozen(const struct group *g)
 {
@@ -112,18 +106,18 @@ static struct group *group_insert(struct group_table *t, int64_t unix_s,
                                   const char *name)
 {
     size_t i = group_place(t, unix_s);
-    struct group *g = must(calloc(1, sizeof *g));
+    struct group *g = mem_calloc(1, sizeof *g);
 
     if (t->ngroup == t->group_room) {
         t->group_room = t->group_room == 0 ? 16 : 2 * t->group_room;
-        t->group = must(realloc(t->group, t->group_room * sizeof(struct group *)));
+        t->group = mem_realloc(t->group, t->group_room * sizeof(struct group *));
     }
     memmove(t->group + i + 1, t->group + i, (t->ngroup - i) * sizeof(struct group *));
     t->group[i] = g;
     t->ngroup++;
     g->unix_s = unix_s;
     if (!t->rule.timed)
-        g->name = must(strdup(name));
+        g->name = mem_strdup(name);
     return g;
 }
 
@@ -149,7 +143,7 @@ struct group_table *group_table_new(const struct group_opts *opts)
     if (opts->expected < 1 || opts->expected > GROUP_MAX_EXPECTED ||
         !(opts->tolerance_s >= 0 && opts->tolerance_s <= 1e9))
         return NULL;
-    t = must(calloc(1, sizeof *t));
+    t = mem_calloc(1, sizeof *t);
     t->opts = *opts;
     t->opts.rule = NULL;
     if (opts->rule != NULL)
@@ -158,7 +152,7 @@ struct group_table *group_table_new(const struct group_opts *opts)
         groupname_compile(&t->rule, "subband", NULL);
     if (t->rule.timed)
         t->tolerance_s = (int64_t)floor(opts->tolerance_s);
-    t->member = must(calloc((size_t)opts->expected, sizeof *t->member));
+    t->member = mem_calloc((size_t)opts->expected, sizeof *t->member);
     return t;
 }
 
@@ -253,7 +247,7 @@ static void choose_again(struct group_table *t, struct group *g)
 {
     size_t lo = group_file_place(t, g->unix_s), all = g->nfile, n = 0;
     size_t hi = group_file_place(t, g->unix_s + t->tolerance_s + 1);
-    struct file **f = must(calloc(hi - lo + 1, sizeof(struct file *)));
+    struct file **f = mem_calloc(hi - lo + 1, sizeof(struct file *));
 
     for (size_t i = lo; i < hi; i++)
         if (t->file[i]->group == g && !t->file[i]->gone)
@@ -337,7 +331,7 @@ static size_t form(struct group_table *t, size_t i)
             hi = k + 1;
             edge = t->file[k]->unix_s;
         }
-    f = must(calloc(hi - lo, sizeof(struct file *)));
+    f = mem_calloc(hi - lo, sizeof(struct file *));
     for (size_t k = lo; k < hi; k++)
         if (is_free(t->file[k]))
             f[n++] = t->file[k];
@@ -388,7 +382,7 @@ static void merge(struct group_table *t)
 
     if (t->nfile + t->nfresh > t->file_room) {
         t->file_room = 2 * (t->nfile + t->nfresh);
-        t->file = must(realloc(t->file, t->file_room * sizeof(struct file *)));
+        t->file = mem_realloc(t->file, t->file_room * sizeof(struct file *));
     }
     while (b > 0) {
         if (a > 0 && by_key(&t->file[a - 1], &t->fresh[b - 1]) > 0) {
@@ -462,7 +456,7 @@ int group_add(struct group_table *t, const char *path, const struct file_id *id,
         renew(t->file[at], id, now);
         return 0;
     }
-    f = must(calloc(1, sizeof *f + len));
+    f = mem_calloc(1, sizeof *f + len);
     memcpy(f->path, path, len);
     f->unix_s = hit.key;
     f->index = hit.member;
@@ -470,7 +464,7 @@ int group_add(struct group_table *t, const char *path, const struct file_id *id,
     f->arrived = now;
     if (t->nfresh == t->fresh_room) {
         t->fresh_room = t->fresh_room == 0 ? 64 : 2 * t->fresh_room;
-        t->fresh = must(realloc(t->fresh, t->fresh_room * sizeof(struct file *)));
+        t->fresh = mem_realloc(t->fresh, t->fresh_room * sizeof(struct file *));
     }
     t->fresh[t->nfresh++] = f;
     return 0;
@@ -536,7 +530,7 @@ size_t group_forget(struct group_table *t, const char *folder)
     struct file **f;
 
     group_resolve(t);
-    f = must(calloc(t->nfile + 1, sizeof(struct file *)));
+    f = mem_calloc(t->nfile + 1, sizeof(struct file *));
     for (size_t i = 0; i < t->nfile; i++)
         if (strncmp(t->file[i]->path, folder, n) == 0 && t->file[i]->path[n] == '/' &&
             is_free(t->file[i]))

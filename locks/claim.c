@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/text.h"
 #include "locks/forget_old.h"
@@ -174,9 +175,7 @@ static int know_file(struct claim *claim, struct statx *st)
 static void format_line(struct claim *claim)
 {
     free(claim->line);
-    claim->line = record_format(&claim->rec, &claim->nline);
-    if (claim->line == NULL)
-        abort();
+    claim->line = mem_must(record_format(&claim->rec, &claim->nline));
 }
 
 /* What is to be in the file of a claim that is made by a new name. */
@@ -554,13 +553,12 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
                   const struct claim_opts *opts, struct err *e)
 {
     static const struct claim_opts none;
-    struct claim *claim = calloc(1, sizeof *claim);
+    struct claim *claim = mem_calloc(1, sizeof *claim);
     size_t n = strlen(dir);
     int rc;
 
     *out = NULL;
-    if (claim == NULL || (claim->dir = strdup(dir)) == NULL)
-        abort();
+    claim->dir = mem_strdup(dir);
     while (n > 1 && claim->dir[n - 1] == '/')
         claim->dir[--n] = '\0';
     claim->dirfd = claim->recfd = claim->beatfd = -1;

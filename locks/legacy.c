@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "locks/lockfs.h"
 #include "locks/crashpoint.h"
 
@@ -244,9 +245,8 @@ int legacy_acquire(struct legacy **out, const char *path, struct err *e)
                    ? err_set(e, rc, "%s is held by another program: %s", path, view.why)
                    : err_set(e, rc, "cannot write %s", path);
     }
-    legacy = calloc(1, sizeof *legacy);
-    if (legacy == NULL || (legacy->path = strdup(path)) == NULL)
-        abort();
+    legacy = mem_calloc(1, sizeof *legacy);
+    legacy->path = mem_strdup(path);
     legacy->fd = fd;
     *out = legacy;
     return 0;

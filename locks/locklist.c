@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/dirlist.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "core/parallel.h"
 #include "locks/claim.h"
@@ -38,13 +39,6 @@ struct walk {
     char fs_of[4096];
 };
 
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
-
 static struct lock_entry *add(struct walk *w, const char *name, const char *where)
 {
     struct locklist *list = w->list;
@@ -53,13 +47,13 @@ static struct lock_entry *add(struct walk *w, const char *name, const char *wher
 
     if (list->n == w->capacity) {
         w->capacity = w->capacity != 0 ? 2 * w->capacity : 64;
-        list->item = must(realloc(list->item, w->capacity * sizeof *list->item));
+        list->item = mem_realloc(list->item, w->capacity * sizeof *list->item);
     }
     entry = &list->item[list->n++];
     memset(entry, 0, sizeof *entry);
     text_escape(printable, sizeof printable, name);
-    entry->name = must(strdup(printable));
-    entry->where = must(strdup(where));
+    entry->name = mem_strdup(printable);
+    entry->where = mem_strdup(where);
     entry->age_s = -1;
     return entry;
 }
@@ -205,7 +199,7 @@ static bool ends_with_lock(const char *name)
 
 static void walk_dir(struct walk *w, int dirfd, int depth)
 {
-    char *buf = must(malloc(ENTRY_BUF));
+    char *buf = mem_malloc(ENTRY_BUF);
     struct generations gens = {0};
     ssize_t n;
 
@@ -249,8 +243,7 @@ static void append(struct walk *w, struct locklist *more)
         free(list->item);
         list->item = more->item;
     } else {
-        list->item =
-            must(realloc(list->item, (list->n + more->n) * sizeof *list->item));
+        list->item = mem_realloc(list->item, (list->n + more->n) * sizeof *list->item);
         if (more->n > 0)
             memcpy(list->item + list->n, more->item, more->n * sizeof *list->item);
         free(more->item);
@@ -269,7 +262,7 @@ static void walk_part(void *arg, size_t lo, size_t hi)
     struct locklist found = {0};
     uint64_t gen;
     char kind;
-    struct walk *w = must(malloc(sizeof *w));
+    struct walk *w = mem_malloc(sizeof *w);
 
     if (gettid() != getpid())
         unshare(CLONE_FILES); /* descriptors of our own: no lock shared at each call */

@@ -15,6 +15,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "locks/crashpoint.h"
 
@@ -47,10 +48,8 @@ struct observer {
 
 struct observer *observer_new(void)
 {
-    struct observer *obs = calloc(1, sizeof *obs);
+    struct observer *obs = mem_calloc(1, sizeof *obs);
 
-    if (obs == NULL)
-        abort();
     obs->now_s = clock_boot_s;
     pthread_mutex_init(&obs->lock, NULL);
     return obs;
@@ -94,9 +93,7 @@ static void grow(struct observer *obs)
 {
     struct observer bigger = {.nslots = obs->nslots != 0 ? 2 * obs->nslots : 64};
 
-    bigger.slots = calloc(bigger.nslots, sizeof *bigger.slots);
-    if (bigger.slots == NULL)
-        abort();
+    bigger.slots = mem_calloc(bigger.nslots, sizeof *bigger.slots);
     for (size_t i = 0; i < obs->nslots; i++)
         if (obs->slots[i].key != NULL)
             *find(&bigger, obs->slots[i].key) = obs->slots[i];
@@ -113,9 +110,7 @@ static struct sighting *sight(struct observer *obs, const char *key)
         grow(obs);
     s = find(obs, key);
     if (s->key == NULL) {
-        s->key = strdup(key);
-        if (s->key == NULL)
-            abort();
+        s->key = mem_strdup(key);
         s->gen = 0;
         obs->used++;
     }

@@ -24,6 +24,7 @@
 #include "core/conf.h"
 #include "core/dirlist.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/parallel.h"
 #include "core/text.h"
@@ -153,9 +154,7 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
     char seen[PATH_MAX];
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
 
-    f->locked[i] = calloc(t->n + 1, 1);
-    if (f->locked[i] == NULL)
-        abort();
+    f->locked[i] = mem_calloc(t->n + 1, 1);
     if (fd == -1 && errno != ENOENT)
         rc = err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
     if (fd != -1)
@@ -196,12 +195,10 @@ static int load_conf(struct conf *conf, const struct args *args, struct err *e)
 
 static int look_at_groups(struct found *f, const struct args *args, struct err *e)
 {
-    struct conf *conf = malloc(sizeof *conf);
+    struct conf *conf = mem_malloc(sizeof *conf);
     char index[PATH_MAX];
     int rc;
 
-    if (conf == NULL)
-        abort();
     if ((rc = load_conf(conf, args, e)) == 0 &&
         (rc = path_join(index, sizeof index, conf->paths.state, "tally.index", e)) ==
             0 &&
@@ -220,10 +217,8 @@ static int look(struct found *f, const struct args *args, struct err *e)
     int rc = 0;
 
     memset(f, 0, sizeof *f);
-    f->tally = calloc(n, sizeof *f->tally);
-    f->locked = calloc(n, sizeof *f->locked);
-    if (f->tally == NULL || f->locked == NULL)
-        abort();
+    f->tally = mem_calloc(n, sizeof *f->tally);
+    f->locked = mem_calloc(n, sizeof *f->locked);
     if (args->ndir == 0)
         return look_at_groups(f, args, e);
     for (size_t i = 0; i < args->ndir && rc == 0; i++) {

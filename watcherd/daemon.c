@@ -1,6 +1,5 @@
 #include "watcherd/daemon.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
@@ -611,10 +611,9 @@ static bool close_threads(struct daemon *d)
 
 int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
 {
-    struct daemon *d = calloc(1, sizeof *d);
+    struct daemon *d = mem_calloc(1, sizeof *d);
     int rc;
 
-    assert(d != NULL);
     d->conf = conf;
     d->opts = *opts;
     uv_loop_init(&d->loop);

@@ -1,6 +1,5 @@
 #include "watcherd/settings.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +7,16 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 
 int settings_write(const struct conf *conf, const char *path, struct err *e)
 {
     char *text = NULL;
     size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
+    FILE *out = mem_must(open_memstream(&text, &n));
     int rc;
 
-    assert(out != NULL);
     conf_print(conf, out);
     fclose(out);
     rc = path_write(path, text, n, e);
@@ -50,11 +49,10 @@ static void keep_fixed(struct conf *fresh, const struct conf *old)
 
 void settings_reload(struct conf *conf, const char *file, const char *path)
 {
-    struct conf *fresh = malloc(sizeof *fresh);
+    struct conf *fresh = mem_malloc(sizeof *fresh);
     struct err e = {0};
     int rc;
 
-    assert(fresh != NULL);
     conf_defaults(fresh, NULL);
     rc = conf_load(fresh, file, &e);
     if (rc == 0) {

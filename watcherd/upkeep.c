@@ -1,12 +1,12 @@
 #include "watcherd/upkeep.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/notify.h"
 #include "watcherd/crew/crew.h"
 #include "watcherd/base/disks.h"
@@ -46,12 +46,11 @@ static void on_watchdog(uv_timer_t *timer)
 int upkeep_new(struct upkeep **out, uv_loop_t *loop, const struct conf *conf,
                struct crew *crew, struct err *e)
 {
-    struct upkeep *u = calloc(1, sizeof *u);
+    struct upkeep *u = mem_calloc(1, sizeof *u);
     double period_s = notify_watchdog_s();
     int rc;
 
     *out = NULL;
-    assert(u != NULL);
     u->crew = crew;
     rc = disks_new(
         &u->disks,

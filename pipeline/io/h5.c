@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "pipeline/io/lzf.h"
 
 /* More elements than this in one data set is a broken or malicious file. */
@@ -111,10 +112,8 @@ static hid_t access_list(void)
 static struct h5 *h5_new(const char *path)
 {
     size_t n = strlen(path) + 1;
-    struct h5 *h5 = malloc(sizeof *h5 + n);
+    struct h5 *h5 = mem_malloc(sizeof *h5 + n);
 
-    if (h5 == NULL)
-        abort();
     h5->file = -1;
     h5->bytes = 0;
     memcpy(h5->path, path, n);

@@ -14,17 +14,11 @@
 #include "core/dirlist.h"
 #include "core/err.h"
 #include "core/jsonkeys.h"
+#include "core/mem.h"
 #include "core/parallel.h"
 #include "pipeline/product/progress_parts.h"
 
 enum { LARGEST_INFO = 16 << 20 };
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 static uint64_t all_of(const struct wish *wish)
 {
@@ -42,7 +36,7 @@ ssize_t progress_slurp(int dirfd, const char *path, char **buf, size_t *room)
     do {
         if (*room - n < 2048) {
             *room = 2 * *room + 8192;
-            *buf = must(realloc(*buf, *room));
+            *buf = mem_realloc(*buf, *room);
         }
         got = read(fd, *buf + n, *room - n);
         if (got > 0)
@@ -205,7 +199,7 @@ int progress_folders(struct progress *out, const char *dir, const char *const *f
         return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
     rc = dirlist_read(&list, fd, dir, e);
     if (rc == 0) {
-        out->item = must(calloc(list.n + 1, sizeof *out->item));
+        out->item = mem_calloc(list.n + 1, sizeof *out->item);
         for (size_t i = 0; i < list.n; i++)
             if (is_folder(fd, &list.item[i]))
                 out->item[out->n++].name = list.item[i].name;

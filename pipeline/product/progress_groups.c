@@ -18,6 +18,7 @@
 #include "core/dirsum.h"
 #include "core/err.h"
 #include "core/group.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/parallel.h"
 #include "pipeline/product/progress_parts.h"
@@ -41,13 +42,6 @@ struct look {
     char *buf;
     size_t room;
 };
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 /* ---- what has arrived ---- */
 
@@ -213,7 +207,7 @@ static char *tile_of(const char *input)
         return NULL;
     while (start > input && start[-1] != '/')
         start--;
-    return must(strndup(start, (size_t)(end - start)));
+    return mem_strndup(start, (size_t)(end - start));
 }
 
 static void note_inputs(struct look *l, const char *text, size_t n)
@@ -223,8 +217,8 @@ static void note_inputs(struct look *l, const char *text, size_t n)
     size_t i;
 
     l->in_mosaic =
-        must(realloc(l->in_mosaic, (l->nin_mosaic + json_array_size(inputs) + 1) *
-                                       sizeof *l->in_mosaic));
+        mem_realloc(l->in_mosaic, (l->nin_mosaic + json_array_size(inputs) + 1) *
+                                      sizeof *l->in_mosaic);
     json_array_foreach(inputs, i, in)
     {
         const char *path = json_string_value(json_object_get(in, "path"));
@@ -368,7 +362,7 @@ static void *read_products(void *arg)
     s->rc = read_kind(s->l, &s->stamps, "tiles", &s->l->tiles, &s->l->tiles_fd, &s->e);
     if (s->rc == 0 && has_wish(s->l, "mosaic"))
         s->rc = read_mosaics(s->l, &s->stamps, &s->e);
-    s->l->whole = must(calloc(s->l->tiles.n + 1, 1));
+    s->l->whole = mem_calloc(s->l->tiles.n + 1, 1);
     parallel_run(s->l->tiles.n, PROGRESS_A_THREAD, look_for_manifests, s->l);
     dirlist_find(&s->l->tiles, "");
     return NULL;
@@ -405,11 +399,11 @@ static void take_group(void *arg, const struct group_view *g)
         return; /* a mark without files */
     if (out->n == l->item_room) {
         l->item_room = 2 * l->item_room + 256;
-        out->item = must(realloc(out->item, l->item_room * sizeof *out->item));
+        out->item = mem_realloc(out->item, l->item_room * sizeof *out->item);
     }
     if (l->text_size + n > l->text_room) {
         l->text_room = 2 * l->text_room + 4096;
-        out->text = must(realloc(out->text, l->text_room));
+        out->text = mem_realloc(out->text, l->text_room);
     }
     memcpy(out->text + l->text_size, g->name, n);
     l->text_size += n;

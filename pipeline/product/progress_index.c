@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "pipeline/product/progress_parts.h"
 
@@ -32,13 +33,6 @@ struct row {
     uint64_t missing;
     int32_t present, expected;
 };
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 /* File systems that only this kernel changes, so that no change escapes their times. */
 static bool is_local(int fd)
@@ -81,7 +75,7 @@ static bool stamp_of(int fd, struct progress_stamp *s)
 struct progress_stamp *progress_stamp_new(struct progress_stamps *s)
 {
     if ((s->n & (s->n - 1)) == 0)
-        s->item = must(realloc(s->item, (2 * s->n + 1) * sizeof *s->item));
+        s->item = mem_realloc(s->item, (2 * s->n + 1) * sizeof *s->item);
     return &s->item[s->n++];
 }
 
@@ -149,7 +143,7 @@ static bool check_dirs(char **at, const char *end, size_t ndir)
 static bool take_items(struct progress *out, const char *rows, size_t n, char *names,
                        const char *end)
 {
-    out->item = must(calloc(n + 1, sizeof *out->item));
+    out->item = mem_calloc(n + 1, sizeof *out->item);
     for (size_t i = 0; i < n; i++) {
         char *stop = memchr(names, '\0', (size_t)(end - names));
         struct row row;

@@ -19,6 +19,7 @@
 #include "core/conf.h"
 #include "core/dirlist.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "pipeline/product/product.h"
 
@@ -72,13 +73,6 @@ const char *sweep_kind_name(enum sweep_kind kind)
         if (kinds[i].kind == kind)
             return kinds[i].name;
     return "?";
-}
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
 }
 
 static bool same_dir(const struct stat *a, const struct stat *b)
@@ -181,14 +175,14 @@ static struct found *add(struct sweep *s, enum sweep_kind kind, const struct tre
 
     if (s->n == s->capacity) {
         s->capacity = s->capacity > 0 ? 2 * s->capacity : 64;
-        s->item = must(realloc(s->item, s->capacity * sizeof *s->item));
+        s->item = mem_realloc(s->item, s->capacity * sizeof *s->item);
     }
     f = &s->item[s->n++];
     memset(f, 0, sizeof *f);
     f->tree = tree;
     f->item.kind = kind;
-    f->item.group = must(strdup(group));
-    f->item.path = must(malloc(n + strlen(below) + 2));
+    f->item.group = mem_strdup(group);
+    f->item.path = mem_malloc(n + strlen(below) + 2);
     stpcpy(stpcpy(stpcpy(f->item.path, tree->path), "/"), below);
     f->below = f->item.path + n + 1;
     return f;
@@ -768,7 +762,7 @@ static int find_all(struct sweep *s, struct err *e)
 
 int sweep_run(const struct sweep_opts *opts, struct err *e)
 {
-    struct sweep *s = must(calloc(1, sizeof *s));
+    struct sweep *s = mem_calloc(1, sizeof *s);
     int rc;
 
     s->opts = opts;

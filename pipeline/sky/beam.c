@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
 #include "pipeline/sky/vis.h"
 #include "pipeline/sky/wcs.h"
 
@@ -221,8 +222,8 @@ double beam_tile_at(const struct beam *beam, const struct vis *vis, double ra_ra
     struct beam_mean *mean;
     double power;
 
-    if (beam_mean_new(&mean, beam, vis) != 0)
-        abort(); /* small: ntime x nchan */
+    beam_mean_new(&mean, beam, vis);
+    mem_must(mean); /* small: ntime x nchan */
     power = beam_mean_at(mean, ra_rad, dec_rad);
     beam_mean_free(mean);
     return power;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 
 static const double TWO_PI = 6.283185307179586;
 
@@ -192,12 +193,10 @@ static void turn_row(struct vis *vis, size_t row, const double (*turn)[2])
 
 void vis_rephase(struct vis *vis, double ra_rad, double dec_rad)
 {
-    double(*centre)[3] = calloc(vis->ntime, sizeof *centre);
-    double(*turn)[2] = calloc(vis->nchan, sizeof *turn);
+    double(*centre)[3] = mem_calloc(vis->ntime, sizeof *centre);
+    double(*turn)[2] = mem_calloc(vis->nchan, sizeof *turn);
     struct astro_epoch ep;
 
-    if (centre == NULL || turn == NULL)
-        abort(); /* small: a few KiB */
     for (size_t t = 0; t < vis->ntime; t++) {
         epoch_at(vis, t, &ep);
         astro_icrs_to_itrf(&ep, ra_rad, dec_rad, centre[t]);

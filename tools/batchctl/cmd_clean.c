@@ -18,6 +18,7 @@
 #include "core/conf.h"
 #include "core/disk.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/text.h"
 #include "locks/claim.h"
@@ -377,11 +378,9 @@ static int run(struct clean *c)
 
 int cmd_clean_main(int argc, char **argv)
 {
-    struct clean *c = calloc(1, sizeof *c);
+    struct clean *c = mem_calloc(1, sizeof *c);
     int code;
 
-    if (c == NULL)
-        abort();
     c->older_s = -1;
     code = parse_options(c, argc, argv);
     if (code < 0)

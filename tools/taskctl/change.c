@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/text.h"
 
 /* cancel --wait gives up after this, unless --timeout says otherwise. */
@@ -93,9 +94,7 @@ static void take_mark(void *arg, const struct task *t)
     }
     if (m->n == m->room) {
         m->room = 2 * m->room + 16;
-        m->task = realloc(m->task, m->room * sizeof *m->task);
-        if (m->task == NULL)
-            abort();
+        m->task = mem_realloc(m->task, m->room * sizeof *m->task);
     }
     m->task[m->n] = *t;
     m->task[m->n].params = m->task[m->n].result = NULL;
@@ -126,10 +125,8 @@ static int find_targets(struct targets *t, struct ctl *ctl, char **word, size_t 
     if ((nword > 0) + filter + ctl->all != 1)
         return ctl_wrong("%s which tasks?  IDs; or --status, --name, --key; or --all",
                          c->verb);
-    t->filter = calloc(room, sizeof *t->filter);
-    t->id = calloc(room, sizeof *t->id);
-    if (t->filter == NULL || t->id == NULL)
-        abort();
+    t->filter = mem_calloc(room, sizeof *t->filter);
+    t->id = mem_calloc(room, sizeof *t->id);
     if (nword == 0)
         t->filter[t->n++] = ctl_filter(ctl);
     for (size_t i = 0; i < nword && code == EX_OK; i++) {

@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "tools/taskctl/table.h"
 
@@ -247,11 +248,7 @@ void ctl_print_tasks(FILE *out, const struct task *t, size_t n)
 
 static char *copy_text(const char *text)
 {
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    if (text != NULL && copy == NULL)
-        abort();
-    return copy;
+    return text != NULL ? mem_strdup(text) : NULL;
 }
 
 void ctl_copy(struct task *to, const struct task *from)

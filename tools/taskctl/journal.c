@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/mem.h"
 
 #define WAIT_S 2.0
 enum { MOST_BYTES = 64 * 1024 };
@@ -89,9 +90,7 @@ char *journal_tail(int n, char why[160])
                      : strerror(-fd));
         return NULL;
     }
-    text = malloc(MOST_BYTES + 1);
-    if (text == NULL)
-        abort();
+    text = mem_malloc(MOST_BYTES + 1);
     whole = read_all(fd, text);
     close(fd);
     kill(pid, SIGKILL); /* it has ended, or is too slow */

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "tools/taskctl/roster.h"
 #include "tools/taskctl/table.h"
@@ -27,9 +28,7 @@ static size_t *row_of(struct counts *c, const char *name)
         return c->row[i].of;
     if (c->n == c->room) {
         c->room = 2 * c->room + 8;
-        c->row = realloc(c->row, c->room * sizeof *c->row);
-        if (c->row == NULL)
-            abort();
+        c->row = mem_realloc(c->row, c->room * sizeof *c->row);
     }
     memmove(&c->row[i + 1], &c->row[i], (c->n++ - i) * sizeof *c->row);
     memset(&c->row[i], 0, sizeof c->row[i]);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/mem.h"
 #include "core/text.h"
 #include "tools/taskctl/screen.h"
 #include "tools/taskctl/table.h"
@@ -206,9 +207,7 @@ static void put_log(const struct page *p)
         fprintf(p->out, "  %s\n", p->v->why_log);
         return;
     }
-    copy = strdup(p->v->log);
-    if (copy == NULL)
-        abort();
+    copy = mem_strdup(p->v->log);
     for (rest = copy; (line = strsep(&rest, "\n")) != NULL;) {
         if (line[0] == '\0')
             continue;
@@ -237,9 +236,7 @@ static char *draw(const struct ctl *ctl, const struct view *v, bool live)
     char *text = NULL;
     size_t n;
 
-    p.out = open_memstream(&text, &n);
-    if (p.out == NULL)
-        abort();
+    p.out = mem_must(open_memstream(&text, &n));
     p.colours = isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
     put_banner(&p);
     put_services(&p);
@@ -249,8 +246,7 @@ static char *draw(const struct ctl *ctl, const struct view *v, bool live)
     put_disks(&p);
     put_log(&p);
     put_help(&p, live);
-    if (fclose(p.out) != 0)
-        abort();
+    fclose(p.out);
     return text;
 }
 

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "tools/taskctl/table.h"
 
@@ -14,9 +15,7 @@ static void take_worker(void *arg, const struct queue_worker *w)
 
     if (r->n == r->room) {
         r->room = 2 * r->room + 16;
-        r->worker = realloc(r->worker, r->room * sizeof *r->worker);
-        if (r->worker == NULL)
-            abort();
+        r->worker = mem_realloc(r->worker, r->room * sizeof *r->worker);
     }
     r->worker[r->n++] = *w;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/mem.h"
 #include "core/text.h"
 
 #define OTHER_PAGE "\033[?1049h\033[?25l"
@@ -138,10 +139,8 @@ char *screen_fit(const char *text, unsigned rows, unsigned columns, size_t *n)
 {
     size_t lines = count_lines(text), shown = lines;
     char *out = NULL;
-    FILE *f = open_memstream(&out, n);
+    FILE *f = mem_must(open_memstream(&out, n));
 
-    if (f == NULL)
-        abort();
     if (lines > rows)
         shown = rows > 0 ? rows - 1 : 0;
     fputs("\033[H", f);
@@ -154,8 +153,7 @@ char *screen_fit(const char *text, unsigned rows, unsigned columns, size_t *n)
     if (shown < lines && rows > 0)
         fprintf(f, "%zu more lines: make the window taller\033[K", lines - shown);
     fputs("\033[J", f);
-    if (fclose(f) != 0)
-        abort();
+    fclose(f);
     return out;
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/text.h"
 #include "tools/taskctl/look.h"
@@ -96,9 +97,7 @@ static char *read_tail(const char *path, bool *cut)
         off_t from = st.st_size > TAIL_BYTES ? st.st_size - TAIL_BYTES : 0;
         ssize_t n;
 
-        text = malloc(TAIL_BYTES + 1);
-        if (text == NULL)
-            abort();
+        text = mem_malloc(TAIL_BYTES + 1);
         n = pread(fd, text, TAIL_BYTES, from);
         text[n > 0 ? n : 0] = '\0';
         *cut = from > 0;

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "core/mem.h"
 #include "core/text.h"
 
 enum { COLUMNS_MOST = 16, CELL = 1100 };
@@ -46,10 +47,8 @@ static const char *title(const char *head)
 
 struct table *table_new(const char *const *head)
 {
-    struct table *t = calloc(1, sizeof *t);
+    struct table *t = mem_calloc(1, sizeof *t);
 
-    if (t == NULL)
-        abort();
     t->head = head;
     for (; head[t->ncol] != NULL && t->ncol < COLUMNS_MOST; t->ncol++)
         t->width[t->ncol] = characters(title(head[t->ncol]));
@@ -77,13 +76,9 @@ void table_put(struct table *t, const char *text)
     text_escape(escaped, sizeof escaped, text[0] != '\0' ? text : "-");
     if (t->n == t->room) {
         t->room = 2 * t->room + 64;
-        t->cell = realloc(t->cell, t->room * sizeof *t->cell);
-        if (t->cell == NULL)
-            abort();
+        t->cell = mem_realloc(t->cell, t->room * sizeof *t->cell);
     }
-    t->cell[t->n] = strdup(escaped);
-    if (t->cell[t->n] == NULL)
-        abort();
+    t->cell[t->n] = mem_strdup(escaped);
     wide = characters(escaped);
     if (wide > t->width[t->n % t->ncol])
         t->width[t->n % t->ncol] = wide;

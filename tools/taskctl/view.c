@@ -7,6 +7,7 @@
 
 #include "core/control_client.h"
 #include "core/clock.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "tools/taskctl/journal.h"
 
@@ -49,11 +50,9 @@ static void *look_at_disks(void *arg)
 
 static struct disk_look *new_look(const struct view_disks *d)
 {
-    struct disk_look *l = calloc(1, sizeof *l);
+    struct disk_look *l = mem_calloc(1, sizeof *l);
     pthread_condattr_t attr;
 
-    if (l == NULL)
-        abort();
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&l->done_now, &attr);
@@ -244,9 +243,7 @@ static json_t *log_json(const struct view *v)
 
     if (v->log == NULL)
         return list;
-    copy = strdup(v->log);
-    if (copy == NULL)
-        abort();
+    copy = mem_strdup(v->log);
     for (rest = copy; (line = strsep(&rest, "\n")) != NULL;)
         if (line[0] != '\0')
             json_array_append_new(list, text_json(line));

@@ -5,7 +5,6 @@
  */
 #include "watcherd/base/disks.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/mem.h"
 
 enum { STUCK_S = 10 };
 
@@ -80,12 +80,11 @@ static void *look_run(void *arg)
 /* Status: 0, or pthread_create's. */
 static int look_start(struct disks *d)
 {
-    struct look *l = calloc(1, sizeof *l);
+    struct look *l = mem_calloc(1, sizeof *l);
     pthread_attr_t attr;
     pthread_t thread;
     int rc;
 
-    assert(l != NULL);
     pthread_mutex_init(&l->mutex, NULL);
     l->wake = &d->wake;
     l->holders = 2;
@@ -205,11 +204,10 @@ int disks_new(struct disks **out, const struct disks_opts *opts, struct err *e)
                                conf->paths.products, conf->paths.state,
                                conf->paths.locks};
     const struct disk_limits limits = {0};
-    struct disks *d = calloc(1, sizeof *d);
+    struct disks *d = mem_calloc(1, sizeof *d);
     int rc;
 
     *out = NULL;
-    assert(d != NULL);
     d->opts = *opts;
     d->opts.conf = NULL;
     if (d->opts.stuck_after_s <= 0)

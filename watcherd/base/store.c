@@ -6,7 +6,6 @@
  */
 #include "watcherd/base/store.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -19,6 +18,7 @@
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "watcherd/base/thread.h"
 
 static const double OPEN_WAIT_S = 5;
@@ -473,15 +473,13 @@ static void init_shared(struct store *s)
 
 int store_new(struct store **out, const struct store_opts *opts, struct err *e)
 {
-    struct store *s = calloc(1, sizeof *s);
+    struct store *s = mem_calloc(1, sizeof *s);
     struct timespec end = thread_in(OPEN_WAIT_S);
     int rc;
 
     *out = NULL;
-    assert(s != NULL);
     s->opts = *opts;
-    s->conf = malloc(sizeof *s->conf);
-    assert(s->conf != NULL);
+    s->conf = mem_malloc(sizeof *s->conf);
     *s->conf = *opts->conf;
     s->wake = rc = thread_wake_new(e);
     if (rc < 0) {

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/mem.h"
+
 static const char cut[] = "\n[cut: [workers] log_max_kib]\n";
 
 struct tasklog {
@@ -28,9 +30,8 @@ struct tasklog {
 struct tasklog *tasklog_new(uv_loop_t *loop, const char *path, const char *title,
                             size_t max_bytes)
 {
-    struct tasklog *log = calloc(1, sizeof *log);
+    struct tasklog *log = mem_calloc(1, sizeof *log);
 
-    assert(log != NULL);
     log->loop = loop;
     log->work.data = log;
     log->max_bytes = max_bytes;
@@ -110,8 +111,7 @@ static void gather(struct tasklog *log, const char *data, size_t n)
 {
     if (log->nnext + n > log->room) {
         log->room = 2 * log->room + n;
-        log->next = realloc(log->next, log->room);
-        assert(log->next != NULL);
+        log->next = mem_realloc(log->next, log->room);
     }
     memcpy(log->next + log->nnext, data, n);
     log->nnext += n;

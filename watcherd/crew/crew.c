@@ -3,7 +3,6 @@
  */
 #include "watcherd/crew/crew.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "locks/owner.h"
 #include "watcherd/crew/crew_slot.h"
@@ -54,9 +54,8 @@ size_t crew_count(const struct crew *crew, enum slot_state state)
 
 struct slot *crew_slot_new(struct crew *crew, const struct task *task)
 {
-    struct slot *s = calloc(1, sizeof *s), **at = &crew->slots;
+    struct slot *s = mem_calloc(1, sizeof *s), **at = &crew->slots;
 
-    assert(s != NULL);
     s->task = *task;
     s->claimed = clock_boot_s();
     while (*at != NULL)
@@ -157,7 +156,7 @@ static double delay_of(struct crew *crew, const struct slot *s)
 static void put_end(struct crew *crew, struct slot *s, const char *reason)
 {
     free(s->text);
-    s->text = strdup(reason);
+    s->text = mem_strdup(reason);
     memcpy(s->end.id, s->task.id, sizeof s->end.id);
     s->end.fence = s->task.fence;
     s->end.text = s->end.how == TASK_COMPLETE ? s->path : s->text;
@@ -244,7 +243,7 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
         if (s->stop == STOP_NOT)
             count_crash(crew, last == NULL && clock_boot_s() - s->started < CRASH_S,
                         reason);
-        s->path = path != NULL && path[0] != '\0' ? strdup(path) : NULL;
+        s->path = path != NULL && path[0] != '\0' ? mem_strdup(path) : NULL;
         s->usage = usage != NULL
                        ? json_dumps(usage, JSON_COMPACT | JSON_REAL_PRECISION(6))
                        : NULL;
@@ -551,8 +550,7 @@ int crew_new(struct crew **out, const struct crew_opts *opts, struct err *e)
     *out = NULL;
     if (rc != 0)
         return rc;
-    crew = calloc(1, sizeof *crew);
-    assert(crew != NULL);
+    crew = mem_calloc(1, sizeof *crew);
     crew->opts = *opts;
     crew->me = me;
     crew->nslot = opts->slots;

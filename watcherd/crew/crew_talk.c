@@ -6,7 +6,6 @@
  * answer to a claim, would hand back what was just claimed.  For the same reason a sign of
  * life also names the tasks whose end is told in the same round.
  */
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "locks/owner.h"
 #include "watcherd/crew/crew_slot.h"
 #include "watcherd/base/store.h"
@@ -290,8 +290,7 @@ static void put_refs(struct round *r, const struct crew *crew)
 
     for (const struct slot *s = crew->slots; s != NULL; s = s->next)
         n++;
-    r->ref = calloc(n + 1, sizeof *r->ref);
-    assert(r->ref != NULL);
+    r->ref = mem_calloc(n + 1, sizeof *r->ref);
     for (const struct slot *s = crew->slots; s != NULL; s = s->next) {
         memcpy(r->ref[r->nref].id, s->task.id, sizeof s->task.id);
         r->ref[r->nref++].fence = s->task.fence;
@@ -301,8 +300,7 @@ static void put_refs(struct round *r, const struct crew *crew)
 /* The slots stay as they are until the answer is there, so their text may be borrowed. */
 static void put_ends(struct round *r, const struct crew *crew)
 {
-    r->turn.end = calloc(crew_count(crew, SLOT_ENDED) + 1, sizeof *r->turn.end);
-    assert(r->turn.end != NULL);
+    r->turn.end = mem_calloc(crew_count(crew, SLOT_ENDED) + 1, sizeof *r->turn.end);
     for (const struct slot *s = crew->slots; s != NULL; s = s->next)
         if (s->state == SLOT_ENDED)
             r->turn.end[r->turn.nend++] = s->end;
@@ -313,8 +311,7 @@ static void put_steps(struct round *r, struct crew *crew)
     if (crew->nstep == 0)
         return;
     r->steps = crew->steps;
-    r->step = calloc(crew->nstep, sizeof *r->step);
-    assert(r->step != NULL);
+    r->step = mem_calloc(crew->nstep, sizeof *r->step);
     for (struct crew_step *s = r->steps; s != NULL; s = s->next)
         r->step[r->nstep++] = s->step;
     crew->steps = NULL;
@@ -337,9 +334,8 @@ static size_t free_slots(const struct crew *crew)
 static struct round *round_new(struct crew *crew, double now)
 {
     const struct conf *conf = crew->opts.conf;
-    struct round *r = calloc(1, sizeof *r);
+    struct round *r = mem_calloc(1, sizeof *r);
 
-    assert(r != NULL);
     r->job.run = run_round;
     r->job.done = end_round;
     r->crew = crew;
@@ -364,8 +360,7 @@ static void dispatch(struct crew *crew, struct round *r, double now)
 
     put_steps(r, crew);
     if (r->turn.want > 0) {
-        r->turn.got = calloc(r->turn.want, sizeof *r->turn.got);
-        assert(r->turn.got != NULL);
+        r->turn.got = mem_calloc(r->turn.want, sizeof *r->turn.got);
     }
     if (r->beat)
         crew->beat_at = now + conf->workers.heartbeat_s;
@@ -424,9 +419,8 @@ void crew_add_step(struct crew *crew, const struct task *task, const char *step,
                    const char *detail, double took_s)
 {
     size_t n = strlen(step) + 1, m = strlen(detail) + 1;
-    struct crew_step *s = malloc(sizeof *s + n + m);
+    struct crew_step *s = mem_malloc(sizeof *s + n + m);
 
-    assert(s != NULL);
     memcpy(s->text, step, n);
     memcpy(s->text + n, detail, m);
     s->next = NULL;
@@ -479,9 +473,8 @@ static void end_burial(struct store_job *job, int rc, const struct err *e)
 
 void crew_bury(struct crew *crew)
 {
-    struct burial *b = calloc(1, sizeof *b);
+    struct burial *b = mem_calloc(1, sizeof *b);
 
-    assert(b != NULL);
     b->job.run = run_burial;
     b->job.done = end_burial;
     b->crew = crew;

@@ -1,6 +1,5 @@
 #include "watcherd/crew/peers.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/store/queue.h"
 #include "locks/owner.h"
 #include "watcherd/base/store.h"
@@ -66,9 +66,8 @@ static void end_burial(struct store_job *job, int rc, const struct err *e)
 
 static void bury(struct peers *n, const char *id, const char *why)
 {
-    struct burial *b = calloc(1, sizeof *b);
+    struct burial *b = mem_calloc(1, sizeof *b);
 
-    assert(b != NULL);
     b->job.run = run_burial;
     b->job.done = end_burial;
     b->all = n;
@@ -148,8 +147,7 @@ static void watch(struct peers *n, const struct queue_worker *w)
         bury(n, w->id, why);
         return;
     }
-    new = calloc(1, sizeof *new);
-    assert(new != NULL);
+    new = mem_calloc(1, sizeof *new);
     new->all = n;
     new->fd = fd;
     new->worker = *w;
@@ -181,8 +179,7 @@ static void add_worker(void *arg, const struct queue_worker *w)
 
     if (l->n == l->room) {
         l->room = 2 * l->room + 8;
-        l->worker = realloc(l->worker, l->room * sizeof *l->worker);
-        assert(l->worker != NULL);
+        l->worker = mem_realloc(l->worker, l->room * sizeof *l->worker);
     }
     l->worker[l->n++] = *w;
 }
@@ -252,8 +249,7 @@ void peers_look(struct peers *n)
     if (!n->started)
         uv_timer_start(&n->timer, on_timer, EVERY_MS, EVERY_MS);
     n->started = n->looking = true;
-    l = calloc(1, sizeof *l);
-    assert(l != NULL);
+    l = mem_calloc(1, sizeof *l);
     l->job.run = run_look;
     l->job.done = end_look;
     l->all = n;
@@ -264,9 +260,8 @@ void peers_look(struct peers *n)
 
 struct peers *peers_new(const struct peers_opts *opts)
 {
-    struct peers *n = calloc(1, sizeof *n);
+    struct peers *n = mem_calloc(1, sizeof *n);
 
-    assert(n != NULL);
     n->opts = *opts;
     uv_timer_init(opts->loop, &n->timer);
     n->timer.data = n;

@@ -20,6 +20,7 @@
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "locks/orphan.h"
@@ -87,9 +88,8 @@ static int open_program(void)
 
 struct pool *pool_new(const struct pool_opts *opts)
 {
-    struct pool *pool = calloc(1, sizeof *pool);
+    struct pool *pool = mem_calloc(1, sizeof *pool);
 
-    assert(pool != NULL);
     pool->opts = *opts;
     pool->program = open_program();
     return pool;
@@ -429,8 +429,7 @@ static char **marked_environ(const char *mark)
 
     while (environ[n] != NULL)
         n++;
-    env = calloc(n + 2, sizeof *env);
-    assert(env != NULL);
+    env = mem_calloc(n + 2, sizeof *env);
     env[used++] = (char *)mark;
     for (size_t i = 0; i < n; i++)
         if (!is_ours(environ[i]))
@@ -480,9 +479,8 @@ static int spawn(struct proc *p, struct err *e)
 
 static struct proc *proc_new(struct pool *pool, struct err *e)
 {
-    struct proc *p = calloc(1, sizeof *p);
+    struct proc *p = mem_calloc(1, sizeof *p);
 
-    assert(p != NULL);
     p->pool = pool;
     p->next = pool->procs;
     pool->procs = p;
@@ -536,8 +534,7 @@ static struct letter *task_letter(const struct task *task)
 
     json_decref(all);
     if (text != NULL) {
-        letter = malloc(sizeof *letter + strlen(text) + 2);
-        assert(letter != NULL);
+        letter = mem_malloc(sizeof *letter + strlen(text) + 2);
         sprintf(letter->text, "%s\n", text);
         letter->write.data = letter;
     }
@@ -548,7 +545,7 @@ static struct letter *task_letter(const struct task *task)
 static void copy_task(struct task *to, const struct task *from)
 {
     *to = *from;
-    to->params = from->params != NULL ? strdup(from->params) : NULL;
+    to->params = from->params != NULL ? mem_strdup(from->params) : NULL;
     to->result = NULL;
 }
 

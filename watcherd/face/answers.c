@@ -1,6 +1,5 @@
 #include "watcherd/face/answers.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/text.h"
@@ -88,9 +88,8 @@ static void free_ask(struct ingest_call *call)
 static struct files_call *
 files_call(const struct answers *o, void (*ask)(struct files_call *c), const char *path)
 {
-    struct files_call *c = calloc(1, sizeof *c);
+    struct files_call *c = mem_calloc(1, sizeof *c);
 
-    assert(c != NULL);
     c->call.run = run_ask;
     c->call.free = free_ask;
     c->ask = ask;
@@ -276,11 +275,10 @@ static int run_store_call(struct store_job *job, struct queue *q, struct err *e)
 static struct store_call *ask_store(const struct answers *o, const char *name,
                                     const char *key, char *say, size_t size)
 {
-    struct store_call *c = calloc(1, sizeof *c);
+    struct store_call *c = mem_calloc(1, sizeof *c);
     struct err e = {0};
     int rc;
 
-    assert(c != NULL);
     c->job.run = run_store_call;
     c->job.done = end_store_call;
     snprintf(c->name, sizeof c->name, "%s", name);

@@ -16,6 +16,7 @@
 #include "core/control_client.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 
 struct client {
     struct client *next;
@@ -147,13 +148,12 @@ static void on_written(uv_write_t *req, int status)
 /* Send an answer, which is consumed. */
 static void reply(struct client *cl, json_t *answer)
 {
-    char *text = json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII);
-    size_t n = text != NULL ? strlen(text) : 0;
+    char *text = mem_must(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+    size_t n = strlen(text);
     uv_buf_t buf;
 
     json_decref(answer);
-    cl->reply = text != NULL ? realloc(text, n + 1) : NULL;
-    assert(cl->reply != NULL);
+    cl->reply = text;
     cl->reply[n] = '\n'; /* in place of the NUL: what goes out is a line */
     buf = uv_buf_init(cl->reply, (unsigned)n + 1);
     uv_read_stop((uv_stream_t *)&cl->pipe);
@@ -216,8 +216,7 @@ static void on_connection(uv_stream_t *server, int status)
     if (status != 0)
         return;
     make_room(c);
-    cl = calloc(1, sizeof *cl);
-    assert(cl != NULL);
+    cl = mem_calloc(1, sizeof *cl);
     cl->control = c;
     cl->next = c->clients;
     c->clients = cl;
@@ -247,8 +246,7 @@ int control_new(struct control **out, uv_loop_t *loop, const char *state,
         close(dir);
         return fd;
     }
-    c = calloc(1, sizeof *c);
-    assert(c != NULL);
+    c = mem_calloc(1, sizeof *c);
     c->answer = answer;
     c->arg = arg;
     c->dir = dir;

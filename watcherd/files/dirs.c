@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
+
 static const double LONGEST_S = 60, LEAST_S = 0.05; /* between two looks */
 
 struct dir {
@@ -38,13 +40,6 @@ struct dirs {
     size_t ntodo, todo_room;
 };
 
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
-
 /* ---- finding them ---- */
 
 static size_t chain_of(size_t nchain, const char *path, size_t n)
@@ -59,7 +54,7 @@ static size_t chain_of(size_t nchain, const char *path, size_t n)
 static void grow(struct dirs *d)
 {
     size_t n = 2 * d->nchain + 1;
-    struct dir **chain = must(calloc(n, sizeof(struct dir *)));
+    struct dir **chain = mem_calloc(n, sizeof(struct dir *));
 
     for (size_t i = 0; i < d->nchain; i++)
         for (struct dir *dir = d->chain[i], *next; dir != NULL; dir = next) {
@@ -85,7 +80,7 @@ static struct dir *find(const struct dirs *d, const char *path, size_t n)
 
 struct dirs *dirs_new(double quiet_s, double max_wait_s)
 {
-    struct dirs *d = must(calloc(1, sizeof *d));
+    struct dirs *d = mem_calloc(1, sizeof *d);
 
     d->quiet_s = quiet_s;
     d->max_wait_s = max_wait_s;
@@ -116,7 +111,7 @@ struct dir *dirs_take(struct dirs *d, const char *path, size_t n, double now)
         return dir;
     if (d->known >= d->nchain)
         grow(d);
-    dir = must(calloc(1, sizeof *dir + n + 1));
+    dir = mem_calloc(1, sizeof *dir + n + 1);
     memcpy(dir->path, path, n);
     dir->changed = dir->began = now;
     dir->wait_s = fmax(d->quiet_s, LEAST_S);
@@ -135,7 +130,7 @@ static void todo_add(struct dirs *d, struct dir *dir)
         return;
     if (d->ntodo == d->todo_room) {
         d->todo_room = d->todo_room == 0 ? 16 : 2 * d->todo_room;
-        d->todo = must(realloc(d->todo, d->todo_room * sizeof(struct dir *)));
+        d->todo = mem_realloc(d->todo, d->todo_room * sizeof(struct dir *));
     }
     d->todo[d->ntodo++] = dir;
     dir->todo = d->ntodo;

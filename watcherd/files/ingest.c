@@ -12,7 +12,6 @@
  */
 #include "watcherd/files/ingest.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -25,6 +24,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "watcherd/base/thread.h"
 
 /* So much untold news and the thread waits until the loop has caught up. */
@@ -92,9 +92,8 @@ static void tell(struct ingest *ing, struct word *word)
 static struct word *word_new(const char *first, const char *second)
 {
     size_t n = strlen(first) + 1, m = strlen(second) + 1;
-    struct word *word = malloc(sizeof *word + n + m);
+    struct word *word = mem_malloc(sizeof *word + n + m);
 
-    assert(word != NULL);
     memcpy(word->text, first, n);
     memcpy(word->text + n, second, m);
     word->notice = false;
@@ -398,13 +397,12 @@ static void init_shared(struct ingest *ing)
 
 int ingest_new(struct ingest **out, const struct ingest_opts *opts, struct err *e)
 {
-    struct ingest *ing = calloc(1, sizeof *ing);
+    struct ingest *ing = mem_calloc(1, sizeof *ing);
     struct watch_opts wo = opts->watch;
     const char *impatience = getenv("WATCHERD_STUCK_AFTER_S"); /* for tests */
     int rc;
 
     *out = NULL;
-    assert(ing != NULL);
     ing->opts = *opts;
     ing->opts.watch.extensions = NULL; /* borrowed, and needed only here */
     if (ing->opts.stuck_after_s <= 0 && impatience != NULL)

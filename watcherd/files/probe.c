@@ -21,6 +21,7 @@
 
 #include "core/dirlist.h"
 #include "core/dirsum.h"
+#include "core/mem.h"
 
 typedef void probe_kind_fn(int fd, uint64_t size, struct probe_result *r);
 
@@ -197,9 +198,7 @@ static int fits_hdu(int fd, uint64_t size, uint64_t *at, struct probe_result *r)
     bool first = *at == 0, start = true;
     uint64_t bytes = UINT64_MAX;
 
-    h = calloc(1, sizeof *h);
-    if (h == NULL)
-        abort();
+    h = mem_calloc(1, sizeof *h);
     h->gcount = 1;
     for (int nblock = 0; end == 0 && nblock < 4096; nblock++, *at += sizeof block) {
         ssize_t n = pread(fd, block, sizeof block, (off_t)*at);
@@ -305,9 +304,7 @@ static void probe_json(int fd, uint64_t size, struct probe_result *r)
         probe_json_tail(fd, size, r);
         return;
     }
-    text = malloc((size_t)size + 1);
-    if (text == NULL)
-        abort();
+    text = mem_malloc((size_t)size + 1);
     n = pread(fd, text, (size_t)size, 0);
     if (n < 0) {
         say_unreadable(r, errno);

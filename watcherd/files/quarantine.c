@@ -1,6 +1,5 @@
 #include "watcherd/files/quarantine.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -13,6 +12,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/group.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/text.h"
 
@@ -48,8 +48,7 @@ int quarantine_write(const char *state, const struct group_view *g, const char *
     record = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "group", g->name, "reason",
                        reason, "set_aside", at, "present", g->present, "expected",
                        g->expected, "files", files);
-    text = json_dumps(record, JSON_INDENT(1));
-    assert(text != NULL);
+    text = mem_must(json_dumps(record, JSON_INDENT(1)));
     if ((rc = folder(dir, state, e)) == 0 && (rc = path_mkdirs(dir, e)) == 0 &&
         (rc = quarantine_path(path, sizeof path, state, g->name, e)) == 0)
         rc = path_write(path, text, strlen(text), e);

@@ -1,6 +1,5 @@
 #include "watcherd/files/roots.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -11,6 +10,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "watcherd/files/watch.h"
 
@@ -65,10 +65,9 @@ static void compare(void *arg, const char *path, unsigned flags, bool attached)
 /* Watch it, unless another root sees its files already. */
 static int watch_it(struct roots *r, const char *path, unsigned flags, struct err *e)
 {
-    struct candidate *c = calloc(1, sizeof *c);
+    struct candidate *c = mem_calloc(1, sizeof *c);
     int rc = 0;
 
-    assert(c != NULL);
     flags |= r->forced;
     resolve(path, c->path);
     c->flags = flags;
@@ -99,8 +98,7 @@ static int save(const struct roots *r, struct err *e)
                                               "poll", (f & WATCH_POLL) != 0));
     }
     list = json_pack("{s:o}", "roots", list);
-    text = json_dumps(list, JSON_INDENT(1));
-    assert(text != NULL);
+    text = mem_must(json_dumps(list, JSON_INDENT(1)));
     rc = path_write(r->file, text, strlen(text), e);
     free(text);
     json_decref(list);
@@ -173,11 +171,10 @@ static void load(struct roots *r)
 int roots_open(struct roots **out, struct watch *w, const struct conf *conf, bool ours,
                struct err *e)
 {
-    struct roots *r = calloc(1, sizeof *r);
+    struct roots *r = mem_calloc(1, sizeof *r);
     unsigned flags = conf->watch.recursive ? WATCH_RECURSIVE : 0;
     int rc;
 
-    assert(r != NULL);
     *out = NULL;
     r->watch = w;
     r->ours = ours;
@@ -260,10 +257,9 @@ int roots_remove(struct roots *r, const char *path, struct err *e)
     int rc;
 
     if (old == NULL) {
-        struct candidate *c = calloc(1, sizeof *c);
+        struct candidate *c = mem_calloc(1, sizeof *c);
         bool fixed;
 
-        assert(c != NULL);
         snprintf(c->path, sizeof c->path, "%s", path);
         watch_each_root(r->watch, find, c);
         fixed = c->rival[0] != '\0';

@@ -20,6 +20,7 @@
 
 #include "core/dirsum.h"
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "watcherd/files/dirs.h"
 #include "watcherd/files/probe.h"
@@ -30,13 +31,6 @@ static const double LEAST_QUIET_S = 0.05; /* between two looks when quiet_s is 0
 static const double LONGEST_S = 60;       /* between two looks, ever */
 static const double REST = 3;       /* quiet periods after which at_rest counts ... */
 static const double LONG_REST = 30; /* ... and when a writer cannot be ruled out */
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 /* ---- the table ---- */
 
@@ -72,7 +66,7 @@ static void table_grow(struct settle *s)
     size_t n = s->mask + 1;
 
     s->mask = 2 * n - 1;
-    s->table = must(calloc(2 * n, sizeof *s->table));
+    s->table = mem_calloc(2 * n, sizeof *s->table);
     for (size_t i = 0; i < n; i++)
         if (old[i] != NULL)
             s->table[place_of(s, old[i]->path, old[i]->hash)] = old[i];
@@ -95,7 +89,7 @@ static size_t directory_length(const struct settle *s, const char *path)
 static struct entry *table_add(struct settle *s, const char *path, double now)
 {
     size_t len = strlen(path) + 1;
-    struct entry *e = must(calloc(1, sizeof *e + len));
+    struct entry *e = mem_calloc(1, sizeof *e + len);
 
     if (4 * (s->known + 1) > 3 * (s->mask + 1))
         table_grow(s);
@@ -176,7 +170,7 @@ static void schedule(struct settle *s, struct entry *e, double due)
     heap_remove(s, e);
     if (s->nheap == s->heap_room) {
         s->heap_room = s->heap_room == 0 ? 64 : 2 * s->heap_room;
-        s->heap = must(realloc(s->heap, s->heap_room * sizeof(struct entry *)));
+        s->heap = mem_realloc(s->heap, s->heap_room * sizeof(struct entry *));
     }
     e->due = due;
     heap_up(s, e, s->nheap++);
@@ -242,7 +236,7 @@ static void tell(const struct entry *e, enum settle_what what, const char *reaso
 
 struct settle *settle_new(const struct settle_opts *opts)
 {
-    struct settle *s = must(calloc(1, sizeof *s));
+    struct settle *s = mem_calloc(1, sizeof *s);
 
     s->opts = *opts;
     if (s->opts.max_wait_s <= 0)
@@ -251,7 +245,7 @@ struct settle *settle_new(const struct settle_opts *opts)
         s->opts.recheck_s = 30;
     s->quiet_s = opts->quiet_s > LEAST_QUIET_S ? opts->quiet_s : LEAST_QUIET_S;
     s->mask = 255;
-    s->table = must(calloc(s->mask + 1, sizeof *s->table));
+    s->table = mem_calloc(s->mask + 1, sizeof *s->table);
     s->recheck_end = &s->recheck;
     return s;
 }
@@ -375,7 +369,7 @@ void settle_recheck(struct settle *s, const char *prefix, double now)
 
 void settle_forget(struct settle *s, const char *prefix)
 {
-    struct entry **gone = must(calloc(s->known + 1, sizeof(struct entry *)));
+    struct entry **gone = mem_calloc(s->known + 1, sizeof(struct entry *));
     size_t n = 0;
 
     for (size_t i = 0; i <= s->mask; i++)

@@ -27,6 +27,7 @@
 #include "core/dirsum.h"
 #include "core/err.h"
 #include "core/fstype.h"
+#include "core/mem.h"
 
 enum { BUFFER = 256 * 1024, READS = 4, DEPTH = 48, NEXT = 32, EXTENSION = 16 };
 
@@ -70,13 +71,6 @@ struct watch {
     char *buffer;
     char path[PATH_MAX]; /* of the directory or file in hand during a scan */
 };
-
-static void *must(void *p)
-{
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 __attribute__((format(printf, 2, 3))) static void notice(const struct watch *w,
                                                          const char *fmt, ...)
@@ -163,11 +157,11 @@ static void dir_free(struct dir *d)
 static struct dir *dir_add(struct watch *w, int wd)
 {
     size_t i = dir_place(w, wd);
-    struct dir *d = must(calloc(1, sizeof *d));
+    struct dir *d = mem_calloc(1, sizeof *d);
 
     if (w->ndir == w->dir_room) {
         w->dir_room = w->dir_room == 0 ? 16 : 2 * w->dir_room;
-        w->dir = must(realloc(w->dir, w->dir_room * sizeof(struct dir *)));
+        w->dir = mem_realloc(w->dir, w->dir_room * sizeof(struct dir *));
     }
     memmove(w->dir + i + 1, w->dir + i, (w->ndir - i) * sizeof(struct dir *));
     w->dir[i] = d;
@@ -218,8 +212,8 @@ static void poll_add(struct root *r, const char *path)
 {
     if (strcmp(path, r->path) == 0)
         r->polled = true;
-    r->poll = must(realloc(r->poll, (r->npoll + 1) * sizeof(char *)));
-    r->poll[r->npoll++] = must(strdup(path));
+    r->poll = mem_realloc(r->poll, (r->npoll + 1) * sizeof(char *));
+    r->poll[r->npoll++] = mem_strdup(path);
 }
 
 enum attached { ATTACHED, NOT_ATTACHED, SEEN_BEFORE };
@@ -249,7 +243,7 @@ static enum attached attach(struct watch *w, struct root *r, int fd)
         d = dir_add(w, wd);
     if (d->path == NULL || strcmp(d->path, w->path) != 0) {
         free(d->path);
-        d->path = must(strdup(w->path));
+        d->path = mem_strdup(w->path);
     }
     d->root = r;
     d->visit = w->visit;
@@ -580,7 +574,7 @@ int watch_new(struct watch **out, const struct watch_opts *opts, struct err *e)
     *out = NULL;
     if (opts->dirty == NULL)
         return err_set(e, -EINVAL, "a watcher needs somebody to tell");
-    w = must(calloc(1, sizeof *w));
+    w = mem_calloc(1, sizeof *w);
     w->opts = *opts;
     w->opts.extensions = NULL;
     rc = parse_extensions(w, opts->extensions == NULL ? "" : opts->extensions, e);
@@ -594,7 +588,7 @@ int watch_new(struct watch **out, const struct watch_opts *opts, struct err *e)
         w->opts.poll_s = fmin(5, w->opts.rescan_s);
     if (w->opts.max_watches == 0)
         w->opts.max_watches = default_watches();
-    w->buffer = must(malloc(BUFFER));
+    w->buffer = mem_malloc(BUFFER);
     w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (w->fd == -1)
         notice(w, "no inotify (%s): every directory is polled every %g s",
@@ -662,9 +656,9 @@ int watch_add_root(struct watch *w, const char *path, unsigned flags, struct err
     if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
         return err_set(e, -ENOTDIR, "cannot watch %s: not a directory", path);
     if (i == w->nroot) {
-        w->root = must(realloc(w->root, (w->nroot + 1) * sizeof(struct root *)));
-        w->root[i] = must(calloc(1, sizeof *w->root[i]));
-        w->root[i]->path = must(strndup(path, trimmed(path)));
+        w->root = mem_realloc(w->root, (w->nroot + 1) * sizeof(struct root *));
+        w->root[i] = mem_calloc(1, sizeof *w->root[i]);
+        w->root[i]->path = mem_strndup(path, trimmed(path));
         w->root[i]->scanned = -1;
         w->nroot++;
     } else if (w->root[i]->flags != flags) {

@@ -1,22 +1,22 @@
 #include "watcherd/todo/group_copy.h"
 
-#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
+
 struct group_copy *group_copy_new(const struct group_view *g)
 {
     size_t room = (size_t)g->present;
-    struct group_copy *r = calloc(1, sizeof *r + room * sizeof r->file[0]);
+    struct group_copy *r = mem_calloc(1, sizeof *r + room * sizeof r->file[0]);
 
-    assert(r != NULL);
     memcpy(r->name, g->name, sizeof r->name);
     r->state = g->state;
     r->complete = g->complete;
     for (int i = 0; i < g->expected && r->n < g->present; i++)
         if (g->member[i].path != NULL) {
-            r->file[r->n].path = strdup(g->member[i].path);
+            r->file[r->n].path = mem_strdup(g->member[i].path);
             r->file[r->n++].id = g->member[i].id;
         }
     return r;
@@ -39,8 +39,7 @@ char *group_copy_params(const struct group_copy *r)
     /* A path that is no UTF-8 cannot be said; the task then has a file less and fails for it. */
     for (int i = 0; i < r->n; i++)
         json_array_append_new(files, json_string(r->file[i].path));
-    text = json_dumps(params, JSON_COMPACT);
-    assert(text != NULL);
+    text = mem_must(json_dumps(params, JSON_COMPACT));
     json_decref(params);
     return text;
 }

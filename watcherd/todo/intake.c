@@ -1,6 +1,5 @@
 #include "watcherd/todo/intake.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/store/queue.h"
 #include "watcherd/todo/rework.h"
 #include "watcherd/todo/group_copy.h"
@@ -64,9 +64,8 @@ static const char *const held_words[] = {
 
 struct intake *intake_new(const struct intake_opts *opts)
 {
-    struct intake *in = calloc(1, sizeof *in);
+    struct intake *in = mem_calloc(1, sizeof *in);
 
-    assert(in != NULL);
     in->opts = *opts;
     in->asked = json_object();
     return in;
@@ -169,10 +168,9 @@ static int find_room(struct batch *b, struct queue *q, struct err *e)
 static int run_batch(struct store_job *job, struct queue *q, struct err *e)
 {
     struct batch *b = (struct batch *)job;
-    struct task_spec *spec = calloc(b->n + 1, sizeof *spec);
+    struct task_spec *spec = mem_calloc(b->n + 1, sizeof *spec);
     int rc;
 
-    assert(spec != NULL);
     rc = find_room(b, q, e);
     for (size_t i = 0; rc == 0 && i < b->taken; i++)
         rc = spec_of(b, q, &b->entry[i], &spec[i], e);
@@ -251,8 +249,7 @@ void intake_take(struct intake *in, const struct group_view *g)
     if (!in->loaded || in->held != NOT_HELD)
         return;
     if (b == NULL) {
-        b = in->open = calloc(1, sizeof *b);
-        assert(b != NULL);
+        b = in->open = mem_calloc(1, sizeof *b);
         b->job.run = run_batch;
         b->job.done = end_batch;
         b->in = in;
@@ -261,8 +258,7 @@ void intake_take(struct intake *in, const struct group_view *g)
     }
     if (b->n == b->room) {
         b->room = 2 * b->room + 4;
-        b->entry = realloc(b->entry, b->room * sizeof *b->entry);
-        assert(b->entry != NULL);
+        b->entry = mem_realloc(b->entry, b->room * sizeof *b->entry);
     }
     b->entry[b->n++] = (struct entry){.roster = group_copy_new(g)};
     json_object_set_new(in->asked, g->name, json_true());
@@ -297,8 +293,7 @@ static struct known *add_known(struct survey *s, const char *name)
 {
     if (s->n == s->room) {
         s->room = 2 * s->room + 16;
-        s->known = realloc(s->known, s->room * sizeof *s->known);
-        assert(s->known != NULL);
+        s->known = mem_realloc(s->known, s->room * sizeof *s->known);
     }
     s->known[s->n] = (struct known){0};
     snprintf(s->known[s->n].name, sizeof s->known[s->n].name, "%s", name);
@@ -328,9 +323,8 @@ static int run_load(struct store_job *job, struct queue *q, struct err *e)
 
 static struct survey *survey_new(struct intake *in)
 {
-    struct survey *s = calloc(1, sizeof *s);
+    struct survey *s = mem_calloc(1, sizeof *s);
 
-    assert(s != NULL);
     s->in = in;
     in->jobs++;
     return s;

@@ -1,12 +1,12 @@
 #include "watcherd/todo/leftovers.h"
 
-#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/group.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "watcherd/files/ingest.h"
 
 /* ---- files ---- */
@@ -49,11 +49,10 @@ static void end(struct ingest_call *call)
 
 static size_t say_files(struct ingest *ing, double wait_s)
 {
-    struct left_call *c = calloc(1, sizeof *c);
+    struct left_call *c = mem_calloc(1, sizeof *c);
     json_t *file;
     size_t i, n;
 
-    assert(c != NULL);
     *c = (struct left_call){
         {.run = run, .free = end}, .now = clock_boot_s(), .list = json_array()};
     if (ingest_call(ing, &c->call, wait_s) != 0) {

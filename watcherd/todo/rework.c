@@ -1,6 +1,5 @@
 #include "watcherd/todo/rework.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -11,6 +10,7 @@
 #include "core/err.h"
 #include "core/group.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "pipeline/product/product.h"
@@ -34,9 +34,8 @@ struct rework {
 struct rework *rework_new(const struct conf *conf, struct group_table *groups,
                           struct store *store, void (*queued)(void *arg), void *arg)
 {
-    struct rework *r = calloc(1, sizeof *r);
+    struct rework *r = mem_calloc(1, sizeof *r);
 
-    assert(r != NULL);
     r->conf = conf;
     r->groups = groups;
     r->store = store;
@@ -224,9 +223,8 @@ static void end_look(struct store_job *job, int rc, const struct err *e)
 
 static void ask(struct rework *r, const struct group_view *g)
 {
-    struct look *look = calloc(1, sizeof *look);
+    struct look *look = mem_calloc(1, sizeof *look);
 
-    assert(look != NULL);
     look->job.run = run_look;
     look->job.done = end_look;
     look->rework = r;

@@ -1,6 +1,5 @@
 #include "watcherd/todo/windows.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -11,6 +10,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
@@ -90,11 +90,10 @@ static void note_window(struct search *s, const char *id, const char *list)
     for (size_t i = 0; i < s->nfound; i++) /* in an earlier try */
         if (strcmp(s->found[i].id, id) == 0)
             return;
-    found = realloc(s->found, (s->nfound + 1) * sizeof *s->found);
-    assert(found != NULL);
+    found = mem_realloc(s->found, (s->nfound + 1) * sizeof *s->found);
     s->found = found;
     snprintf(found[s->nfound].id, sizeof found->id, "%s", id);
-    found[s->nfound++].list = strdup(list);
+    found[s->nfound++].list = mem_strdup(list);
 }
 
 /* Safe to repeat: the row is also written when the task was made by a call whose answer was
@@ -204,8 +203,7 @@ void windows_find(struct windows *m)
 
     if (!m->due || m->busy || m->held)
         return;
-    s = calloc(1, sizeof *s);
-    assert(s != NULL);
+    s = mem_calloc(1, sizeof *s);
     s->job.run = run_search;
     s->job.done = end_search;
     s->m = m;
