@@ -11,6 +11,7 @@
 
 #include "pipeline/sky/astro.h"
 #include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/samples.h"
 
 struct point {
     double l, m, flux_jy;

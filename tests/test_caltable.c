@@ -15,7 +15,8 @@
 
 #include "core/err.h"
 #include "pipeline/io/h5.h"
-#include "pipeline/cal/solve.h"
+#include "pipeline/cal/gains.h"
+#include "pipeline/io/caltable.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/sky/vis.h"
 

@@ -11,7 +11,7 @@
 
 #include "core/err.h"
 #include "pipeline/sky/image.h"
-#include "pipeline/sky/qa.h"
+#include "pipeline/io/preview.h"
 
 struct grey {
     unsigned nx, ny;

@@ -12,7 +12,9 @@
 #include "core/err.h"
 #include "pipeline/io/fits.h"
 #include "pipeline/sky/image.h"
+#include "pipeline/sky/catalogue.h"
 #include "pipeline/sky/qa.h"
+#include "pipeline/sky/source.h"
 
 #define DEG  (M_PI / 180.0)
 #define NX   181

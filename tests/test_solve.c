@@ -13,6 +13,8 @@
 #include "core/err.h"
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/calibrator.h"
+#include "pipeline/cal/gains.h"
+#include "pipeline/cal/model.h"
 #include "pipeline/cal/solve.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/sky/vis.h"

@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "pipeline/io/h5.h"
 #include "pipeline/io/uvh5.h"
+#include "pipeline/io/uvh5_header.h"
 
 /* cmocka's assert_float_equal compares floats. */
 #define assert_near(got, want, tolerance)                                              \

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/samples.h"
 #include "pipeline/imaging/weight.h"
 
 /*

@@ -13,6 +13,7 @@
 
 #include "core/err.h"
 #include "pipeline/io/uvh5.h"
+#include "pipeline/io/uvh5_header.h"
 
 /* ROW,CHAN,POL: what to dump; ALL for a "*". */
 struct pick {

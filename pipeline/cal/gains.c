@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "core/err.h"
-#include "pipeline/cal/solve.h"
 
 /* The two hands of each polarisation that has some (AIPS codes, as in UVH5). */
 static const struct {

@@ -1,15 +1,16 @@
 /*
- * model.c: what the array should see of a point source (contract in solve.h).
+ * model.c: what the array should see of a point source.
  */
+#include "pipeline/cal/model.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "pipeline/cal/gains.h"
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/calibrator.h"
-#include "pipeline/cal/gains.h"
-#include "pipeline/cal/solve.h"
 #include "pipeline/sky/vis.h"
 
 /* Channels between two exact sines of a row; in between the phasor is turned step by step. */

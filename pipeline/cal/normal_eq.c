@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/sky/astro.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/sky/astro.h"
 #include "pipeline/sky/vis.h"
 
 /* Below any product of weight and squared model that means something. */

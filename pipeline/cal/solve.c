@@ -16,10 +16,10 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/sky/astro.h"
 #include "pipeline/cal/gains.h"
-#include "pipeline/cal/stefcal.h"
 #include "pipeline/cal/normal_eq.h"
+#include "pipeline/cal/stefcal.h"
+#include "pipeline/sky/astro.h"
 #include "pipeline/sky/vis.h"
 
 enum { ROUNDS = 3, MAX_ITER = 100, MIN_BASELINES = 3 };

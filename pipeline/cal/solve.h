@@ -1,35 +1,16 @@
 /*
- * solve.h: antenna-based gains by least squares (StefCal, Salvini & Wijnholds 2014,
- * A&A 571, A97), and how they are applied.
- *
- * A row (ant1, ant2) obeys V = g1 conj(g2) M; so V_calibrated = V / (g1 conj(g2)).
+ * solve.h: antenna-based gains from data and a model by least squares (StefCal, Salvini & Wijnholds
+ * 2014, A&A 571, A97).
  */
 #ifndef PIPELINE_CAL_SOLVE_H
 #define PIPELINE_CAL_SOLVE_H
 
 #include <complex.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 struct err;
+struct gains;
 struct vis;
-
-/* Gains of one kind.  A gain of 0 means no solution: data of that antenna are flagged. */
-struct gains {
-    size_t nant, ntime, nchan, npol; /* ntime or nchan 1: the same for all */
-    double *time_jd;                 /* [ntime] */
-    double *freq_hz;                 /* [nchan] (mean frequency when nchan is 1) */
-    float complex *g;                /* [ntime][nchan][nant][npol] */
-    int refant;                      /* index of the reference antenna (phase 0) */
-};
-
-int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan,
-                size_t npol, struct err *e);
-void gains_free(struct gains *g);
-
-/* Whether gains are solved for this polarisation (AIPS code): XX, YY, RR, LL and Stokes I.  The
- * cross-hands have no gains of their own; gains_apply uses the two parallel hands'. */
-bool gains_parallel(int pol);
 
 struct solve_opts {
     int refant;   /* antenna index; -1: the one with most unflagged data nearest to the
@@ -66,42 +47,7 @@ int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vi
                    const float complex *model, const struct solve_opts *opts,
                    struct err *e);
 
-/*
- * gains_apply: divide data by g1 conj(g2), scale weights by |g1 g2|^2; antennas without
- * solution become flagged.  Gains are matched by nearest time and by channel frequency
- * (nearest, at most half a channel width away unless nchan is 1).
- * Status: 0; ERR_SHAPE when antennas, polarisations or channels do not fit: one sentence.
- */
-int gains_apply(struct vis *vis, const struct gains *g, struct err *e);
-
-/* Point source model for the rows of vis: [nrow][nchan] Jy, seen through the beam per
-   integration. */
-struct beam;
-struct calibrator;
-int model_point(float complex *model, const struct vis *vis,
-                const struct calibrator *cal, const struct beam *beam, struct err *e);
-
 /* Weighted rms of the phase of data x conj(model), degrees: all parallel-hand samples. */
 double solve_phase_rms_deg(const struct vis *vis, const float complex *model);
-
-/*
- * Gain tables on disk: HDF5 with pyuvdata's CalH5 names (Header/..., Data/gains
- * [Nants_data][Nfreqs][Ntimes][Njones] complex128, Data/flags), gain convention "divide", antennas
- * by number; gains of one channel are CalH5's wide_band.  Ours are in Header/extra_keywords.
- */
-struct caltable_info {
-    char telescope[32], calibrator[32], group[64], kind[16]; /* kind: bandpass | gain */
-    double t_jd;                                             /* mid time */
-};
-int caltable_write(const char *path, const struct gains *g, const struct vis *vis,
-                   const struct caltable_info *info, struct err *e);
-/*
- * caltable_read: gains re-ordered to vis's antennas, polarisations and channels (nearest, at most
- * half a channel away).  An antenna that the table does not have gets no solution.
- * Status: 0; ERR_FORMAT (not such a table); ERR_SHAPE when telescope, polarisations or channels
- * do not fit or no antenna does; -ENOMEM; a negated errno.
- */
-int caltable_read(struct gains **out, struct caltable_info *info, const char *path,
-                  const struct vis *vis, struct err *e);
 
 #endif

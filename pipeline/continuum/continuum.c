@@ -3,11 +3,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "pipeline/sky/image.h"
-#include "pipeline/cal/solve.h"
-#include "pipeline/steps.h"
+#include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
+#include "pipeline/imaging/samples.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/sky/source.h"
 #include "pipeline/sky/vis.h"
+#include "pipeline/steps.h"
 
 /* The steps of a tile, in order: adding one is adding a row. */
 static const struct step steps[] = {

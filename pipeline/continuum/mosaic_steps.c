@@ -11,11 +11,13 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "pipeline/continuum/continuum.h"
-#include "pipeline/io/fits.h"
-#include "pipeline/sky/image.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/imaging/mosaic.h"
+#include "pipeline/io/fits.h"
 #include "pipeline/product/product.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/sky/qa.h"
+#include "pipeline/sky/source.h"
 #include "pipeline/steps.h"
 
 struct mosaic_run {

@@ -14,7 +14,9 @@
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/samples.h"
 #include "pipeline/sky/qa.h"
+#include "pipeline/sky/source.h"
 
 struct gains;
 struct image;

@@ -15,9 +15,12 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/store/registry.h"
-#include "pipeline/sky/image.h"
+#include "pipeline/cal/gains.h"
+#include "pipeline/cal/model.h"
 #include "pipeline/cal/solve.h"
 #include "pipeline/continuum/tile.h"
+#include "pipeline/io/caltable.h"
+#include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
 
 static double mid_mjd(const struct vis *vis)

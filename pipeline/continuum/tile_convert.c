@@ -13,6 +13,7 @@
 #include "core/path.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/io/uvh5.h"
+#include "pipeline/io/uvh5_header.h"
 #include "pipeline/sky/vis.h"
 
 #define JD_UNIX_EPOCH 2440587.5

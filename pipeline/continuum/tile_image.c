@@ -9,9 +9,10 @@
 
 #include "core/conf.h"
 #include "core/err.h"
-#include "pipeline/sky/image.h"
-#include "pipeline/cal/solve.h"
+#include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
+#include "pipeline/imaging/samples.h"
+#include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
 
 /* Wanted error of a dirty image, rms over rms. */

@@ -10,11 +10,12 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "pipeline/continuum/tile.h"
+#include "pipeline/continuum/verdict.h"
+#include "pipeline/io/caltable.h"
 #include "pipeline/io/fits.h"
 #include "pipeline/sky/image.h"
-#include "pipeline/continuum/verdict.h"
-#include "pipeline/cal/solve.h"
-#include "pipeline/continuum/tile.h"
+#include "pipeline/sky/qa.h"
 #include "pipeline/sky/vis.h"
 
 /* The noise of every pixel after division by the beam. */

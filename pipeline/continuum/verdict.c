@@ -9,9 +9,12 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "pipeline/io/preview.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/calibrator.h"
+#include "pipeline/sky/catalogue.h"
 #include "pipeline/sky/image.h"
+#include "pipeline/sky/source.h"
 
 enum { PREVIEW_SIDE = 1200 };
 

@@ -17,10 +17,11 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/sky/astro.h"
 #include "pipeline/imaging/fft.h"
-#include "pipeline/sky/image.h"
 #include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/samples.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/sky/image.h"
 
 enum {
     MAX_MAJOR = 60,      /* major cycles, whatever the thresholds say */

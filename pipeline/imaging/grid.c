@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/imaging/samples.h"
 #include "pipeline/sky/astro.h"
-#include "pipeline/imaging/imager.h"
 
 enum { TAPS = KERNEL_TAPS };
 

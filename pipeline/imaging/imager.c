@@ -18,12 +18,13 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/sky/astro.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/grid.h"
 #include "pipeline/imaging/kernel.h"
-#include "pipeline/sky/wcs.h"
+#include "pipeline/imaging/samples.h"
 #include "pipeline/imaging/weight.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/sky/wcs.h"
 
 enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
 

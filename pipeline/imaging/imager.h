@@ -13,17 +13,8 @@
 #include <stddef.h>
 
 struct err;
-struct image;
+struct samples;
 struct wcs;
-
-/* Stokes I samples to be imaged; arrays are borrowed. */
-struct samples {
-    size_t nrow, nchan;
-    const double (*uvw_m)[3]; /* [nrow][3] for the image's phase centre */
-    const double *freq_hz;    /* [nchan] */
-    float complex *data;      /* [nrow][nchan] Jy, phased to the image's phase centre */
-    float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
-};
 
 struct imager_opts {
     size_t nx, ny; /* wanted pixels, any even numbers */

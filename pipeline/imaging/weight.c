@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "pipeline/imaging/samples.h"
 #include "pipeline/sky/astro.h"
-#include "pipeline/imaging/imager.h"
 
 /* Half a plane of cells: columns u in [0, ncol), rows v from -nrow/2. */
 struct density {

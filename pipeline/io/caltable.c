@@ -1,10 +1,12 @@
 /*
- * caltable.c: gain tables on disk (contract in solve.h).
+ * caltable.c: gain tables on disk.
  *
  * Names, shapes and meanings are those of pyuvdata's CalH5: antennas without data are left out
  * of Data, flags say "no solution", gains of one channel for a whole band are "wide_band" with a
  * frequency range in place of the frequency axis.
  */
+#include "pipeline/io/caltable.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -14,10 +16,9 @@
 #include <unistd.h>
 
 #include "core/err.h"
-#include "pipeline/sky/astro.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/io/h5.h"
-#include "pipeline/cal/solve.h"
+#include "pipeline/sky/astro.h"
 #include "pipeline/sky/vis.h"
 
 #define EXTRA "Header/extra_keywords/"

@@ -1,7 +1,7 @@
 /*
  * preview.c: an image as an 8-bit grey PNG for the eye.  The only file that knows libpng.
  */
-#include "pipeline/sky/qa.h"
+#include "pipeline/io/preview.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,6 +13,7 @@
 
 #include "core/err.h"
 #include "pipeline/sky/image.h"
+#include "pipeline/sky/qa.h"
 
 #define BELOW_SIGMA 2.0    /* black: this much below zero */
 #define SOFT_SIGMA  3.0    /* linear up to about here, logarithmic above */

@@ -22,17 +22,6 @@ static const double AGREE_DEC_RAD = 1.7e-4; /* 0.01 deg */
 static const double AGREE_POS_M = 1e-3;
 static const float INSANE = 1e15F; /* no correlator's count and no source's flux */
 
-int uvh5_info(const char *path, struct uvh5_info *info, struct err *e)
-{
-    struct uvh5_header h;
-    int rc = uvh5_header_read(&h, path, e);
-
-    if (rc == 0)
-        *info = h.info;
-    uvh5_header_free(&h);
-    return rc;
-}
-
 /* ---- do the files of a group fit together? ---- */
 
 static int same_rows(const struct uvh5_header *a, const struct uvh5_header *b)

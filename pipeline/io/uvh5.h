@@ -13,30 +13,12 @@
 
 #include <stddef.h>
 
-#include "pipeline/sky/vis.h"
-
 struct err;
+struct vis;
 
 struct uvh5_opts {
     double dut1_s; /* UT1 - UTC */
 };
-
-/* What a file's header says, cheaply; for checking a file against its name. */
-struct uvh5_info {
-    double t0_jd, t1_jd;             /* first and last integration centre, UTC */
-    double freq_lo_hz, freq_hi_hz;   /* lowest and highest channel centre */
-    double dec_app_rad;              /* MERIDIAN pointing; NAN when the file has none */
-    size_t ntime, nrow, nchan, npol; /* nrow: cross-correlations */
-    size_t nant;                     /* in the header, also those without data */
-    char telescope[32], instrument[32], object[64];
-    struct site site;
-    enum vis_phasing phasing;
-    double phase_ra_rad, phase_dec_rad; /* VIS_SIDEREAL: ICRS; else NAN */
-    double tint_s, width_hz;            /* of the first row and channel */
-    int pol[VIS_MAXPOL];                /* AIPS codes */
-};
-
-int uvh5_info(const char *path, struct uvh5_info *info, struct err *e);
 
 /*
  * uvh5_read_group: read and join sub-bands.

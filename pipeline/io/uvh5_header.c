@@ -583,3 +583,14 @@ int uvh5_header_read(struct uvh5_header *h, const char *path, struct err *e)
         e->code = ERR_FORMAT;
     return ERR_FORMAT;
 }
+
+int uvh5_info(const char *path, struct uvh5_info *info, struct err *e)
+{
+    struct uvh5_header h;
+    int rc = uvh5_header_read(&h, path, e);
+
+    if (rc == 0)
+        *info = h.info;
+    uvh5_header_free(&h);
+    return rc;
+}

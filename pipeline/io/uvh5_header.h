@@ -1,5 +1,5 @@
 /*
- * uvh5_header.h: one UVH5 file's header, read and checked; the inside of uvh5.c.
+ * uvh5_header.h: one UVH5 file's header, read and checked.
  */
 #ifndef PIPELINE_IO_UVH5_HEADER_H
 #define PIPELINE_IO_UVH5_HEADER_H
@@ -7,7 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pipeline/io/uvh5.h"
+#include "pipeline/sky/vis.h"
+
+struct err;
+
+/* What a file's header says, cheaply; for checking a file against its name. */
+struct uvh5_info {
+    double t0_jd, t1_jd;             /* first and last integration centre, UTC */
+    double freq_lo_hz, freq_hi_hz;   /* lowest and highest channel centre */
+    double dec_app_rad;              /* MERIDIAN pointing; NAN when the file has none */
+    size_t ntime, nrow, nchan, npol; /* nrow: cross-correlations */
+    size_t nant;                     /* in the header, also those without data */
+    char telescope[32], instrument[32], object[64];
+    struct site site;
+    enum vis_phasing phasing;
+    double phase_ra_rad, phase_dec_rad; /* VIS_SIDEREAL: ICRS; else NAN */
+    double tint_s, width_hz;            /* of the first row and channel */
+    int pol[VIS_MAXPOL];                /* AIPS codes */
+};
+
+int uvh5_info(const char *path, struct uvh5_info *info, struct err *e);
 
 /* One file's header.  Row arrays are as in the file, autocorrelations included. */
 struct uvh5_header {

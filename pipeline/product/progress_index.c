@@ -23,6 +23,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "pipeline/product/progress.h"
 #include "pipeline/product/progress_parts.h"
 
 #define REST_S 2.0 /* far longer than the coarsest time stamp of a local file system */

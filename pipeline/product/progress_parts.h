@@ -5,9 +5,12 @@
 #define PIPELINE_PRODUCT_PROGRESS_PARTS_H
 
 #include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-#include "pipeline/product/progress.h"
+struct progress;
 
 enum { PROGRESS_A_THREAD = 1000 }; /* items that make a thread worth its start */
 

@@ -1,9 +1,9 @@
 /*
- * catalogue.c: lists of sources as CSV (see qa.h).  Reading is strict: whatever is not
+ * catalogue.c: lists of sources as CSV (see catalogue.h).  Reading is strict: whatever is not
  * exactly a catalogue is refused with its line, because a column taken for another gives
  * fluxes that look right.
  */
-#include "pipeline/sky/qa.h"
+#include "pipeline/sky/catalogue.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,18 +12,12 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "pipeline/sky/source.h"
 
 #define DEG  (M_PI / 180.0)
 #define NCOL 6
 
 static const char HEADER[] = "name,ra_deg,dec_deg,flux_jy,spix,freq_mhz";
-
-void source_list_free(struct source_list *list)
-{
-    free(list->src);
-    list->src = NULL;
-    list->n = 0;
-}
 
 /* A decimal number and nothing else (strtod would also take "nan", "inf" and hex). */
 static int parse_number(const char *text, double *value)

@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "pipeline/sky/image.h"
+#include "pipeline/sky/source.h"
 
 #define CLIP_SIGMA    5.0
 #define CLIP_ROUNDS   3

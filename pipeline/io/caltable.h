@@ -1,0 +1,30 @@
+/*
+ * caltable.h: gain tables on disk.
+ *
+ * HDF5 with pyuvdata's CalH5 names (Header/..., Data/gains [Nants_data][Nfreqs][Ntimes][Njones]
+ * complex128, Data/flags), gain convention "divide", antennas by number; gains of one channel are
+ * CalH5's wide_band.  What CalH5 has no name for is in Header/extra_keywords.
+ */
+#ifndef PIPELINE_IO_CALTABLE_H
+#define PIPELINE_IO_CALTABLE_H
+
+struct err;
+struct gains;
+struct vis;
+
+struct caltable_info {
+    char telescope[32], calibrator[32], group[64], kind[16]; /* kind: bandpass | gain */
+    double t_jd;                                             /* mid time */
+};
+int caltable_write(const char *path, const struct gains *g, const struct vis *vis,
+                   const struct caltable_info *info, struct err *e);
+/*
+ * caltable_read: gains re-ordered to vis's antennas, polarisations and channels (nearest, at most
+ * half a channel away).  An antenna that the table does not have gets no solution.
+ * Status: 0; ERR_FORMAT (not such a table); ERR_SHAPE when telescope, polarisations or channels
+ * do not fit or no antenna does; -ENOMEM; a negated errno.
+ */
+int caltable_read(struct gains **out, struct caltable_info *info, const char *path,
+                  const struct vis *vis, struct err *e);
+
+#endif
