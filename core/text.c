@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/clock.h"
+
 size_t text_utf8(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -56,6 +58,22 @@ json_t *text_json(const char *bytes)
     text_escape(escaped, sizeof escaped, bytes);
     text = json_string(escaped);
     return text != NULL ? text : json_string("?");
+}
+
+void text_set(json_t *object, const char *key, const char *bytes)
+{
+    bool there = bytes != NULL && bytes[0] != '\0';
+
+    json_object_set_new(object, key, there ? text_json(bytes) : json_null());
+}
+
+void text_set_time(json_t *object, const char *key, double unix_s)
+{
+    char text[32] = "";
+
+    if (unix_s != 0)
+        clock_iso(unix_s, text);
+    text_set(object, key, text);
 }
 
 void text_put(struct text *w, const char *fmt, ...)

@@ -16,6 +16,11 @@ void text_escape(char *out, size_t size, const char *text);
 /* Bytes as a JSON string; what is no UTF-8 or not printable becomes \xNN. */
 json_t *text_json(const char *bytes);
 
+/* Add to a JSON object: bytes as above, null for NULL and ""; a time in Unix s as
+   "2026-11-22T01:15:16.123Z", null for 0. */
+void text_set(json_t *object, const char *key, const char *bytes);
+void text_set_time(json_t *object, const char *key, double unix_s);
+
 /* Text that is put together piece by piece; what does not fit is cut. */
 struct text {
     char *buf;

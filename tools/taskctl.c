@@ -21,7 +21,7 @@
 #include "core/err.h"
 #include "tools/taskctl/change.h"
 #include "tools/taskctl/ctl.h"
-#include "tools/taskctl/look.h"
+#include "tools/taskctl/inspect.h"
 #include "tools/taskctl/modes.h"
 #include "tools/taskctl/monitor.h"
 #include "tools/taskctl/preflight.h"
@@ -48,21 +48,21 @@ static const struct verb {
     const char *summary; /* one line */
     const char *args, *help;
 } verbs[] = {
-    {"stats", look_stats, STORE, "", false,
+    {"stats", inspect_stats, STORE, "", false,
      "how many tasks, the oldest ones, mode, workers", "",
      "Counts by name and status.  `last hour` and `oldest pending` are left out when "
      "more than\n100,000 tasks would have to be walked through.\n\n"
      "  taskctl stats\n"
      "  taskctl stats --json | python3 -c 'import json, sys; "
      "print(json.load(sys.stdin)[\"status\"][\"pending\"])'\n"},
-    {"list", look_list, STORE, "snklN", false, "tasks, newest first",
+    {"list", inspect_list, STORE, "snklN", false, "tasks, newest first",
      "[--status S] [--name N] [--key K] [--limit N] [--newest]",
      "The 20 newest that match.  With --limit N the first N by key (0: all), or with "
      "--newest by age.\n\n"
      "  taskctl list --status failed\n"
      "  taskctl list --name continuum --limit 100 --newest\n"
      "Exit status 1: none matches.\n"},
-    {"show", look_show, STORE, "", true, "everything about one task", "ID",
+    {"show", inspect_show, STORE, "", true, "everything about one task", "ID",
      CHOOSE "Attempts, steps, last error, its log file and the last lines of it.\n\n"
             "  taskctl show 0198f2c3\n"
             "  taskctl show continuum/2026-01-26T08:07:07\n"},
@@ -97,7 +97,7 @@ static const struct verb {
             "--.\n\n"
             "  taskctl prioritize 100 --name calibration-solve\n"
             "  taskctl prioritize -- -5 0198f2c3\n"},
-    {"stuck", look_stuck, STORE, "nkoS", false,
+    {"stuck", inspect_stuck, STORE, "nkoS", false,
      "tasks that run for long or whose worker is silent",
      "[--older 2h] [--silent 60s] [--name N] [--key K]",
      "Claimed longer ago than --older, or without a heartbeat for longer than --silent "

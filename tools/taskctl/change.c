@@ -8,7 +8,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/mem.h"
-#include "core/text.h"
+#include "core/store/queue_json.h"
 
 /* cancel --wait gives up after this, unless --timeout says otherwise. */
 #define WAIT_S 300.0
@@ -44,7 +44,7 @@ int change_submit(struct ctl *ctl)
     if (rc != 0) {
         code = ctl_fail(rc, &e);
     } else if (ctl->json) {
-        json_t *o = ctl_task_json(&task, true);
+        json_t *o = task_json(&task, true);
 
         json_object_set_new(o, "made", json_boolean(spec.made));
         code = ctl_print_json(o);

@@ -291,53 +291,6 @@ const char *ctl_age(double now, double then, char out[32])
     return text_age(now - then, out);
 }
 
-json_t *ctl_time_json(double unix_s)
-{
-    char text[32];
-
-    if (unix_s == 0)
-        return json_null();
-    clock_iso(unix_s, text);
-    return json_string(text);
-}
-
-void ctl_set_text(json_t *object, const char *key, const char *text)
-{
-    json_object_set_new(
-        object, key, text != NULL && text[0] != '\0' ? text_json(text) : json_null());
-}
-
-json_t *ctl_task_json(const struct task *t, bool whole)
-{
-    json_t *o = json_object();
-
-    ctl_set_text(o, "task_id", t->id);
-    ctl_set_text(o, "task_name", t->name);
-    ctl_set_text(o, "task_key", t->key);
-    ctl_set_text(o, "status", task_status_name(t->status));
-    json_object_set_new(o, "priority", json_integer(t->priority));
-    json_object_set_new(o, "retry_count", json_integer(t->retry_count));
-    json_object_set_new(o, "max_retries", json_integer(t->max_retries));
-    ctl_set_text(o, "error", t->error);
-    ctl_set_text(o, "worker_id", t->worker);
-    json_object_set_new(o, "cancel_requested", json_boolean(t->cancel));
-    json_object_set_new(o, "created_at", ctl_time_json(t->created));
-    json_object_set_new(o, "claimed_at", ctl_time_json(t->claimed));
-    json_object_set_new(o, "last_heartbeat", ctl_time_json(t->heartbeat));
-    json_object_set_new(o, "completed_at", ctl_time_json(t->ended));
-    json_object_set_new(o, "run_after", ctl_time_json(t->run_after));
-    if (!whole)
-        return o;
-    json_object_set_new(o, "timeout_s",
-                        t->timeout_s > 0 ? json_real(t->timeout_s) : json_null());
-    json_object_set_new(o, "fence", json_integer((json_int_t)t->fence));
-    json_object_set_new(o, "params",
-                        t->params != NULL ? json_loads(t->params, JSON_DECODE_ANY, NULL)
-                                          : json_null());
-    ctl_set_text(o, "result", t->result);
-    return o;
-}
-
 int ctl_print_json(json_t *json)
 {
     int rc = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));

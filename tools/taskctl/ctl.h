@@ -74,13 +74,6 @@ void ctl_copy(struct task *to, const struct task *from);
 int ctl_duration(const char *text, double *s);
 /* "12 min" from then to now, "-" when `then` is 0. */
 const char *ctl_age(double now, double then, char out[32]);
-/* A time as JSON: "2026-11-22T01:15:16.123Z", null when it is 0. */
-json_t *ctl_time_json(double unix_s);
-/* A task by the names of t_tasks' columns; `whole` with params and result. */
-json_t *ctl_task_json(const struct task *t, bool whole);
 /* Print it, and drop it; EX_OK, or EX_IOERR. */
 int ctl_print_json(json_t *json);
-/* Add a string that may hold any bytes; "" becomes null. */
-void ctl_set_text(json_t *object, const char *key, const char *text);
-
 #endif

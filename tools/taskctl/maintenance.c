@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "core/store/registry.h"
+#include "core/text.h"
 
 int maintenance_vacuum(struct ctl *ctl)
 {
@@ -143,7 +144,7 @@ static int say_backup(const struct ctl *ctl, const struct backup *b)
         json_t *o = json_pack("{s:I, s:I}", "registries", (json_int_t)b->registries,
                               "removed", (json_int_t)b->gone);
 
-        ctl_set_text(o, "path", b->path);
+        text_set(o, "path", b->path);
         return ctl_print_json(o);
     }
     printf("%s", b->path);
@@ -231,7 +232,7 @@ int maintenance_restore(struct ctl *ctl)
     if (ctl->json) {
         json_t *o = json_object();
 
-        ctl_set_text(o, "restored", path);
+        text_set(o, "restored", path);
         return ctl_print_json(o);
     }
     printf("the queue is that of %s\n", path);

@@ -8,8 +8,8 @@
 #include "core/control_client.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/store/queue_json.h"
 #include "core/text.h"
-#include "tools/taskctl/look.h"
 
 #define LOOK_S   1.0  /* drain: between two looks when the store tells nothing */
 #define ANSWER_S 20.0 /* a daemon that scans a slow disk answers after it */
@@ -24,12 +24,12 @@ struct change {
 
 static int look(struct change *c, struct ctl *ctl, struct err *e)
 {
-    struct counts counts;
-    int rc = look_counts(&counts, ctl, e);
+    struct task_counts counts;
+    int rc = task_counts_read(&counts, ctl->q, e);
 
     c->pending = counts.of[TASK_PENDING];
     c->claimed = counts.of[TASK_CLAIMED];
-    look_clear(&counts);
+    task_counts_clear(&counts);
     return rc;
 }
 
@@ -53,7 +53,7 @@ static json_t *change_json(const struct change *c)
                           queue_mode_name(c->was), "pending", (json_int_t)c->pending,
                           "claimed", (json_int_t)c->claimed);
 
-    ctl_set_text(o, "reason", c->reason);
+    text_set(o, "reason", c->reason);
     return o;
 }
 

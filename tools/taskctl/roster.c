@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/store/queue_json.h"
 #include "core/text.h"
 #include "tools/taskctl/table.h"
 
@@ -93,21 +94,9 @@ json_t *roster_json(const struct roster *r, const struct ctl *ctl, double now)
 
     for (size_t i = 0; i < r->n; i++) {
         const struct queue_worker *w = &r->worker[i];
-        json_t *o = json_object();
+        const char *life = roster_life_name(roster_life(ctl, w, now, why));
 
-        ctl_set_text(o, "worker_id", w->id);
-        ctl_set_text(o, "host", w->host);
-        ctl_set_text(o, "machine", w->machine);
-        json_object_set_new(o, "pid", json_integer(w->pid));
-        ctl_set_text(o, "state", w->state);
-        ctl_set_text(o, "life", roster_life_name(roster_life(ctl, w, now, why)));
-        ctl_set_text(o, "evidence", why);
-        json_object_set_new(o, "slots", json_integer(w->slots));
-        json_object_set_new(o, "running", json_integer(w->running));
-        json_object_set_new(o, "started_at", ctl_time_json(w->started));
-        json_object_set_new(o, "last_seen", ctl_time_json(w->seen));
-        json_object_set_new(o, "seen_s", json_real(now - w->seen));
-        json_array_append_new(list, o);
+        json_array_append_new(list, queue_worker_json(w, life, why, now));
     }
     return list;
 }

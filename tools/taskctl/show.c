@@ -13,8 +13,9 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/store/queue_json.h"
 #include "core/text.h"
-#include "tools/taskctl/look.h"
+#include "tools/taskctl/inspect.h"
 #include "tools/taskctl/table.h"
 
 enum { TAIL_LINES = 10, TAIL_BYTES = 8192 };
@@ -35,18 +36,7 @@ static void take_attempt(void *arg, const struct task_attempt *a)
 
     h->n++;
     if (h->rows != NULL) {
-        json_t *o = json_pack("{s:i, s:I}", "attempt", a->attempt, "fence",
-                              (json_int_t)a->fence);
-
-        ctl_set_text(o, "worker_id", a->worker);
-        json_object_set_new(o, "claimed_at", ctl_time_json(a->claimed));
-        json_object_set_new(o, "ended_at", ctl_time_json(a->ended));
-        ctl_set_text(o, "outcome", a->outcome);
-        ctl_set_text(o, "error", a->error);
-        json_object_set_new(o, "usage",
-                            a->usage[0] != '\0' ? json_loads(a->usage, 0, NULL)
-                                                : json_null());
-        json_array_append_new(h->rows, o);
+        json_array_append_new(h->rows, task_attempt_json(a));
         return;
     }
     clock_iso(a->claimed, at);
@@ -65,13 +55,7 @@ static void take_step(void *arg, const struct task_step *s)
 
     h->n++;
     if (h->rows != NULL) {
-        json_t *o =
-            json_pack("{s:f, s:I}", "took_s", s->took_s, "fence", (json_int_t)s->fence);
-
-        ctl_set_text(o, "step", s->step);
-        ctl_set_text(o, "detail", s->detail);
-        json_object_set_new(o, "at", ctl_time_json(s->at));
-        json_array_append_new(h->rows, o);
+        json_array_append_new(h->rows, task_step_json(s));
         return;
     }
     clock_iso(s->at, at);
@@ -222,7 +206,7 @@ static int read_history(struct ctl *ctl, const char *id, struct history *attempt
 static int show_json(struct ctl *ctl, const struct task *t)
 {
     struct history attempts = {.rows = json_array()}, steps = {.rows = json_array()};
-    json_t *o = ctl_task_json(t, true), *lines = json_array();
+    json_t *o = task_json(t, true), *lines = json_array();
     char path[PATH_MAX];
     struct err e = {0};
     int rc = read_history(ctl, t->id, &attempts, &steps, &e);
@@ -230,7 +214,7 @@ static int show_json(struct ctl *ctl, const struct task *t)
     log_path(path, ctl, t->id);
     json_object_set_new(o, "attempts", attempts.rows);
     json_object_set_new(o, "steps", steps.rows);
-    ctl_set_text(o, "log", path);
+    text_set(o, "log", path);
     if (each_last_line(path, add_line, lines)) {
         json_object_set_new(o, "log_tail", lines);
     } else {
@@ -280,7 +264,7 @@ static int show_words(struct ctl *ctl, const struct task *t)
     return rc == 0 ? EX_OK : ctl_fail(rc, &e);
 }
 
-int look_show(struct ctl *ctl)
+int inspect_show(struct ctl *ctl)
 {
     struct task t;
     int code;

@@ -8,6 +8,7 @@
 #include "core/control_client.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/store/queue_json.h"
 #include "core/text.h"
 #include "tools/taskctl/journal.h"
 
@@ -176,7 +177,7 @@ static int read_queue(struct view *v, struct ctl *ctl)
     if (rc == 0)
         rc = roster_read(&v->roster, ctl, e);
     if (rc == 0)
-        rc = look_counts(&v->counts, ctl, e);
+        rc = task_counts_read(&v->counts, ctl->q, e);
     if (rc == 0)
         rc = read_recent(v, ctl, e);
     v->sum = roster_sum(&v->roster, ctl, v->now);
@@ -206,7 +207,7 @@ void view_clear(struct view *v)
 {
     json_decref(v->daemon);
     roster_clear(&v->roster);
-    look_clear(&v->counts);
+    task_counts_clear(&v->counts);
     free(v->log);
     memset(v, 0, sizeof *v);
 }
@@ -219,17 +220,17 @@ static json_t *disks_json(const struct view_disks *d, const struct conf *conf)
         const struct disk_fill *f = &d->fill[i];
         json_t *o = json_object();
 
-        ctl_set_text(o, "name", d->name[i]);
-        ctl_set_text(o, "path", d->dir[i]);
+        text_set(o, "name", d->name[i]);
+        text_set(o, "path", d->dir[i]);
         if (!d->answered) {
-            ctl_set_text(o, "error", "the file systems do not answer");
+            text_set(o, "error", "the file systems do not answer");
         } else if (f->rc != 0) {
-            ctl_set_text(o, "error", strerror(-f->rc));
+            text_set(o, "error", strerror(-f->rc));
         } else {
             json_object_set_new(o, "used_pct", json_real(disk_pct(f)));
             json_object_set_new(o, "free_bytes",
                                 json_integer((json_int_t)f->bytes_free));
-            ctl_set_text(o, "level", disk_level_name(view_level(conf, f)));
+            text_set(o, "level", disk_level_name(view_level(conf, f)));
         }
         json_array_append_new(list, o);
     }
@@ -255,25 +256,25 @@ json_t *view_json(const struct view *v, const struct ctl *ctl)
 {
     json_t *o = json_object(), *recent = json_array();
 
-    json_object_set_new(o, "at", ctl_time_json(v->wall));
+    text_set_time(o, "at", v->wall);
     json_object_set(o, "daemon", v->daemon != NULL ? v->daemon : json_null());
-    ctl_set_text(o, "daemon_error", v->why_daemon.text);
-    ctl_set_text(o, "store_error", v->rc != 0 ? v->why_store.text : "");
+    text_set(o, "daemon_error", v->why_daemon.text);
+    text_set(o, "store_error", v->rc != 0 ? v->why_store.text : "");
     if (v->rc == 0) {
-        json_t *counts = look_counts_json(&v->counts);
+        json_t *counts = task_counts_json(&v->counts);
 
         json_object_update(o, counts);
         json_decref(counts);
-        ctl_set_text(o, "store", queue_where(ctl->q));
-        ctl_set_text(o, "mode", queue_mode_name(v->mode));
-        ctl_set_text(o, "mode_reason", v->reason);
+        text_set(o, "store", queue_where(ctl->q));
+        text_set(o, "mode", queue_mode_name(v->mode));
+        text_set(o, "mode_reason", v->reason);
         json_object_set_new(o, "workers", roster_json(&v->roster, ctl, v->now));
     }
     for (size_t i = 0; i < v->nrecent; i++)
-        json_array_append_new(recent, ctl_task_json(&v->recent[i], false));
+        json_array_append_new(recent, task_json(&v->recent[i], false));
     json_object_set_new(o, "recent", recent);
     json_object_set_new(o, "disks", disks_json(&v->disks, &ctl->conf));
     json_object_set_new(o, "log", log_json(v));
-    ctl_set_text(o, "log_error", v->log == NULL ? v->why_log : "");
+    text_set(o, "log_error", v->log == NULL ? v->why_log : "");
     return o;
 }

@@ -8,7 +8,7 @@
 
 #include "core/disk.h"
 #include "core/err.h"
-#include "tools/taskctl/look.h"
+#include "core/store/task_counts.h"
 #include "tools/taskctl/roster.h"
 
 enum { VIEW_RECENT = 10, VIEW_DISKS = 4, VIEW_LOG_LINES = 5 };
@@ -37,7 +37,7 @@ struct view {
     double since;
     struct roster roster;
     struct roster_sum sum;
-    struct counts counts;
+    struct task_counts counts;
     struct task recent[VIEW_RECENT]; /* without params and result; newest event first */
     size_t nrecent;
     struct view_disks disks;

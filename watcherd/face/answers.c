@@ -14,7 +14,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "core/store/queue.h"
+#include "core/store/queue_json.h"
 #include "core/text.h"
 #include "watcherd/face/control.h"
 #include "watcherd/crew/crew.h"
@@ -322,10 +322,7 @@ static void describe_task(const struct answers *o, json_t *out, const char *name
     if (c->there) {
         const struct task *t = &c->task;
 
-        task = json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "name", t->name, "status",
-                         task_status_name(t->status), "attempt", t->retry_count + 1,
-                         "max_attempts", t->max_retries + 1, "error",
-                         text_json(t->error), "by", text_json(t->worker));
+        task = task_brief_json(t);
         if (t->status == TASK_PENDING) {
             double in_s = t->run_after - c->now_s;
 
@@ -504,9 +501,7 @@ static json_t *queue_json(const struct answers *o)
         json_object_set_new(out, "unanswered", text_json(say));
         return out;
     }
-    for (enum task_status s = TASK_PENDING; s < TASK_STATUSES; s++)
-        json_object_set_new(out, task_status_name(s),
-                            json_integer((json_int_t)c->count[s]));
+    json_object_update_new(out, task_totals_json(c->count));
     json_object_update_new(out,
                            json_pack("{s:s, s:o}", "mode", queue_mode_name(c->mode),
                                      "mode_reason", text_json(c->reason)));

@@ -1,4 +1,4 @@
-#include "tools/taskctl/look.h"
+#include "tools/taskctl/inspect.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,72 +7,16 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/mem.h"
+#include "core/store/queue_json.h"
 #include "core/text.h"
 #include "tools/taskctl/roster.h"
 #include "tools/taskctl/table.h"
 
 #define OLDER_S  7200.0
 #define SILENT_S 60.0
-enum { LIST_LIMIT = 20 };
+enum { LIST_LIMIT = 20, WALK_MOST = 100000 }; /* tasks: shown; walked through */
 
 /* ---- stats ---- */
-
-static size_t *row_of(struct counts *c, const char *name)
-{
-    size_t i = 0;
-
-    while (i < c->n && strcmp(c->row[i].name, name) < 0)
-        i++;
-    if (i < c->n && strcmp(c->row[i].name, name) == 0)
-        return c->row[i].of;
-    if (c->n == c->room) {
-        c->room = 2 * c->room + 8;
-        c->row = mem_realloc(c->row, c->room * sizeof *c->row);
-    }
-    memmove(&c->row[i + 1], &c->row[i], (c->n++ - i) * sizeof *c->row);
-    memset(&c->row[i], 0, sizeof c->row[i]);
-    snprintf(c->row[i].name, sizeof c->row[i].name, "%s", name);
-    return c->row[i].of;
-}
-
-static void take_count(void *arg, const char *name, enum task_status status, size_t n)
-{
-    struct counts *c = arg;
-
-    row_of(c, name)[status] += n;
-    c->of[status] += n;
-}
-
-int look_counts(struct counts *c, struct ctl *ctl, struct err *e)
-{
-    memset(c, 0, sizeof *c);
-    return queue_counts(ctl->q, take_count, c, e);
-}
-
-void look_clear(struct counts *c)
-{
-    free(c->row);
-    memset(c, 0, sizeof *c);
-}
-
-static json_t *row_json(const size_t of[TASK_STATUSES])
-{
-    json_t *o = json_object();
-
-    for (enum task_status s = TASK_PENDING; s < TASK_STATUSES; s++)
-        json_object_set_new(o, task_status_name(s), json_integer((json_int_t)of[s]));
-    return o;
-}
-
-json_t *look_counts_json(const struct counts *c)
-{
-    json_t *names = json_object();
-
-    for (size_t i = 0; i < c->n; i++)
-        json_object_set_new(names, c->row[i].name, row_json(c->row[i].of));
-    return json_pack("{s:o, s:o}", "status", row_json(c->of), "names", names);
-}
 
 /* What a walk through some tasks finds. */
 struct walk {
@@ -103,7 +47,7 @@ static int walk(struct walk *w, struct ctl *ctl, enum task_status status, struct
 }
 
 struct stats {
-    struct counts counts;
+    struct task_counts counts;
     struct roster roster;
     struct roster_sum sum;
     struct walk pending, claimed, completed;
@@ -121,13 +65,13 @@ static int read_stats(struct stats *s, struct ctl *ctl, struct err *e)
     s->claimed.by_claim = true;
     s->completed.since = ctl->now - 3600;
     if (rc == 0)
-        rc = look_counts(&s->counts, ctl, e);
+        rc = task_counts_read(&s->counts, ctl->q, e);
     if (rc == 0)
         rc = roster_read(&s->roster, ctl, e);
     if (rc == 0)
         rc = walk(&s->claimed, ctl, TASK_CLAIMED, e);
-    s->walked_pending = s->counts.of[TASK_PENDING] <= LOOK_WALK;
-    s->walked_completed = s->counts.of[TASK_COMPLETED] <= LOOK_WALK;
+    s->walked_pending = s->counts.of[TASK_PENDING] <= WALK_MOST;
+    s->walked_completed = s->counts.of[TASK_COMPLETED] <= WALK_MOST;
     if (rc == 0 && s->walked_pending)
         rc = walk(&s->pending, ctl, TASK_PENDING, e);
     if (rc == 0 && s->walked_completed)
@@ -138,19 +82,19 @@ static int read_stats(struct stats *s, struct ctl *ctl, struct err *e)
 
 static json_t *oldest_json(const struct walk *w)
 {
-    return w->oldest.id[0] != '\0' ? ctl_task_json(&w->oldest, false) : json_null();
+    return w->oldest.id[0] != '\0' ? task_json(&w->oldest, false) : json_null();
 }
 
 static int stats_json(const struct stats *s, const struct ctl *ctl)
 {
-    json_t *o = look_counts_json(&s->counts);
+    json_t *o = task_counts_json(&s->counts);
 
-    ctl_set_text(o, "store", queue_where(ctl->q));
-    ctl_set_text(o, "queue", ctl->conf.queue.name);
-    ctl_set_text(o, "mode", queue_mode_name(s->mode));
-    ctl_set_text(o, "mode_reason", s->reason);
-    json_object_set_new(o, "mode_since", ctl_time_json(s->since));
-    json_object_set_new(o, "now", ctl_time_json(ctl->now));
+    text_set(o, "store", queue_where(ctl->q));
+    text_set(o, "queue", ctl->conf.queue.name);
+    text_set(o, "mode", queue_mode_name(s->mode));
+    text_set(o, "mode_reason", s->reason);
+    text_set_time(o, "mode_since", s->since);
+    text_set_time(o, "now", ctl->now);
     json_object_set_new(o, "oldest_pending",
                         s->walked_pending ? oldest_json(&s->pending) : json_null());
     json_object_set_new(o, "oldest_claimed", oldest_json(&s->claimed));
@@ -166,7 +110,7 @@ static int stats_json(const struct stats *s, const struct ctl *ctl)
     return ctl_print_json(o);
 }
 
-static void print_counts(const struct counts *c)
+static void print_counts(const struct task_counts *c)
 {
     static const char *const head[] = {
         "NAME", ">PENDING", ">CLAIMED", ">COMPLETED", ">FAILED", ">CANCELLED", NULL};
@@ -217,7 +161,7 @@ static int print_stats(const struct stats *s, const struct ctl *ctl)
     return EX_OK;
 }
 
-int look_stats(struct ctl *ctl)
+int inspect_stats(struct ctl *ctl)
 {
     struct stats s = {.walked_pending = false};
     struct err e = {0};
@@ -226,7 +170,7 @@ int look_stats(struct ctl *ctl)
                : ctl->json ? stats_json(&s, ctl)
                            : print_stats(&s, ctl);
 
-    look_clear(&s.counts);
+    task_counts_clear(&s.counts);
     roster_clear(&s.roster);
     return code;
 }
@@ -253,7 +197,7 @@ static void list_task(void *arg, const struct task *t)
 
     l->n++;
     if (l->rows != NULL) {
-        json_array_append_new(l->rows, ctl_task_json(t, false));
+        json_array_append_new(l->rows, task_json(t, false));
         return;
     }
     table_put(l->table, t->id);
@@ -269,7 +213,7 @@ static void list_task(void *arg, const struct task *t)
     table_put(l->table, t->error);
 }
 
-int look_list(struct ctl *ctl)
+int inspect_list(struct ctl *ctl)
 {
     static const char *const head[] = {"ID",    "NAME",     "KEY",    "STATUS",
                                        ">PRIO", ">RETRIES", ">SINCE", "WORKER",
@@ -322,7 +266,7 @@ static void stuck_task(void *arg, const struct task *t)
         return;
     s->n++;
     if (s->rows != NULL) {
-        json_t *o = ctl_task_json(t, false);
+        json_t *o = task_json(t, false);
 
         json_object_set_new(o, "claimed_s", json_real(held));
         json_object_set_new(o, "silent_s", json_real(silent));
@@ -330,8 +274,8 @@ static void stuck_task(void *arg, const struct task *t)
                             json_string(old && quiet ? "old and silent"
                                         : old        ? "old"
                                                      : "silent"));
-        ctl_set_text(o, "worker_life", life);
-        ctl_set_text(o, "worker_evidence", why);
+        text_set(o, "worker_life", life);
+        text_set(o, "worker_evidence", why);
         json_array_append_new(s->rows, o);
         return;
     }
@@ -344,7 +288,7 @@ static void stuck_task(void *arg, const struct task *t)
     table_putf(s->table, "%s: %s", life, why);
 }
 
-int look_stuck(struct ctl *ctl)
+int inspect_stuck(struct ctl *ctl)
 {
     static const char *const head[] = {
         "ID", "NAME", "KEY", ">CLAIMED FOR", ">SILENT FOR", "WORKER", "ITS LIFE", NULL};
