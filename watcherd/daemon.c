@@ -13,6 +13,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/group.h"
+#include "core/incoming.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -444,13 +445,6 @@ static void open_control(struct daemon *d)
         log_event(LOG_ERROR, "control", "reason", e.text, NULL);
 }
 
-static enum group_policy policy_of(const char *word)
-{
-    return strcmp(word, "process") == 0      ? GROUP_PROCESS
-           : strcmp(word, "quarantine") == 0 ? GROUP_QUARANTINE
-                                             : GROUP_HOLD;
-}
-
 /* The store and all who talk to it. */
 static int open_queue(struct daemon *d, struct err *e)
 {
@@ -503,23 +497,11 @@ static int open_queue(struct daemon *d, struct err *e)
     return 0;
 }
 
-static int open_groups(struct daemon *d, const struct groupname *rule, struct err *e)
+static int open_groups(struct daemon *d, struct groupname *rule, struct err *e)
 {
-    const struct conf *conf = d->conf;
-    struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
-                            .expected = rule->member ? (int)conf->group.expected : 1,
-                            .rule = rule,
-                            .deadline_s = conf->group.deadline_s,
-                            .policy = policy_of(conf->group.partial),
-                            .min_members = (int)(conf->group.min_members > 0
-                                                     ? conf->group.min_members
-                                                     : conf->group.expected)};
+    int rc = incoming_groups(&d->groups, rule, d->conf, e);
 
-    d->groups = group_table_new(&go);
-    if (d->groups == NULL)
-        return err_set(e, -EINVAL, "[group] expected is larger than %d",
-                       GROUP_MAX_EXPECTED);
-    return quarantine_each(conf->paths.state, known_quarantine, d, e);
+    return rc != 0 ? rc : quarantine_each(d->conf->paths.state, known_quarantine, d, e);
 }
 
 static int open_files(struct daemon *d, const struct groupname *rule, struct err *e)
@@ -554,8 +536,7 @@ static int open_rooms(struct daemon *d, struct err *e)
     struct groupname rule;
     int rc;
 
-    if ((rc = groupname_compile(&rule, conf->group.pattern, e)) != 0 ||
-        (rc = folders_make(conf, e)) != 0 || (rc = folders_locks(conf, e)) != 0 ||
+    if ((rc = folders_make(conf, e)) != 0 || (rc = folders_locks(conf, e)) != 0 ||
         (rc = path_join(d->settings, sizeof d->settings, conf->paths.state,
                         "settings.conf", e)) != 0 ||
         (rc = open_groups(d, &rule, e)) != 0 || (rc = open_queue(d, e)) != 0 ||

@@ -44,16 +44,16 @@ int progress_folders(struct progress *out, const char *dir, const char *const *f
                      size_t nfeature, struct err *e);
 
 /*
- * progress_groups: every group of [paths] incoming and [watch] also, by the rule that the
- * daemon follows.
+ * progress_groups: every group of the incoming directories (core/incoming.h), those that operators
+ * added among them, by the rule that the daemon follows.
  *
  * `index` (NULL: none) is a file that keeps the answer.  It is believed when the question and
  * every directory that was read (identity, mtime, ctime) are the same, and each had been at
  * rest for 2 s when it was read, so that no change can hide behind an equal time; only on
  * local file systems. Otherwise everything is read and the file written again, if that is allowed.
  *
- * Status: 0; -ENOENT and other errnos of the incoming directories.  That there are no products
- * yet is no failure.
+ * Status: 0; -ENOENT and other errnos of the incoming directories; ERR_FORMAT roots.json is
+ * damaged; -EINVAL [group] or [watch] extensions.  That there are no products yet is no failure.
  */
 int progress_groups(struct progress *out, const struct conf *conf,
                     const char *const *feature, size_t nfeature, const char *index,

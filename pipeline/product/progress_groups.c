@@ -18,16 +18,17 @@
 #include "core/dirsum.h"
 #include "core/err.h"
 #include "core/group.h"
+#include "core/incoming.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/parallel.h"
 #include "pipeline/product/progress_parts.h"
 
-enum { DEEPEST = 32 };
-
 /* One look at everything. */
 struct look {
     const struct conf *conf;
+    struct incoming_roots roots;
+    struct incoming_names names;
     struct groupname rule;
     struct group_table *groups;
     struct wish wish;
@@ -45,31 +46,31 @@ struct look {
 
 /* ---- what has arrived ---- */
 
-/* Is the name one that watch.c would look at?  The extensions are words in one string. */
-static bool is_wanted(const struct look *l, const char *name)
+/* What an entry is, links not followed; a few file systems only tell when asked. */
+static unsigned char type_of(int dirfd, const struct dirlist_entry *d)
 {
-    const char *word = l->conf->watch.extensions;
-    size_t n = strlen(name);
-    bool any = false;
+    struct stat st;
 
-    if (dirsum_unfinished(name))
-        return false;
-    while (*(word += strspn(word, " ")) != '\0') {
-        size_t m = strcspn(word, " ");
-
-        if (n > m && memcmp(name + n - m, word, m) == 0)
-            return true;
-        word += m;
-        any = true;
-    }
-    return !any;
+    if (d->type != DT_UNKNOWN)
+        return d->type;
+    if (fstatat(dirfd, d->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return DT_UNKNOWN;
+    return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
-static int read_dir(struct look *l, int fd, const char *path, int depth, struct err *e);
+/* How deep a directory lies below its root, which is at 1. */
+struct level {
+    int depth;
+    bool recursive; /* the root */
+};
+
+static int read_dir(struct look *l, int fd, const char *path, const struct level *at,
+                    struct err *e);
 
 static int read_below(struct look *l, int dirfd, const char *dir, const char *name,
-                      int depth, struct err *e)
+                      const struct level *above, struct err *e)
 {
+    struct level at = {above->depth + 1, above->recursive};
     char path[PATH_MAX];
     int fd, rc = path_join(path, sizeof path, dir, name, e);
 
@@ -79,7 +80,7 @@ static int read_below(struct look *l, int dirfd, const char *dir, const char *na
     if (fd ==
         -1) /* gone or not a directory; one that may not be read the daemon reports */
         return 0;
-    rc = read_dir(l, fd, path, depth + 1, e);
+    rc = read_dir(l, fd, path, &at, e);
     close(fd);
     return rc;
 }
@@ -100,9 +101,11 @@ static int look_for_file(struct look *l, int dirfd, const char *dir, const char 
     progress_stamp_add(&l->stamps, path, fd);
     rc = dirlist_read(&list, fd, path, e);
     for (size_t i = 0; i < list.n && rc == 0 && !*yes; i++)
-        *yes = list.item[i].type == DT_REG && is_wanted(l, list.item[i].name);
-    for (size_t i = 0; i < list.n && rc == 0 && !*yes && depth < DEEPEST; i++)
-        if (list.item[i].type == DT_DIR && !dirsum_unfinished(list.item[i].name))
+        *yes = incoming_wants(&l->names, list.item[i].name) &&
+               type_of(fd, &list.item[i]) == DT_REG;
+    for (size_t i = 0; i < list.n && rc == 0 && !*yes && depth < INCOMING_DEPTH; i++)
+        if (!dirsum_unfinished(list.item[i].name) &&
+            type_of(fd, &list.item[i]) == DT_DIR)
             rc = look_for_file(l, fd, path, list.item[i].name, depth + 1, yes, e);
     dirlist_clear(&list);
     close(fd);
@@ -116,7 +119,7 @@ static int add_directory(struct look *l, int dirfd, const char *dir, const char 
     static const struct file_id unknown;
     bool yes = false;
     int rc =
-        dirsum_unfinished(name) ? 0 : look_for_file(l, dirfd, dir, name, 1, &yes, e);
+        dirsum_unfinished(name) ? 0 : look_for_file(l, dirfd, dir, name, 2, &yes, e);
 
     if (rc == 0 && yes)
         group_add(l->groups, name, &unknown, 0);
@@ -124,7 +127,8 @@ static int add_directory(struct look *l, int dirfd, const char *dir, const char 
 }
 
 /* Take the names of one directory into the table of groups. */
-static int read_dir(struct look *l, int fd, const char *path, int depth, struct err *e)
+static int read_dir(struct look *l, int fd, const char *path, const struct level *at,
+                    struct err *e)
 {
     static const struct file_id unknown;
     struct dirlist list;
@@ -134,47 +138,39 @@ static int read_dir(struct look *l, int fd, const char *path, int depth, struct 
     rc = dirlist_read(&list, fd, path, e);
     for (size_t i = 0; i < list.n && rc == 0; i++) {
         const struct dirlist_entry *d = &list.item[i];
-        bool folder = d->type == DT_DIR || d->type == DT_UNKNOWN;
+        unsigned char type = type_of(fd, d);
 
-        if (l->rule.directory) {
-            rc = folder ? add_directory(l, fd, path, d->name, e) : 0;
-            continue;
-        }
-        if (d->type != DT_DIR && is_wanted(l, d->name))
+        if (type == DT_DIR && l->rule.directory)
+            rc = add_directory(l, fd, path, d->name, e);
+        else if (type == DT_DIR && at->recursive && !dirsum_unfinished(d->name) &&
+                 at->depth < INCOMING_DEPTH)
+            rc = read_below(l, fd, path, d->name, at, e);
+        else if (type == DT_REG && !l->rule.directory &&
+                 incoming_wants(&l->names, d->name))
             group_add(l->groups, d->name, &unknown, 0);
-        if (folder && l->conf->watch.recursive && !dirsum_unfinished(d->name) &&
-            depth < DEEPEST)
-            rc = read_below(l, fd, path, d->name, depth, e);
     }
     dirlist_clear(&list);
     return rc;
 }
 
-static int read_root(struct look *l, const char *path, struct err *e)
+static int read_root(struct look *l, const struct incoming_root *root, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+    struct level at = {1, incoming_is_recursive(&l->roots, root)};
+    int fd = open(root->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
     if (fd == -1)
-        return err_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
-    rc = read_dir(l, fd, path, 0, e);
+        return err_set(e, -errno, "cannot open %s: %s", root->path, strerror(errno));
+    rc = read_dir(l, fd, root->path, &at, e);
     close(fd);
     return rc;
 }
 
 static int read_incoming(struct look *l, struct err *e)
 {
-    int rc = read_root(l, l->conf->paths.incoming, e);
+    int rc = 0;
 
-    for (const char *p = l->conf->watch.also;
-         *(p += strspn(p, " ")) != '\0' && rc == 0;) {
-        char path[sizeof l->conf->watch.also];
-        size_t n = strcspn(p, " ");
-
-        memcpy(path, p, n);
-        path[n] = '\0';
-        p += n;
-        rc = read_root(l, path, e);
-    }
+    for (size_t i = 0; rc == 0 && i < l->roots.n; i++)
+        rc = read_root(l, &l->roots.item[i], e);
     return rc;
 }
 
@@ -481,37 +477,36 @@ static bool mark_published(struct look *l)
 }
 
 /* All that the answer depends on, in one line. */
-static char *question_of(const struct conf *conf, const struct wish *wish)
+static char *question_of(const struct look *l)
 {
-    json_t *q = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:b}", "incoming", conf->paths.incoming,
-        "also", conf->watch.also, "products", conf->paths.products, "extensions",
-        conf->watch.extensions, "pattern", conf->group.pattern, "tolerance_s",
-        conf->group.tolerance_s, "expected", (json_int_t)conf->group.expected,
-        "recursive", (int)conf->watch.recursive);
-    json_t *features = json_array();
+    const struct conf *conf = l->conf;
+    json_t *features = json_array(), *roots = json_array(), *q;
     char *text;
 
-    for (size_t i = 0; i < wish->n; i++)
-        json_array_append_new(features, json_string(wish->name[i]));
-    json_object_set_new(q, "features", features);
+    for (size_t i = 0; i < l->wish.n; i++)
+        json_array_append_new(features, json_string(l->wish.name[i]));
+    for (size_t i = 0; i < l->roots.n; i++)
+        json_array_append_new(
+            roots, json_pack("[s, b]", l->roots.item[i].path,
+                             (int)incoming_is_recursive(&l->roots, &l->roots.item[i])));
+    q = json_pack("{s:o, s:o, s:s, s:s, s:s, s:f, s:I}", "features", features, "roots",
+                  roots, "products", conf->paths.products, "extensions",
+                  conf->watch.extensions, "pattern", conf->group.pattern, "tolerance_s",
+                  conf->group.tolerance_s, "expected",
+                  (json_int_t)conf->group.expected);
     text = json_dumps(q, JSON_COMPACT | JSON_SORT_KEYS);
+    if (json_array_size(features) < l->wish.n || json_array_size(roots) < l->roots.n) {
+        free(text);
+        text = NULL;
+    }
     json_decref(q);
     return text; /* NULL: names that are not UTF-8 are not indexed */
 }
 
 static int look_at_all(struct look *l, struct err *e)
 {
-    struct group_opts opts = {.tolerance_s = l->conf->group.tolerance_s,
-                              .expected =
-                                  l->rule.member ? (int)l->conf->group.expected : 1,
-                              .rule = &l->rule};
     int rc;
 
-    l->groups = group_table_new(&opts);
-    if (l->groups == NULL)
-        return err_set(e, -EINVAL, "[group] expected is larger than %d",
-                       GROUP_MAX_EXPECTED);
     if ((rc = read_all(l, e)) != 0)
         return rc;
     take_groups(l);
@@ -527,20 +522,24 @@ int progress_groups(struct progress *out, const struct conf *conf,
 {
     struct look l = {
         .conf = conf, .wish = {feature, nfeature}, .out = out, .tiles_fd = -1};
-    char *question = index != NULL ? question_of(conf, &l.wish) : NULL;
-    int rc = groupname_compile(&l.rule, conf->group.pattern, e);
+    char *question = NULL;
+    int rc;
 
     memset(out, 0, sizeof *out);
-    if (rc == 0 && question != NULL && progress_index_load(out, index, question) == 0) {
-        free(question);
-        return 0;
-    }
+    if ((rc = incoming_groups(&l.groups, &l.rule, conf, e)) == 0 &&
+        (rc = incoming_names(&l.names, conf->watch.extensions, e)) == 0)
+        rc = incoming_roots_look(&l.roots, conf, e);
+    if (rc == 0 && index != NULL)
+        question = question_of(&l);
+    if (question != NULL && progress_index_load(out, index, question) == 0)
+        goto out;
     if (rc == 0)
         rc = look_at_all(&l, e);
     if (rc == 0 && question != NULL)
         progress_index_save(out, index, question, &l.stamps);
     if (rc != 0)
         progress_clear(out);
+out:
     if (l.tiles_fd != -1)
         close(l.tiles_fd);
     for (size_t i = 0; i < l.nin_mosaic; i++)
@@ -549,6 +548,7 @@ int progress_groups(struct progress *out, const struct conf *conf,
     free(l.stamps.item);
     free(l.buf);
     free(question);
+    incoming_roots_clear(&l.roots);
     dirlist_clear(&l.tiles);
     free(l.whole);
     group_table_free(l.groups);

@@ -19,6 +19,7 @@
 #include "core/conf.h"
 #include "core/dirlist.h"
 #include "core/err.h"
+#include "core/incoming.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "pipeline/product/product.h"
@@ -661,20 +662,22 @@ static void keep(struct sweep *s, const char *path)
         s->nkept++;
 }
 
-static void keep_all(struct sweep *s)
+static int keep_all(struct sweep *s, struct err *e)
 {
     const struct conf *conf = s->opts->conf;
-    char also[sizeof conf->watch.also], *rest = NULL;
+    struct incoming_roots roots;
+    int rc = incoming_roots_look(&roots, conf, e);
 
-    keep(s, conf->paths.incoming);
+    if (rc == 0 && roots.n + 3 > MOST_KEPT)
+        rc = err_set(e, -E2BIG, "more than %d incoming directories", MOST_KEPT - 3);
     keep(s, conf->paths.products);
-    strcpy(also, conf->watch.also);
-    for (char *p = strtok_r(also, " ", &rest); p != NULL;
-         p = strtok_r(NULL, " ", &rest))
-        keep(s, p);
+    for (size_t i = 0; i < roots.n; i++)
+        keep(s, roots.item[i].path);
+    incoming_roots_clear(&roots);
     s->nabove = s->nkept;
     keep(s, conf->paths.state);
     keep(s, conf->paths.locks);
+    return rc;
 }
 
 /* Is it, or does it lie in, a folder of inputs or products? */
@@ -739,7 +742,8 @@ static int find_all(struct sweep *s, struct err *e)
     size_t nms;
     int rc;
 
-    keep_all(s);
+    if ((rc = keep_all(s, e)) != 0)
+        return rc;
     if ((rc = open_tree(s, SWEEP_SCRATCH, conf->paths.scratch, e)) < 0)
         return rc;
     s->tree[0].scratch = rc == 1;

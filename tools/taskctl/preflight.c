@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/incoming.h"
 #include "core/store/registry.h"
 #include "core/text.h"
 #include "locks/lockfs.h"
@@ -166,34 +167,54 @@ static int try_to_write(const char *dir)
     return access(dir, W_OK | X_OK) == 0 ? 0 : -errno; /* an older file system */
 }
 
+static size_t try_directory(struct flight *f, const char *name, const char *dir,
+                            bool write)
+{
+    int rc = write ? try_to_write(dir) : access(dir, R_OK | X_OK) == 0 ? 0 : -errno;
+
+    if (rc != 0)
+        judge(f, GRADE_FAIL, "%s: cannot %s %s: %s", name, write ? "write to" : "read",
+              dir, strerror(-rc));
+    return rc != 0;
+}
+
+/* [paths] incoming is the first root. */
+static size_t try_roots(struct flight *f)
+{
+    struct incoming_roots roots;
+    struct err e = {0};
+    size_t bad = 0;
+
+    if (incoming_roots_look(&roots, &f->ctl->conf, &e) != 0) {
+        judge(f, GRADE_FAIL, "%s", e.text);
+        bad++;
+    }
+    for (size_t i = 0; i < roots.n; i++)
+        bad +=
+            try_directory(f, i == 0 ? "incoming" : "root", roots.item[i].path, false);
+    incoming_roots_clear(&roots);
+    return bad;
+}
+
 static void check_directories(struct flight *f)
 {
     const struct conf *c = &f->ctl->conf;
     const struct {
         const char *name, *dir;
-        bool write;
-    } dirs[] = {
-        {"incoming", c->paths.incoming, false}, {"scratch", c->paths.scratch, true},
-        {"products", c->paths.products, true},  {"state", c->paths.state, true},
-        {"locks", c->paths.locks, true},
-    };
-    size_t good = 0, n = sizeof dirs / sizeof dirs[0];
+    } written[] = {{"scratch", c->paths.scratch},
+                   {"products", c->paths.products},
+                   {"state", c->paths.state},
+                   {"locks", c->paths.locks}};
+    size_t bad;
 
     if (!f->view.disks.answered) {
         judge(f, GRADE_FAIL, "not tried: a file system does not answer");
         return;
     }
-    for (size_t i = 0; i < n; i++) {
-        int rc = dirs[i].write                           ? try_to_write(dirs[i].dir)
-                 : access(dirs[i].dir, R_OK | X_OK) == 0 ? 0
-                                                         : -errno;
-
-        good += rc == 0;
-        if (rc != 0)
-            judge(f, GRADE_FAIL, "%s: cannot %s %s: %s", dirs[i].name,
-                  dirs[i].write ? "write to" : "read", dirs[i].dir, strerror(-rc));
-    }
-    if (good == n)
+    bad = try_roots(f);
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++)
+        bad += try_directory(f, written[i].name, written[i].dir, true);
+    if (bad == 0)
         judge(f, GRADE_OK,
               "incoming can be read; scratch, products, state and locks "
               "written to");

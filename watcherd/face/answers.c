@@ -360,29 +360,6 @@ static int group_by_name(const struct answers *o, const char *path,
     return 0;
 }
 
-/* With the rule `directory`: is it the path of a file below one?  Then top is the directory's. */
-static bool is_in_directory(const struct conf *conf, const char *path,
-                            char top[PATH_MAX])
-{
-    const char *root = conf->paths.incoming, *more = conf->watch.also;
-    size_t n = strlen(root);
-
-    if (strcmp(conf->group.pattern, "directory") != 0)
-        return false;
-    for (;;) {
-        if (n > 0 && strncmp(path, root, n) == 0 && path[n] == '/') {
-            n += 1 + strcspn(path + n + 1, "/");
-            snprintf(top, PATH_MAX, "%.*s", (int)n, path);
-            return path[n] == '/';
-        }
-        root = more + strspn(more, " ");
-        n = strcspn(root, " ");
-        if (n == 0)
-            return false;
-        more = root + n;
-    }
-}
-
 /* "name" was a path: what the groups know of the file, and its group's name. */
 static json_t *describe_file(const struct answers *o, const char *path,
                              char group[GROUP_NAME])
@@ -391,7 +368,8 @@ static json_t *describe_file(const struct answers *o, const char *path,
     const char *role = "", *given = path;
     char top[PATH_MAX];
 
-    if (is_in_directory(o->conf, path, top))
+    if (strcmp(o->conf->group.pattern, "directory") == 0 &&
+        roots_top(o->roots, path, top))
         path = top; /* the member is the directory */
     if (group_of(o->groups, path, group, &role) == 0)
         json_object_set_new(out, "role", json_string(role));

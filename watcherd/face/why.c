@@ -15,6 +15,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/group.h"
+#include "core/incoming.h"
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/text.h"
@@ -74,20 +75,11 @@ static int look_at_disk(struct answers *o, struct err *e)
     struct settle_opts so = {.min_bytes = (uint64_t)conf->watch.min_bytes,
                              .max_bytes = (uint64_t)conf->watch.max_bytes};
     struct groupname rule;
-    struct group_opts go = {.tolerance_s = conf->group.tolerance_s,
-                            .expected = (int)conf->group.expected,
-                            .deadline_s = conf->group.deadline_s,
-                            .rule = &rule};
-    int rc = groupname_compile(&rule, conf->group.pattern, e);
+    int rc = incoming_groups(&o->groups, &rule, conf, e);
 
     if (rc != 0)
         return rc;
-    if (!rule.member)
-        go.expected = 1;
     o->settle = settle_new(&so);
-    o->groups = group_table_new(&go);
-    if (o->groups == NULL)
-        return err_set(e, -EINVAL, "[group] expected is too large");
     if ((rc = watch_new(&o->watch, &wo, e)) == 0 && rule.directory)
         settle_by_directory(o->settle, o->watch);
     if (rc != 0 || (rc = roots_open(&o->roots, o->watch, conf, false, e)) != 0)

@@ -27,9 +27,10 @@
 #include "core/dirsum.h"
 #include "core/err.h"
 #include "core/fstype.h"
+#include "core/incoming.h"
 #include "core/mem.h"
 
-enum { BUFFER = 256 * 1024, READS = 4, DEPTH = 48, NEXT = 32, EXTENSION = 16 };
+enum { BUFFER = 256 * 1024, READS = 4 };
 
 static const uint32_t MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF |
                              IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
@@ -58,8 +59,7 @@ struct dir {
 
 struct watch {
     struct watch_opts opts;
-    char extension[NEXT][EXTENSION];
-    size_t nextension;
+    struct incoming_names names;
     int fd;
     struct root **root;
     size_t nroot;
@@ -88,39 +88,9 @@ __attribute__((format(printf, 2, 3))) static void notice(const struct watch *w,
 
 /* ---- which names count ---- */
 
-static bool ends_with(const char *name, size_t n, const char *end)
-{
-    size_t m = strlen(end);
-
-    return n >= m && memcmp(name + n - m, end, m) == 0;
-}
-
 bool watch_wants(const struct watch *w, const char *name)
 {
-    size_t n = strlen(name);
-
-    if (dirsum_unfinished(name))
-        return false;
-    for (size_t i = 0; i < w->nextension; i++)
-        if (ends_with(name, n, w->extension[i]))
-            return true;
-    return w->nextension == 0;
-}
-
-static int parse_extensions(struct watch *w, const char *text, struct err *e)
-{
-    static const char blank[] = " ,\t";
-
-    for (text += strspn(text, blank); *text != '\0'; text += strspn(text, blank)) {
-        size_t n = strcspn(text, blank);
-
-        if (w->nextension == NEXT || n >= EXTENSION)
-            return err_set(e, -EINVAL, "too many or too long file extensions: %.100s",
-                           text);
-        memcpy(w->extension[w->nextension++], text, n);
-        text += n;
-    }
-    return 0;
+    return incoming_wants(&w->names, name);
 }
 
 /* ---- the table of watched directories ---- */
@@ -296,7 +266,8 @@ static void scan_entry(struct watch *w, struct root *r, int dirfd, size_t len,
         return;
     type = type_of(dirfd, de);
     if ((type != DT_REG || !watch_wants(w, de->d_name)) &&
-        (type != DT_DIR || !(r->flags & WATCH_RECURSIVE) || here->depth >= DEPTH))
+        (type != DT_DIR || !(r->flags & WATCH_RECURSIVE) ||
+         here->depth >= INCOMING_DEPTH))
         return;
     n = path_push(w, len, de->d_name);
     if (n == 0) {
@@ -577,7 +548,7 @@ int watch_new(struct watch **out, const struct watch_opts *opts, struct err *e)
     w = mem_calloc(1, sizeof *w);
     w->opts = *opts;
     w->opts.extensions = NULL;
-    rc = parse_extensions(w, opts->extensions == NULL ? "" : opts->extensions, e);
+    rc = incoming_names(&w->names, opts->extensions, e);
     if (rc != 0) {
         free(w);
         return rc;
