@@ -24,8 +24,6 @@
 #include "locks/record.h"
 #include "locks/crashpoint.h"
 
-#define KEPT_NAME "k"
-
 enum {
     ATTEMPTS = 8, /* rounds lost to faster claimers before we answer "busy" */
 };
@@ -33,14 +31,10 @@ enum {
 struct claim {
     char *dir;            /* for sentences */
     int dirfd;            /* the group's lock directory */
-    int recfd;            /* g.N, or the kept file, flocked */
+    int recfd;            /* g.N, flocked */
     int beatfd;           /* h.N; -1 until the first heartbeat */
     struct legacy *other; /* `<dir>.lock`; NULL without opts.foreign */
     struct record rec;
-    uint64_t series;  /* number of the kept file; 0: the record is g.N */
-    struct kept last; /* what we wrote into it */
-    char *line;       /* with this line */
-    size_t nline;
     dev_t dev; /* of the record's file, to know it again by name */
     ino_t ino;
     uint64_t beats;
@@ -60,15 +54,8 @@ static void claim_free(struct claim *claim)
         close(claim->recfd); /* the kernel lock goes last of all */
     if (claim->dirfd != -1)
         close(claim->dirfd);
-    free(claim->line);
     free(claim->dir);
     free(claim);
-}
-
-/* The number of the file that the record is in: g.N. */
-static uint64_t file_number(const struct claim *claim)
-{
-    return claim->series != 0 ? claim->series : claim->rec.gen;
 }
 
 static int scan(const struct claim *claim, struct generations *out)
@@ -172,30 +159,15 @@ static int know_file(struct claim *claim, struct statx *st)
     return 0;
 }
 
-static void format_line(struct claim *claim)
+static int write_line(struct claim *claim)
 {
-    free(claim->line);
-    claim->line = mem_must(record_format(&claim->rec, &claim->nline));
-}
-
-/* What is to be in the file of a claim that is made by a new name. */
-static int write_content(struct claim *claim)
-{
-    char file[KEPT_SIZE];
-    struct statx st;
+    size_t n;
+    char *line = mem_must(record_format(&claim->rec, &n));
     int rc;
 
-    format_line(claim);
-    if (claim->series == 0)
-        return write_all(claim->recfd, claim->line, claim->nline);
-    if (know_file(claim, &st) != 0)
-        return -errno;
-    claim->last = (struct kept){.seq = 2,
-                                .series = claim->series,
-                                .gen = claim->rec.gen,
-                                .file = kept_file(claim->dev, claim->ino)};
-    rc = kept_open(file, &claim->last, claim->line, claim->nline);
-    return rc == 0 ? write_all(claim->recfd, file, sizeof file) : rc;
+    rc = write_all(claim->recfd, line, n);
+    free(line);
+    return rc;
 }
 
 /* Open `name`, lock it and put the record into it.  EXCL mode's name is the public one. */
@@ -211,15 +183,10 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
                    ? -EEXIST
                    : err_set(e, -errno, "cannot write in lock directory %s: %s",
                              claim->dir, strerror(errno));
-    if ((claim->rec.mode == MODE_FLOCK || claim->rec.mode == MODE_KEPT) &&
-        flock(claim->recfd, LOCK_EX | LOCK_NB) != 0) {
+    if (claim->rec.mode == MODE_FLOCK && flock(claim->recfd, LOCK_EX | LOCK_NB) != 0)
         claim->rec.mode = MODE_GEN; /* ENOLCK, ENOSYS: no kernel locks here after all */
-        if (claim->series != 0)
-            claim->rec.gen = claim->series;
-        claim->series = 0;
-    }
     crash_step("own line");
-    rc = write_content(claim);
+    rc = write_line(claim);
     crash_step("own fsync");
     if (rc == 0 && !claim->relaxed && fsync(claim->recfd) != 0)
         rc = -errno;
@@ -259,10 +226,8 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
         rc = -EOPNOTSUPP;
     if (rc != 0)
         goto fail;
-    crash_step(claim->series != 0 ? "name to keep" : "own temporary");
-    if (claim->series == 0 ||
-        renameat(claim->dirfd, temp, claim->dirfd, KEPT_NAME) != 0)
-        unlinkat(claim->dirfd, temp, 0);
+    crash_step("own temporary");
+    unlinkat(claim->dirfd, temp, 0);
     return 0;
 fail:
     drop_temp(claim, temp);
@@ -289,10 +254,10 @@ static int publish(struct claim *claim, struct err *e)
     struct statx st;
     int rc = -EOPNOTSUPP;
 
-    record_name(name, 'g', file_number(claim));
+    record_name(name, 'g', claim->rec.gen);
     if (claim->rec.mode != MODE_EXCL)
         rc = publish_link(claim, name, e);
-    if (rc == -EOPNOTSUPP && claim->series == 0) {
+    if (rc == -EOPNOTSUPP) {
         claim->rec.mode = MODE_EXCL;
         rc = publish_excl(claim, name, e);
     }
@@ -335,169 +300,49 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
                        strerror(-rc));
-    if (gens.top != file_number(claim)) {
-        mark_end(claim->dirfd, file_number(claim),
-                 "released overtaken before it began\n");
+    if (gens.top != claim->rec.gen) {
+        mark_end(claim->dirfd, claim->rec.gen, "released overtaken before it began\n");
         return err_set(e, -EBUSY,
                        "%s: generation %" PRIu64 " came while claiming %" PRIu64,
                        claim->rec.group, gens.top, claim->rec.gen);
     }
-    forget_old(claim->dirfd, claim->recfd, &gens, file_number(claim), opts->keep);
+    forget_old(claim->dirfd, claim->recfd, &gens, claim->rec.gen, opts->keep);
     return 0;
 }
 
-/* Was the series left, x.S?  1, 0, or a negated errno. */
-static int is_left(const struct claim *claim)
+/*
+ * The newest generation is in the kept file g.`series` and free.  Processes of an earlier version
+ * may go on in that file, under its kernel lock, while it is also named `k`: take that name from it,
+ * under the same lock, then look again.
+ */
+static int leave_kept(struct claim *claim, uint64_t series, struct err *e)
 {
     char name[RECORD_NAME];
+    int fd, rc = 0;
 
-    record_name(name, 'x', claim->series);
-    crash_look("left?");
-    if (faccessat(claim->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return 1;
-    return errno == ENOENT ? 0 : -errno;
-}
-
-/*
- * Read the kept file that we have open, locked, and so at rest.  Returned: whether we may
- * go on in it: it is this user's, still the file of a generation (not only `k`), and was
- * opened under this kernel on the file system through which we see it now.
- */
-static bool read_locked(struct claim *claim, struct record *last)
-{
-    char text[KEPT_SIZE + 1], why[OWNER_WHY];
-    struct statx st;
-
-    if (know_file(claim, &st) != 0 || st.stx_uid != claim->rec.owner.uid ||
-        st.stx_nlink < 2)
-        return false;
-    crash_look("read?");
-    return pread(claim->recfd, text, sizeof text, 0) == KEPT_SIZE &&
-           record_read_kept(text, last, why) == 0 &&
-           last->kept.file == kept_file(claim->dev, claim->ino) &&
-           strcmp(last->owner.boot, claim->rec.owner.boot) == 0;
-}
-
-/* Write the next generation into the kept file that we have open and locked.  -EEXIST: it was left
- * meanwhile, and what we wrote is never acted upon. */
-static int write_next(struct claim *claim, const struct kept *last, struct err *e)
-{
-    char name[RECORD_NAME];
-    int rc;
-
-    format_line(claim);
-    claim->last = *last;
-    claim->last.seq++;
-    claim->last.gen = claim->rec.gen;
-    claim->last.end[0] = '\0';
-    rc = kept_write(claim->recfd, &claim->last, claim->line, claim->nline);
-    if (rc == 0)
-        rc = is_left(claim);
-    if (rc > 0)
-        return -EEXIST;
-    if (rc < 0)
-        return err_set(e, rc, "cannot write a claim in %s: %s", claim->dir,
-                       strerror(-rc));
-    if (claim->rec.after != 0) { /* the dead one's heartbeat */
-        record_name(name, 'h', claim->rec.after);
-        crash_step("collect");
-        unlinkat(claim->dirfd, name, 0);
-    }
-    return 0;
-}
-
-enum { OTHERWISE = 1 };
-
-/*
- * Take the next generation of the kept file, if there is one.
- * Status: 0; -EEXIST it was left meanwhile; OTHERWISE not in this way, *locked: because
- * another has its kernel lock; other errnos.
- */
-static int take_kept(struct claim *claim, const struct claim_opts *opts, bool *locked,
-                     struct err *e)
-{
-    struct record last;
-    int rc = OTHERWISE;
-
-    crash_look("open?");
-    /* O_NOATIME is for the file's owner, and saves writing its inode */
-    claim->recfd = openat(claim->dirfd, KEPT_NAME,
-                          O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOATIME);
-    if (claim->recfd == -1)
-        return OTHERWISE;
-    crash_step("kernel lock");
-    *locked = flock(claim->recfd, LOCK_EX | LOCK_NB) != 0;
-    if (*locked || !read_locked(claim, &last))
-        goto out;
-    claim->series = last.kept.series;
-    claim->rec.gen = (last.gen > opts->above ? last.gen : opts->above) + 1;
-    if (claim->rec.gen >= claim->series + KEPT_SPAN || is_left(claim) != 0)
-        goto out;
-    if (last.kept.end[0] == '\0') { /* whoever held it has let go of the kernel lock */
-        orphan_kill(last.nonce);
-        claim->rec.after = last.gen;
-        snprintf(claim->rec.evidence, sizeof claim->rec.evidence,
-                 "owner no longer holds its kernel lock");
-    }
-    claim->fs = (struct lockfs){.local = true, .mode = MODE_FLOCK};
-    memcpy(claim->fs.type, last.fs, sizeof last.fs);
-    memcpy(claim->rec.fs, last.fs, sizeof last.fs);
-    claim->rec.mode = MODE_KEPT;
-    rc = write_next(claim, &last.kept, e);
-out:
-    if (rc != 0) {
-        crash_step("let go");
-        close(claim->recfd);
-        claim->recfd = -1;
-    }
-    return rc;
-}
-
-/*
- * The newest generation is in a kept file and free: whoever claims by a new name first says
- * that the series is left, so that nobody goes on in it, and then sees to it that nobody had.
- */
-static int leave_kept(struct claim *claim, const struct lock_view *view, struct err *e)
-{
-    char name[RECORD_NAME], why[OWNER_WHY];
-    struct record last;
-    int fd, rc;
-
-    if (view->kept_away)
-        return err_set(
-            e, -EBUSY,
-            "%s is in a kept file of another machine or mount: claim it there",
-            claim->rec.group);
-    record_name(name, 'x', view->gens.series);
+    record_name(name, 'g', series);
+    fd = openat(claim->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     crash_step("leave");
-    fd = openat(claim->dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd == -1)
-        return err_set(e, -errno, "cannot write in lock directory %s: %s", claim->dir,
-                       strerror(errno));
-    close(fd);
-    record_name(name, 'g', view->gens.series);
-    rc = record_read(claim->dirfd, name, view->gens.series, &last, why);
-    return rc == 0 && last.kept.seq == view->kept_seq ? 0 : -EEXIST;
+    if (fd == -1 || flock(fd, LOCK_SH | LOCK_NB) != 0 ||
+        unlinkat(claim->dirfd, "k", 0) == 0)
+        rc = -EEXIST;
+    else if (errno != ENOENT)
+        rc = err_set(e, -errno, "cannot remove %s/k: %s", claim->dir, strerror(errno));
+    if (fd != -1)
+        close(fd);
+    return rc;
 }
 
 /* One round: look, link, look again.  -EEXIST: somebody was faster. */
 static int try_once(struct claim *claim, const struct claim_opts *opts, struct err *e)
 {
     const struct lockfs *fs = &claim->fs;
-    bool keep, locked = false;
     struct generations gens;
     struct lock_view view;
     int rc;
 
     claim->rec.after = 0;
-    if (opts->kept) {
-        rc = take_kept(claim, opts, &locked, e);
-        if (rc != OTHERWISE)
-            return rc;
-    }
-    claim->series = 0;
     lockfs_get(claim->dirfd, &claim->fs);
-    keep = opts->kept && lockfs_keeps(fs);
     snprintf(claim->rec.fs, sizeof claim->rec.fs, "%s", fs->type);
     rc = scan(claim, &gens);
     if (rc == 0)
@@ -509,11 +354,8 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
         orphan_kill(view.rec.nonce);
     if (rc == 0)
         rc = may_take(&view, opts, &claim->rec, e);
-    if (rc == 0 && locked && view.kept_seq != 0 && view.state == LOCK_FREE &&
-        view.gens.r < view.gens.g)
-        return -EEXIST; /* somebody is just taking it, or looking at it */
-    if (rc == 0 && view.kept_seq != 0)
-        rc = leave_kept(claim, &view, e);
+    if (rc == 0 && view.kept != 0)
+        rc = leave_kept(claim, view.kept, e);
     if (rc != 0)
         return rc;
     if (fs->mode == MODE_REFUSE)
@@ -522,10 +364,8 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
             "%s: file names are not exclusive on this %s file system, nothing "
             "can be claimed here",
             claim->dir, fs->type);
-    claim->rec.mode = keep ? MODE_KEPT : fs->mode;
+    claim->rec.mode = fs->mode;
     claim->rec.gen = (view.gens.top > opts->above ? view.gens.top : opts->above) + 1;
-    if (keep) /* that number is the file's, the next one ours */
-        claim->series = claim->rec.gen++;
     rc = publish(claim, e);
     return rc == 0 ? confirm(claim, opts, e) : rc;
 }
@@ -564,7 +404,7 @@ int claim_acquire(struct claim **out, const char *dir, const char *group,
     claim->dirfd = claim->recfd = claim->beatfd = -1;
     if (opts == NULL)
         opts = &none;
-    claim->relaxed = opts->relaxed || opts->kept;
+    claim->relaxed = opts->relaxed;
     rc = record_init(&claim->rec, e);
     if (rc != 0)
         goto fail;
@@ -625,7 +465,7 @@ static int still_there(const struct claim *claim, struct err *e)
     struct statx st;
     int rc = 0;
 
-    record_name(name, 'g', file_number(claim));
+    record_name(name, 'g', claim->rec.gen);
     crash_look("still there?");
     for (int i = 0; i < 3; i++) {
         rc = identify(claim->dirfd, name, AT_SYMLINK_NOFOLLOW, &st) == 0 ? 0 : -errno;
@@ -653,11 +493,11 @@ static int check(const struct claim *claim, struct generations *gens, struct err
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
                        strerror(-rc));
-    if (gens->g > file_number(claim) || gens->c > claim->rec.gen) {
+    if (gens->g > claim->rec.gen || gens->c > claim->rec.gen) {
         snprintf(why, sizeof why, "generation %" PRIu64 " has taken over", gens->top);
         return lost(claim, e, why);
     }
-    if (gens->ended || (claim->series != 0 && gens->r >= claim->rec.gen))
+    if (gens->ended)
         return lost(claim, e, "it was broken");
     return 0;
 }
@@ -729,7 +569,6 @@ int claim_commit(struct claim *claim, struct err *e)
 {
     char name[RECORD_NAME], line[RECORD_NONCE + 1];
     struct generations gens;
-    uint64_t before;
     int fd, rc;
 
     rc = may_commit(claim, &gens, e);
@@ -752,41 +591,10 @@ int claim_commit(struct claim *claim, struct err *e)
                        strerror(-rc));
     crash_step("own fsync of the directory");
     fsync(claim->dirfd);
-    before = gens.c;
     rc = scan(claim, &gens);
     if (rc == 0 && gens.c > claim->rec.gen)
         return lost(claim, e, "a later generation has committed");
-    if (rc == 0 && claim->series != 0 && before > claim->series &&
-        before < claim->rec.gen) { /* the highest commit fences; one is enough */
-        record_name(name, 'c', before);
-        crash_step("collect");
-        unlinkat(claim->dirfd, name, 0);
-    }
     return rc;
-}
-
-/* Into the kept file: it was our last generation there. */
-static int write_end(struct claim *claim, const char *outcome, struct err *e)
-{
-    char name[RECORD_NAME];
-    int rc;
-
-    claim->last.seq++;
-    snprintf(claim->last.end, sizeof claim->last.end, "%.20s",
-             outcome[0] != '\0' ? outcome : "released");
-    for (char *p = claim->last.end; *p != '\0'; p++)
-        if (*p <= '-' || *p > '~') /* "-" is what stands there while it is held */
-            *p = '_';
-    rc = kept_write(claim->recfd, &claim->last, claim->line, claim->nline);
-    if (rc != 0)
-        return err_set(e, rc, "cannot mark the end of claim %" PRIu64 " in %s: %s",
-                       claim->rec.gen, claim->dir, strerror(-rc));
-    if (claim->beatfd != -1) {
-        record_name(name, 'h', claim->rec.gen);
-        crash_step("collect");
-        unlinkat(claim->dirfd, name, 0);
-    }
-    return 0;
 }
 
 int claim_release(struct claim *claim, const char *outcome, struct err *e)
@@ -796,11 +604,8 @@ int claim_release(struct claim *claim, const char *outcome, struct err *e)
 
     if (claim == NULL)
         return 0;
-    /* nobody takes over from a series without leaving it */
-    rc = claim->series != 0 && is_left(claim) == 0 ? 0 : claim_check(claim, e);
-    if (rc == 0 && claim->series != 0) {
-        rc = write_end(claim, outcome, e);
-    } else if (rc == 0) {
+    rc = claim_check(claim, e);
+    if (rc == 0) {
         snprintf(line, sizeof line, "%.20s %s\n", outcome, claim->rec.nonce);
         rc = mark_end(claim->dirfd, claim->rec.gen, line);
         if (rc == -EEXIST || rc == -ENOENT)

@@ -16,9 +16,6 @@
  * and the program's executable name and version, so that others can prove its end (locks/owner.h)
  * and people can see who it was.
  *
- * Where one kernel's locks decide, many generations may live in one file instead (opts.kept,
- * locks/kept.h): claiming again is then a write, not a new file.
- *
  * Life: claim_acquire, any number of claim_check / claim_heartbeat, claim_commit, claim_release.
  * A claim may be used by one thread at a time, and by a forked child in its parent's place.
  */
@@ -38,11 +35,9 @@ struct claim_opts {
     double lease_s;     /* 0 means 60 */
     double heartbeat_s; /* 0 means 15 */
     int strict;         /* never take over without proof of death */
-    int relaxed; /* do not force the record to disk: faster; a power cut may then leave
-                           an empty, opaque record behind */
-    int kept; /* and on a local file system, where flock is the same for all, keep one file
-                           from claim to claim; such a group is for the processes of this kernel
-                           alone, and has no history.  Implies relaxed */
+    /* do not force the record to disk: faster; a power cut may then leave an empty, opaque
+       record behind */
+    int relaxed;
     int foreign; /* also hold `<dir>.lock` the way seeds' scripts, filelock and flock(1) do */
     /* generations start above this: the highest one ever published, in case somebody
        deleted the lock directory */

@@ -8,7 +8,6 @@
 /* Set once, at the first step; `left` counts down to the chosen one and rests at 0. */
 static long left = -1;
 static int stop_there;
-static size_t tear;
 static void (*step_hook)(const char *what); /* set once, by a test */
 
 static long from_env(const char *name)
@@ -46,16 +45,6 @@ void crash_step(const char *what)
     if (!stop_there)
         _exit(LOCK_CRASH_EXIT);
     raise(SIGSTOP);
-}
-
-size_t crash_part(size_t n)
-{
-    return tear > 0 && tear < n ? tear : n;
-}
-
-void crash_tear(size_t n)
-{
-    tear = n;
 }
 
 void crash_restart(void)

@@ -10,21 +10,12 @@
 #ifndef LOCKS_CRASHPOINT_H
 #define LOCKS_CRASHPOINT_H
 
-#include <stddef.h>
-
 enum { LOCK_CRASH_EXIT = 86 };
 
-/* what: a word for traces; it begins with "own" when nobody else can see what the step
-   does, and ends with
- * a question mark when it is a look. */
+/* what: a word for traces; it begins with "own" when nobody else can see what the step does, and
+ * ends with a question mark when it is a look. */
 void crash_step(const char *what);
 void crash_look(const char *what);
-/* How much of n bytes a write brings before others can look, or its writer can die: n,
-   unless a test
- * wants it torn (crash_tear). */
-size_t crash_part(size_t n);
-/* From now on writes stop after so many bytes for a step; 0: no more. */
-void crash_tear(size_t n);
 /* Read the environment anew at the next step: for a test's forked child. */
 void crash_restart(void);
 /* From now on call this at every step and look, too (tests/test_explore.c); NULL: no more. */

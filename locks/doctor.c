@@ -328,8 +328,7 @@ int doctor_examine(struct doctor *out, const char *dir, const char *peer, struct
     out->ofd = try_lock(&p, take_ofd);
     out->beat_s = wait_for_beat(&p);
     try_sync(&p, out);
-    fs.mode = out->mode = follows(out, p.peer);
-    out->keeps = lockfs_keeps(&fs);
+    out->mode = follows(out, p.peer);
 out:
     if (p.a >= 0)
         close(p.a);

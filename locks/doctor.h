@@ -32,7 +32,6 @@ struct doctor {
     double beat_s;             /* until a new heartbeat was */
     double clock_s;            /* file server's clock minus ours; coarse */
     enum claim_mode mode;      /* what follows */
-    bool keeps; /* claims may live in a kept file here, see lockfs_keeps */
 };
 
 /*

@@ -2,7 +2,6 @@
 #include "locks/forget_old.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,19 +15,7 @@ enum {
     COLLECT_AT_ONCE = 64,
 };
 
-/* Lock the kept file `name`, so that nobody is about to write into it; -1 not now. */
-static int lock_kept(int dirfd, const char *name)
-{
-    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* The oldest marker whose record is gone, or was in a kept file that is gone. */
+/* The oldest marker whose record is gone. */
 static void collect_orphan(int dirfd, int recfd, const struct generations *gens,
                            uint64_t newest, uint64_t keep, double keep_s)
 {
@@ -58,7 +45,6 @@ void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t n
     char name[RECORD_NAME];
     struct stat mine, st;
     uint64_t gen = gens->g_lowest;
-    int kept = -1;
 
     collect_orphan(dirfd, recfd, gens, newest, keep, keep_s);
     if (gen == 0 || gen + keep >= newest || fstat(recfd, &mine) != 0)
@@ -69,20 +55,11 @@ void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t n
             continue;
         if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
             return;
-        if (st.st_size == KEPT_SIZE) {
-            crash_step("kernel lock");
-            kept = lock_kept(dirfd, name);
-            if (kept == -1)
-                return; /* somebody still looks whether it may be gone on with */
-        }
         for (size_t k = 0; k < sizeof kinds; k++) {
             record_name(name, kinds[k], gen);
             crash_step("collect");
             unlinkat(dirfd, name, 0);
         }
-        if (kept != -1)
-            close(kept);
-        kept = -1;
         record_name(name, 'c', gen);
         if (gen < gens->c) { /* the highest commit fences for ever */
             crash_step("collect");

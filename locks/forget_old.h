@@ -19,8 +19,7 @@ struct generations; /* locks/record.h */
  *
  * Notes:
  *   1) The highest commit is never deleted: it fences.
- *   2) A kept file is deleted under its kernel lock, and what says that it was left (x.S)
- *      goes after it.
+ *   2) Nor is `x.S`, by which earlier versions left a kept file: they may still look for it.
  */
 void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t newest,
                 unsigned int keep_at_least);

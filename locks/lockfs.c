@@ -30,8 +30,10 @@ static const struct {
 };
 
 static const char *const mode_names[] = {
-    [MODE_FLOCK] = "gen+flock", [MODE_GEN] = "gen",         [MODE_EXCL] = "excl",
-    [MODE_REFUSE] = "refuse",   [MODE_KEPT] = "kept+flock",
+    [MODE_FLOCK] = "gen+flock",
+    [MODE_GEN] = "gen",
+    [MODE_EXCL] = "excl",
+    [MODE_REFUSE] = "refuse",
 };
 
 const char *lockfs_mode_name(enum claim_mode mode)
@@ -67,7 +69,7 @@ static void read_findings(int dirfd, const char *name, struct lockfs *out)
     mode = json_string_value(json_object_get(json, "mode"));
     type = json_string_value(json_object_get(json, "type"));
     m = mode != NULL ? lockfs_mode_by_name(mode) : -1;
-    if (m >= 0 && m != MODE_KEPT && type != NULL && strcmp(type, out->type) == 0) {
+    if (m >= 0 && type != NULL && strcmp(type, out->type) == 0) {
         out->mode = (enum claim_mode)m;
         out->examined = true;
         out->measured = json_is_string(json_object_get(json, "peer"));
@@ -106,11 +108,6 @@ bool lockfs_is_local(int fd)
 
     read_type(fd, &fs);
     return fs.local;
-}
-
-bool lockfs_keeps(const struct lockfs *fs)
-{
-    return fs->local && fs->mode == MODE_FLOCK;
 }
 
 bool lockfs_explain(const char *locks, struct lockfs *out, char why[LOCKFS_WHY])

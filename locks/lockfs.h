@@ -15,7 +15,6 @@ enum claim_mode {
     MODE_GEN,    /* "gen": flock says nothing, the lease decides */
     MODE_EXCL,   /* "excl": no link(2) either; records are made by O_EXCL */
     MODE_REFUSE, /* "refuse": exclusive names do not work here */
-    MODE_KEPT, /* "kept+flock": as MODE_FLOCK, the record in a file that is kept; of records only */
 };
 
 struct lockfs {
@@ -39,9 +38,6 @@ bool lockfs_explain(const char *locks, struct lockfs *out, char why[LOCKFS_WHY])
 
 /* Is the open file on a file system that one kernel serves alone? */
 bool lockfs_is_local(int fd);
-
-/* May claims live in a kept file?  Where one kernel's own locks decide, and nobody else's. */
-bool lockfs_keeps(const struct lockfs *fs);
 
 const char *lockfs_mode_name(enum claim_mode mode);
 /* -1 when there is no such mode. */

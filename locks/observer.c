@@ -198,8 +198,8 @@ static bool same_boot(const struct owner *me, const struct owner *who)
 static bool lock_is_free(int fd, const struct lock_view *view, const struct lockfs *fs,
                          const struct owner *me)
 {
-    if ((view->rec.mode != MODE_FLOCK && view->rec.mode != MODE_KEPT) ||
-        fs->mode != MODE_FLOCK || strcmp(fs->type, view->rec.fs) != 0)
+    if (view->rec.mode != MODE_FLOCK || fs->mode != MODE_FLOCK ||
+        strcmp(fs->type, view->rec.fs) != 0)
         return false;
     if (!fs->measured && !same_boot(me, &view->rec.owner))
         return false; /* a local disk that another machine reaches through a server */
@@ -221,7 +221,7 @@ static bool forged(const struct lock_view *view, const struct lockfs *fs,
            view->rec.file_uid != 0 && view->rec.file_uid != o->uid;
 }
 
-#define LIFE_KEPT_S 0.02 /* a verdict on a process is as good for its next group */
+#define VERDICT_S 0.02 /* a verdict on a process is as good for its next group */
 
 static bool is_of(const struct verdict *v, const struct owner *who)
 {
@@ -229,7 +229,7 @@ static bool is_of(const struct verdict *v, const struct owner *who)
            who->pidfs == v->who.pidfs && who->pidns == v->who.pidns &&
            strcmp(who->boot, v->who.boot) == 0 &&
            strcmp(who->machine, v->who.machine) == 0 &&
-           clock_boot_s() - v->at_s < LIFE_KEPT_S;
+           clock_boot_s() - v->at_s < VERDICT_S;
 }
 
 static enum owner_life judge_owner(struct observer *obs, const struct owner *who,
@@ -253,35 +253,37 @@ static enum owner_life judge_owner(struct observer *obs, const struct owner *who
     return life;
 }
 
-/* What was read is the last record of a kept file: take its generation for the newest.
-   True: it was ended. */
-static bool in_kept(struct lock_view *view, const struct lockfs *fs,
-                    const struct owner *me)
+/* The newest record is a kept file.  Its owner has its kernel lock, and whoever made it had the
+ * file system to itself: where we see the same locks they decide. */
+static int judge_kept(int fd, const struct lockfs *fs, struct lock_view *view)
 {
-    const struct kept *k = &view->rec.kept;
-    char why[OWNER_WHY];
+    bool ended = view->rec.kept_ended || view->gens.r >= view->rec.gen;
 
-    view->gens.series = view->gens.g;
-    view->gens.g = k->gen;
-    if (view->gens.top < k->series + KEPT_SPAN - 1)
-        view->gens.top = k->series + KEPT_SPAN - 1; /* its numbers are all taken */
-    view->gens.ended = k->end[0] != '\0' || view->gens.r >= k->gen;
-    view->kept_seq = k->seq;
-    view->kept_away = same_boot(me, &view->rec.owner)
-                          ? !fs->local /* as through a FUSE mount of ours */
-                          : owner_judge(&view->rec.owner, why) != OWNER_DEAD;
-    return view->gens.ended;
-}
-
-/* Is the kept record still the last one?  Its owner may have ended it just before its own end. */
-static bool still_last(int dirfd, const struct lock_view *view)
-{
-    char name[RECORD_NAME], why[OWNER_WHY];
-    struct record again;
-
-    record_name(name, 'g', view->gens.series);
-    return record_read(dirfd, name, view->gens.series, &again, why) == 0 &&
-           again.kept.seq == view->kept_seq;
+    view->kept = view->rec.kept;
+    view->gens.g = view->rec.gen;
+    if (view->gens.top < view->gens.g)
+        view->gens.top = view->gens.g; /* its numbers are all taken */
+    if (!fs->local) {
+        snprintf(view->why, sizeof view->why,
+                 "it is in a kept file of an earlier version: claim it once on the "
+                 "machine that has the disk");
+        return RECORD_OPAQUE;
+    }
+    crash_look("kernel lock?");
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        view->state = LOCK_HELD;
+        snprintf(view->why, sizeof view->why,
+                 "an earlier version holds it in a kept file");
+        return 0;
+    }
+    flock(fd, LOCK_UN);
+    view->gens.ended = ended;
+    view->state = ended ? LOCK_FREE : LOCK_DEAD;
+    if (ended)
+        memset(&view->rec, 0, sizeof view->rec);
+    else
+        snprintf(view->why, sizeof view->why, "owner no longer holds its kernel lock");
+    return 0;
 }
 
 /* The newest record, read from fd, is there and nobody has ended it. */
@@ -297,17 +299,13 @@ static int judge_record(struct observer *obs, int dirfd, int fd, const char *key
                  "the record's file belongs to another user");
         return RECORD_OPAQUE;
     }
-    if (view->rec.kept.seq != 0 && in_kept(view, fs, me)) {
-        memset(&view->rec, 0, sizeof view->rec);
-        return 0;
-    }
+    if (view->rec.kept != 0)
+        return judge_kept(fd, fs, view);
     life = judge_owner(obs, &view->rec.owner, view->why);
     if (life != OWNER_DEAD && lock_is_free(fd, view, fs, me)) {
         life = OWNER_DEAD;
         snprintf(view->why, sizeof view->why, "owner no longer holds its kernel lock");
     }
-    if (life == OWNER_DEAD && view->kept_seq != 0 && !still_last(dirfd, view))
-        return -ESTALE;
     view->state = life == OWNER_DEAD ? LOCK_DEAD : LOCK_HELD;
     if (life == OWNER_UNKNOWN)
         judge_lease(obs, dirfd, key, view);

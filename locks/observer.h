@@ -39,8 +39,7 @@ struct lock_view {
     enum lock_state state;
     struct generations gens;
     struct record rec; /* of generation gens.g; zeros when FREE or OPAQUE */
-    uint64_t kept_seq; /* last write of the kept file that it is in; 0: it is in none */
-    bool kept_away;    /* and what goes on in that file cannot be seen from here */
+    uint64_t kept;     /* S, when it is in a kept file `g.S` (record_read); else 0 */
     uint64_t beat;     /* heartbeat counter; 0 before the first beat */
     double unmoved_s;  /* how long we have seen it there; < 0 without an observer */
     char why[OWNER_WHY];

@@ -296,7 +296,9 @@ static bool read_json(const json_t *json, struct raw *raw, uint32_t *seen)
 static int take_all(const struct raw *raw, uint32_t seen, struct record *rec,
                     char why[OWNER_WHY])
 {
-    int mode = lockfs_mode_by_name(raw->mode);
+    /* "kept+flock": of a kept file */
+    int mode = lockfs_mode_by_name(strcmp(raw->mode, "kept+flock") != 0 ? raw->mode
+                                                                        : "gen+flock");
 
     for (size_t i = 0; i < NFIELD; i++)
         if (!fields[i].optional && (seen & 1U << i) == 0)
@@ -372,44 +374,45 @@ static ssize_t read_regular(int fd, char *buf, size_t size, uint32_t *uid)
     return n;
 }
 
-enum { TEXT_SIZE = KEPT_SIZE + 2 };
+/* A kept file, see record_read: two slots, of which the later write counts. */
+enum {
+    KEPT_SPAN = 1000000, /* numbers that are its own, from the one in its name */
+    KEPT_SLOT = 4096,
+    KEPT_SIZE = 2 * KEPT_SLOT,
+    KEPT_END = 24,
+    TEXT_SIZE = KEPT_SIZE + 2
+};
 
-int record_read_kept(char *text, struct record *rec, char why[OWNER_WHY])
+/* A slot is a line "kept SEQ SERIES GEN FILE END N SUM" and N bytes, a record's line.  Whether
+ * it was written to its end matters little: as long as somebody may act on it or write into it
+ * the file is locked, and is not judged by what it says. */
+static int read_kept(char *text, uint64_t series, struct record *rec,
+                     char why[OWNER_WHY])
 {
-    struct kept k;
-    int rc;
+    uint64_t latest = 0, seq, in, gen;
+    char end[KEPT_END], reason[OWNER_WHY];
 
-    if (!kept_last(text, KEPT_SIZE, &k, NULL) || k.gen <= k.series)
-        return opaque(why, "no record in the kept file is whole");
-    text[k.at + k.n] = '\0';
-    rc = parse(text + k.at, k.n, k.gen, rec, why);
-    rec->kept = k;
-    return rc;
-}
+    memset(rec, 0, sizeof *rec);
+    for (char *slot = text; slot < text + KEPT_SIZE; slot += KEPT_SLOT) {
+        struct record found;
+        size_t n;
+        int head = 0;
 
-/*
- * Read a kept file on until it is at rest.  A slot that is not whole was torn; or this
- * reader was slow, and saw one slot before and the other during later writes: then a second
- * look differs.
- */
-static int settle(int fd, char text[TEXT_SIZE])
-{
-    char again[TEXT_SIZE];
-    struct kept k;
-    bool settled;
-    uint32_t uid;
-
-    for (int i = 0; i < 100; i++) {
-        if (kept_last(text, KEPT_SIZE, &k, &settled) && settled)
-            return 0;
-        crash_look("read again?");
-        if (read_regular(fd, again, sizeof again - 1, &uid) != KEPT_SIZE)
-            break;
-        if (memcmp(text, again, KEPT_SIZE) == 0)
-            return 0;
-        memcpy(text, again, KEPT_SIZE);
+        if (sscanf(slot, "kept %" SCNu64 " %" SCNu64 " %" SCNu64 " %*x %23s %zu %*x%n",
+                   &seq, &in, &gen, end, &n, &head) != 5 ||
+            head == 0 || in != series || seq <= latest ||
+            n >= (size_t)(KEPT_SLOT - head - 1))
+            continue;
+        slot[head + 1 + (int)n] = '\0';
+        if (parse(slot + head + 1, n, gen, &found, reason) != 0)
+            continue;
+        latest = seq;
+        *rec = found;
+        rec->gen = series + KEPT_SPAN - 1;
+        rec->kept = series;
+        rec->kept_ended = strcmp(end, "-") != 0;
     }
-    return -ESTALE; /* ask again, by name */
+    return latest != 0 ? 0 : opaque(why, "no record in the kept file is whole");
 }
 
 static int read_open(int fd, uint64_t gen, struct record *rec, char why[OWNER_WHY])
@@ -423,18 +426,13 @@ static int read_open(int fd, uint64_t gen, struct record *rec, char why[OWNER_WH
         return opaque(why, "the record is not a regular file");
     if (n < 0)
         return (int)n;
-    if (kept_is(text, (size_t)n)) {
-        rc = settle(fd, text);
-        if (rc == 0)
-            rc = record_read_kept(text, rec, why);
-        if (rc == 0 && rec->kept.series != gen)
-            rc = opaque(why, "the kept file is of another series than its name");
-    } else {
-        if (n > RECORD_MAX)
-            return opaque(why, "the record is far too long");
-        text[n] = '\0';
+    text[n] = '\0';
+    if (n == KEPT_SIZE && strncmp(text, "kept ", 5) == 0)
+        rc = read_kept(text, gen, rec, why);
+    else if (n > RECORD_MAX)
+        return opaque(why, "the record is far too long");
+    else
         rc = parse(text, (size_t)n, gen, rec, why);
-    }
     rec->file_uid = uid;
     return rc;
 }
@@ -500,7 +498,7 @@ bool generations_parse(const char *name, char *kind, uint64_t *gen)
     uint64_t value = 0;
     const char *p = name + 2;
 
-    if (name[0] == '\0' || strchr("ghrcx", name[0]) == NULL || name[1] != '.')
+    if (name[0] == '\0' || strchr("ghrc", name[0]) == NULL || name[1] != '.')
         return false;
     if (*p < '1' || *p > '9')
         return false;
@@ -523,8 +521,7 @@ bool generations_note(struct generations *gens, const char *name)
     highest = kind == 'g'   ? &gens->g
               : kind == 'h' ? &gens->h
               : kind == 'r' ? &gens->r
-              : kind == 'c' ? &gens->c
-                            : &gens->x;
+                            : &gens->c;
     if (gen > *highest)
         *highest = gen;
     if (gen > gens->top)

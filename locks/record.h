@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "locks/kept.h"
 #include "locks/lockfs.h"
 #include "locks/owner.h"
 
@@ -38,8 +37,10 @@ struct record {
     uint64_t after;  /* generation that was taken over; 0 when the group was free */
     char evidence[OWNER_WHY]; /* why that one was held to be dead */
     uint32_t file_uid;        /* owner of the file, when read */
-    /* where it was found, of a kept file (locks/kept.h); seq 0: of a g.N of its own */
-    struct kept kept;
+    /* of a kept file, see record_read: the number in its name, 0 of any other; and whether
+       its last claim was ended */
+    uint64_t kept;
+    bool kept_ended;
 };
 
 /* Fill nonce, owner, times; the rest is the caller's. */
@@ -48,10 +49,13 @@ int record_init(struct record *rec, struct err *e);
 char *record_format(const struct record *rec, size_t *n);
 
 /*
- * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.  Of a
- * kept file: the last one in it, whose generation is higher than the name's.
+ * record_read: read `name` in dirfd, not following links and never waiting on a FIFO.
  * Status: 0; RECORD_OPAQUE with the reason in why (not ours to judge: unparsable, newer, no
  * regular file, another generation inside); negated errno (-ENOENT, -ESTALE, -EIO ...).
+ *
+ * Note: earlier versions could keep many claims in one file, whose generations up to
+ * gen + 999999 are all its own.  Such a file counts as the record of the last of them, and
+ * holds the owner who wrote last.
  */
 int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
                 char why[OWNER_WHY]);
@@ -59,9 +63,6 @@ int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
 /* The same, leaving the file open as *fd (-1 when it could not be opened) for its kernel lock. */
 int record_read_keep(int dirfd, const char *name, uint64_t gen, struct record *rec,
                      char why[OWNER_WHY], int *fd);
-
-/* The same of a kept file whose KEPT_SIZE bytes (and one more) are in text, read at rest. */
-int record_read_kept(char *text, struct record *rec, char why[OWNER_WHY]);
 
 /* Is `name` the record with this nonce?  1, 0, or a negated errno. */
 int record_has_nonce(int dirfd, const char *name, const char *nonce);
@@ -71,13 +72,11 @@ void record_name(char out[RECORD_NAME], char kind, uint64_t gen);
 
 /* The highest number of each kind of file in a group's lock directory; 0 means none. */
 struct generations {
-    uint64_t g, h, r, c, x;
+    uint64_t g, h, r, c;
     uint64_t top;      /* the highest of all: the next claim is top + 1 */
     uint64_t g_lowest; /* of the g files */
     uint64_t lone; /* the lowest number of an h, r or c file, and of which kind it is */
     char lone_kind;
-    /* when g is in a kept file: that file's number; known once it was read */
-    uint64_t series;
     bool ended; /* r.g exists */
 };
 

@@ -1,7 +1,7 @@
 /*
  * bench_claim.c: claims made, taken over and left behind, for tests/bench.
  *
- *   bench_claim rate DIR NGROUPS ROUNDS forced|relaxed|kept   claim and release, one process
+ *   bench_claim rate DIR NGROUPS ROUNDS forced|relaxed   claim and release, one process
  *   bench_claim kernel DIR NGROUPS ROUNDS                the same by flock on GROUP.lock alone
  *   bench_claim takeover DIR N       N times: kill -9 an owner while another process waits
  *   for the claim bench_claim hold DIR FIRST N     claim N groups, say "held", keep them
@@ -47,8 +47,7 @@ static int complain(const struct err *e)
 
 static int claim_once(const char *dir, int group, const char *how, struct err *e)
 {
-    struct claim_opts opts = {.relaxed = strcmp(how, "relaxed") == 0,
-                              .kept = strcmp(how, "kept") == 0};
+    struct claim_opts opts = {.relaxed = strcmp(how, "relaxed") == 0};
     struct claim *claim;
     char path[4096], name[32];
     int rc;

@@ -6,6 +6,7 @@
 #define TESTS_EXPLORE_H
 
 #include "tests/test.h"
+#include "tests/kept_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +33,6 @@ enum {
     ACTORS = 3,
     DEPTH = 400,  /* decisions in one run */
     GEN_MAX = 32, /* generations in one run */
-    LEAP_MAX = 8, /* of which between two leaps by KEPT_SPAN */
     DIR_FD = 100, /* the directory, in everybody's table; a crash closes the others */
     MORE = 3,     /* claims of the one that claims often */
     ANY = 99,     /* turns: as many as there are */
@@ -94,8 +94,7 @@ struct scenario {
     bool far;       /* each actor is another machine, where kernel locks say nothing */
     bool exclusive; /* nobody may hold beside another, no living one may be broken */
     bool claimable_at_end; /* by one who comes when all are done or dead */
-    bool kept;             /* at the start a kept file is there, free */
-    size_t tear;           /* bytes of a slot's write before others can look */
+    bool kept; /* at the start a free kept file of an earlier version is there */
 };
 
 static _Thread_local struct actor *me;
@@ -116,29 +115,16 @@ static uint64_t hash_text(const char *text)
     return h;
 }
 
-/* What a kept file's slots say; a torn one only that it is. */
+/* What a kept file says, and whether it has its second name. */
 static uint64_t hash_kept(int fd, const char *name)
 {
-    char text[KEPT_SIZE + 1], one[KEPT_SIZE];
+    char text[2 * OLD_SLOT + 1] = "";
     int file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n = file != -1 ? pread(file, text, sizeof text, 0) : -1;
-    uint64_t h = 0;
 
-    if (file != -1)
-        close(file);
-    if (n < 0 || !kept_is(text, (size_t)n))
-        return 0;
-    for (size_t i = 0; i < 2; i++) {
-        struct kept k;
-
-        memset(one, 0, sizeof one);
-        memcpy(one + i * KEPT_SLOT, text + i * KEPT_SLOT, KEPT_SLOT);
-        if (kept_last(one, sizeof one, &k, NULL))
-            h = mix(mix(mix(h, k.seq), k.gen), hash_text(k.end));
-        else
-            h = mix(h, 1);
-    }
-    return h;
+    if (file == -1 || pread(file, text, sizeof text - 1, 0) != sizeof text - 1)
+        abort();
+    close(file);
+    return mix(hash_text(text), hash_text(text + OLD_SLOT));
 }
 
 /* The names in the directory; of temporary ones only the number. */
@@ -154,9 +140,8 @@ static uint64_t hash_dir(int fd)
             const struct dirent64 *d = (const struct dirent64 *)(void *)(buf + at);
 
             if (d->d_name[0] != '.')
-                h +=
-                    mix(1, hash_text(d->d_name[0] == 't' ? "t" : d->d_name)) +
-                    (strchr("gk", d->d_name[0]) != NULL ? hash_kept(fd, d->d_name) : 0);
+                h += mix(1, hash_text(d->d_name[0] == 't' ? "t" : d->d_name)) +
+                     (d->d_name[0] == 'k' ? hash_kept(fd, d->d_name) : 0);
             at += d->d_reclen;
         }
     return h;

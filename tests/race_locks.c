@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,13 +67,12 @@ static void hold(struct claim *claim, int judge, unsigned int *seed)
 static void play(const char *dir, const char *judge_path, unsigned int seed,
                  long attempts)
 {
-    const bool kept = getenv("RACE_KEPT") != NULL; /* three in four of the claims */
     int judge = open(judge_path, O_RDWR | O_CREAT, 0644);
     char group[4096];
 
     snprintf(group, sizeof group, "%s/g", dir);
     while (__atomic_load_n(&tally->attempts, __ATOMIC_RELAXED) < attempts) {
-        struct claim_opts opts = {.relaxed = 1, .kept = kept && rand_r(&seed) % 4 > 0};
+        struct claim_opts opts = {.relaxed = 1};
         struct claim *claim;
         struct err e;
         int rc;

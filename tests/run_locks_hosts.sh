@@ -68,15 +68,6 @@ two_mounts
 "$lockctl" doctor A --peer disk 2>/dev/null
 [ $? = 74 ] || fail "doctor takes another directory for a peer"
 
-# what is kept in one file on the disk itself cannot be gone on with, nor left, through a mount of it
-"$lockctl" run back kept --relaxed -- true || fail "kept: not claimable"
-for how in "" --relaxed; do
-    "$lockctl" run A kept $how -- true 2>err
-    [ $? = 75 ] && grep -q 'of another machine or mount' err || fail "kept, through a mount: $(cat err)"
-done
-"$lockctl" run back kept --relaxed -- true || fail "kept: disturbed from the mount"
-[ "$(ls back/kept | tr '\n' ' ')" = "g.1 k " ] || fail "kept: $(ls back/kept)"
-
 # 8 and 2: a clone (our machine id, our name), alive and then dead: only its lease decides
 start_host "$(uname -n)" "$old" "${hold[@]}" A g -- sleep 100
 until_true test -e B/g/h.1

@@ -15,6 +15,7 @@
 #include "locks/claim.h"
 #include "locks/observer.h"
 #include "locks/crashpoint.h"
+#include "tests/kept_file.h"
 
 static const struct claim_opts quick = {.relaxed = 1};
 
@@ -631,6 +632,114 @@ static void an_owner_that_slept_shows_itself_before_it_publishes(void **state)
     assert_int_equal(publish_after_sleep(true), 0);
 }
 
+/* ---- what versions before this one left: many claims in one kept file ---- */
+
+/* Make it with a claim that ended so ("-": not), on this machine, its process gone. */
+static int old_folder(const char *end)
+{
+    struct record rec;
+    int dirfd, fd;
+
+    assert_int_equal(system("mkdir -p locks/a"), 0);
+    dirfd = open("locks/a", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(record_init(&rec, NULL), 0);
+    rec.owner.pid = 1 << 30;
+    rec.lease_s = 60;
+    fd = kept_make(dirfd, end, &rec);
+    close(dirfd);
+    return fd;
+}
+
+static enum lock_state look(struct lock_view *view)
+{
+    int fd = open("locks/a", O_RDONLY | O_DIRECTORY);
+
+    assert_int_equal(observer_look(NULL, fd, "grp", view, NULL), 0);
+    close(fd);
+    return view->state;
+}
+
+static void after_a_free_kept_file_come_numbers_above_all_of_its_own(void **state)
+{
+    struct lock_view view;
+    struct claim *claim;
+
+    (void)state;
+    close(old_folder("done"));
+    assert_int_equal(look(&view), LOCK_FREE);
+    assert_int_equal(view.gens.top, OLD_SPAN);
+    claim = take("locks/a");
+    assert_int_equal(claim_generation(claim), OLD_SPAN + 1);
+    assert_false(exists("locks/a/k")); /* nobody goes on in it */
+    assert_int_equal(claim_commit(claim, NULL), 0);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+    claim = take("locks/a");
+    assert_int_equal(claim_generation(claim), OLD_SPAN + 2);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+}
+
+static void a_kept_file_with_a_dead_owner_is_taken_over(void **state)
+{
+    struct lock_view view;
+    struct claim *claim;
+
+    (void)state;
+    close(old_folder("-"));
+    assert_int_equal(look(&view), LOCK_DEAD);
+    claim = take("locks/a");
+    assert_int_equal(claim_generation(claim), OLD_SPAN + 1);
+    assert_int_equal(look(&view), LOCK_HELD);
+    assert_int_equal(view.rec.after, OLD_SPAN);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+}
+
+static void whoever_still_holds_a_kept_file_is_not_overtaken(void **state)
+{
+    struct claim_opts opts = {.relaxed = 1, .observer = observer_new()};
+    int fd, dirfd;
+    struct record rec;
+    struct lock_view view;
+    struct claim *claim;
+    struct err e = {0};
+
+    (void)state;
+    close(old_folder("done"));
+    dirfd = open("locks/a", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(record_init(&rec, NULL), 0);
+    fd = kept_claim(dirfd, 3, &rec);
+    assert_int_not_equal(fd, -1);
+    assert_int_equal(look(&view), LOCK_HELD);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(claim_acquire(&claim, "locks/a", "grp", &opts, &e), -EBUSY);
+    assert_non_null(strstr(e.text, "an earlier version holds it"));
+    assert_true(exists("locks/a/k"));
+    /* an end that somebody else wrote does not let it go either, as long as it is locked */
+    assert_int_equal(claim_break(dirfd, view.gens.g, "for the test", NULL), 0);
+    assert_int_equal(claim_acquire(&claim, "locks/a", "grp", &opts, &e), -EBUSY);
+    close(fd);
+    assert_int_equal(look(&view), LOCK_FREE);
+    claim = take("locks/a");
+    assert_int_equal(claim_generation(claim), OLD_SPAN + 1);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+    assert_int_equal(kept_claim(dirfd, 4, &rec), -1);
+    close(dirfd);
+    observer_free(opts.observer);
+}
+
+static void a_kept_file_without_a_whole_record_is_opaque(void **state)
+{
+    struct claim *claim;
+    struct err e = {0};
+    int fd = old_folder("done");
+
+    (void)state;
+    assert_int_equal(pwrite(fd, "x", 1, 7), 1);
+    assert_int_equal(pwrite(fd, "x", 1, OLD_SLOT + 7), 1);
+    close(fd);
+    assert_int_equal(claim_acquire(&claim, "locks/a", "grp", &quick, &e), -EUCLEAN);
+    assert_non_null(strstr(e.text, "no record in the kept file is whole"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -658,6 +767,10 @@ int main(void)
         OWN_DIR(a_seed_scripts_lock_file_is_honoured_until_its_process_is_dead),
         OWN_DIR(a_foreign_flock_excludes_us_and_ours_excludes_it),
         OWN_DIR(an_owner_that_slept_shows_itself_before_it_publishes),
+        OWN_DIR(after_a_free_kept_file_come_numbers_above_all_of_its_own),
+        OWN_DIR(a_kept_file_with_a_dead_owner_is_taken_over),
+        OWN_DIR(whoever_still_holds_a_kept_file_is_not_overtaken),
+        OWN_DIR(a_kept_file_without_a_whole_record_is_opaque),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

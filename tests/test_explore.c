@@ -21,12 +21,11 @@
 /* A place for what is counted of a generation. */
 static size_t place(uint64_t gen)
 {
-    uint64_t leaps = gen / KEPT_SPAN, rest = gen % KEPT_SPAN;
+    uint64_t leaps = gen / OLD_SPAN, rest = gen % OLD_SPAN;
 
-    if (leaps >= GEN_MAX / LEAP_MAX || (x.scenario->kept && rest >= LEAP_MAX) ||
-        leaps * LEAP_MAX + rest >= GEN_MAX)
+    if (leaps > 1 || rest >= GEN_MAX / 2)
         abort();
-    return (size_t)(leaps * LEAP_MAX + rest);
+    return (size_t)(leaps * (GEN_MAX / 2) + rest);
 }
 
 static void took(const struct claim *claim, uint64_t above)
@@ -51,7 +50,7 @@ static void took(const struct claim *claim, uint64_t above)
 
 static void end_marked(uint64_t gen)
 {
-    if (++x.ended[place(gen)] > 1 && !x.scenario->kept)
+    if (++x.ended[place(gen)] > 1)
         violated("generation %" PRIu64 " was ended twice", gen);
 }
 
@@ -100,10 +99,10 @@ static double later(void)
     return now += 1e6;
 }
 
-/* keep, kept: see claim_opts */
-static int try_claim(struct claim **claim, unsigned int keep, bool suspicious, int kept)
+/* keep: see claim_opts */
+static int try_claim(struct claim **claim, unsigned int keep, bool suspicious)
 {
-    struct claim_opts opts = {.relaxed = 1, .keep = keep, .kept = kept};
+    struct claim_opts opts = {.relaxed = 1, .keep = keep};
     struct lock_view view;
     struct actor *self = me;
     int rc;
@@ -124,42 +123,50 @@ static int try_claim(struct claim **claim, unsigned int keep, bool suspicious, i
     return rc;
 }
 
-static void claim_and_publish(int kept)
+static void claim_publish_release(struct actor *a)
 {
     uint64_t above = x.top_owned;
     struct claim *claim;
 
-    if (try_claim(&claim, 0, x.scenario->far, kept) != 0)
+    (void)a;
+    if (try_claim(&claim, 0, x.scenario->far) != 0)
         return;
     took(claim, above);
     publish(claim);
     let_go(claim);
 }
 
-static void claim_publish_release(struct actor *a)
+/* An owner whose process ended long ago, the same in each run. */
+static struct record old_owner(void)
 {
-    (void)a;
-    claim_and_publish(0);
+    struct record rec = {
+        .mode = MODE_FLOCK, .group = "g", .lease_s = 60, .t_utc = "then"};
+
+    rec.owner.pid = 1 << 30;
+    return rec;
 }
 
-static void keep_publish_release(struct actor *a)
+/* Claim as an earlier version did, in the kept file, while it may. */
+static void keep_and_release(struct actor *a)
 {
-    (void)a;
-    claim_and_publish(1);
-}
+    struct record rec = old_owner();
+    int fd;
 
-static void keep_twice(struct actor *a)
-{
-    (void)a;
-    for (int i = 0; i < 2; i++) {
-        uint64_t above = x.top_owned;
-        struct claim *claim;
-
-        if (try_claim(&claim, 0, false, 1) != 0)
-            continue;
-        took(claim, above);
-        let_go(claim);
-    }
+    crash_look("begin?");
+    fd = kept_claim(DIR_FD, 3, &rec);
+    if (fd == -1)
+        return;
+    for (int i = 0; i < ACTORS; i++)
+        if (!x.aborting && x.actor[i].holds != 0)
+            violated("%c holds generation %" PRIu64 " while %c got the kept file",
+                     x.actor[i].name, x.actor[i].holds, a->name);
+    a->holds = 3;
+    crash_look("work?");
+    a->holds = 0;
+    crash_step("slot");
+    kept_write(fd, 3, "done", &rec);
+    crash_step("let go");
+    close(fd);
 }
 
 static void claim_only(struct actor *a)
@@ -168,7 +175,7 @@ static void claim_only(struct actor *a)
     struct claim *claim;
 
     (void)a;
-    if (try_claim(&claim, 1, false, 0) != 0)
+    if (try_claim(&claim, 1, false) != 0)
         return;
     took(claim, above);
     let_go(claim);
@@ -228,7 +235,7 @@ static void clear_dir(void)
 
 static void judge_end(void)
 {
-    struct claim_opts opts = {.relaxed = 1, .kept = x.scenario->kept};
+    struct claim_opts opts = {.relaxed = 1};
     struct claim *claim;
     struct err e = {0};
 
@@ -247,23 +254,14 @@ static void judge_end(void)
     claim_release(claim, "done", NULL);
 }
 
-static void make_kept(void)
-{
-    static const struct claim_opts opts = {.kept = 1};
-    struct claim *claim;
-
-    if (claim_acquire(&claim, "run/g", "g", &opts, NULL) != 0 ||
-        claim_release(claim, "done", NULL) != 0)
-        abort();
-}
-
 static void one_run(void)
 {
+    struct record old = old_owner();
     int taken;
 
     clear_dir();
     if (x.scenario->kept)
-        make_kept();
+        close(kept_make(DIR_FD, "done", &old));
     x.depth = x.turns = x.crashes = 0;
     x.aborting = x.pruned = false;
     x.dirty = true;
@@ -392,7 +390,6 @@ static void explore_within(const struct scenario *s, int turns, int crashes)
         forbid_kernel_locks();
     sem_init(&x.over, 0, 0);
     crash_hook(before_step);
-    crash_tear(s->tear);
     start_actors(s);
     while (more) {
         one_run();
@@ -401,7 +398,6 @@ static void explore_within(const struct scenario *s, int turns, int crashes)
         more = next_path();
     }
     stop_actors();
-    crash_tear(0);
     crash_hook(NULL);
     sem_destroy(&x.over);
     close(DIR_FD);
@@ -472,49 +468,19 @@ static void a_generation_is_never_given_out_again_after_collection(void **state)
     explore(&s);
 }
 
-/* matrix: locks 20 every order in a kept file, a slot torn by a crash included */
-static void in_a_kept_file_nobody_holds_beside_another(void **state)
-{
-    /* torn inside the slot's first word, its numbers, the record, before its last byte */
-    static const size_t tears[] = {30, 3, 9, 200, 300};
-    size_t n = thorough() ? sizeof tears / sizeof *tears : 1;
-
-    (void)state;
-    for (size_t i = 0; i < n; i++) {
-        struct scenario s = {
-            .what = "two that keep a file and a cleaner",
-            .role = {keep_publish_release, keep_publish_release, clean_dead},
-            .exclusive = true,
-            .claimable_at_end = true,
-            .kept = true,
-            .tear = tears[i],
-        };
-
-        explore(&s);
-    }
-}
-
-/* matrix: locks 20 every order when some keep a file and others do not */
-static void those_who_keep_a_file_and_those_who_do_not_exclude_each_other(void **state)
+/* matrix: locks 20 every order when one of an earlier version goes on in a kept file */
+static void beside_those_of_an_earlier_version_in_a_kept_file_nobody_holds(void **state)
 {
     static const struct scenario two = {
-        .what = "one that keeps a file, one that does not, and a cleaner",
-        .role = {keep_publish_release, claim_publish_release, clean_dead},
+        .what = "one in a kept file, a claimer and a cleaner",
+        .role = {keep_and_release, claim_publish_release, clean_dead},
         .exclusive = true,
         .claimable_at_end = true,
         .kept = true,
-        .tear = 30,
     };
     static const struct scenario three = {
-        .what = "two that keep a file, one twice, and one that does not",
-        .role = {keep_publish_release, claim_publish_release, keep_twice},
-        .exclusive = true,
-        .claimable_at_end = true,
-        .kept = true,
-    };
-    static const struct scenario leavers = {
-        .what = "one that keeps a file and two that do not",
-        .role = {keep_publish_release, claim_publish_release, claim_publish_release},
+        .what = "one in a kept file and two claimers",
+        .role = {keep_and_release, claim_publish_release, claim_publish_release},
         .exclusive = true,
         .claimable_at_end = true,
         .kept = true,
@@ -522,44 +488,7 @@ static void those_who_keep_a_file_and_those_who_do_not_exclude_each_other(void *
 
     (void)state;
     explore(&two);
-    if (thorough()) {
-        explore(&three);
-        explore(&leavers);
-    }
-}
-
-/* matrix: locks 4 the late owner of a kept file */
-static void whoever_is_broken_in_a_kept_file_is_never_current_later(void **state)
-{
-    static const struct scenario s = {
-        .what = "two that keep a file and a wrong breaker",
-        .role = {keep_publish_release, keep_publish_release, break_newest},
-        .kept = true,
-    };
-    static const struct scenario t = {
-        .what = "one that keeps a file, one that does not, and a wrong breaker",
-        .role = {keep_publish_release, claim_publish_release, break_newest},
-        .kept = true,
-    };
-
-    (void)state;
-    explore(&t);
-    if (thorough())
-        explore(&s);
-}
-
-/* matrix: locks 19b one that sleeps over an old kept file */
-static void a_kept_file_is_not_gone_on_with_after_collection(void **state)
-{
-    static const struct scenario s = {
-        .what = "one that keeps a file, and one that claims and collects",
-        .role = {keep_publish_release, claim_often, NULL},
-        .exclusive = true,
-        .kept = true,
-    };
-
-    (void)state;
-    explore(&s);
+    explore(&three);
 }
 
 /* A temporary directory in memory, if there is any: what is explored does not depend on the
@@ -609,10 +538,7 @@ int main(int argc, char **argv)
         IN_MEMORY(on_one_machine_nobody_holds_beside_another),
         IN_MEMORY(whatever_is_believed_dead_only_the_highest_generation_is_current),
         IN_MEMORY(a_generation_is_never_given_out_again_after_collection),
-        IN_MEMORY(in_a_kept_file_nobody_holds_beside_another),
-        IN_MEMORY(those_who_keep_a_file_and_those_who_do_not_exclude_each_other),
-        IN_MEMORY(whoever_is_broken_in_a_kept_file_is_never_current_later),
-        IN_MEMORY(a_kept_file_is_not_gone_on_with_after_collection),
+        IN_MEMORY(beside_those_of_an_earlier_version_in_a_kept_file_nobody_holds),
     };
 
     if (argc > 1)

@@ -342,19 +342,16 @@ static json_t *history(int dirfd, const struct generations *gens)
     json_t *rows = json_array();
     char line[512];
 
-    for (uint64_t file = gens->series != 0 ? gens->series : gens->g, i = 0;
-         file > 0 && i < 10; file--, i++) {
+    for (uint64_t gen = gens->g, i = 0; gen > 0 && i < 10; gen--, i++) {
         struct record rec;
         char name[RECORD_NAME], why[OWNER_WHY];
-        uint64_t gen;
         json_t *row;
         int rc;
 
-        record_name(name, 'g', file);
-        rc = record_read(dirfd, name, file, &rec, why);
+        record_name(name, 'g', gen);
+        rc = record_read(dirfd, name, gen, &rec, why);
         if (rc < 0)
             break;
-        gen = rc == 0 ? rec.gen : file; /* of a kept file the last one */
         row =
             json_pack("{s:I, s:s, s:s}", "gen", (json_int_t)gen, "host",
                       rc == 0 ? rec.owner.host : "", "taken", rc == 0 ? rec.t_utc : "");
@@ -362,8 +359,6 @@ static json_t *history(int dirfd, const struct generations *gens)
             json_object_set_new(row, "took_over", json_string(rec.evidence));
         if (first_line(dirfd, 'r', gen, line))
             json_object_set_new(row, "end", json_string(line));
-        else if (rc == 0 && rec.kept.end[0] != '\0')
-            json_object_set_new(row, "end", json_string(rec.kept.end));
         json_object_set_new(row, "committed",
                             json_boolean(first_line(dirfd, 'c', gen, line)));
         json_array_append_new(rows, row);
@@ -423,9 +418,8 @@ static int run_explain(const struct args *args)
         return view->state == LOCK_OPAQUE ? EX_OPAQUE : EX_OK;
     }
     if (view->state == LOCK_FREE) {
-        printf("%s is free; the next claim will be generation %" PRIu64 "%s\n",
-               args->group, (view->kept_seq != 0 ? view->gens.g : view->gens.top) + 1,
-               view->kept_seq != 0 ? " if it goes on in the kept file" : "");
+        printf("%s is free; the next claim will be generation %" PRIu64 "\n",
+               args->group, view->gens.top + 1);
     } else {
         print_entry(&entry, true);
         if (view->rec.gen != 0)
@@ -495,11 +489,11 @@ static int run_doctor(const struct args *args)
     if (rc != 0)
         return fail(exit_code(rc), &e);
     if (args->json) {
-        print_json(json_pack("{s:s, s:b, s:s, s:b, s:b, s:b, s:s, s:s, s:f, s:f, s:f}",
-                             "mode", lockfs_mode_name(d.mode), "kept", (int)d.keeps,
-                             "type", d.type, "excl", (int)d.excl, "link", (int)d.link,
-                             "rename", (int)d.rename, "flock", coherence_name(d.flock),
-                             "ofd", coherence_name(d.ofd), "name_s", d.name_s, "beat_s",
+        print_json(json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:s, s:f, s:f, s:f}",
+                             "mode", lockfs_mode_name(d.mode), "type", d.type, "excl",
+                             (int)d.excl, "link", (int)d.link, "rename", (int)d.rename,
+                             "flock", coherence_name(d.flock), "ofd",
+                             coherence_name(d.ofd), "name_s", d.name_s, "beat_s",
                              d.beat_s, "clock_s", d.clock_s));
         return d.mode == MODE_REFUSE ? 1 : EX_OK;
     }
@@ -516,8 +510,6 @@ static int run_doctor(const struct args *args)
     printf("  new name seen in   %.3f s\n  heartbeat seen in  %.3f s\n", d.name_s,
            d.beat_s);
     printf("  its clock          %+.3f s from ours\n", d.clock_s);
-    printf("  kept file          %s\n",
-           d.keeps ? "yes, for `run --relaxed`" : "NO, locks of one kernel are needed");
     if (args->peer == NULL && d.mode == MODE_GEN)
         puts("  without --peer nothing can be said of kernel locks between machines");
     printf("mode: %s%s\n", lockfs_mode_name(d.mode),
@@ -534,7 +526,7 @@ static int claim_patiently(struct claim **claim, const char *dir,
                               .heartbeat_s = args->heartbeat_s,
                               .strict = args->strict,
                               .foreign = args->foreign,
-                              .kept = args->relaxed,
+                              .relaxed = args->relaxed,
                               .observer = recall(args)};
     double until = clock_boot_s() + args->wait_s;
     int rc;
@@ -620,8 +612,8 @@ static void usage(FILE *out)
         "succeeds\n"
         "  --foreign      run: also hold GROUP.lock for scripts, filelock and "
         "flock(1)\n"
-        "  --relaxed      run: not forced to disk; on a local file system one kept "
-        "file for all claims\n"
+        "  --relaxed      run: do not wait until the claim is on disk; excludes as "
+        "well\n"
         "  --task TEXT    run: a word for people\n"
         "  --state DIR    the daemon's state directory, with this machine's boot "
         "history\n"
