@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const struct pipeline table[] = {
-#define PIPELINE(...) {__VA_ARGS__},
+#define PIPELINE(name, input, items, folder, data_type, prefix, work)                  \
+    {name, input, items, folder, data_type, prefix},
 #include "pipeline/table.h"
 #undef PIPELINE
 };

@@ -63,6 +63,7 @@ static const char *ask(const char *file, const char *sql)
 static struct reg_product image(const char *group, double mjd, uint64_t generation)
 {
     struct reg_product p = {.data_type = "image",
+                            .table = REG_IMAGES,
                             .data_id = group,
                             .generation = generation,
                             .path = "/products/tile",
@@ -89,6 +90,7 @@ static struct reg_product mosaic(const char *name, const char *tiles, long n,
     struct reg_product p = image(name, 61000.1, generation);
 
     p.data_type = "mosaic";
+    p.table = REG_MOSAICS;
     p.path = "/products/mosaic";
     p.fits = "/products/mosaic/mosaic.fits";
     p.tiles = tiles;
@@ -202,18 +204,33 @@ static void what_was_not_measured_is_null(void **state)
         ask("data_registry.sqlite3", "SELECT qa_status FROM data_registry"), "pending");
 }
 
-static void products_without_name_or_of_unknown_type_are_refused(void **state)
+static void products_without_name_or_type_are_refused(void **state)
 {
     struct reg_product p = image("", 61000.25, 1);
 
     (void)state;
     assert_int_equal(registry_product(r, &p, &e), -EINVAL);
     p = image("g1", 61000.25, 1);
-    p.data_type = "table";
+    p.data_type = "";
     assert_int_equal(registry_product(r, &p, &e), -EINVAL);
-    assert_non_null(strstr(e.text, "'table'"));
     assert_string_equal(
         ask("data_registry.sqlite3", "SELECT count(*) FROM data_registry"), "0");
+}
+
+static void a_new_kind_of_product_has_a_row_in_data_registry_alone(void **state)
+{
+    struct reg_product p = image("g1", 61000.25, 1);
+
+    (void)state;
+    p.data_type = "light curve";
+    p.table = REG_NO_TABLE;
+    note(p);
+    assert_string_equal(
+        ask("data_registry.sqlite3", "SELECT data_type, data_id FROM data_registry"),
+        "light curve|g1");
+    assert_string_equal(ask("products.sqlite3", "SELECT (SELECT count(*) FROM images) +"
+                                                " (SELECT count(*) FROM mosaics)"),
+                        "0");
 }
 
 static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
@@ -480,7 +497,8 @@ int main(void)
         REGISTRY(an_older_generation_never_replaces_a_newer),
         REGISTRY(an_image_and_a_mosaic_may_have_one_name),
         REGISTRY(what_was_not_measured_is_null),
-        REGISTRY(products_without_name_or_of_unknown_type_are_refused),
+        REGISTRY(products_without_name_or_type_are_refused),
+        REGISTRY(a_new_kind_of_product_has_a_row_in_data_registry_alone),
         REGISTRY(tiles_come_in_time_order_with_their_mosaics_mark),
         REGISTRY(more_tiles_than_fit_at_first_are_listed),
         REGISTRY(the_nearest_valid_table_is_found),

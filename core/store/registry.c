@@ -327,12 +327,9 @@ static int write_mosaic(struct registry *r, const struct reg_product *p,
 
 static int check_product(const struct reg_product *p, struct err *e)
 {
-    if (p->data_type == NULL || p->data_id == NULL || p->path == NULL ||
-        p->data_id[0] == '\0')
+    if (p->data_type == NULL || p->data_type[0] == '\0' || p->data_id == NULL ||
+        p->data_id[0] == '\0' || p->path == NULL)
         return err_set(e, -EINVAL, "a product without type, name or path");
-    if (strcmp(p->data_type, "image") != 0 && strcmp(p->data_type, "mosaic") != 0)
-        return err_set(e, -EINVAL, "a product is an image or a mosaic, not '%.40s'",
-                       p->data_type);
     if (strlen(p->data_id) >= sizeof((struct reg_tile *)0)->group)
         return err_set(e, -EINVAL, "the name of a product is too long: %.80s",
                        p->data_id);
@@ -360,9 +357,10 @@ int registry_product(struct registry *r, const struct reg_product *p, struct err
         rc = db_run(r->data, NULL, e, sql_data, "tttttti", p->data_type, p->data_id,
                     p->path, now, p->metadata_json, p->qa_status,
                     (int64_t)p->generation);
-    if (rc == 0)
-        rc = strcmp(p->data_type, "image") == 0 ? write_image(r, p, now, e)
-                                                : write_mosaic(r, p, now, e);
+    if (rc == 0 && p->table == REG_IMAGES)
+        rc = write_image(r, p, now, e);
+    if (rc == 0 && p->table == REG_MOSAICS)
+        rc = write_mosaic(r, p, now, e);
     /* A kill between the two commits leaves products behind: the product is then found whole
      * by its manifest, noted again, and older generations are refused already. */
     rc = db_end(r->data, rc, e);

@@ -24,9 +24,13 @@ int registry_backup(const char *state_dir, const char *to, size_t *n, struct err
    is not made. */
 int registry_calibrators(const char *state_dir, size_t *n, struct err *e);
 
+/* Where a product has a row beside that of data_registry. */
+enum reg_table { REG_NO_TABLE, REG_IMAGES, REG_MOSAICS };
+
 struct reg_product {
-    const char *data_type; /* image | mosaic */
-    const char *data_id;   /* group or mosaic name */
+    const char *data_type; /* what data_registry calls it */
+    enum reg_table table;
+    const char *data_id; /* group or mosaic name */
     uint64_t generation;
     const char *path;      /* published directory */
     const char *fits;      /* main image in it */
@@ -40,8 +44,8 @@ struct reg_product {
     int uncalibrated;  /* 1: imaged without gains; shown as cal_applied = 0 */
 };
 /*
- * registry_product: note a published product: a row in data_registry, and one in images or mosaics
- * (then also in mosaic_tiles, and a mosaic_groups row of this name becomes completed).
+ * registry_product: note a published product: a row in data_registry, and one in its table, if any
+ * (of mosaics also in mosaic_tiles, and a mosaic_groups row of this name becomes completed).
  * NaN is noted as NULL.  Repeating is harmless.
  * Status: 0; -ESTALE a newer generation is noted already, nothing was changed; other failures.
  */

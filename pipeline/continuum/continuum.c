@@ -1,22 +1,18 @@
 #include "pipeline/continuum/continuum.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/conf.h"
+#include "core/err.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/continuum/note.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/source.h"
 #include "pipeline/sky/vis.h"
-#include "pipeline/steps.h"
-
-/* The steps of a tile, in order: adding one is adding a row. */
-static const struct step steps[] = {
-    {"convert", tile_convert}, {"calibrate", tile_calibrate},
-    {"image", tile_image},     {"refine", tile_refine},
-    {"qa", tile_qa},           {"write", tile_write},
-};
 
 void tile_drop_images(struct tile_run *run)
 {
@@ -37,39 +33,46 @@ void tile_drop_images(struct tile_run *run)
     run->stokes_i = NULL;
 }
 
-static void run_close(struct tile_run *run)
+static int tile_open(void **out, struct run_env *env, struct err *e)
 {
+    struct tile_run *run = calloc(1, sizeof *run);
+
+    if (run == NULL)
+        return err_set(e, -ENOMEM, "out of memory for group %s", env->key);
+    run->env = env;
+    run->group = env->key;
+    run->path = env->item;
+    run->npath = env->nitem;
+    run->pb_cut = env->conf->mosaic.pb_cut;
+    run->phase_rms_raw_deg = NAN;
+    run->phase_rms_bandpass_deg = NAN;
+    run->phase_rms_deg = NAN;
+    *out = run;
+    return 0;
+}
+
+static void tile_close(void *arg)
+{
+    struct tile_run *run = arg;
+
     tile_drop_images(run);
     source_list_free(&run->sources);
     gains_free(run->bandpass);
     gains_free(run->gain);
     free(run->model);
     vis_free(run->vis);
+    free(run);
 }
 
-int continuum_tile(const struct continuum_env *env, const char *group,
-                   const char *const *path, size_t npath, json_t **meta, struct err *e)
-{
-    struct tile_run run = {
-        .env = env,
-        .group = group,
-        .path = path,
-        .npath = npath,
-        .phase_rms_raw_deg = NAN,
-        .phase_rms_bandpass_deg = NAN,
-        .phase_rms_deg = NAN,
-    };
-    json_t *seconds;
-    int rc;
+static const struct step steps[] = {
+    {"convert", tile_convert}, {"calibrate", tile_calibrate},
+    {"image", tile_image},     {"refine", tile_refine},
+    {"qa", tile_qa},           {"write", tile_write},
+};
 
-    *meta = NULL;
-    rc = steps_run(steps, sizeof steps / sizeof steps[0], &run, run.detail, env, group,
-                   &seconds, e);
-    if (rc == 0) {
-        *meta = tile_meta(&run);
-        json_object_set(*meta, "seconds", seconds);
-    }
-    json_decref(seconds);
-    run_close(&run);
-    return rc;
-}
+const struct work continuum_work = {.step = steps,
+                                    .nstep = sizeof steps / sizeof steps[0],
+                                    .open = tile_open,
+                                    .meta = tile_meta,
+                                    .close = tile_close,
+                                    .note = note_tile};

@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "pipeline/continuum/continuum.h"
+#include "pipeline/continuum/note.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/imaging/mosaic.h"
 #include "pipeline/io/fits.h"
@@ -18,10 +19,9 @@
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/qa.h"
 #include "pipeline/sky/source.h"
-#include "pipeline/steps.h"
 
 struct mosaic_run {
-    const struct continuum_env *env;
+    struct run_env *env;
     const char *id;
     const char *const *group;
     size_t ngroup;
@@ -34,7 +34,6 @@ struct mosaic_run {
     double noise_jy, peak_jy, min_noise_jy;
     char telescope[32];
     const char *qa_status;
-    char detail[200];
 };
 
 static int read_tile(struct mosaic_run *run, size_t i, struct err *e)
@@ -75,7 +74,7 @@ static int step_tiles(void *arg, struct err *e)
         return err_set(e, -ENOMEM, "out of memory for %zu tiles", run->ngroup);
     for (size_t i = 0; rc == 0 && i < run->ngroup; i++)
         rc = read_tile(run, i, e);
-    snprintf(run->detail, sizeof run->detail, "%zu tiles", run->ngroup);
+    snprintf(run->env->detail, sizeof run->env->detail, "%zu tiles", run->ngroup);
     return rc;
 }
 
@@ -91,8 +90,9 @@ static int step_mosaic(void *arg, struct err *e)
     snprintf(run->sky->object, sizeof run->sky->object, "%.63s", run->id);
     snprintf(run->weight->object, sizeof run->weight->object, "%.63s", run->id);
     snprintf(run->telescope, sizeof run->telescope, "%.31s", run->sky->telescope);
-    snprintf(run->detail, sizeof run->detail, "%zu x %zu pixels of %.3g arcsec",
-             run->sky->nx, run->sky->ny, run->sky->wcs.cell_rad * 180 * 3600 / M_PI);
+    snprintf(run->env->detail, sizeof run->env->detail,
+             "%zu x %zu pixels of %.3g arcsec", run->sky->nx, run->sky->ny,
+             run->sky->wcs.cell_rad * 180 * 3600 / M_PI);
     return 0;
 }
 
@@ -125,7 +125,7 @@ static int step_qa(void *arg, struct err *e)
     if (rc != 0)
         return rc;
     run->qa_status = verdict_status(run->peak_jy / run->noise_jy, &run->match);
-    snprintf(run->detail, sizeof run->detail,
+    snprintf(run->env->detail, sizeof run->env->detail,
              "noise %.3g mJy/beam, peak %.4g Jy/beam, %zu sources, %zu of %zu in the "
              "catalogue found, flux ratio %.3f, offset %.2f arcsec, %s",
              run->noise_jy * 1e3, run->peak_jy, run->sources.n, run->match.nfound,
@@ -134,8 +134,9 @@ static int step_qa(void *arg, struct err *e)
     return 0;
 }
 
-static json_t *mosaic_meta(const struct mosaic_run *run)
+static json_t *mosaic_meta(const void *arg)
 {
+    const struct mosaic_run *run = arg;
     json_t *m = json_object(), *tiles = json_array();
 
     verdict_put(m, "kind", "mosaic");
@@ -183,15 +184,24 @@ static int step_write(void *arg, struct err *e)
     return rc;
 }
 
-static const struct step steps[] = {
-    {"tiles", step_tiles},
-    {"mosaic", step_mosaic},
-    {"qa", step_qa},
-    {"write", step_write},
-};
-
-static void run_close(struct mosaic_run *run)
+static int mosaic_open(void **out, struct run_env *env, struct err *e)
 {
+    struct mosaic_run *run = calloc(1, sizeof *run);
+
+    if (run == NULL)
+        return err_set(e, -ENOMEM, "out of memory for mosaic %s", env->key);
+    run->env = env;
+    run->id = env->key;
+    run->group = env->item;
+    run->ngroup = env->nitem;
+    *out = run;
+    return 0;
+}
+
+static void mosaic_close(void *arg)
+{
+    struct mosaic_run *run = arg;
+
     for (size_t i = 0; i < run->ngroup; i++) {
         if (run->flat != NULL)
             image_free(run->flat[i]);
@@ -205,24 +215,19 @@ static void run_close(struct mosaic_run *run)
     image_free(run->sky);
     image_free(run->weight);
     source_list_free(&run->sources);
+    free(run);
 }
 
-int continuum_mosaic(const struct continuum_env *env, const char *id,
-                     const char *const *group, size_t ngroup, json_t **meta,
-                     struct err *e)
-{
-    struct mosaic_run run = {.env = env, .id = id, .group = group, .ngroup = ngroup};
-    json_t *seconds;
-    int rc;
+static const struct step steps[] = {
+    {"tiles", step_tiles},
+    {"mosaic", step_mosaic},
+    {"qa", step_qa},
+    {"write", step_write},
+};
 
-    *meta = NULL;
-    rc = steps_run(steps, sizeof steps / sizeof steps[0], &run, run.detail, env, id,
-                   &seconds, e);
-    if (rc == 0) {
-        *meta = mosaic_meta(&run);
-        json_object_set(*meta, "seconds", seconds);
-    }
-    json_decref(seconds);
-    run_close(&run);
-    return rc;
-}
+const struct work mosaic_work = {.step = steps,
+                                 .nstep = sizeof steps / sizeof steps[0],
+                                 .open = mosaic_open,
+                                 .meta = mosaic_meta,
+                                 .close = mosaic_close,
+                                 .note = note_mosaic};

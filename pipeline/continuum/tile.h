@@ -1,6 +1,6 @@
 /*
- * tile.h: one group on its way through the steps of continuum_tile; known to the files of
- * the steps only (tile_calibrate.c, tile_image.c, tile_write.c, continuum.c).
+ * tile.h: one group on its way through the steps of continuum_work; known to the files of
+ * this folder only.
  */
 #ifndef PIPELINE_CONTINUUM_TILE_H
 #define PIPELINE_CONTINUUM_TILE_H
@@ -23,10 +23,11 @@ struct image;
 struct vis;
 
 struct tile_run {
-    const struct continuum_env *env;
+    struct run_env *env;
     const char *group;
     const char *const *path;
     size_t npath;
+    double pb_cut; /* no flux is given where the primary beam is below this */
 
     /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */
     struct vis *vis;
@@ -51,7 +52,6 @@ struct tile_run {
     struct imager *imager;
     struct imager_info info;
     float *components; /* [ny][nx] Jy/pixel */
-    bool rough;        /* the image will be made again: do not clean it to the end */
     struct clean_result clean;
     struct image *psf, *residual, *flat, *pb, *corrected;
 
@@ -59,20 +59,43 @@ struct tile_run {
     struct source_list sources;
     struct qa_match match;
     char qa_status[16];
-    char detail[200]; /* what the last step says of itself */
 };
 
-/* The steps; `run` is a struct tile_run. */
+/* The steps; `run` is a struct tile_run.  Status: see work.h. */
 int tile_convert(void *run, struct err *e);
 int tile_calibrate(void *run, struct err *e);
 int tile_image(void *run, struct err *e);
-/* Solve again with the field's own sources in the model, and image again. */
 int tile_refine(void *run, struct err *e);
 int tile_qa(void *run, struct err *e);
 int tile_write(void *run, struct err *e);
-json_t *tile_meta(const struct tile_run *run);
+json_t *tile_meta(const void *run);
 
-/* Everything that image and refine made, so that they can run again. */
+/*
+ * solve_round: solve against model[nrow][nchan] and apply what was found: gains per
+ * integration, and before them a bandpass if wanted.
+ * Status: 0, and run->gain and run->bandpass hold the product of all rounds; -EINVAL [calibration]
+ * refant is no antenna; those of solve.h.
+ */
+int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
+                struct err *e);
+
+/* What an image is for. */
+enum depth {
+    DEPTH_MODEL, /* only the model of the next calibration: do not clean it to the end */
+    DEPTH_FULL
+};
+
+/*
+ * image_round: all images of the visibilities as they are now, instead of those of the round
+ * before.  Status: 0; ERR_QUALITY no unflagged baseline, no beam to be fitted; ERR_FORMAT no
+ * parallel hand; -ENOMEM.
+ */
+int image_round(struct tile_run *run, enum depth depth, struct err *e);
+
+/* How often the step "refine" will solve and image again; 0 without a calibrator in the field. */
+long selfcal_rounds(const struct tile_run *run);
+
+/* Everything that image_round made. */
 void tile_drop_images(struct tile_run *run);
 
 #endif

@@ -130,9 +130,8 @@ static void keep(struct gains **kept, struct gains *fresh)
     }
 }
 
-/* Solve against a model and apply: bandpass and gains, or gains only. */
-static int solve_and_apply(struct tile_run *run, const float complex *model,
-                           bool bandpass, struct err *e)
+int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
+                struct err *e)
 {
     struct solve_opts opts;
     struct gains *b = NULL, *g = NULL;
@@ -168,7 +167,7 @@ int tile_calibrate(void *arg, struct err *e)
     if (rc != 0)
         return rc;
     if (strcmp(run->env->conf->calibration.calibrator, "none") == 0) {
-        snprintf(run->detail, sizeof run->detail,
+        snprintf(run->env->detail, sizeof run->env->detail,
                  "not calibrated, as the settings say");
         return 0;
     }
@@ -193,79 +192,15 @@ int tile_calibrate(void *arg, struct err *e)
     if (run->cal != NULL) {
         if (stored)
             run->phase_rms_bandpass_deg = solve_phase_rms_deg(vis, run->model);
-        rc = solve_and_apply(run, run->model, !stored, e);
+        rc = solve_round(run, run->model, !stored, e);
         if (rc != 0)
             return rc;
         run->phase_rms_deg = solve_phase_rms_deg(vis, run->model);
-        run->rough = run->env->conf->calibration.model_rounds > 0;
     }
-    snprintf(run->detail, sizeof run->detail,
+    snprintf(run->env->detail, sizeof run->env->detail,
              "calibrator %s, bandpass %s, phase rms %.1f -> %.1f -> %.1f deg",
              run->cal != NULL ? run->cal->name : "not in field",
              stored ? "of another group" : "solved here", run->phase_rms_raw_deg,
              run->phase_rms_bandpass_deg, run->phase_rms_deg);
     return 0;
-}
-
-/* The field's components without the calibrator's own, which the point model has. */
-static float *other_components(const struct tile_run *run, struct err *e)
-{
-    const struct image *img = run->flat;
-    size_t n = img->nx * img->ny;
-    float *pix = malloc(n * sizeof *pix);
-    double x, y, r = img->bmaj_rad / img->wcs.cell_rad;
-
-    if (pix == NULL) {
-        err_set(e, -ENOMEM, "out of memory for the field model of %s", run->group);
-        return NULL;
-    }
-    memcpy(pix, run->components, n * sizeof *pix);
-    if (wcs_radec_to_pix(&img->wcs, run->cal->ra_rad, run->cal->dec_rad, &x, &y) != 0)
-        return pix;
-    for (size_t row = 0; row < img->ny; row++)
-        for (size_t col = 0; col < img->nx; col++)
-            if (hypot((double)col - x, (double)row - y) <= r)
-                pix[row * img->nx + col] = 0;
-    return pix;
-}
-
-int tile_refine(void *arg, struct err *e)
-{
-    struct tile_run *run = arg;
-    long rounds = run->env->conf->calibration.model_rounds, round;
-    size_t n = run->vis->nrow * run->vis->nchan;
-    float complex *model;
-    float *pix;
-    int rc = 0;
-
-    if (run->cal == NULL || rounds == 0) {
-        snprintf(run->detail, sizeof run->detail, "nothing to refine");
-        return 0;
-    }
-    model = malloc(n * sizeof *model);
-    if (model == NULL)
-        return err_set(e, -ENOMEM, "out of memory for the field model of %s",
-                       run->group);
-    for (round = 0; rc == 0 && round < rounds; round++) {
-        pix = other_components(run, e);
-        if (pix == NULL) {
-            rc = -ENOMEM;
-            break;
-        }
-        memcpy(model, run->model, n * sizeof *model);
-        rc = imager_predict(run->imager, pix, 1, model, e);
-        free(pix);
-        if (rc == 0)
-            rc = solve_and_apply(run, model, run->bandpass != NULL, e);
-        if (rc == 0) {
-            tile_drop_images(run);
-            run->rough = round + 1 < rounds;
-            rc = tile_image(run, e);
-        }
-    }
-    free(model);
-    if (rc == 0)
-        snprintf(run->detail, sizeof run->detail,
-                 "%ld rounds with the field's sources in the model", rounds);
-    return rc;
 }

@@ -132,7 +132,7 @@ int tile_convert(void *arg, struct err *e)
         vis_mean_pointing(vis, &run->ra_rad, &run->dec_rad);
         vis_rephase(vis, run->ra_rad, run->dec_rad);
     }
-    snprintf(run->detail, sizeof run->detail,
+    snprintf(run->env->detail, sizeof run->env->detail,
              "%zu files, %zu rows, %zu channels, %zu polarisations, %.1f %% valid",
              run->npath, vis->nrow, vis->nchan, vis->npol,
              100 * vis_valid_fraction(vis));

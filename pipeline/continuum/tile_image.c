@@ -145,7 +145,7 @@ static void describe(struct image *img, const struct tile_run *run)
     snprintf(img->telescope, sizeof img->telescope, "%.31s", vis->telescope);
 }
 
-static int deconvolve(struct tile_run *run, struct err *e)
+static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
 {
     const struct conf *conf = run->env->conf;
     struct clean_opts opts = {
@@ -153,8 +153,9 @@ static int deconvolve(struct tile_run *run, struct err *e)
         .gain = 0.1,
         .mgain = conf->imaging.mgain,
         .auto_mask = conf->imaging.auto_mask,
-        .auto_threshold = run->rough ? fmax(ROUGH_SIGMA, conf->imaging.auto_threshold)
-                                     : conf->imaging.auto_threshold,
+        .auto_threshold = depth == DEPTH_MODEL
+                              ? fmax(ROUGH_SIGMA, conf->imaging.auto_threshold)
+                              : conf->imaging.auto_threshold,
         .border = 0.02,
     };
     size_t n = run->psf->nx * run->psf->ny;
@@ -175,7 +176,6 @@ static int deconvolve(struct tile_run *run, struct err *e)
 
 static int beam_maps(struct tile_run *run, struct err *e)
 {
-    double cut = run->env->conf->mosaic.pb_cut;
     size_t n = run->flat->nx * run->flat->ny;
     int rc;
 
@@ -189,7 +189,7 @@ static int beam_maps(struct tile_run *run, struct err *e)
         return err_set(e, rc, "out of memory for the primary beam of %s", run->group);
     for (size_t i = 0; i < n; i++)
         run->corrected->pix[i] =
-            run->pb->pix[i] >= cut ? run->flat->pix[i] / run->pb->pix[i] : NAN;
+            run->pb->pix[i] >= run->pb_cut ? run->flat->pix[i] / run->pb->pix[i] : NAN;
     return 0;
 }
 
@@ -216,48 +216,60 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
                           &psf->bmin_rad, &psf->bpa_rad, e);
 }
 
+/*
+ * Pixels and PSF.  Smaller pixels are tried when there are too few in the main lobe: to fit a beam
+ * to it at all, or for CLEAN, which wants four across the beam (below that a source between pixels
+ * loses more than a percent of its flux).
+ */
+static int make_grid(struct tile_run *run, struct imager_opts *opts, struct err *e)
+{
+    const struct conf *conf = run->env->conf;
+    bool free_cell = conf->imaging.cell_arcsec <= 0,
+         free_size = conf->imaging.size == 0;
+    int rc = choose_grid(run, opts, e);
+
+    if (rc != 0)
+        return rc;
+    rc = make_psf(run, opts, e);
+    if (rc == ERR_QUALITY && free_cell) {
+        opts->cell_rad /= 2;
+        if (free_size)
+            opts->nx = opts->ny = good_size(2 * (double)opts->nx);
+        rc = make_psf(run, opts, e);
+    }
+    if (rc == 0 && free_cell && run->psf->bmin_rad < 4.5 * opts->cell_rad) {
+        double shrink = run->psf->bmin_rad / (5 * opts->cell_rad);
+
+        opts->cell_rad *= shrink;
+        if (free_size)
+            opts->nx = opts->ny = good_size((double)opts->nx / shrink);
+        rc = make_psf(run, opts, e);
+    }
+    return rc;
+}
+
+int image_round(struct tile_run *run, enum depth depth, struct err *e)
+{
+    struct imager_opts opts = {0};
+    int rc;
+
+    tile_drop_images(run);
+    if ((rc = stokes_i(run, e)) != 0 || (rc = make_grid(run, &opts, e)) != 0 ||
+        (rc = image_like(&run->residual, run->psf, e)) != 0 ||
+        (rc = deconvolve(run, depth, e)) != 0 || (rc = beam_maps(run, e)) != 0)
+        return rc;
+    snprintf(run->env->detail, sizeof run->env->detail,
+             "%zu x %zu pixels of %.3g arcsec, beam %.3g x %.3g arcsec, %zu "
+             "components in %zu major cycles, %d w terms",
+             opts.nx, opts.ny, opts.cell_rad / ASTRO_ARCSEC,
+             run->psf->bmaj_rad / ASTRO_ARCSEC, run->psf->bmin_rad / ASTRO_ARCSEC,
+             run->clean.niter, run->clean.nmajor, run->info.terms);
+    return 0;
+}
+
 int tile_image(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    struct imager_opts opts = {0};
-    struct image *psf;
-    int rc;
 
-    if ((rc = stokes_i(run, e)) != 0 || (rc = choose_grid(run, &opts, e)) != 0)
-        return rc;
-    rc = make_psf(run, &opts, e);
-    if (rc == ERR_QUALITY && run->env->conf->imaging.cell_arcsec <= 0) {
-        opts.cell_rad /= 2; /* too few pixels in the main lobe to fit a beam to */
-        if (run->env->conf->imaging.size == 0)
-            opts.nx = opts.ny = good_size(2 * (double)opts.nx);
-        rc = make_psf(run, &opts, e);
-    }
-    if (rc != 0)
-        return rc;
-    /* CLEAN wants four pixels across the beam: below that a source between pixels loses more
-     * than a percent of its flux. */
-    if (run->env->conf->imaging.cell_arcsec <= 0 &&
-        run->psf->bmin_rad < 4.5 * opts.cell_rad) {
-        double shrink = run->psf->bmin_rad / (5 * opts.cell_rad);
-
-        opts.cell_rad *= shrink;
-        if (run->env->conf->imaging.size == 0)
-            opts.nx = opts.ny = good_size((double)opts.nx / shrink);
-        if ((rc = make_psf(run, &opts, e)) != 0)
-            return rc;
-    }
-    psf = run->psf;
-    rc = image_like(&run->residual, psf, e);
-    if (rc == 0)
-        rc = deconvolve(run, e);
-    if (rc == 0)
-        rc = beam_maps(run, e);
-    if (rc == 0)
-        snprintf(run->detail, sizeof run->detail,
-                 "%zu x %zu pixels of %.3g arcsec, beam %.3g x %.3g arcsec, %zu "
-                 "components in %zu major cycles, %d w terms",
-                 opts.nx, opts.ny, opts.cell_rad / ASTRO_ARCSEC,
-                 psf->bmaj_rad / ASTRO_ARCSEC, psf->bmin_rad / ASTRO_ARCSEC,
-                 run->clean.niter, run->clean.nmajor, run->info.terms);
-    return rc;
+    return image_round(run, selfcal_rounds(run) > 0 ? DEPTH_MODEL : DEPTH_FULL, e);
 }

@@ -1,5 +1,5 @@
 /*
- * tile_write.c: how good a tile is, and its files.
+ * tile_write.c: the files of a tile, and what its manifest says of it.
  */
 #include <errno.h>
 #include <math.h>
@@ -17,50 +17,6 @@
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/qa.h"
 #include "pipeline/sky/vis.h"
-
-/* The noise of every pixel after division by the beam. */
-static float *noise_map(const struct tile_run *run)
-{
-    size_t n = run->pb->nx * run->pb->ny;
-    float *map = malloc(n * sizeof *map);
-
-    for (size_t i = 0; map != NULL && i < n; i++)
-        map[i] = run->pb->pix[i] > 0 ? (float)run->noise_jy / run->pb->pix[i] : NAN;
-    return map;
-}
-
-int tile_qa(void *arg, struct err *e)
-{
-    struct tile_run *run = arg;
-    const struct conf *conf = run->env->conf;
-    size_t n = run->flat->nx * run->flat->ny;
-    float *noise;
-    int rc;
-
-    run->noise_jy = qa_noise(run->residual->pix, n);
-    run->peak_jy = 0;
-    for (size_t i = 0; i < n; i++)
-        if (run->flat->pix[i] > run->peak_jy)
-            run->peak_jy = run->flat->pix[i];
-    noise = noise_map(run);
-    if (noise == NULL)
-        return err_set(e, -ENOMEM, "out of memory for the noise map of %s", run->group);
-    rc = qa_find(&run->sources, run->corrected, noise, conf->qa.find_sigma, e);
-    if (rc == 0)
-        rc = verdict_catalogue(&run->match, run->corrected, noise, &run->sources, conf,
-                               e);
-    free(noise);
-    if (rc != 0)
-        return rc;
-    snprintf(run->qa_status, sizeof run->qa_status, "%s",
-             verdict_status(run->peak_jy / run->noise_jy, &run->match));
-    snprintf(run->detail, sizeof run->detail,
-             "noise %.3g mJy/beam, peak %.4g Jy/beam, dynamic range %.0f, %zu sources, "
-             "%s",
-             run->noise_jy * 1e3, run->peak_jy, run->peak_jy / run->noise_jy,
-             run->sources.n, run->qa_status);
-    return 0;
-}
 
 static int write_gains(const struct tile_run *run, const struct gains *g,
                        const char *kind, struct err *e)
@@ -124,8 +80,9 @@ int tile_write(void *arg, struct err *e)
     return rc;
 }
 
-json_t *tile_meta(const struct tile_run *run)
+json_t *tile_meta(const void *arg)
 {
+    const struct tile_run *run = arg;
     const struct image *img = run->flat;
     json_t *m = json_object(), *cal = json_object();
 

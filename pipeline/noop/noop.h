@@ -21,19 +21,9 @@
 #ifndef PIPELINE_NOOP_NOOP_H
 #define PIPELINE_NOOP_NOOP_H
 
-#include <jansson.h>
+#include "pipeline/work.h"
 
-struct err;
-
-#define NOOP_NAME "noop"
-
-struct noop_env {
-    void (*step)(void *arg, const char *step, double took_s, const char *detail);
-    int (*cancelled)(void *arg);
-    void *arg;
-};
-
-/* Status: 0; -ECANCELED told to stop; -ENOMEM; ERR_FORMAT "bad"; -EIO "fail". */
-int noop_run(const struct noop_env *env, json_t *params, struct err *e);
+/* Status of its only step: 0; -ECANCELED told to stop; -ENOMEM; ERR_FORMAT "bad"; -EIO "fail". */
+extern const struct work noop_work;
 
 #endif

@@ -1,0 +1,140 @@
+#include "pipeline/continuum/note.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/path.h"
+#include "core/store/registry.h"
+#include "pipeline/work.h"
+
+static const char *text_of(json_t *m, const char *key)
+{
+    const char *text = json_string_value(json_object_get(m, key));
+
+    return text != NULL ? text : "";
+}
+
+static double number_of(json_t *m, const char *key)
+{
+    return json_number_value(json_object_get(m, key));
+}
+
+/* "a,b,c" of the names in a JSON array; yours to free, NULL without memory. */
+static char *comma_list(json_t *names)
+{
+    size_t i, size = 1;
+    char *list, *end;
+    json_t *name;
+
+    json_array_foreach(names, i, name)
+    {
+        size += json_string_length(name) + 1;
+    }
+    list = end = malloc(size);
+    if (list == NULL)
+        return NULL;
+    *end = '\0';
+    json_array_foreach(names, i, name)
+    {
+        if (i > 0)
+            *end++ = ',';
+        end = stpcpy(end, json_is_string(name) ? json_string_value(name) : "");
+    }
+    return list;
+}
+
+/* The row of the product itself; `tiles` is its comma list. */
+static int note_product(const struct run_env *env, const char *path, json_t *manifest,
+                        enum reg_table table, const char *tiles, struct err *e)
+{
+    json_t *meta = json_object_get(manifest, "meta");
+    char fits[PATH_MAX], preview[PATH_MAX], *text = json_dumps(meta, JSON_COMPACT);
+    struct reg_product p = {
+        .data_type = text_of(meta, "kind"),
+        .table = table,
+        .data_id = env->key,
+        .generation = (uint64_t)number_of(manifest, "generation"),
+        .path = path,
+        .fits = fits,
+        .preview = preview,
+        .qa_status = text_of(meta, "qa_status"),
+        .metadata_json = text,
+        .start_mjd = number_of(meta, "mjd_beg"),
+        .end_mjd = number_of(meta, "mjd_end"),
+        .ra_deg = number_of(meta, "ra_deg"),
+        .dec_deg = number_of(meta, "dec_deg"),
+        .noise_jy = number_of(meta, "noise_jy"),
+        .dynamic_range = number_of(meta, "dynamic_range"),
+        .bmaj_arcsec = number_of(meta, "bmaj_arcsec"),
+        .bmin_arcsec = number_of(meta, "bmin_arcsec"),
+        .bpa_deg = number_of(meta, "bpa_deg"),
+        .n_tiles = (long)json_array_size(json_object_get(meta, "tiles")),
+        .tiles = tiles,
+    };
+    int rc = text == NULL || tiles == NULL
+                 ? err_set(e, -ENOMEM, "out of memory registering %s", env->key)
+                 : 0;
+
+    if (rc == 0)
+        rc = path_join(fits, sizeof fits, path, text_of(meta, "fits"), e);
+    if (rc == 0)
+        rc = path_join(preview, sizeof preview, path, text_of(meta, "preview"), e);
+    if (rc == 0)
+        rc = registry_product(env->registry, &p, e);
+    free(text);
+    return rc;
+}
+
+static int note_bandpass(const struct run_env *env, const char *product, json_t *meta,
+                         struct err *e)
+{
+    json_t *cal = json_object_get(meta, "calibration");
+    double mid = 0.5 * (number_of(meta, "mjd_beg") + number_of(meta, "mjd_end"));
+    double valid_d = env->conf->calibration.bandpass_valid_h / 24;
+    char path[PATH_MAX];
+    struct reg_caltable row = {
+        .set_name = env->key,
+        .path = path,
+        .table_type = "bandpass",
+        .calibrator = text_of(cal, "name"),
+        .telescope = text_of(meta, "telescope"),
+        .source_group = env->key,
+        .mjd = mid,
+        .valid_start_mjd = mid - valid_d,
+        .valid_end_mjd = mid + valid_d,
+    };
+    int rc;
+
+    if (!(number_of(cal, "solved_bandpass") > 0))
+        return 0;
+    rc = path_join(path, sizeof path, product, "bandpass.h5", e);
+    return rc != 0 ? rc : registry_caltable(env->registry, &row, e);
+}
+
+int note_tile(const struct run_env *env, const char *path, json_t *manifest,
+              struct err *e)
+{
+    int rc = note_product(env, path, manifest, REG_IMAGES, "", e);
+
+    return rc != 0 ? rc
+                   : note_bandpass(env, path, json_object_get(manifest, "meta"), e);
+}
+
+int note_mosaic(const struct run_env *env, const char *path, json_t *manifest,
+                struct err *e)
+{
+    char *tiles =
+        comma_list(json_object_get(json_object_get(manifest, "meta"), "tiles"));
+    int rc = note_product(env, path, manifest, REG_MOSAICS, tiles, e);
+
+    if (rc == 0)
+        rc = registry_mosaic_group(env->registry, env->key, tiles, "mosaicked",
+                                   "completed", e);
+    free(tiles);
+    return rc;
+}

@@ -1,0 +1,84 @@
+/*
+ * selfcal.c: "refine": solve again with the field's own sources in the model, and image
+ * again, a few times.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "pipeline/continuum/tile.h"
+#include "pipeline/sky/image.h"
+#include "pipeline/sky/vis.h"
+
+long selfcal_rounds(const struct tile_run *run)
+{
+    return run->cal != NULL ? run->env->conf->calibration.model_rounds : 0;
+}
+
+/* The field's components without the calibrator's own, which the point model has. */
+static float *other_components(const struct tile_run *run)
+{
+    const struct image *img = run->flat;
+    size_t n = img->nx * img->ny;
+    float *pix = malloc(n * sizeof *pix);
+    double x, y, r = img->bmaj_rad / img->wcs.cell_rad;
+
+    if (pix == NULL)
+        return NULL;
+    memcpy(pix, run->components, n * sizeof *pix);
+    if (wcs_radec_to_pix(&img->wcs, run->cal->ra_rad, run->cal->dec_rad, &x, &y) != 0)
+        return pix;
+    for (size_t row = 0; row < img->ny; row++)
+        for (size_t col = 0; col < img->nx; col++)
+            if (hypot((double)col - x, (double)row - y) <= r)
+                pix[row * img->nx + col] = 0;
+    return pix;
+}
+
+/* model[nrow][nchan]: the calibrator and what was found around it in the last image. */
+static int field_model(const struct tile_run *run, float complex *model, struct err *e)
+{
+    float *pix = other_components(run);
+    int rc;
+
+    if (pix == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the field model of %s",
+                       run->group);
+    memcpy(model, run->model, run->vis->nrow * run->vis->nchan * sizeof *model);
+    rc = imager_predict(run->imager, pix, 1, model, e);
+    free(pix);
+    return rc;
+}
+
+int tile_refine(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    long rounds = selfcal_rounds(run);
+    float complex *model;
+    int rc = 0;
+
+    if (rounds == 0) {
+        snprintf(run->env->detail, sizeof run->env->detail, "nothing to refine");
+        return 0;
+    }
+    model = malloc(run->vis->nrow * run->vis->nchan * sizeof *model);
+    if (model == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the field model of %s",
+                       run->group);
+    for (long left = rounds - 1; rc == 0 && left >= 0; left--) {
+        rc = field_model(run, model, e);
+        if (rc == 0)
+            rc = solve_round(run, model, run->bandpass != NULL, e);
+        if (rc == 0)
+            rc = image_round(run, left > 0 ? DEPTH_MODEL : DEPTH_FULL, e);
+    }
+    free(model);
+    if (rc == 0)
+        snprintf(run->env->detail, sizeof run->env->detail,
+                 "%ld rounds with the field's sources in the model", rounds);
+    return rc;
+}
