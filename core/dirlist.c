@@ -65,7 +65,7 @@ int dirlist_read(struct dirlist *out, int dirfd, const char *what, struct err *e
     if (rc == 0)
         return 0;
     dirlist_clear(out);
-    return err_set(e, rc, "cannot list %s: %s", what, strerror(-rc));
+    return err_set(e, rc, "cannot list %s: %s", what, err_text(rc));
 }
 
 static size_t slot_of(const struct dirlist *list, const char *name)

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "core/err.h"
+
 static const char *const level_name[] = {"fine", "warn", "stop"};
 
 const char *disk_level_name(enum disk_level level)
@@ -189,7 +191,7 @@ static void take_level(struct disk_guard *g, size_t i, int rc_before,
     if (s->rc != 0 && rc_before == 0) {
         news.level = s->level > DISK_WARN ? s->level : DISK_WARN;
         snprintf(news.text, sizeof news.text, "cannot tell how full %.300s is: %s",
-                 s->dir, strerror(-s->rc));
+                 s->dir, err_text(s->rc));
     } else if (s->level != before) {
         say_level(news.text, sizeof news.text, g, s, before);
     } else if (s->rc == 0 && rc_before != 0) {

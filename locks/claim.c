@@ -191,7 +191,7 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
     if (rc == 0 && !claim->relaxed && fsync(claim->recfd) != 0)
         rc = -errno;
     if (rc != 0)
-        err_set(e, rc, "cannot write a claim in %s: %s", claim->dir, strerror(-rc));
+        err_set(e, rc, "cannot write a claim in %s: %s", claim->dir, err_text(rc));
     return rc;
 }
 
@@ -232,7 +232,7 @@ static int publish_link(struct claim *claim, const char *name, struct err *e)
 fail:
     drop_temp(claim, temp);
     if (rc != -EEXIST && rc != -EOPNOTSUPP)
-        err_set(e, rc, "cannot claim in %s: %s", claim->dir, strerror(-rc));
+        err_set(e, rc, "cannot claim in %s: %s", claim->dir, err_text(rc));
     return rc;
 }
 
@@ -299,7 +299,7 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
 
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
-                       strerror(-rc));
+                       err_text(rc));
     if (gens.top != claim->rec.gen) {
         mark_end(claim->dirfd, claim->rec.gen, "released overtaken before it began\n");
         return err_set(e, -EBUSY,
@@ -478,7 +478,7 @@ static int still_there(const struct claim *claim, struct err *e)
         return lost(claim, e, "its record was deleted");
     if (rc != 0)
         return err_set(e, rc, "cannot look at %s/%s: %s", claim->dir, name,
-                       strerror(-rc));
+                       err_text(rc));
     return 0;
 }
 
@@ -492,7 +492,7 @@ static int check(const struct claim *claim, struct generations *gens, struct err
     rc = scan(claim, gens);
     if (rc != 0)
         return err_set(e, rc, "cannot read lock directory %s: %s", claim->dir,
-                       strerror(-rc));
+                       err_text(rc));
     if (gens->g > claim->rec.gen || gens->c > claim->rec.gen) {
         snprintf(why, sizeof why, "generation %" PRIu64 " has taken over", gens->top);
         return lost(claim, e, why);
@@ -588,7 +588,7 @@ int claim_commit(struct claim *claim, struct err *e)
         close(fd);
     if (rc != 0)
         return err_set(e, rc, "cannot write commit marker %s/%s: %s", claim->dir, name,
-                       strerror(-rc));
+                       err_text(rc));
     crash_step("own fsync of the directory");
     fsync(claim->dirfd);
     rc = scan(claim, &gens);
@@ -612,7 +612,7 @@ int claim_release(struct claim *claim, const char *outcome, struct err *e)
             rc = lost(claim, e, "it was broken");
         else if (rc != 0)
             err_set(e, rc, "cannot mark the end of claim %" PRIu64 " in %s: %s",
-                    claim->rec.gen, claim->dir, strerror(-rc));
+                    claim->rec.gen, claim->dir, err_text(rc));
     }
     crash_step("let go");
     claim_free(claim);
@@ -632,6 +632,6 @@ int claim_break(int dirfd, uint64_t gen, const char *evidence, struct err *e)
     rc = mark_end(dirfd, gen, line);
     if (rc != 0)
         return err_set(e, rc, "cannot end generation %" PRIu64 ": %s", gen,
-                       strerror(-rc));
+                       err_text(rc));
     return 0;
 }

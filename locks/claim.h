@@ -28,8 +28,6 @@ struct err;
 struct observer; /* locks/observer.h */
 struct claim;    /* defined in claim.c */
 
-enum { ERR_LOST = -10011 }; /* the claim was broken or overtaken: publish nothing */
-
 struct claim_opts {
     const char *task;   /* for people; may be NULL */
     double lease_s;     /* 0 means 60 */

@@ -155,7 +155,7 @@ int legacy_look(int dirfd, const char *name, struct legacy_view *view, struct er
         return 0;
     }
     if (fd < 0)
-        return err_set(e, fd, "cannot open %s: %s", name, strerror(-fd));
+        return err_set(e, fd, "cannot open %s: %s", name, err_text(fd));
     judge_fd(fd, LOCK_SH, view);
     close(fd);
     return 0;
@@ -178,7 +178,7 @@ int legacy_break(int dirfd, const char *name, struct legacy_view *view, struct e
     memset(view, 0, sizeof *view);
     fd = open_legacy(dirfd, name, O_RDWR);
     if (fd < 0)
-        return err_set(e, fd, "cannot open %s: %s", name, strerror(-fd));
+        return err_set(e, fd, "cannot open %s: %s", name, err_text(fd));
     crash_step("legacy judge");
     judge_fd(fd, LOCK_EX, view); /* reads again what is judged, under the lock */
     if (view->state == LEGACY_DEAD && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
@@ -186,7 +186,7 @@ int legacy_break(int dirfd, const char *name, struct legacy_view *view, struct e
         crash_step("legacy remove");
         rc = unlinkat(dirfd, name, 0) == 0 ? 0 : -errno;
         if (rc != 0)
-            err_set(e, rc, "cannot remove %s: %s", name, strerror(-rc));
+            err_set(e, rc, "cannot remove %s: %s", name, err_text(rc));
     } else {
         rc = err_set(e, -EBUSY, "%s is not dead: %s", name, view->why);
     }
@@ -223,7 +223,7 @@ int legacy_acquire(struct legacy **out, const char *path, struct err *e)
         crash_step("legacy open");
         fd = open_legacy(AT_FDCWD, path, O_RDWR | O_CREAT);
         if (fd < 0)
-            return err_set(e, fd, "cannot open %s: %s", path, strerror(-fd));
+            return err_set(e, fd, "cannot open %s: %s", path, err_text(fd));
         crash_step("legacy lock");
         judge_fd(fd, LOCK_EX, &view);
         if (view.state == LEGACY_ACTIVE || view.state == LEGACY_OPAQUE) {

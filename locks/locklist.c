@@ -70,7 +70,7 @@ static void unreadable(struct walk *w, int rc)
 {
     if (w->list->unreadable++ == 0)
         snprintf(w->list->first_unreadable, sizeof w->list->first_unreadable,
-                 "cannot read %.90s/%.30s: %s", w->dir, w->path, strerror(-rc));
+                 "cannot read %.90s/%.30s: %s", w->dir, w->path, err_text(rc));
 }
 
 static double age_s(const struct record *rec, const char *boot)

@@ -359,7 +359,7 @@ int observer_look(struct observer *obs, int dirfd, const char *key,
             break;
     }
     if (rc != 0)
-        return err_set(e, rc, "cannot read the claims of %s: %s", key, strerror(-rc));
+        return err_set(e, rc, "cannot read the claims of %s: %s", key, err_text(rc));
     return 0;
 }
 

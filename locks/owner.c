@@ -224,7 +224,7 @@ static int read_self(struct owner *me, struct err *e)
     n = slurp_proc("sys/kernel/random/boot_id", me->boot, sizeof me->boot);
     if (n <= 0)
         return err_set(e, n < 0 ? (int)n : -EIO, "cannot read the boot id in /proc: %s",
-                       n < 0 ? strerror((int)-n) : "it is empty");
+                       n < 0 ? err_text((int)n) : "it is empty");
     machine_id(me->machine);
     if (gethostname(me->host, sizeof me->host - 1) != 0)
         snprintf(me->host, sizeof me->host, "unknown");

@@ -40,9 +40,6 @@ enum {
     QUEUE_NAME = 64,
     QUEUE_WORKER = 128,
     QUEUE_TEXT = 256,
-    ERR_LOST_TASK = -10012, /* no longer held under this fence */
-    ERR_STORE_DOWN =
-        -10013, /* the store does not answer; perhaps it happened: repeat */
 };
 
 /* What a task is now.  The store, and JSON, have the words: "pending" and so on. */

@@ -133,7 +133,7 @@ int h5_open(struct h5 **out, const char *path, struct err *e)
     if (stat(path, &st) != 0) {
         int code = -errno;
 
-        return err_set(e, code, "%s: %s", path, strerror(-code));
+        return err_set(e, code, "%s: %s", path, err_text(code));
     }
     if (!S_ISREG(st.st_mode)) /* a FIFO would block for ever */
         return err_set(e, ERR_FORMAT, "%s: not a regular file", path);

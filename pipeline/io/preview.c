@@ -161,7 +161,7 @@ static int write_file(const char *path, const unsigned char *grey, size_t nx, si
     rc = write_png(f, grey, nx, ny, why);
     if (fclose(f) != 0 && rc == 0) {
         rc = -errno;
-        snprintf(why, sizeof why, "%s", strerror(-rc));
+        snprintf(why, sizeof why, "%s", err_text(rc));
     }
     if (rc != 0) {
         unlink(path);

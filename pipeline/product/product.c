@@ -160,7 +160,7 @@ static int copy_file(const char *from, const char *to, struct err *e)
     if (out != -1 && close(out) != 0 && rc == 0)
         rc = -errno;
     free(buf);
-    return rc < 0 ? err_set(e, rc, "cannot copy %s to %s: %s", from, to, strerror(-rc))
+    return rc < 0 ? err_set(e, rc, "cannot copy %s to %s: %s", from, to, err_text(rc))
                   : 0;
 }
 
@@ -277,7 +277,7 @@ static int move_link(const char *kind_dir, const char *name, struct err *e)
         if (symlink(text, temp) != 0 || rename(temp, link) != 0) {
             rc = -errno;
             unlink(temp);
-            return err_set(e, rc, "cannot move the link %s: %s", link, strerror(-rc));
+            return err_set(e, rc, "cannot move the link %s: %s", link, err_text(rc));
         }
     }
     return path_fsync_dir(kind_dir, e);
@@ -302,7 +302,7 @@ static int publish(struct product_new *p, const struct product_gate *gate, char 
         return rc;
     rc = rename_new(from, p->path);
     if (rc != 0)
-        return err_set(e, rc, "cannot publish %s: %s", p->path, strerror(-rc));
+        return err_set(e, rc, "cannot publish %s: %s", p->path, err_text(rc));
     if ((rc = path_fsync_dir(p->kind_dir, e)) != 0)
         return rc;
     if (gate != NULL && (rc = gate->commit(gate->arg, e)) != 0)

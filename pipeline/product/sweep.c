@@ -493,7 +493,7 @@ static void judge(struct sweep *s, struct found *f, int dirfd, bool held)
     f->item.go = true;
     f->item.why[0] = '\0';
     if (rc != 0)
-        stays(f, "it cannot be read: %s", strerror(-rc));
+        stays(f, "it cannot be read: %s", err_text(rc));
     else if (w.mounted)
         stays(f, "another file system is mounted in it");
     else if (w.kept)
@@ -543,7 +543,7 @@ static void judge_first(struct sweep *s, struct found *f)
     if (f->fixed)
         return;
     if (fd < 0) {
-        stays(f, "it cannot be reached: %s", strerror(-fd));
+        stays(f, "it cannot be reached: %s", err_text(fd));
         return;
     }
     judge(s, f, fd, false);
@@ -588,7 +588,7 @@ static void remove_item(struct sweep *s, struct found *f)
             rc = remove_dir(f, fd, name, &e);
     }
     if (rc != 0) {
-        stays(f, "it cannot be removed: %.200s", e.text[0] ? e.text : strerror(-rc));
+        stays(f, "it cannot be removed: %.200s", e.text[0] ? e.text : err_text(rc));
         f->item.failed = true;
     }
 out:

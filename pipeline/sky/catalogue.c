@@ -174,6 +174,6 @@ int catalogue_write(const char *path, const struct source_list *list, struct err
     if (fclose(f) != 0)
         rc = -errno;
     if (rc != 0)
-        err_set(e, rc, "cannot write %s: %s", path, strerror(-rc));
+        err_set(e, rc, "cannot write %s: %s", path, err_text(rc));
     return rc;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/err.h"
 #include "core/mem.h"
 
 #define WAIT_S 2.0
@@ -87,7 +88,7 @@ char *journal_tail(int n, char why[160])
         snprintf(why, 160, "%s",
                  fd == -ENOENT
                      ? "no journalctl here: the log is where watcherd's stderr goes"
-                     : strerror(-fd));
+                     : err_text(fd));
         return NULL;
     }
     text = mem_malloc(MOST_BYTES + 1);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/err.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "tools/taskctl/screen.h"
@@ -187,7 +188,7 @@ static void put_disks(const struct page *p)
                     i == d->stuck ? "DOES NOT ANSWER" : "not asked", off(p), dir);
         else if (f->rc != 0)
             fprintf(p->out, "  %-10s %s%s%s  %s\n", d->name[i], on(p, RED),
-                    strerror(-f->rc), off(p), dir);
+                    err_text(f->rc), off(p), dir);
         else
             fprintf(p->out, "  %-10s %s%5.1f %%%s  %10s free  %s%s\n", d->name[i],
                     on(p, colours[level]), disk_pct(f), off(p),

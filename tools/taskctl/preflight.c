@@ -139,7 +139,7 @@ static void check_disks(struct flight *f)
         }
         if (fill->rc != 0) {
             judge(f, GRADE_FAIL, "%s: cannot ask %s: %s", d->name[i], d->dir[i],
-                  strerror(-fill->rc));
+                  err_text(fill->rc));
             continue;
         }
         judge(f,
@@ -174,7 +174,7 @@ static size_t try_directory(struct flight *f, const char *name, const char *dir,
 
     if (rc != 0)
         judge(f, GRADE_FAIL, "%s: cannot %s %s: %s", name, write ? "write to" : "read",
-              dir, strerror(-rc));
+              dir, err_text(rc));
     return rc != 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/control_client.h"
 #include "core/clock.h"
+#include "core/err.h"
 #include "core/mem.h"
 #include "core/store/queue_json.h"
 #include "core/text.h"
@@ -225,7 +226,7 @@ static json_t *disks_json(const struct view_disks *d, const struct conf *conf)
         if (!d->answered) {
             text_set(o, "error", "the file systems do not answer");
         } else if (f->rc != 0) {
-            text_set(o, "error", strerror(-f->rc));
+            text_set(o, "error", err_text(f->rc));
         } else {
             json_object_set_new(o, "used_pct", json_real(disk_pct(f)));
             json_object_set_new(o, "free_bytes",

@@ -176,7 +176,7 @@ static void on_timer(uv_timer_t *timer)
         rc = look_start(d);
         arm(d, rc == 0 ? d->opts.stuck_after_s : d->check_s);
         if (rc != 0) {
-            snprintf(text, sizeof text, "cannot look at the disks: %s", strerror(-rc));
+            snprintf(text, sizeof text, "cannot look at the disks: %s", err_text(rc));
             tell(d, DISK_WARN, text);
         }
         return;
@@ -262,7 +262,7 @@ static json_t *row_json(const struct disk_guard *g, size_t i)
                                 : json_null());
     }
     if (s->rc != 0)
-        json_object_set_new(row, "error", json_string(strerror(-s->rc)));
+        json_object_set_new(row, "error", json_string(err_text(s->rc)));
     return row;
 }
 

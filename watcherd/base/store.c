@@ -17,6 +17,7 @@
 
 #include "core/clock.h"
 #include "core/conf.h"
+#include "core/err.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "watcherd/base/thread.h"

@@ -252,8 +252,8 @@ static void round_failed(struct crew *crew, int rc, const struct err *e)
 {
     crew->retry_at = clock_boot_s() + FAILED_PAUSE_S;
     if (rc != -ECANCELED && strcmp(crew->said, e->text) != 0)
-        log_event(LOG_ERROR, "queue", "reason", e->text, "then", "it is tried again",
-                  NULL);
+        log_event(LOG_ERROR, "queue", "reason", e->text, "code", err_name(e->code),
+                  "then", "it is tried again", NULL);
     snprintf(crew->said, sizeof crew->said, "%s", e->text);
 }
 
@@ -464,7 +464,8 @@ static void end_burial(struct store_job *job, int rc, const struct err *e)
     struct crew *crew = b->crew;
 
     if (rc != 0 && rc != -ECANCELED)
-        log_event(LOG_ERROR, "queue", "reason", e->text, NULL);
+        log_event(LOG_ERROR, "queue", "reason", e->text, "code", err_name(e->code),
+                  NULL);
     crew->buried_done = true;
     free(b);
     if (rc != -ECANCELED)

@@ -59,7 +59,8 @@ static void end_burial(struct store_job *job, int rc, const struct err *e)
         if (!b->all->stopped)
             b->all->opts.freed(b->all->opts.arg, b->n);
     } else if (rc != 0 && rc != -ECANCELED) {
-        log_event(LOG_ERROR, "queue", "worker", b->id, "reason", e->text, NULL);
+        log_event(LOG_ERROR, "queue", "worker", b->id, "reason", e->text, "code",
+                  err_name(e->code), NULL);
     }
     free(b);
 }

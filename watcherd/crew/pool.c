@@ -457,7 +457,7 @@ static int spawn(struct proc *p, struct err *e)
         return err_set(e, p->pool->program,
                        "cannot start a worker: there is no watcherd-task beside "
                        "watcherd: %s",
-                       strerror(-p->pool->program));
+                       err_text(p->pool->program));
     snprintf(program, sizeof program, "/proc/self/fd/%d", p->pool->program);
     snprintf(mark, sizeof mark, "%s=%s", ORPHAN_TASK, p->mark.nonce);
     po.env = marked_environ(mark);

@@ -69,7 +69,7 @@ int quarantine_end(const char *state, const char *group, struct err *e)
     rc = -errno;
     return rc == -ENOENT
                ? err_set(e, rc, "group %.63s is not set aside", group)
-               : err_set(e, rc, "cannot remove %.150s: %s", path, strerror(-rc));
+               : err_set(e, rc, "cannot remove %.150s: %s", path, err_text(rc));
 }
 
 int quarantine_each(const char *state, void (*fn)(void *arg, const char *group),

@@ -358,7 +358,7 @@ static int root_lost(struct watch *w, struct root *r, int rc)
     if (r->attached)
         dir_sweep(w, r, 0);
     if (!r->missing_said)
-        notice(w, "%s: cannot be opened (%s); waiting for it", r->path, strerror(-rc));
+        notice(w, "%s: cannot be opened (%s); waiting for it", r->path, err_text(rc));
     r->missing_said = true;
     r->attached = false;
     return rc;
@@ -665,7 +665,7 @@ int watch_scan(struct watch *w, const char *root, struct err *e)
         rc = scan_root(w, w->root[i]);
         if (rc != 0)
             worst =
-                err_set(e, rc, "cannot scan %s: %s", w->root[i]->path, strerror(-rc));
+                err_set(e, rc, "cannot scan %s: %s", w->root[i]->path, err_text(rc));
     }
     return worst;
 }
