@@ -263,8 +263,7 @@ static void a_table_of_delays_is_refused(void **state)
 
     (void)state;
     assert_int_equal(h5_create(&h5, "d.calh5", &e), 0);
-    assert_int_equal(
-        h5_write(h5, "Header/cal_type", H5_STRING, 5, 0, NULL, NULL, "delay", &e), 0);
+    assert_int_equal(h5_write(h5, "Header/cal_type", h5_bytes("delay", 5), &e), 0);
     assert_int_equal(h5_close(h5, &e), 0);
     assert_int_equal(caltable_read(&g, &back, "d.calh5", vis, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "d.calh5: a \"delay\" table"));

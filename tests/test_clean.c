@@ -79,6 +79,20 @@ static void tear_down(struct setup *t)
     free(t->residual);
 }
 
+static int clean(const struct setup *t, const struct clean_opts *opts,
+                 struct clean_result *res, struct err *e)
+{
+    const struct clean_planes planes = {t->psf, t->model, t->residual};
+
+    return clean_run(t->im, &t->s, opts, &planes, res, e);
+}
+
+static struct image as_image(float *psf, double cell_rad)
+{
+    return (struct image){
+        .nx = NX, .ny = NY, .pix = psf, .wcs = {.cell_rad = cell_rad}};
+}
+
 static void add_noise(struct samples *s, double sigma)
 {
     uint64_t seed = 9;
@@ -105,14 +119,16 @@ static double gauss_beam(double x, double y, double x0, double y0, double maj,
  * components around it is off, pixels. */
 static double restored_at(const struct setup *t, size_t k, double *off)
 {
-    double bmaj, bmin, bpa, flux = 0.0, sum = 0.0, sx = 0.0, sy = 0.0;
+    struct image psf = as_image(t->psf, 1.0);
+    double flux = 0.0, sum = 0.0, sx = 0.0, sy = 0.0;
 
-    clean_fit_beam(t->psf, NX, NY, 1.0, &bmaj, &bmin, &bpa, NULL);
+    clean_fit_beam(&psf, NULL);
     for (size_t i = 0; i < NX * NY; i++) {
         double dx = (double)(i % NX) - NX / 2 - sky[k].x;
         double dy = (double)(i / NX) - NY / 2 - sky[k].y, f = (double)t->model[i];
 
-        flux += f * gauss_beam(dx, dy, 0.0, 0.0, bmaj, bmin, bpa);
+        flux +=
+            f * gauss_beam(dx, dy, 0.0, 0.0, psf.bmaj_rad, psf.bmin_rad, psf.bpa_rad);
         if (hypot(dx, dy) > 4.0)
             continue;
         sum += f;
@@ -164,8 +180,7 @@ static void five_sources_come_back_with_their_flux(void **state)
 
     (void)state;
     set_up(&t);
-    assert_int_equal(
-        clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, NULL), 0);
+    assert_int_equal(clean(&t, &opts, &res, NULL), 0);
     for (size_t k = 0; k < NSRC; k++) {
         double off, flux = restored_at(&t, k, &off);
 
@@ -193,8 +208,7 @@ static void residual_is_the_image_of_data_minus_model(void **state)
 
     (void)state;
     set_up(&t);
-    assert_int_equal(
-        clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, NULL), 0);
+    assert_int_equal(clean(&t, &opts, &res, NULL), 0);
     assert_int_equal(res.niter, 150);
     for (size_t i = 0; i < NX * NY; i++)
         if (t.model[i] != 0.0f) { /* take it off by the measurement equation */
@@ -227,8 +241,7 @@ static void noise_is_not_cleaned_under_the_auto_mask(void **state)
     set_up(&t);
     imager_info(t.im, &info);
     add_noise(&t.s, 0.3); /* 8 mJy in the image: the faintest source has 50 sigma */
-    assert_int_equal(
-        clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, NULL), 0);
+    assert_int_equal(clean(&t, &opts, &res, NULL), 0);
     printf("%zu components, %zu major cycles, peak left %.2f sigma\n", res.niter,
            res.nmajor, res.peak_jy / res.sigma_jy);
     assert_true(res.niter < opts.niter);            /* stopped by itself, */
@@ -273,8 +286,7 @@ static void a_search_that_stalls_still_goes_deep_inside_its_mask(void **state)
     (void)state;
     set_up(&t);
     add_noise(&t.s, 0.05); /* 1.3 mJy in the image */
-    assert_int_equal(
-        clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, NULL), 0);
+    assert_int_equal(clean(&t, &opts, &res, NULL), 0);
     printf("%zu components, %zu major cycles, peak left in the mask %.2f sigma\n",
            res.niter, res.nmajor, res.peak_jy / res.sigma_jy);
     assert_true(res.niter < opts.niter);
@@ -295,8 +307,7 @@ static void components_stay_inside_search_and_border(void **state)
     for (size_t i = 0; i < NX * NY; i++) /* the left half, x < NX / 2 */
         search[i] = i % NX < NX / 2 ? 1.0f : 0.0f;
     opts.search = search;
-    assert_int_equal(
-        clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, NULL), 0);
+    assert_int_equal(clean(&t, &opts, &res, NULL), 0);
     assert_true(res.niter > 0);
     for (size_t i = 0; i < NX * NY; i++)
         if (t.model[i] != 0.0f) {
@@ -318,12 +329,10 @@ static void a_wrong_psf_is_noticed(void **state)
     set_up(&t);
     for (size_t i = 0; i < NX * NY; i++)
         t.psf[i] *= 0.25f; /* four times too much flux is found, then taken off */
-    assert_int_equal(clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, &e),
-                     ERR_QUALITY);
+    assert_int_equal(clean(&t, &opts, &res, &e), ERR_QUALITY);
     assert_non_null(strstr(e.text, "diverged"));
     opts.gain = 0.0;
-    assert_int_equal(clean_run(t.im, &t.s, &opts, t.psf, t.model, t.residual, &res, &e),
-                     -EINVAL);
+    assert_int_equal(clean(&t, &opts, &res, &e), -EINVAL);
     tear_down(&t);
 }
 
@@ -336,10 +345,12 @@ static void the_beam_of_a_gaussian_is_found(void **state)
                                      {5.0, 4.5, -10.0},
                                      {3.0, 2.5, 45.0}};
     float *psf = malloc(NX * NY * sizeof *psf);
+    struct image img = as_image(psf, 2e-5);
+    struct err e = {0};
 
     (void)state;
     for (size_t k = 0; k < 5; k++) {
-        double bmaj, bmin, bpa, pa = want[k][2] * ASTRO_DEG;
+        double pa = want[k][2] * ASTRO_DEG;
 
         for (size_t i = 0; i < NX * NY; i++) {
             double x = (double)(i % NX), y = (double)(i / NX);
@@ -349,19 +360,15 @@ static void the_beam_of_a_gaussian_is_found(void **state)
                         /* a sidelobe that must not take part */
                         0.6 * gauss_beam(x, y, NX / 2 + 30, NY / 2, 5, 5, 0));
         }
-        assert_int_equal(clean_fit_beam(psf, NX, NY, 2e-5, &bmaj, &bmin, &bpa, NULL),
-                         0);
-        assert_true(fabs(bmaj / (want[k][0] * 2e-5) - 1.0) < 0.01);
-        assert_true(fabs(bmin / (want[k][1] * 2e-5) - 1.0) < 0.01);
-        assert_true(fabs(bpa - pa) < 0.01);
+        assert_int_equal(clean_fit_beam(&img, NULL), 0);
+        assert_true(fabs(img.bmaj_rad / (want[k][0] * 2e-5) - 1.0) < 0.01);
+        assert_true(fabs(img.bmin_rad / (want[k][1] * 2e-5) - 1.0) < 0.01);
+        assert_true(fabs(img.bpa_rad - pa) < 0.01);
     }
     /* a single bright pixel has no shape */
     memset(psf, 0, NX * NY * sizeof *psf);
     psf[NY / 2 * NX + NX / 2] = 1.0f;
-    double bmaj, bmin, bpa;
-    struct err e = {0};
-    assert_int_equal(clean_fit_beam(psf, NX, NY, 2e-5, &bmaj, &bmin, &bpa, &e),
-                     ERR_QUALITY);
+    assert_int_equal(clean_fit_beam(&img, &e), ERR_QUALITY);
     free(psf);
 }
 
@@ -372,7 +379,8 @@ static void the_beam_of_a_gaussian_is_found(void **state)
 static void the_beam_of_the_data_has_the_expected_size(void **state)
 {
     struct setup t;
-    double bmaj, bmin, bpa, su = 0.0, sv = 0.0, sw = 0.0;
+    struct image psf;
+    double su = 0.0, sv = 0.0, sw = 0.0;
 
     (void)state;
     set_up(&t);
@@ -384,13 +392,14 @@ static void the_beam_of_the_data_has_the_expected_size(void **state)
         sv += w * pow(uvw[1] * k, 2.0);
         sw += w;
     }
-    assert_int_equal(clean_fit_beam(t.psf, NX, NY, cell, &bmaj, &bmin, &bpa, NULL), 0);
+    psf = as_image(t.psf, cell);
+    assert_int_equal(clean_fit_beam(&psf, NULL), 0);
     double want_x = sqrt(8.0 * log(2.0)) / (2.0 * M_PI * sqrt(su / sw));
     double want_y = sqrt(8.0 * log(2.0)) / (2.0 * M_PI * sqrt(sv / sw));
-    assert_true(fabs(bmaj / want_y - 1.0) <
-                0.06); /* v is shorter: longer beam north-south */
-    assert_true(fabs(bmin / want_x - 1.0) < 0.06);
-    assert_true(fabs(bpa) < 0.15);
+    /* v is shorter: longer beam north-south */
+    assert_true(fabs(psf.bmaj_rad / want_y - 1.0) < 0.06);
+    assert_true(fabs(psf.bmin_rad / want_x - 1.0) < 0.06);
+    assert_true(fabs(psf.bpa_rad) < 0.15);
     tear_down(&t);
 }
 

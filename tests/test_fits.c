@@ -138,26 +138,6 @@ static void an_older_file_is_replaced_and_not_written_into(void **state)
     image_free(img);
 }
 
-static void a_number_of_the_header_is_found_or_said_to_be_absent(void **state)
-{
-    struct image *img = sample();
-    struct err e = {0};
-    double value = 0.0;
-
-    (void)state;
-    assert_int_equal(fits_write_image("a.fits", img, cards, &e), 0);
-    assert_int_equal(fits_read_number("a.fits", "NOISE", &value, &e), 0);
-    assert_near(value, 2.7e-4, 1e-18);
-    assert_int_equal(fits_read_number("a.fits", "DATAMAX", &value, &e), 0);
-    assert_near(value, 2236.0, 0.0); /* 36 + 100 * 22 */
-    assert_int_equal(fits_read_number("a.fits", "NOSUCH", &value, &e), -ENOENT);
-    assert_non_null(strstr(e.text, "NOSUCH"));
-    assert_int_equal(fits_read_number("a.fits", "GROUP", &value, &e), ERR_FORMAT);
-    assert_int_equal(fits_read_number("b.fits", "NOISE", &value, &e), -ENOENT);
-    assert_non_null(strstr(e.text, "b.fits"));
-    image_free(img);
-}
-
 static void a_text_with_odd_characters_still_makes_a_legal_header(void **state)
 {
     static const struct fits_card odd[] = {
@@ -439,7 +419,6 @@ int main(void)
         OWN_DIR(an_image_comes_back_as_it_was_written),
         OWN_DIR(any_name_is_a_name_and_not_a_cfitsio_expression),
         OWN_DIR(an_older_file_is_replaced_and_not_written_into),
-        OWN_DIR(a_number_of_the_header_is_found_or_said_to_be_absent),
         OWN_DIR(a_text_with_odd_characters_still_makes_a_legal_header),
         OWN_DIR(a_file_cut_anywhere_is_refused_with_its_name),
         OWN_DIR(what_is_no_plain_image_of_the_sky_is_refused_with_the_reason),

@@ -15,6 +15,15 @@ static struct err e;
 static const double F64[6] = {1.5, -2, 3e300, 4, 0, 1e-300};
 static const unsigned char BOOLS[6] = {0, 1, 1, 0, 0, 1};
 
+static struct h5_dataset chunked(enum h5_type type, const size_t *dim,
+                                 const size_t *chunk, const void *data)
+{
+    struct h5_dataset set = h5_array(type, 2, dim, data);
+
+    set.chunk = chunk;
+    return set;
+}
+
 /* Every type once, 2-D [3][2] where there is more than one value. */
 static void make(const char *path)
 {
@@ -25,23 +34,22 @@ static void make(const char *path)
     const float c64[6][2] = {{1, -1}, {2, -2}, {3, -3}, {4, -4}, {5, -5}, {6, 0.5F}};
     const double c128[6][2] = {{1, -1}, {2, 1e-300}, {3, -3}, {4, -4}, {5, -5}, {6, 0}};
     const double two_thousand = 2000;
+    struct h5_dataset names = h5_array(H5_STRING, 1, two, "ab\0\0wxyz");
     struct h5 *h5;
 
+    names.size = 4;
     assert_int_equal(h5_create(&h5, path, &e), 0);
-    assert_int_equal(h5_write(h5, "A/f64", H5_F64, 0, 2, dim, chunk, F64, &e), 0);
-    assert_int_equal(h5_write(h5, "A/f32", H5_F32, 0, 2, dim, NULL, f32, &e), 0);
-    assert_int_equal(h5_write(h5, "A/B/i64", H5_I64, 0, 2, dim, NULL, i64, &e), 0);
-    assert_int_equal(h5_write(h5, "A/B/i32", H5_I32, 0, 2, dim, NULL, i32, &e), 0);
-    assert_int_equal(h5_write(h5, "bool", H5_BOOL, 0, 2, dim, chunk, BOOLS, &e), 0);
-    assert_int_equal(h5_write(h5, "c64", H5_C64, 0, 2, dim, chunk, c64, &e), 0);
-    assert_int_equal(h5_write(h5, "c128", H5_C128, 0, 2, dim, NULL, c128, &e), 0);
-    assert_int_equal(
-        h5_write(h5, "names", H5_STRING, 4, 1, two, NULL, "ab\0\0wxyz", &e), 0);
-    assert_int_equal(h5_write(h5, "name", H5_STRING, 5, 0, NULL, NULL, "drift", &e), 0);
-    assert_int_equal(
-        h5_write(h5, "vname", H5_VSTRING, 0, 0, NULL, NULL, "HADEC\x01", &e), 0);
-    assert_int_equal(
-        h5_write(h5, "scalar", H5_F64, 0, 0, NULL, NULL, &two_thousand, &e), 0);
+    assert_int_equal(h5_write(h5, "A/f64", chunked(H5_F64, dim, chunk, F64), &e), 0);
+    assert_int_equal(h5_write(h5, "A/f32", h5_array(H5_F32, 2, dim, f32), &e), 0);
+    assert_int_equal(h5_write(h5, "A/B/i64", h5_array(H5_I64, 2, dim, i64), &e), 0);
+    assert_int_equal(h5_write(h5, "A/B/i32", h5_array(H5_I32, 2, dim, i32), &e), 0);
+    assert_int_equal(h5_write(h5, "bool", chunked(H5_BOOL, dim, chunk, BOOLS), &e), 0);
+    assert_int_equal(h5_write(h5, "c64", chunked(H5_C64, dim, chunk, c64), &e), 0);
+    assert_int_equal(h5_write(h5, "c128", h5_array(H5_C128, 2, dim, c128), &e), 0);
+    assert_int_equal(h5_write(h5, "names", names, &e), 0);
+    assert_int_equal(h5_write(h5, "name", h5_bytes("drift", 5), &e), 0);
+    assert_int_equal(h5_write(h5, "vname", h5_scalar(H5_VSTRING, "HADEC\x01"), &e), 0);
+    assert_int_equal(h5_write(h5, "scalar", h5_scalar(H5_F64, &two_thousand), &e), 0);
     assert_int_equal(h5_close(h5, &e), 0);
 }
 
@@ -190,8 +198,8 @@ static void making_a_file_never_overwrites(void **state)
     assert_null(h5);
     assert_int_equal(h5_create(&h5, "no/such/folder.h5", &e), -ENOENT);
     assert_int_equal(h5_create(&h5, "twice.h5", &e), 0);
-    assert_int_equal(h5_write(h5, "x", H5_F64, 0, 0, NULL, NULL, F64, &e), 0);
-    assert_int_equal(h5_write(h5, "x", H5_F64, 0, 0, NULL, NULL, F64, &e), -EIO);
+    assert_int_equal(h5_write(h5, "x", h5_scalar(H5_F64, F64), &e), 0);
+    assert_int_equal(h5_write(h5, "x", h5_scalar(H5_F64, F64), &e), -EIO);
     assert_non_null(strstr(e.text, "twice.h5: x: not written"));
     assert_int_equal(h5_close(h5, &e), 0);
 }

@@ -70,9 +70,11 @@ static size_t at(int time, int pair, int chan, int pol)
 static void put(struct h5 *h5, const char *name, enum h5_type type, int ndim,
                 const size_t *dim, const void *data)
 {
+    struct h5_dataset set = h5_array(type, ndim, dim, data);
     struct err e;
 
-    assert_int_equal(h5_write(h5, name, type, 5, ndim, dim, NULL, data, &e), 0);
+    set.size = 5; /* of the strings */
+    assert_int_equal(h5_write(h5, name, set, &e), 0);
 }
 
 static void put_rows(struct h5 *h5, const struct file *f)

@@ -277,15 +277,27 @@ static size_t system_store(const struct stefcal *s, float complex *out, size_t n
     return count;
 }
 
+/* What the solutions of one pass over the data share. */
+struct pass {
+    const struct vis *vis;
+    const struct solve_opts *opts; /* complete: no field asks for a default */
+    struct normal_eq_batch b;
+    struct stefcal s;
+    unsigned char *in; /* [2][nant] scratch: antennas that take part, marks */
+};
+
 /*
  * solve_slot: one solution from the sums of one slot.  An antenna whose gain drowns in its noise
  * is taken out and the rest solved again, since it only adds noise to the others.
- * Returns the antennas solved for.  in: scratch, [2][nant].
+ * Returns the antennas solved for; their gains in out [nant][npol], one polarisation of it.
  */
-static size_t solve_slot(struct stefcal *s, const struct normal_eq_batch *b,
-                         size_t nant, size_t slot, const struct solve_opts *o,
-                         int refant, float complex *out, size_t npol, unsigned char *in)
+static size_t solve_slot(struct pass *pass, size_t slot, float complex *out)
 {
+    struct stefcal *s = &pass->s;
+    const struct normal_eq_batch *b = &pass->b;
+    const struct solve_opts *o = pass->opts;
+    size_t nant = pass->vis->nant;
+    unsigned char *in = pass->in;
     bool again = true;
 
     memset(in, 1, nant);
@@ -303,7 +315,7 @@ static size_t solve_slot(struct stefcal *s, const struct normal_eq_batch *b,
             }
         }
     }
-    return system_store(s, out, npol, refant, o->min_snr);
+    return system_store(s, out, pass->vis->npol, o->refant, o->min_snr);
 }
 
 /* ---- all solutions ---- */
@@ -360,10 +372,10 @@ out:
 }
 
 /* The slots of a filled batch, into the right places of out. */
-static size_t solve_batch(struct gains *out, struct stefcal *s,
-                          const struct normal_eq_batch *b, const struct vis *vis,
-                          const struct solve_opts *o, size_t tblock, unsigned char *in)
+static size_t solve_batch(struct pass *pass, struct gains *out, size_t tblock)
 {
+    const struct normal_eq_batch *b = &pass->b;
+    const struct vis *vis = pass->vis;
     size_t blocks = (b->c1 - b->c0 + b->chan_block - 1) / b->chan_block, solved = 0;
 
     for (size_t k = 0; k < blocks; k++) {
@@ -373,8 +385,7 @@ static size_t solve_batch(struct gains *out, struct stefcal *s,
 
         for (size_t p = 0; p < vis->npol; p++) {
             if (gains_parallel(vis->pol[p]))
-                solved += solve_slot(s, b, vis->nant, k * vis->npol + p, o, out->refant,
-                                     g + p, vis->npol, in);
+                solved += solve_slot(pass, k * vis->npol + p, g + p);
         }
     }
     return solved;
@@ -390,13 +401,13 @@ static int solve_pass(struct gains **result, const struct vis *vis,
     size_t cb = chan_block > 0 ? chan_block : vis->nchan, solved = 0, step;
     struct gains *out = NULL;
     struct gains_lookup lk = {0};
-    struct normal_eq_batch b = {0};
-    struct stefcal s = {0};
-    unsigned char *in = calloc(2 * vis->nant, 1);
+    struct pass pass = {.vis = vis, .opts = o, .in = calloc(2 * vis->nant, 1)};
+    struct normal_eq_batch *b = &pass.b;
     int rc;
 
     *result = NULL;
-    rc = in != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu antennas", vis->nant);
+    rc = pass.in != NULL ? 0
+                         : err_set(e, -ENOMEM, "no memory for %zu antennas", vis->nant);
     if (rc == 0)
         rc = gains_alloc(&out, vis->nant, (vis->ntime + tb - 1) / tb,
                          (vis->nchan + cb - 1) / cb, vis->npol, e);
@@ -405,29 +416,29 @@ static int solve_pass(struct gains **result, const struct vis *vis,
     if (rc == 0 && held != NULL)
         rc = gains_lookup_init(&lk, vis, held, e);
     if (rc == 0)
-        rc = normal_eq_init(&b, vis, cb, e);
+        rc = normal_eq_init(b, vis, cb, e);
     if (rc == 0)
-        rc = stefcal_init(&s, vis->nant, e);
+        rc = stefcal_init(&pass.s, vis->nant, e);
     if (rc != 0)
         goto out;
     out->refant = o->refant;
-    step = b.nslot / vis->npol * cb;
-    for (b.t0 = 0; b.t0 < vis->ntime; b.t0 += tb) {
-        b.t1 = b.t0 + tb < vis->ntime ? b.t0 + tb : vis->ntime;
-        for (b.c0 = 0; b.c0 < vis->nchan; b.c0 += step) {
-            b.c1 = b.c0 + step < vis->nchan ? b.c0 + step : vis->nchan;
-            normal_eq_fill(&b, vis, model, held != NULL ? &lk : NULL, o->min_uv_lambda);
-            solved += solve_batch(out, &s, &b, vis, o, b.t0 / tb, in);
+    step = b->nslot / vis->npol * cb;
+    for (b->t0 = 0; b->t0 < vis->ntime; b->t0 += tb) {
+        b->t1 = b->t0 + tb < vis->ntime ? b->t0 + tb : vis->ntime;
+        for (b->c0 = 0; b->c0 < vis->nchan; b->c0 += step) {
+            b->c1 = b->c0 + step < vis->nchan ? b->c0 + step : vis->nchan;
+            normal_eq_fill(b, vis, model, held != NULL ? &lk : NULL, o->min_uv_lambda);
+            solved += solve_batch(&pass, out, b->t0 / tb);
         }
     }
     if (solved == 0)
         rc = err_set(e, ERR_QUALITY,
                      "no antenna has a gain: too few unflagged baselines or no signal");
 out:
-    stefcal_close(&s);
-    normal_eq_close(&b);
+    stefcal_close(&pass.s);
+    normal_eq_close(b);
     gains_lookup_close(&lk);
-    free(in);
+    free(pass.in);
     if (rc == 0)
         *result = out;
     else

@@ -159,14 +159,16 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
         .border = 0.02,
     };
     size_t n = run->psf->nx * run->psf->ny;
+    struct clean_planes planes;
     int rc;
 
     run->components = calloc(n, sizeof *run->components);
     if (run->components == NULL)
         return err_set(e, -ENOMEM, "out of memory for the CLEAN model of %s",
                        run->group);
-    rc = clean_run(run->imager, &run->samples, &opts, run->psf->pix, run->components,
-                   run->residual->pix, &run->clean, e);
+    planes = (struct clean_planes){
+        .psf = run->psf->pix, .model = run->components, .residual = run->residual->pix};
+    rc = clean_run(run->imager, &run->samples, &opts, &planes, &run->clean, e);
     if (rc == 0)
         rc = image_like(&run->flat, run->residual, e);
     if (rc == 0)
@@ -212,8 +214,7 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
         return rc;
     psf = run->psf;
     describe(psf, run);
-    return clean_fit_beam(psf->pix, psf->nx, psf->ny, opts->cell_rad, &psf->bmaj_rad,
-                          &psf->bmin_rad, &psf->bpa_rad, e);
+    return clean_fit_beam(psf, e);
 }
 
 /*

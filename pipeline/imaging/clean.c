@@ -316,7 +316,7 @@ static int cycle(struct state *st, struct err *e)
 }
 
 int clean_run(struct imager *im, const struct samples *s, const struct clean_opts *opts,
-              const float *psf, float *model, float *residual, struct clean_result *res,
+              const struct clean_planes *planes, struct clean_result *res,
               struct err *e)
 {
     struct imager_info info;
@@ -333,11 +333,11 @@ int clean_run(struct imager *im, const struct samples *s, const struct clean_opt
     struct state st = {.im = im,
                        .s = s,
                        .opts = opts,
-                       .psf = psf,
+                       .psf = planes->psf,
                        .nx = info.nx,
                        .ny = info.ny,
-                       .model = model,
-                       .residual = residual,
+                       .model = planes->model,
+                       .residual = planes->residual,
                        .res = res};
     st.delta = malloc(npix * sizeof *st.delta);
     st.scratch = malloc(npix * sizeof *st.scratch);
@@ -354,10 +354,10 @@ int clean_run(struct imager *im, const struct samples *s, const struct clean_opt
                      info.nx, info.ny);
         goto out;
     }
-    memset(model, 0, npix * sizeof *model);
+    memset(st.model, 0, npix * sizeof *st.model);
     memcpy(st.vis, s->data, nvis * sizeof *st.vis);
     first_domain(&st);
-    rc = imager_dirty(im, st.vis, residual, e);
+    rc = imager_dirty(im, st.vis, st.residual, e);
     if (rc == 0)
         rc = cycle(&st, e);
 
@@ -470,17 +470,16 @@ static bool fit_step(const struct lobe *lobe, double p[3], bool start)
     return true;
 }
 
-int clean_fit_beam(const float *psf, size_t nx, size_t ny, double cell_rad,
-                   double *bmaj, double *bmin, double *bpa, struct err *e)
+int clean_fit_beam(struct image *psf, struct err *e)
 {
     struct lobe *lobe = malloc(sizeof *lobe);
     double p[3] = {0.0};
     bool good;
 
-    *bmaj = *bmin = *bpa = 0.0;
+    psf->bmaj_rad = psf->bmin_rad = psf->bpa_rad = 0.0;
     if (lobe == NULL)
         return err_set(e, -ENOMEM, "no memory to fit the beam");
-    take_lobe(lobe, psf, nx, ny, 0.35f);
+    take_lobe(lobe, psf->pix, psf->nx, psf->ny, 0.35f);
     good = lobe->n >= 5 && fit_step(lobe, p, true);
     for (int i = 0; good && i < 20; i++)
         good = fit_step(lobe, p, false);
@@ -495,13 +494,13 @@ int clean_fit_beam(const float *psf, size_t nx, size_t ny, double cell_rad,
             npix);
     /* The major axis is where q grows least: at angle `axis` from +x in pixels. */
     double axis = 0.5 * atan2(p[1], p[0] - p[2]) + M_PI / 2;
-    *bmaj = 2.0 * sqrt(M_LN2 / (mean - root)) * cell_rad;
-    *bmin = 2.0 * sqrt(M_LN2 / (mean + root)) * cell_rad;
-    *bpa = atan2(-cos(axis), sin(axis)); /* east is -x */
-    if (*bpa <= -M_PI / 2)
-        *bpa += M_PI;
-    else if (*bpa > M_PI / 2)
-        *bpa -= M_PI;
+    psf->bmaj_rad = 2.0 * sqrt(M_LN2 / (mean - root)) * psf->wcs.cell_rad;
+    psf->bmin_rad = 2.0 * sqrt(M_LN2 / (mean + root)) * psf->wcs.cell_rad;
+    psf->bpa_rad = atan2(-cos(axis), sin(axis)); /* east is -x */
+    if (psf->bpa_rad <= -M_PI / 2)
+        psf->bpa_rad += M_PI;
+    else if (psf->bpa_rad > M_PI / 2)
+        psf->bpa_rad -= M_PI;
     return 0;
 }
 

@@ -34,22 +34,43 @@ struct clean_result {
     double model_jy;          /* sum of components */
 };
 
+/* The planes that CLEAN works on, each [ny][nx] as the imager's; all are the caller's. */
+struct clean_planes {
+    const float *psf; /* given: peak 1 at [ny/2][nx/2] */
+    float *model;     /* returned: Jy/pixel */
+    float *residual;  /* returned: Jy/beam, of data minus model */
+};
+
 /*
  * clean_run: deconvolve.
- * Given:    im, s (data: Jy); opts; psf [ny][nx]
- * Returned: model [ny][nx] Jy/pixel; residual [ny][nx] Jy/beam, of data minus model
- * Status: 0, -ENOMEM, ERR_QUALITY when the residual grows (diverged), -EINVAL for a gain or
- * mgain outside (0, 1].
+ *
+ * Given:    im; s: its samples, data in Jy (not changed); opts; planes->psf
+ * Returned: planes->model, planes->residual; *res
+ * Status:   0; ERR_QUALITY the residual grows (diverged); -EINVAL a gain or mgain outside
+ *           (0, 1]; -ENOMEM
  */
 int clean_run(struct imager *im, const struct samples *s, const struct clean_opts *opts,
-              const float *psf, float *model, float *residual, struct clean_result *res,
+              const struct clean_planes *planes, struct clean_result *res,
               struct err *e);
 
-/* Fit an elliptical Gaussian to the PSF's main lobe.  FWHM rad, PA north to east. */
-int clean_fit_beam(const float *psf, size_t nx, size_t ny, double cell_rad,
-                   double *bmaj, double *bmin, double *bpa, struct err *e);
+/*
+ * clean_fit_beam: an elliptical Gaussian through the main lobe of a PSF, by least squares on its
+ * pixels above 0.35.
+ *
+ * Given:    psf: pixels, peak 1 at [ny/2][nx/2], and wcs.cell_rad
+ * Returned: psf->bmaj_rad, bmin_rad (FWHM), bpa_rad (north to east, within +-90 degrees)
+ * Status:   0; ERR_QUALITY no Gaussian fits, and the three are 0; -ENOMEM
+ */
+int clean_fit_beam(struct image *psf, struct err *e);
 
-/* restored = residual + model convolved by the Gaussian beam of `img` (peak 1), by FFT. */
+/*
+ * clean_restore: the residual plus the model convolved by the beam of `restored`, of peak 1.
+ *
+ * Given:    model [ny][nx] Jy/pixel, residual [ny][nx] Jy/beam; of restored its size,
+ *           wcs.cell_rad and beam
+ * Returned: restored->pix, Jy/beam
+ * Status:   0; ERR_SHAPE `restored` has no beam; -ENOMEM
+ */
 int clean_restore(struct image *restored, const float *model, const float *residual,
                   struct err *e);
 

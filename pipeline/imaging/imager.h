@@ -70,8 +70,8 @@ int imager_predict(struct imager *im, const float *model, float scale,
                    float complex *data, struct err *e);
 
 /*
- * imager_dft: the same dirty image at one pixel by direct double-precision sum, with the true
- * w (n - 1).  Slow; judges imager_dirty in tests and `--check` runs.
+ * imager_dft: the same dirty image at one pixel, Jy/beam, by direct double-precision sum, with the
+ * true w (n - 1).  Slow: it is here for the tests, which judge imager_dirty by it.
  */
 double imager_dft(const struct imager *im, const float complex *data, size_t x,
                   size_t y);

@@ -29,23 +29,23 @@ static int put_text(struct h5 *h5, const char *name, const char *text, struct er
 {
     size_t size = strlen(text) > 0 ? strlen(text) : 1;
 
-    return h5_write(h5, name, H5_STRING, size, 0, NULL, NULL, text, e);
+    return h5_write(h5, name, h5_bytes(text, size), e);
 }
 
 static int put_i64(struct h5 *h5, const char *name, int64_t value, struct err *e)
 {
-    return h5_write(h5, name, H5_I64, 0, 0, NULL, NULL, &value, e);
+    return h5_write(h5, name, h5_scalar(H5_I64, &value), e);
 }
 
 static int put_f64(struct h5 *h5, const char *name, double value, struct err *e)
 {
-    return h5_write(h5, name, H5_F64, 0, 0, NULL, NULL, &value, e);
+    return h5_write(h5, name, h5_scalar(H5_F64, &value), e);
 }
 
 static int put_f64s(struct h5 *h5, const char *name, const double *v, size_t n,
                     struct err *e)
 {
-    return h5_write(h5, name, H5_F64, 0, 1, &n, NULL, v, e);
+    return h5_write(h5, name, h5_array(H5_F64, 1, &n, v), e);
 }
 
 /* A vector of n times the same number. */
@@ -111,7 +111,7 @@ static int put_numbers(struct h5 *h5, const struct gains *g, const struct vis *v
     for (size_t i = 0; rc == 0 && i < sizeof items / sizeof items[0]; i++)
         rc = put_i64(h5, items[i].name, (int64_t)items[i].value, e);
     if (rc == 0)
-        rc = h5_write(h5, "Header/wide_band", H5_BOOL, 0, 0, NULL, NULL, &wide, e);
+        rc = h5_write(h5, "Header/wide_band", h5_scalar(H5_BOOL, &wide), e);
     if (rc == 0)
         rc = put_f64(h5, "Header/latitude", vis->site.lat_rad / ASTRO_DEG, e);
     if (rc == 0)
@@ -132,7 +132,7 @@ static int put_ints(struct h5 *h5, const char *name, const int *v, const int *pi
         return err_set(e, -ENOMEM, "no memory to write %s", name);
     for (size_t i = 0; i < n; i++)
         out[i] = v[pick != NULL ? pick[i] : (int)i];
-    rc = h5_write(h5, name, H5_I64, 0, 1, &n, NULL, out, e);
+    rc = h5_write(h5, name, h5_array(H5_I64, 1, &n, out), e);
     free(out);
     return rc;
 }
@@ -141,17 +141,19 @@ static int put_antennas(struct h5 *h5, const struct vis *vis, const int *ants,
                         size_t nants_data, struct err *e)
 {
     size_t dim[2] = {vis->nant, 3};
-    int rc = h5_write(h5, "Header/antenna_names", H5_STRING, VIS_NAME, 1, dim, NULL,
-                      vis->ant_name, e);
+    struct h5_dataset names = h5_array(H5_STRING, 1, dim, vis->ant_name);
+    int rc;
 
+    names.size = VIS_NAME;
+    rc = h5_write(h5, "Header/antenna_names", names, e);
     if (rc == 0)
         rc =
             put_ints(h5, "Header/antenna_numbers", vis->ant_number, NULL, vis->nant, e);
     if (rc == 0)
         rc = put_ints(h5, "Header/ant_array", vis->ant_number, ants, nants_data, e);
     if (rc == 0)
-        rc = h5_write(h5, "Header/antenna_positions", H5_F64, 0, 2, dim, NULL,
-                      vis->ant_pos_m, e);
+        rc = h5_write(h5, "Header/antenna_positions",
+                      h5_array(H5_F64, 2, dim, vis->ant_pos_m), e);
     return rc;
 }
 
@@ -176,7 +178,7 @@ static int put_axes(struct h5 *h5, const struct gains *g, const struct vis *vis,
     if (rc == 0)
         rc = put_ints(h5, "Header/spw_array", &zero, NULL, 1, e);
     if (rc == 0 && g->nchan == 1)
-        return h5_write(h5, "Header/freq_range", H5_F64, 0, 2, dim, NULL, range_hz, e);
+        return h5_write(h5, "Header/freq_range", h5_array(H5_F64, 2, dim, range_hz), e);
     if (rc == 0)
         rc = put_f64s(h5, "Header/freq_array", g->freq_hz, g->nchan, e);
     if (rc == 0 && g->nchan == vis->nchan)
@@ -216,9 +218,9 @@ static int put_data(struct h5 *h5, const struct gains *g, const int *ants,
             }
         }
     }
-    rc = h5_write(h5, "Data/gains", H5_C128, 0, 4, dim, NULL, out, e);
+    rc = h5_write(h5, "Data/gains", h5_array(H5_C128, 4, dim, out), e);
     if (rc == 0)
-        rc = h5_write(h5, "Data/flags", H5_BOOL, 0, 4, dim, NULL, flags, e);
+        rc = h5_write(h5, "Data/flags", h5_array(H5_BOOL, 4, dim, flags), e);
 out:
     free(out);
     free(flags);

@@ -429,19 +429,3 @@ fail:
     close_fits(f);
     return rc;
 }
-
-int fits_read_number(const char *path, const char *key, double *value, struct err *e)
-{
-    fitsfile *f = NULL;
-    off_t size = 0;
-    int status = 0, rc = open_fits(&f, path, &size, e);
-
-    if (rc != 0)
-        return rc;
-    if (fits_read_key(f, TDOUBLE, key, value, NULL, &status) == KEY_NO_EXIST)
-        rc = err_set(e, -ENOENT, "%s has no keyword %s", path, key);
-    else if (status != 0)
-        rc = cfitsio_error(e, "read a number from", path, status);
-    close_fits(f);
-    return rc;
-}

@@ -27,7 +27,4 @@ int fits_write_image(const char *path, const struct image *img,
 /* Read such a file back, or any 2-D..4-D SIN image with one plane.  *out NULL on failure. */
 int fits_read_image(struct image **out, const char *path, struct err *e);
 
-/* One numeric keyword of the primary header; 0, -ENOENT when absent. */
-int fits_read_number(const char *path, const char *key, double *value, struct err *e);
-
 #endif

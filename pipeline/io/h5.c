@@ -689,32 +689,33 @@ static hid_t creation_list(int ndim, const size_t *chunk)
  * file shall have that of a real one.  So as h5py does: `group[name] = value` (here:
  * contiguous) writes first and links then, `create_dataset` (chunked) the other way round.
  */
-int h5_write(struct h5 *h5, const char *name, enum h5_type type, size_t size, int ndim,
-             const size_t *dim, const size_t *chunk, const void *data, struct err *e)
+int h5_write(struct h5 *h5, const char *name, struct h5_dataset set, struct err *e)
 {
-    hid_t disk = disk_type(type, size), plist = creation_list(ndim, chunk);
+    hid_t disk = disk_type(set.type, set.size);
+    hid_t plist = creation_list(set.ndim, set.chunk);
     hid_t links = H5Pcreate(H5P_LINK_CREATE), space = -1, id = -1;
     hsize_t extent[H5_MAXDIM], most[H5_MAXDIM];
     char text[96];
     bool ok = false;
 
-    assert(ndim >= 0 && ndim <= H5_MAXDIM);
-    for (int i = 0; i < ndim; i++)
-        most[i] = extent[i] = dim[i];
-    if (chunk !=
-        NULL) /* may grow, as the telescope's; so a chunk may be larger than all */
+    assert(set.ndim >= 0 && set.ndim <= H5_MAXDIM);
+    for (int i = 0; i < set.ndim; i++)
+        most[i] = extent[i] = set.dim[i];
+    /* It may grow, as the telescope's; so a chunk may be larger than all. */
+    if (set.chunk != NULL)
         most[0] = H5S_UNLIMITED;
     H5Pset_create_intermediate_group(links, 1);
-    space = ndim > 0 ? H5Screate_simple(ndim, extent, most) : H5Screate(H5S_SCALAR);
-    if (chunk != NULL)
+    space =
+        set.ndim > 0 ? H5Screate_simple(set.ndim, extent, most) : H5Screate(H5S_SCALAR);
+    if (set.chunk != NULL)
         id = H5Dcreate2(h5->file, name, disk, space, links, plist, H5P_DEFAULT);
     else
         id = H5Dcreate_anon(h5->file, disk, space, plist, H5P_DEFAULT);
     /* A variable-length string is written through a pointer to it. */
-    ok = id >= 0 && (data == NULL ||
+    ok = id >= 0 && (set.data == NULL ||
                      H5Dwrite(id, disk, H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                              type == H5_VSTRING ? (const void *)&data : data) >= 0);
-    if (ok && chunk == NULL)
+                              set.type == H5_VSTRING ? &set.data : set.data) >= 0);
+    if (ok && set.chunk == NULL)
         ok = H5Olink(id, h5->file, name, links, H5P_DEFAULT) >= 0;
     if (!ok)
         err_set(e, -EIO, "%s: %s: not written: %s", h5->path, name, reason(text));

@@ -65,15 +65,44 @@ int h5_read_text(const struct h5 *h5, const char *name, char *out, size_t size,
 int h5_read_texts(const struct h5 *h5, const char *name, char *out, size_t n,
                   size_t size, struct err *e);
 
+/* A data set to be written.  What is left out is 0: a contiguous scalar. */
+struct h5_dataset {
+    enum h5_type type;
+    size_t size;         /* bytes of one H5_STRING element, else not looked at */
+    int ndim;            /* 0: scalar; at most H5_MAXDIM */
+    const size_t *dim;   /* [ndim] extents, slowest first */
+    const size_t *chunk; /* [ndim]; NULL: contiguous */
+    const void
+        *data; /* in dim's order, of the type on disk: H5_BOOL bytes 0 or 1, H5_STRING
+                            `size` bytes each; H5_VSTRING: the text itself, a char * */
+};
+
+static inline struct h5_dataset h5_scalar(enum h5_type type, const void *data)
+{
+    return (struct h5_dataset){.type = type, .data = data};
+}
+
+/* A contiguous one with these extents. */
+static inline struct h5_dataset h5_array(enum h5_type type, int ndim, const size_t *dim,
+                                         const void *data)
+{
+    return (struct h5_dataset){.type = type, .ndim = ndim, .dim = dim, .data = data};
+}
+
+/* One string of `size` bytes. */
+static inline struct h5_dataset h5_bytes(const char *text, size_t size)
+{
+    return (struct h5_dataset){.type = H5_STRING, .size = size, .data = text};
+}
+
 /*
- * h5_write: make a data set (and the groups above it) and write it whole.
- * dim, ndim: extents (ndim 0: scalar).  chunk: NULL for contiguous.  size: bytes of one
- * H5_STRING element, else ignored.  H5_BOOL data are bytes 0/1; H5_VSTRING data is char *.
+ * h5_write: make a data set, and the groups above it, and write it whole.
+ *
  * Chunked data sets can grow along their first axis, so their chunk may exceed dim[0];
  * dim[0] = 0 and data NULL make one that h5_append fills.
+ * Status: 0; -EIO not written, or there is one of this name
  */
-int h5_write(struct h5 *h5, const char *name, enum h5_type type, size_t size, int ndim,
-             const size_t *dim, const size_t *chunk, const void *data, struct err *e);
+int h5_write(struct h5 *h5, const char *name, struct h5_dataset set, struct err *e);
 
 /* Append n rows to a chunked data set of this type (not a string). */
 int h5_append(struct h5 *h5, const char *name, enum h5_type type, size_t n,

@@ -29,7 +29,7 @@ struct writer {
 static void put_f64(struct writer *w, const char *name, double value)
 {
     if (w->rc == 0)
-        w->rc = h5_write(w->h5, name, H5_F64, 0, 0, NULL, NULL, &value, w->e);
+        w->rc = h5_write(w->h5, name, h5_scalar(H5_F64, &value), w->e);
 }
 
 static void put_i64(struct writer *w, const char *name, size_t value)
@@ -37,20 +37,19 @@ static void put_i64(struct writer *w, const char *name, size_t value)
     int64_t v = (int64_t)value;
 
     if (w->rc == 0)
-        w->rc = h5_write(w->h5, name, H5_I64, 0, 0, NULL, NULL, &v, w->e);
+        w->rc = h5_write(w->h5, name, h5_scalar(H5_I64, &v), w->e);
 }
 
 static void put_bytes(struct writer *w, const char *name, const char *text)
 {
     if (w->rc == 0)
-        w->rc =
-            h5_write(w->h5, name, H5_STRING, strlen(text), 0, NULL, NULL, text, w->e);
+        w->rc = h5_write(w->h5, name, h5_bytes(text, strlen(text)), w->e);
 }
 
 static void put_text(struct writer *w, const char *name, const char *text)
 {
     if (w->rc == 0)
-        w->rc = h5_write(w->h5, name, H5_VSTRING, 0, 0, NULL, NULL, text, w->e);
+        w->rc = h5_write(w->h5, name, h5_scalar(H5_VSTRING, text), w->e);
 }
 
 static void put_array(struct writer *w, const char *name, enum h5_type type, int ndim,
@@ -59,7 +58,7 @@ static void put_array(struct writer *w, const char *name, enum h5_type type, int
     size_t dim[2] = {d0, d1};
 
     if (w->rc == 0)
-        w->rc = h5_write(w->h5, name, type, 0, ndim, dim, NULL, data, w->e);
+        w->rc = h5_write(w->h5, name, h5_array(type, ndim, dim, data), w->e);
 }
 
 /* ---- chunks ---- */
@@ -91,11 +90,13 @@ void uvh5_chunk(int ndim, const size_t *dim, size_t element, size_t *chunk)
 static void grow(struct writer *w, const char *name, enum h5_type type, size_t element,
                  int ndim, const size_t *dim)
 {
+    struct h5_dataset set = h5_array(type, ndim, dim, NULL);
     size_t chunk[H5_MAXDIM];
 
     uvh5_chunk(ndim, dim, element, chunk);
+    set.chunk = chunk;
     if (w->rc == 0)
-        w->rc = h5_write(w->h5, name, type, 0, ndim, dim, chunk, NULL, w->e);
+        w->rc = h5_write(w->h5, name, set, w->e);
 }
 
 static void grow_1d(struct writer *w, const char *name, enum h5_type type)
@@ -246,14 +247,15 @@ static void put_antenna_names(struct writer *w)
 {
     char name[STATION_COUNT][4] = {{0}}, text[16];
     size_t n = STATION_COUNT;
+    struct h5_dataset set = h5_array(H5_STRING, 1, &n, name);
 
+    set.size = sizeof name[0];
     for (int i = 0; i < STATION_COUNT; i++) {
         snprintf(text, sizeof text, "%d", i + 1);
         memcpy(name[i], text, strlen(text)); /* no NUL when it fills its 4 bytes */
     }
     if (w->rc == 0)
-        w->rc = h5_write(w->h5, "Header/antenna_names", H5_STRING, 4, 1, &n, NULL, name,
-                         w->e);
+        w->rc = h5_write(w->h5, "Header/antenna_names", set, w->e);
 }
 
 static void put_antenna_numbers(struct writer *w)

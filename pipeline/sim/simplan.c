@@ -195,10 +195,10 @@ static int put_gains(const struct simplan *plan, struct h5 *h5, struct err *e)
         jd[g] = plan->group[g].start_jd + simplan_length_s(plan) / 2 / ASTRO_DAY_S;
     for (size_t a = 0; a < sim->nant; a++)
         station[a] = sim->number[a];
-    if ((rc = h5_write(h5, "gain", H5_C64, 0, 4, dim, NULL, gain, e)) == 0 &&
-        (rc = h5_write(h5, "freq_hz", H5_F64, 0, 1, &nfreq, NULL, freq, e)) == 0 &&
-        (rc = h5_write(h5, "time_jd", H5_F64, 0, 1, dim, NULL, jd, e)) == 0)
-        rc = h5_write(h5, "station", H5_I64, 0, 1, &dim[1], NULL, station, e);
+    if ((rc = h5_write(h5, "gain", h5_array(H5_C64, 4, dim, gain), e)) == 0 &&
+        (rc = h5_write(h5, "freq_hz", h5_array(H5_F64, 1, &nfreq, freq), e)) == 0 &&
+        (rc = h5_write(h5, "time_jd", h5_array(H5_F64, 1, dim, jd), e)) == 0)
+        rc = h5_write(h5, "station", h5_array(H5_I64, 1, &dim[1], station), e);
 out:
     free(gain);
     free(freq);

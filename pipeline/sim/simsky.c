@@ -71,14 +71,6 @@ static void cumulate(double min_jy, double max_jy, double *above)
     }
 }
 
-double simsky_density(double min_jy, double max_jy)
-{
-    double above[NBIN + 1];
-
-    cumulate(min_jy, max_jy, above);
-    return above[0];
-}
-
 /* A flux drawn from the counts, by inverting their integral. */
 static double draw_flux(struct simrand *r, double min_jy, double max_jy,
                         const double *above)

@@ -47,9 +47,6 @@ double simsky_flux(const struct sim_source *source, double freq_hz);
 int simsky_random(struct simsky *sky, uint64_t seed, const struct sim_field *field,
                   size_t nfield, double min_jy, double max_jy, struct err *e);
 
-/* Sources per steradian in [min_jy, max_jy) at 1.4 GHz, by those counts. */
-double simsky_density(double min_jy, double max_jy);
-
 /*
  * simsky_read: a table "name,ra_deg,dec_deg,flux_jy,spix,freq_mhz", one source a line, '#' for
  * comments, an optional header line.  ERR_FORMAT names the line.

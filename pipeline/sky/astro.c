@@ -102,15 +102,6 @@ double astro_lst(double jd_utc, double dut1_s, double lon_rad)
     return eraAnp(eraGst06a(ut11, ut12, tt1, tt2) + lon_rad);
 }
 
-void astro_radec_to_lmn(double ra0, double dec0, double ra, double dec, double lmn[3])
-{
-    double da = ra - ra0;
-
-    lmn[0] = cos(dec) * sin(da);
-    lmn[1] = sin(dec) * cos(dec0) - cos(dec) * sin(dec0) * cos(da);
-    lmn[2] = sin(dec) * sin(dec0) + cos(dec) * cos(dec0) * cos(da);
-}
-
 void astro_lm_to_radec(double ra0, double dec0, double l, double m, double *ra,
                        double *dec)
 {

@@ -72,8 +72,7 @@ double astro_era_local(const struct astro_epoch *ep, const struct site *site);
 /* Local apparent sidereal time (equinox based), rad in [0, 2 pi): UVH5's lst_array. */
 double astro_lst(double jd_utc, double dut1_s, double lon_rad);
 
-/* Direction cosines of (ra, dec) about (ra0, dec0): l east, m north, n. */
-void astro_radec_to_lmn(double ra0, double dec0, double ra, double dec, double lmn[3]);
+/* The direction with cosines l (east) and m (north) about (ra0, dec0); *ra in [0, 2 pi). */
 void astro_lm_to_radec(double ra0, double dec0, double l, double m, double *ra,
                        double *dec);
 

@@ -43,15 +43,6 @@ static double power_at_sine(const struct beam *beam, double sine, double freq_hz
     return 1;
 }
 
-double beam_power(const struct beam *beam, double sep_rad, double freq_hz)
-{
-    if (beam->kind == BEAM_NONE)
-        return 1;
-    if (fabs(sep_rad) >= PI / 2)
-        return 0;
-    return power_at_sine(beam, fabs(sin(sep_rad)), freq_hz);
-}
-
 /* Sine of the angle between unit vectors by their cross product, which keeps its accuracy
  * on the axis; > 1 when they are 90 degrees or more apart. */
 static double sine_between(const double a[3], const double b[3])

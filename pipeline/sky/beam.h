@@ -21,10 +21,8 @@ struct beam {
     double diameter_m; /* Airy: aperture; Gaussian: FWHM = 1.029 lambda / D as well */
 };
 
-/* Power response at `sep_rad` from the axis, in [0, 1]. */
-double beam_power(const struct beam *beam, double sep_rad, double freq_hz);
-
-/* The same for directions as unit vectors in any one frame. */
+/* Power response, in [0, 1], in the direction dir: unit vectors in any one frame.  0 from 90
+ * degrees on. */
 double beam_power_at(const struct beam *beam, const double pointing[3],
                      const double dir[3], double freq_hz);
 
