@@ -22,6 +22,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/store/queue.h"
+#include "tests/queue_one.h"
 
 enum { MOST = 10, BATCH = 100, MAX_CONNECTIONS = 16 };
 
@@ -170,13 +171,13 @@ static void latency(struct queue *q, long n)
         struct task_end end = {.how = TASK_COMPLETE};
 
         t0 = clock_boot_s();
-        if (queue_claim(q, "bench:0", 60, &task, &e) != 0)
+        if (claim_one(q, "bench:0", 60, &task, &e) != 0)
             break;
         ms[i] = 1e3 * (clock_boot_s() - t0);
         memcpy(end.id, task.id, QUEUE_ID);
         end.fence = task.fence;
         task_clear(&task);
-        if (queue_end(q, &end, &e) != 0)
+        if (end_one(q, &end, &e) != 0)
             give_up(&e);
     }
     qsort(ms, (size_t)i, sizeof *ms, by_size);

@@ -16,6 +16,7 @@
 #ifndef TESTS_QUEUE_SUITE_H
 #define TESTS_QUEUE_SUITE_H
 
+#include "tests/queue_one.h"
 #include "tests/test.h"
 
 #include <errno.h>
@@ -154,8 +155,14 @@ static void spawn(const char *name, const char *key, int priority)
 {
     bool made;
 
-    assert_int_equal(
-        queue_spawn_one(q, name, key, "{\"n\":7}", priority, 2, false, &made, &e), 0);
+    assert_int_equal(spawn_one(q,
+                               (struct task_spec){.name = name,
+                                                  .key = key,
+                                                  .params = "{\"n\":7}",
+                                                  .priority = priority,
+                                                  .max_retries = 2},
+                               &made, &e),
+                     0);
     assert_true(made);
 }
 
@@ -163,14 +170,14 @@ static void spawn(const char *name, const char *key, int priority)
 static void claim(const char *key)
 {
     task_clear(&t);
-    assert_int_equal(queue_claim(q, me.id, LEASE_S, &t, &e), 0);
+    assert_int_equal(claim_one(q, me.id, LEASE_S, &t, &e), 0);
     assert_string_equal(t.key, key);
 }
 
 static void none_due(void)
 {
     task_clear(&t);
-    assert_int_equal(queue_claim(q, me.id, LEASE_S, &t, &e), -EAGAIN);
+    assert_int_equal(claim_one(q, me.id, LEASE_S, &t, &e), -EAGAIN);
 }
 
 /* Tell how the task of (id, fence) ended. */
@@ -181,7 +188,7 @@ static int tell(const char *id, int64_t fence, enum task_how how, const char *te
         .fence = fence, .how = how, .text = text, .delay_s = delay_s};
 
     snprintf(end.id, sizeof end.id, "%s", id);
-    return queue_end(q, &end, &e);
+    return end_one(q, &end, &e);
 }
 
 static int done(void)
@@ -242,8 +249,13 @@ static void spawning_twice_makes_one_task(void **state)
 
     (void)state;
     spawn("continuum", "2026-11-22T01:00:00", 0);
-    assert_int_equal(queue_spawn_one(q, "continuum", "2026-11-22T01:00:00", "{\"n\":8}",
-                                     5, 2, false, &made, &e),
+    assert_int_equal(spawn_one(q,
+                               (struct task_spec){.name = "continuum",
+                                                  .key = "2026-11-22T01:00:00",
+                                                  .params = "{\"n\":8}",
+                                                  .priority = 5,
+                                                  .max_retries = 2},
+                               &made, &e),
                      0);
     assert_false(made);
     spawn("mosaic", "2026-11-22T01:00:00", 0); /* another name: another task */
@@ -576,7 +588,7 @@ static void what_an_attempt_used_and_its_steps_are_kept(void **state)
     assert_string_equal(by_hand("SELECT count(*) FROM t_steps"), "2");
     strcpy(end.id, t.id);
     end.fence = t.fence;
-    assert_int_equal(queue_end(q, &end, &e), 0);
+    assert_int_equal(end_one(q, &end, &e), 0);
     assert_non_null(strstr(by_hand("SELECT rusage FROM t_attempts"), "1.25"));
     look("a");
     assert_string_equal(t.result, "/products/x");
@@ -590,11 +602,25 @@ static void again_takes_up_only_what_has_ended(void **state)
     (void)state;
     spawn("continuum", "a", 0);
     claim("a");
-    queue_spawn_one(q, "continuum", "a", "{\"n\":9}", 3, 1, true, &made, &e);
+    spawn_one(q,
+              (struct task_spec){.name = "continuum",
+                                 .key = "a",
+                                 .params = "{\"n\":9}",
+                                 .priority = 3,
+                                 .max_retries = 1,
+                                 .again = true},
+              &made, &e);
     assert_false(made); /* it is being worked on */
     assert_int_equal(tell(t.id, t.fence, TASK_FAIL, "x", 0), 0);
-    assert_int_equal(
-        queue_spawn_one(q, "continuum", "a", "{\"n\":9}", 3, 1, true, &made, &e), 0);
+    assert_int_equal(spawn_one(q,
+                               (struct task_spec){.name = "continuum",
+                                                  .key = "a",
+                                                  .params = "{\"n\":9}",
+                                                  .priority = 3,
+                                                  .max_retries = 1,
+                                                  .again = true},
+                               &made, &e),
+                     0);
     assert_true(made);
     claim("a");
     assert_non_null(strstr(t.params, "9"));
@@ -602,7 +628,10 @@ static void again_takes_up_only_what_has_ended(void **state)
     assert_int_equal(t.retry_count, 0);
     assert_string_equal(t.error, "");
     assert_int_equal(done(), 0);
-    queue_spawn_one(q, "continuum", "a", "{}", 0, 1, false, &made, &e);
+    spawn_one(q,
+              (struct task_spec){
+                  .name = "continuum", .key = "a", .params = "{}", .max_retries = 1},
+              &made, &e);
     assert_false(made); /* without `again` it stays done */
     assert_string_equal(status_of("a"), "completed");
 }
@@ -612,13 +641,19 @@ static void params_must_be_json_and_names_short(void **state)
     static char big[QUEUE_TEXT + 1];
 
     (void)state;
-    assert_int_equal(queue_spawn_one(q, "continuum", "a", "{n:", 0, 0, false, NULL, &e),
-                     -EINVAL);
+    assert_int_equal(
+        spawn_one(q,
+                  (struct task_spec){.name = "continuum", .key = "a", .params = "{n:"},
+                  NULL, &e),
+        -EINVAL);
     memset(big, 'x', QUEUE_TEXT);
-    assert_int_equal(queue_spawn_one(q, "continuum", big, NULL, 0, 0, false, NULL, &e),
+    assert_int_equal(
+        spawn_one(q, (struct task_spec){.name = "continuum", .key = big}, NULL, &e),
+        -EINVAL);
+    assert_int_equal(spawn_one(q, (struct task_spec){.name = "", .key = "a"}, NULL, &e),
                      -EINVAL);
-    assert_int_equal(queue_spawn_one(q, "", "a", NULL, 0, 0, false, NULL, &e), -EINVAL);
-    assert_int_equal(queue_spawn_one(q, "x", "", NULL, 0, 0, false, NULL, &e), -EINVAL);
+    assert_int_equal(spawn_one(q, (struct task_spec){.name = "x", .key = ""}, NULL, &e),
+                     -EINVAL);
     assert_int_equal(count(TASK_PENDING), 0);
 }
 
@@ -630,7 +665,10 @@ static void text_is_kept_byte_for_byte(void **state)
 
     (void)state;
     assert_int_equal(
-        queue_spawn_one(q, "continuum", key, params, 0, 0, false, NULL, &e), 0);
+        spawn_one(q,
+                  (struct task_spec){.name = "continuum", .key = key, .params = params},
+                  NULL, &e),
+        0);
     claim(key);
     assert_non_null(strstr(t.params, "\xc3\xa9'"));
     assert_int_equal(
@@ -1165,7 +1203,8 @@ static void repeating_after_a_lost_answer_is_safe(void **state)
 
         snprintf(key, sizeof key, "%d", i);
         do
-            rc = queue_spawn_one(lossy, "continuum", key, NULL, 0, 0, false, NULL, &e);
+            rc = spawn_one(lossy, (struct task_spec){.name = "continuum", .key = key},
+                           NULL, &e);
         while (rc == ERR_STORE_DOWN);
         assert_int_equal(rc, 0);
     }

@@ -120,14 +120,14 @@ static int wait_over_a_jump(void)
 
     if (store_open(&q, QUEUE_AS_DAEMON, 0, &e) != 0)
         return 1;
-    queue_claim(q, me.id, LEASE_S, &t, &e);
+    claim_one(q, me.id, LEASE_S, &t, &e);
     tell(t.id, t.fence, TASK_RETRY, "x", 60);
     task_clear(&t);
     queue_next_due(q, &before, &e);
     f = fopen("clock", "w");
     fprintf(f, "-3600");
     fclose(f);
-    if (queue_claim(q, me.id, LEASE_S, &t, &e) != -EAGAIN)
+    if (claim_one(q, me.id, LEASE_S, &t, &e) != -EAGAIN)
         return 1;
     queue_next_due(q, &after, &e);
     printf("%.0f %.0f\n", before, after);
@@ -190,14 +190,17 @@ static void a_full_disk_is_told_and_passes(void **state)
     fclose(f);
     for (int i = 0; rc == 0 && i < 1000; i++) {
         snprintf(big, 16, "%d", i);
-        rc = queue_spawn_one(small, "continuum", big, NULL, 0, 0, false, &made, &e);
+        rc = spawn_one(small, (struct task_spec){.name = "continuum", .key = big},
+                       &made, &e);
     }
     assert_int_equal(rc, ERR_STORE_DOWN);
     assert_non_null(strstr(e.text, "disk/queue.sqlite3"));
     assert_non_null(strstr(e.text, "full"));
     assert_int_equal(remove("disk/filler"), 0);
-    assert_int_equal(
-        queue_spawn_one(small, "continuum", big, NULL, 0, 0, false, &made, &e), 0);
+    assert_int_equal(spawn_one(small,
+                               (struct task_spec){.name = "continuum", .key = big},
+                               &made, &e),
+                     0);
     assert_true(made);
     queue_close(small);
     assert_int_equal(umount("disk"), 0);
@@ -394,8 +397,10 @@ static void spawn_for_ever(int acks)
         _exit(1);
     for (int i = 0;; i++) {
         snprintf(key, sizeof key, "%08d", i);
-        if (queue_spawn_one(mine, "continuum", key, "{}", 0, 0, false, &made, NULL) !=
-                0 ||
+        if (spawn_one(
+                mine,
+                (struct task_spec){.name = "continuum", .key = key, .params = "{}"},
+                &made, NULL) != 0 ||
             !made)
             _exit(1);
         if (write(acks, "x", 1) != 1)
@@ -527,7 +532,7 @@ static void claims_read_no_history(void **state)
     claim("a");
     by_hand("DROP INDEX t_ready"); /* and queue_claim asks by this very index */
     task_clear(&t);
-    assert_true(queue_claim(q, "w1", LEASE_S, &t, &e) != 0);
+    assert_true(claim_one(q, "w1", LEASE_S, &t, &e) != 0);
     assert_non_null(strstr(e.text, "no such index: t_ready"));
 }
 

@@ -246,7 +246,7 @@ static void a_row_inserted_by_hand_is_a_task(void **state)
     assert_string_equal(
         by_hand("INSERT INTO t_tasks(task_name, params) VALUES ('x', '{\"a\": 1}')"),
         "");
-    assert_int_equal(queue_claim(q, me.id, LEASE_S, &t, &e), 0);
+    assert_int_equal(claim_one(q, me.id, LEASE_S, &t, &e), 0);
     assert_string_equal(t.name, "x");
     assert_int_equal(t.id[14], '7');
     assert_int_equal(done(), 0);
@@ -325,7 +325,7 @@ static void a_killed_backend_takes_the_server_down_for_a_moment(void **state)
     assert_int_equal(kill(pid, SIGKILL), 0);
     do {
         task_clear(&t);
-        rc = queue_claim(q, me.id, LEASE_S, &t, &e);
+        rc = claim_one(q, me.id, LEASE_S, &t, &e);
         assert_true(rc == 0 || rc == ERR_STORE_DOWN);
     } while (rc != 0 && clock_boot_s() < until);
     assert_int_equal(rc, 0);
@@ -481,7 +481,9 @@ static void a_full_disk_of_the_server_is_waited_for(void **state)
     snprintf(params, sizeof params, "{\"x\":\"%s\"}", big);
     do {
         snprintf(key, sizeof key, "%d", made);
-        rc = queue_spawn_one(p, "continuum", key, params, 0, 0, false, NULL, &e);
+        rc = spawn_one(
+            p, (struct task_spec){.name = "continuum", .key = key, .params = params},
+            NULL, &e);
         made += rc == 0;
     } while (rc == 0 && made < 20000);
     assert_int_equal(rc, ERR_STORE_DOWN);
@@ -489,7 +491,9 @@ static void a_full_disk_of_the_server_is_waited_for(void **state)
     if (waitpid(other.server, NULL, WNOHANG) == other.server)
         assert_int_equal(rig_start(&other), 0);
     do /* the same again */
-        rc = queue_spawn_one(p, "continuum", key, params, 0, 0, false, NULL, &e);
+        rc = spawn_one(
+            p, (struct task_spec){.name = "continuum", .key = key, .params = params},
+            NULL, &e);
     while (rc == ERR_STORE_DOWN && clock_boot_s() < until);
     assert_int_equal(rc, 0);
     assert_int_equal(queue_count(p, TASK_PENDING, &n, &e), 0);
@@ -523,8 +527,11 @@ static void leases_wait_when_the_servers_clock_jumps(void **state)
     unsetenv("PG_RIG_PRELOAD");
     unsetenv("FAKETIME_TIMESTAMP_FILE");
     assert_int_equal(open_other(&p), 0);
-    assert_int_equal(queue_spawn_one(p, "x", "a", NULL, 0, 3, false, NULL, &e), 0);
-    assert_int_equal(queue_claim(p, me.id, 60, &t, &e), 0);
+    assert_int_equal(
+        spawn_one(p, (struct task_spec){.name = "x", .key = "a", .max_retries = 3},
+                  NULL, &e),
+        0);
+    assert_int_equal(claim_one(p, me.id, 60, &t, &e), 0);
     /* Both clocks are looked at, and the first lease after the start is over. */
     for (double until = clock_boot_s() + 0.3; clock_boot_s() < until; poll(NULL, 0, 10))
         assert_int_equal(queue_reap(p, 0.2, &n, &e), 0);
@@ -602,7 +609,7 @@ static void claims_and_ends_read_a_few_rows_whatever_the_statistics_say(void **s
         assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 3, &e), 0);
         for (int k = 0; k < ROUNDS; k++) {
             task_clear(&t);
-            if (queue_claim(q, me.id, LEASE_S, &t, &e) != 0)
+            if (claim_one(q, me.id, LEASE_S, &t, &e) != 0)
                 continue;
             ref = ref_of(&t);
             assert_int_equal(beat(&ref, 1), 0);
@@ -673,7 +680,7 @@ static void *work_among_edits(void *arg)
         struct task_end end = {.how = hows[++round % 5], .text = "x"};
         struct task_ref ref;
         struct task task;
-        int rc = queue_claim(w->r.q, self.id, LEASE_S, &task, &why);
+        int rc = claim_one(w->r.q, self.id, LEASE_S, &task, &why);
 
         if (rc == -EAGAIN)
             continue;
@@ -684,7 +691,7 @@ static void *work_among_edits(void *arg)
         assert_int_equal(dropped, 0);
         strcpy(end.id, task.id);
         end.fence = task.fence;
-        rc = queue_end(w->r.q, &end, &why);
+        rc = end_one(w->r.q, &end, &why);
         assert_true(rc == 0 || rc == ERR_LOST_TASK);
         /* What was lost at the beat cannot have come back. */
         assert_false(ref.hold == TASK_LOST && rc == 0);

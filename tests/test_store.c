@@ -1,4 +1,5 @@
 /* The thread that talks to the queue's store, and the loop that must not wait for it. */
+#include "tests/queue_one.h"
 #include "tests/test.h"
 
 #include <errno.h>
@@ -315,8 +316,10 @@ static void what_somebody_else_changes_is_told(void **state)
     r.conf.queue.poll_s = 30; /* not by waiting for the next look */
     assert_int_equal(begin(&r, QUEUE_AS_DAEMON), 0);
     assert_int_equal(queue_open_conf(&q, &r.conf, QUEUE_AS_TOOL, NULL), 0);
-    assert_int_equal(queue_spawn_one(q, "noop", "one", "{}", 0, 0, false, NULL, NULL),
-                     0);
+    assert_int_equal(
+        spawn_one(q, (struct task_spec){.name = "noop", .key = "one", .params = "{}"},
+                  NULL, NULL),
+        0);
     r.stop_at_change = true;
     go(&r);
     assert_true(r.changed >= 1);

@@ -1,5 +1,6 @@
 /* With arguments this is a worker, for run_taskctl.sh: test_taskctl CONF WORKER [PID], told
    by lines on stdin. */
+#include "tests/queue_one.h"
 #include "tests/test.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ static int end(const char *args)
     int rc;
 
     memcpy(end.id, t->id, sizeof end.id);
-    rc = queue_end(worker.q, &end, NULL);
+    rc = end_one(worker.q, &end, NULL);
     task_clear(t);
     worker.n--;
     printf("ended %d\n", rc);

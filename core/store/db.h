@@ -47,7 +47,8 @@ int db_open(struct db **out, const char *path, const struct db_kind *kind,
 int db_use(struct db **out, const char *path, const struct db_kind *kind,
            struct err *e);
 void db_close(struct db *db);
-/* The schema version of the file at path, 0 when there is none; nothing is changed. */
+/* The schema version of the file at path, 0 when there is none; nothing is changed.
+   Status: 0; ERR_FORMAT as db_open; else a negated errno. */
 int db_version(const char *path, const struct db_kind *kind, int *version,
                struct err *e);
 /* Name of a file system that several machines share, by statfs(2) magic; else NULL. */
@@ -60,20 +61,21 @@ const char *db_shared_fs(unsigned long magic);
  */
 int db_start(struct db *db, struct sqlite3_stmt **out, struct err *e, const char *sql,
              const char *types, ...);
-/* Next row: 1, no more: 0 (the statement is then reset), or negative. */
+/* Next row: 1, no more: 0 (the statement is then reset), or a negated errno as of db_failed. */
 int db_row(struct db *db, struct sqlite3_stmt *st, struct err *e);
 /* End a statement before its last row. */
 void db_done(struct sqlite3_stmt *st);
 /* Copy a text column, cut to size, "" for null. */
 void db_text(struct sqlite3_stmt *st, int column, char *out, size_t size);
 
-/* Run a statement to its end; *changed (may be NULL) counts the rows. */
+/* Run a statement to its end; *changed (may be NULL) counts the rows.  Status as db_row. */
 int db_run(struct db *db, int *changed, struct err *e, const char *sql,
            const char *types, ...);
 
 /*
  * db_copy: a consistent copy of the open file, however busy it is, complete under `path` or not
  * there.  An older copy of that name is replaced.
+ * Status: 0; -ENAMETOOLONG; else a negated errno of the file system or as of db_failed.
  */
 int db_copy(struct db *db, const char *path, struct err *e);
 
@@ -91,7 +93,7 @@ struct sqlite3 *db_handle(struct db *db);
 int db_failed(struct db *db, const char *verb, struct err *e);
 
 /* BEGIN IMMEDIATE; then COMMIT when rc is 0, else ROLLBACK.  db_end hands rc or the commit's
- * failure back. */
+ * failure back.  Status as db_failed: -EBUSY another has written for longer than busy_ms. */
 int db_begin(struct db *db, struct err *e);
 int db_end(struct db *db, int rc, struct err *e);
 

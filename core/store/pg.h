@@ -22,7 +22,8 @@ struct pg_opts {
     const char *store; /* connection string; borrowed until pg_close, as is `session` */
     const char *app;   /* shown in pg_stat_activity */
     const char *session; /* statements for each new connection */
-    /* Asked at each new connection: is what is there what we need? */
+    /* Asked at each new connection: is what is there what we need?  Status: 0, or what
+       pg_open and the call that connected anew hand back. */
     int (*found)(void *arg, struct pg *pg, struct err *e);
     void *arg;
 };
@@ -45,16 +46,21 @@ double pg_found_s(const struct pg *pg);
  * is the key).
  * *out is the caller's (PQclear), NULL unless 0.  Deadlocks and serialization failures are
  * tried again inside.
+ * Status: 0; ERR_STORE_DOWN not reached, or the connection was lost; -EACCES no permission;
+ * -EINVAL a value that cannot be; -ENOENT no such table; -ENOSPC too many prepared statements;
+ * -EIO any other refusal; what pg_open hands back, when it had to connect anew.
  */
 int pg_ask(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
            const char *const *value);
 /* The same, not prepared, for sql that is made for this call; and with more patience: it
-   may change a million rows. */
+   may change a million rows.  Status as pg_ask. */
 int pg_ask_once(struct pg *pg, PGresult **out, struct err *e, const char *sql, int n,
                 const char *const *value);
-/* Statements without parameters, all one transaction; limit_s 0: as long as it takes. */
+/* Statements without parameters, all one transaction; limit_s 0: as long as it takes.
+   Status as pg_ask. */
 int pg_run(struct pg *pg, const char *sql, double limit_s, struct err *e);
-/* Rows one by one, so that a long list needs no memory; fn may not call pg.  Not prepared. */
+/* Rows one by one, so that a long list needs no memory; fn may not call pg.  Not prepared.
+   Status as pg_ask, or what fn handed back, which ends it. */
 typedef int pg_row_fn(void *arg, const PGresult *row, struct err *e);
 int pg_rows(struct pg *pg, const char *sql, int n, const char *const *value,
             pg_row_fn *fn, void *arg, struct err *e);

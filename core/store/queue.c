@@ -159,12 +159,6 @@ int queue_new_id(char id[QUEUE_ID], struct err *e)
     return 0;
 }
 
-int queue_lost(struct err *e, const char *id, int64_t fence)
-{
-    return err_set(e, ERR_LOST_TASK, "task %s is no longer held under fence %lld", id,
-                   (long long)fence);
-}
-
 const char *queue_outcome(enum task_how how)
 {
     static const char *const words[] = {[TASK_COMPLETE] = "completed",
@@ -192,49 +186,6 @@ bool queue_mode_by_name(const char *name, enum queue_mode *mode)
             return true;
         }
     return false;
-}
-
-/* ---- one task ---- */
-
-int queue_spawn_one(struct queue *q, const char *name, const char *key,
-                    const char *params, int priority, int max_retries, bool again,
-                    bool *made, struct err *e)
-{
-    struct task_spec spec = {.name = name,
-                             .key = key,
-                             .params = params,
-                             .priority = priority,
-                             .max_retries = max_retries,
-                             .again = again};
-    int rc = queue_spawn(q, &spec, 1, e);
-
-    if (made != NULL)
-        *made = rc == 0 && spec.made;
-    return rc;
-}
-
-int queue_claim(struct queue *q, const char *worker, double lease_s, struct task *out,
-                struct err *e)
-{
-    struct queue_turn turn = {
-        .worker = worker, .want = 1, .lease_s = lease_s, .got = out};
-    int rc;
-
-    memset(out, 0, sizeof *out);
-    rc = queue_turn(q, &turn, e);
-    if (rc == 0 && turn.ngot == 0)
-        rc = err_set(e, -EAGAIN, "no task is due");
-    return rc;
-}
-
-int queue_end(struct queue *q, struct task_end *end, struct err *e)
-{
-    struct queue_turn turn = {.worker = "", .end = end, .nend = 1};
-    int rc = queue_turn(q, &turn, e);
-
-    if (rc == 0 && end->rc == ERR_LOST_TASK)
-        return queue_lost(e, end->id, end->fence);
-    return rc != 0 ? rc : end->rc;
 }
 
 /* ---- to the store ---- */

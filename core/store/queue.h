@@ -23,6 +23,11 @@
  * PostgreSQL's now(), or the machine's CLOCK_BOOTTIME, which no wall clock moves.
  *
  * Blocking, one thread at a time per struct queue.
+ *
+ * Status of every operation: 0; ERR_STORE_DOWN when the store does not answer, is locked or
+ * full just now; -ENOMEM; -EACCES when it is not permitted; ERR_FORMAT when the file is
+ * damaged or the server's tables have become another version's; else a negated errno.  What a
+ * function can answer beside these stands at it; where it says "Status: the store's", nothing.
  */
 #ifndef CORE_STORE_QUEUE_H
 #define CORE_STORE_QUEUE_H
@@ -100,10 +105,11 @@ struct queue_opts {
  * migrate` does, because other machines may still use them.
  */
 int queue_open(struct queue **out, const struct queue_opts *opts, struct err *e);
-/* What the settings say; opts->store points into `store`, which wants PATH_MAX + 16 bytes. */
+/* What the settings say; opts->store points into `store`, which wants PATH_MAX + 16 bytes.
+   Status: 0; -ENAMETOOLONG. */
 int queue_conf_opts(struct queue_opts *opts, char *store, size_t size,
                     const struct conf *conf, enum queue_role role, struct err *e);
-/* queue_open by the settings. */
+/* queue_open by the settings.  Status as queue_open. */
 int queue_open_conf(struct queue **out, const struct conf *conf, enum queue_role role,
                     struct err *e);
 void queue_close(struct queue *q);
@@ -123,8 +129,8 @@ struct task_spec {
     bool made; /* returned: there was none, or `again` put it back */
 };
 
-/* Make pending tasks, all or none, unless (name, key) exist.  -EINVAL: a name, key or params that
- * cannot be; the sentence says which. */
+/* Make pending tasks, all or none, unless (name, key) exist.  Status: the store's; -EINVAL a
+   name, key or params that cannot be: the sentence says which. */
 int queue_spawn(struct queue *q, struct task_spec *spec, size_t n, struct err *e);
 
 /* ---- workers ---- */
@@ -198,17 +204,18 @@ struct task_ref {
 /*
  * queue_beat: I am alive and work on these and nothing else.  Their leases and
  * last_heartbeat are renewed; tasks that the store believes this worker to have beside them
- * are handed back (*dropped counts).
+ * are handed back (*dropped counts).  Status: the store's; what each task has come to is in
+ * ref[i].hold.
  */
 int queue_beat(struct queue *q, const struct queue_worker *me, struct task_ref *ref,
                size_t n, double lease_s, size_t *dropped, struct err *e);
 /* This worker has ended, or is proved dead: all that it has is handed back (*n) and it is
-   forgotten. */
+   forgotten.  Status: the store's; also 0 when nobody knows it. */
 int queue_bury(struct queue *q, const char *worker, size_t *n, struct err *e);
 /*
  * queue_reap: tasks whose lease has run out are ended as TASK_RETRY without delay; *n counts them.
  * Note: not in the first lease_s after the store was opened or found again, so that workers
- * can tell first; of several that call it at the same moment one does it.
+ * can tell first; of several that call it at the same moment one does it.  Status: the store's.
  */
 int queue_reap(struct queue *q, double lease_s, size_t *n, struct err *e);
 
@@ -219,15 +226,16 @@ struct task_step {
     double took_s;
     double at; /* returned by queue_steps */
 };
-/* Note finished steps; those of a task that is no longer held are left out silently. */
+/* Note finished steps; those of a task that is no longer held are left out silently.
+   Status: the store's. */
 int queue_put_steps(struct queue *q, const struct task_step *step, size_t n,
                     struct err *e);
 
 /* A descriptor that is readable when the store has something to tell; -1: there is none. */
 int queue_fd(const struct queue *q);
-/* Has anybody else changed what there is to do since the last call?  1, 0, or negative.
-   Never waits.  SQLite
- * tells of any change by another process, PostgreSQL of tasks that became pending and of edits. */
+/* Has anybody else changed what there is to do since the last call?  SQLite tells of any
+   change by another process, PostgreSQL of tasks that became pending and of edits.  Never
+   waits.  Status: 1 yes, 0 no, or the store's failure. */
 int queue_changed(struct queue *q, struct err *e);
 
 /* ---- looking ---- */
@@ -243,10 +251,12 @@ struct task_filter {
     bool newest;             /* last created first; else by key */
 };
 typedef void queue_each_fn(void *arg, const struct task *task);
-/* fn borrows the task and may not call the queue. */
+/* fn borrows the task and may not call the queue.  Status: the store's; -EINVAL an id that is
+   too short. */
 int queue_each(struct queue *q, const struct task_filter *filter, queue_each_fn *fn,
                void *arg, struct err *e);
-/* The task (name, key); -ENOENT. */
+/* The task (name, key), the caller's to task_clear.  Status: the store's; -ENOENT there is
+   none, and *out is all zero. */
 int queue_status(struct queue *q, const char *name, const char *key, struct task *out,
                  struct err *e);
 
@@ -260,24 +270,29 @@ struct task_attempt {
     char usage[QUEUE_TEXT]; /* JSON or "" */
 };
 typedef void queue_attempt_fn(void *arg, const struct task_attempt *attempt);
+/* All attempts at a task, oldest first; fn as in queue_each.  Status: the store's. */
 int queue_attempts(struct queue *q, const char *id, queue_attempt_fn *fn, void *arg,
                    struct err *e);
 typedef void queue_step_fn(void *arg, const struct task_step *step);
+/* All finished steps of a task, oldest first; fn as in queue_each.  Status: the store's. */
 int queue_steps(struct queue *q, const char *id, queue_step_fn *fn, void *arg,
                 struct err *e);
 typedef void queue_worker_fn(void *arg, const struct queue_worker *worker);
+/* All workers that take part; fn as in queue_each.  Status: the store's. */
 int queue_workers(struct queue *q, queue_worker_fn *fn, void *arg, struct err *e);
 
-/* Each (name, status) and how many. */
+/* Each (name, status) of which there are tasks, and how many.  Status: the store's. */
 typedef void queue_count_fn(void *arg, const char *name, enum task_status status,
                             size_t n);
 int queue_counts(struct queue *q, queue_count_fn *fn, void *arg, struct err *e);
+/* How many of one status, which is not TASK_NONE.  Status: the store's. */
 int queue_count(struct queue *q, enum task_status status, size_t *n, struct err *e);
-/* Seconds until the next pending one is due (< 0: none). */
+/* Seconds until the next pending one is due (< 0: none).  Status: the store's. */
 int queue_next_due(struct queue *q, double *in_s, struct err *e);
-/* Number of pending tasks that are claimed before this pending one, due or not. */
+/* Number of pending tasks that are claimed before this pending one, due or not.
+   Status: the store's. */
 int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e);
-/* The store's clock. */
+/* The store's clock.  Status: the store's. */
 int queue_now(struct queue *q, double *unix_s, struct err *e);
 
 /* ---- operators ---- */
@@ -287,25 +302,31 @@ enum queue_order {
     QUEUE_CANCEL,   /* pending ones at once, claimed ones are asked to stop */
     QUEUE_PRIORITY, /* of pending and claimed ones */
 };
-/* *n counts the tasks of the filter to which it applied. */
+/* *n counts the tasks of the filter to which it applied.  Status: the store's; -EINVAL an id
+   that is too short. */
 int queue_change(struct queue *q, enum queue_order order,
                  const struct task_filter *filter, int priority, size_t *n,
                  struct err *e);
+/* Of the whole queue, for all daemons and workers; reason "" or NULL: none.
+   Status: the store's. */
 int queue_set_mode(struct queue *q, enum queue_mode mode, const char *reason,
                    struct err *e);
-/* reason (may be NULL) is cut to size. */
+/* reason (may be NULL) is cut to size; *since: Unix s, 0 when it was never set.
+   Status: the store's. */
 int queue_get_mode(struct queue *q, enum queue_mode *mode, char *reason, size_t size,
                    double *since, struct err *e);
 const char *queue_mode_name(enum queue_mode mode); /* "running", "draining", "paused" */
 
 /* ---- upkeep ---- */
 
-/* Give back space and renew the planner's statistics. */
+/* Give back space and renew the planner's statistics.  Status: the store's. */
 int queue_vacuum(struct queue *q, struct err *e);
 /* A consistent copy while everything runs: an SQLite file, or what pg_dump makes of schema absurd.
- * Complete under its name or not there. */
+ * Complete under its name or not there.  Status: the store's; -ENAMETOOLONG; -EIO pg_dump
+ * failed, the sentence is its first line; else an errno of the file system. */
 int queue_backup(struct queue *q, const char *path, struct err *e);
-/* Put a backup in the place of the queue; refused (-EBUSY) while a daemon or worker is alive. */
+/* Put a backup in the place of the queue.  Status as queue_open; -EBUSY a daemon or worker is
+   alive; -ENOENT or ERR_FORMAT `path` is no backup. */
 int queue_restore(const struct queue_opts *opts, const char *path, struct err *e);
 
 struct queue_schema {
@@ -315,21 +336,10 @@ struct queue_schema {
 typedef void queue_say_fn(void *arg, const char *text);
 /*
  * queue_migrate: bring the tables to this program's version, after a backup; `dry` only
- * says what would be
- * done.  say gets one line a step.  Status as queue_open; 0 also when there was nothing to do.
+ * says what would be done.  say gets one line a step.  Status as queue_open; 0 also when there
+ * was nothing to do.
  */
 int queue_migrate(const struct queue_opts *opts, bool dry, struct queue_schema *schema,
                   queue_say_fn *say, void *arg, struct err *e);
-
-/* ---- the same for one task, by queue_spawn and queue_turn ---- */
-
-int queue_spawn_one(struct queue *q, const char *name, const char *key,
-                    const char *params, int priority, int max_retries, bool again,
-                    bool *made, struct err *e);
-/* -EAGAIN: none is due (or the queue is paused). */
-int queue_claim(struct queue *q, const char *worker, double lease_s, struct task *out,
-                struct err *e);
-/* end->rc is the status when the turn went through. */
-int queue_end(struct queue *q, struct task_end *end, struct err *e);
 
 #endif

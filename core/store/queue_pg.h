@@ -5,6 +5,8 @@
  *   queue_pg_tool.c  looking, operators' edits
  *   queue_pg_copy.c  vacuum, backup, restore, migrate
  *   queue_pg_sql.c   the tables and functions of schema absurd
+ *
+ * Contracts: see core/store/queue.h
  */
 #ifndef CORE_STORE_QUEUE_PG_H
 #define CORE_STORE_QUEUE_PG_H
@@ -36,7 +38,7 @@ static inline struct pg_queue *pg_of(struct queue *q)
     "extract(epoch from claimed_at)::float8, "                                         \
     "extract(epoch from last_heartbeat)::float8, "                                     \
     "extract(epoch from completed_at)::float8, error, worker_id"
-/* Row `row` from column `first` on into *out, which was clear. */
+/* Row `row` from column `first` on into *out, which was clear.  Status: 0; -ENOMEM. */
 int queue_pg_fill(const PGresult *r, int row, int first, struct task *out,
                   struct err *e);
 
@@ -49,7 +51,7 @@ enum { PG_VERSION = 1 };
  */
 int queue_pg_version(struct pg *pg, int *version, struct err *e);
 /* From one version (0: nothing) to the next, in one transaction; of several that try at the
-   same time one does it. */
+   same time one does it.  Status as pg_ask. */
 int queue_pg_upgrade(struct pg *pg, int from, struct err *e);
 
 /* ---- members of struct queue_ops ---- */

@@ -1,5 +1,7 @@
 /*
  * queue_sqlite.h: what queue_sqlite.c and queue_sqlite_tool.c share; for nobody else.
+ *
+ * Contracts: see core/store/queue.h
  */
 #ifndef CORE_STORE_QUEUE_SQLITE_H
 #define CORE_STORE_QUEUE_SQLITE_H
@@ -37,12 +39,12 @@ static inline struct sqlite_queue *sqlite_of(struct queue *q)
 
 /* A column that has the word of a status. */
 enum task_status queue_sqlite_status(struct sqlite3_stmt *st, int column);
-/* The current row of a TASK_COLUMNS statement into *out, which was clear. */
+/* The current row of a TASK_COLUMNS statement into *out, which was clear.  Status: 0; -ENOMEM. */
 int queue_sqlite_fill(struct sqlite3_stmt *st, struct task *out, struct err *e);
 /* A column of ISO time in Unix seconds; 0 for null. */
 double queue_sqlite_time(struct sqlite3_stmt *st, int column);
 /* The whole number that a statement started with status rc gives first; 0 for null or none.
-    Ends it. */
+   Ends it.  Status: 0, rc, or as db_row. */
 int queue_sqlite_number(struct sqlite_queue *q, int rc, struct sqlite3_stmt *st,
                         int64_t *v, struct err *e);
 /* What the disk, another process's lock or the file system refused just now can be tried

@@ -1,8 +1,10 @@
 /*
- * queue_store.h: what a store of tasks has to do; for core/queue*.c and tests only.
+ * queue_store.h: what a store of tasks has to do; for core/store/queue*.c and tests only.
  *
  * Each member does what the function queue_<member> of core/store/queue.h promises.  A
  * store's own struct begins with a struct queue.
+ *
+ * Contracts: see core/store/queue.h
  */
 #ifndef CORE_STORE_QUEUE_STORE_H
 #define CORE_STORE_QUEUE_STORE_H
@@ -64,10 +66,9 @@ enum { QUEUE_KEEPS_ID = 4 }; /* shortest start of an id that a filter takes */
 
 /* Is this a task that can be?  0, or -EINVAL with the sentence. */
 int queue_check_spec(const struct task_spec *spec, struct err *e);
-/* A new task_id: UUID version 7 (RFC 9562), growing from call to call in this process. */
+/* A new task_id: UUID version 7 (RFC 9562), growing from call to call in this thread.
+   Status: 0; -EIO no random numbers. */
 int queue_new_id(char id[QUEUE_ID], struct err *e);
-/* The sentence of ERR_LOST_TASK. */
-int queue_lost(struct err *e, const char *id, int64_t fence);
 /* Words of t_attempts.outcome and of t_queues.mode. */
 const char *queue_outcome(enum task_how how);
 bool queue_mode_by_name(const char *name, enum queue_mode *mode);

@@ -13,15 +13,15 @@
 struct err;
 struct registry;
 
-/* Open or make the three files; several processes may have them open. */
+/* Open or make the three files; several processes may have them open.
+   Status as db_open (db.h); *out is NULL unless 0. */
 int registry_open(struct registry **out, const char *state_dir, struct err *e);
 void registry_close(struct registry *r);
 /* Consistent copies of those of the three that are there into directory `to`, while
-   everything runs; *n
- * counts them.  None of them is made. */
+   everything runs; *n counts them.  None of them is made.  Status as db_use and db_copy. */
 int registry_backup(const char *state_dir, const char *to, size_t *n, struct err *e);
 /* How many calibrators are registered in state_dir; none when there is no registry, which
-   is not made. */
+   is not made.  Status as db_use. */
 int registry_calibrators(const char *state_dir, size_t *n, struct err *e);
 
 /* Where a product has a row beside that of data_registry. */
@@ -47,7 +47,8 @@ struct reg_product {
  * registry_product: note a published product: a row in data_registry, and one in its table, if any
  * (of mosaics also in mosaic_tiles, and a mosaic_groups row of this name becomes completed).
  * NaN is noted as NULL.  Repeating is harmless.
- * Status: 0; -ESTALE a newer generation is noted already, nothing was changed; other failures.
+ * Status: 0; -ESTALE a newer generation is noted already, nothing was changed; -EINVAL no
+ * type, name or path, or a name that is too long; else a negated errno of the database.
  */
 int registry_product(struct registry *r, const struct reg_product *p, struct err *e);
 
@@ -56,9 +57,11 @@ struct reg_caltable {
     const char *calibrator, *telescope, *source_group;
     double mjd, valid_start_mjd, valid_end_mjd;
 };
-/* Note a table under its path; its calibrator gets a row in calibrators if it has none. */
+/* Note a table under its path; its calibrator gets a row in calibrators if it has none.
+   Status: 0; -EINVAL valid at no time; else a negated errno of the database. */
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e);
-/* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known). */
+/* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known).
+   Status: 0, or a negated errno of the database. */
 int registry_calibrator(struct registry *r, const char *name, double ra_deg,
                         double dec_deg, double flux_jy, struct err *e);
 /* Path of the active table of this type and telescope nearest in time and valid at mjd; -ENOENT. */
@@ -72,10 +75,12 @@ struct reg_tile {
     double start_mjd, end_mjd, ra_deg, dec_deg;
     int in_mosaic; /* 1 when a mosaic already holds it */
 };
-/* All published images by start_mjd; *out is yours to free, NULL when there are none. */
+/* All published images by start_mjd; *out is yours to free, NULL when there are none.
+   Status: 0; -ENOMEM; else a negated errno of the database. */
 int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e);
 /* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
- * cal_applied, ... : note a window that is to be made. */
+ * cal_applied, ... : note a window that is to be made.  Status: 0, or a negated errno of the
+ * database. */
 int registry_mosaic_group(struct registry *r, const char *id, const char *tiles,
                           const char *stage, const char *status, struct err *e);
 

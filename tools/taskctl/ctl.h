@@ -36,9 +36,9 @@ struct ctl {
 
 /* ---- saying what went wrong ---- */
 
-/* Exit status for a status of core/. */
+/* Exit status for a status of core/: 0 or a negative one (errno, ERR_*). */
 int ctl_code(int rc);
-/* Say the sentence, and hand ctl_code(rc) back. */
+/* Say the sentence of a failure rc (Status of a function of core/), and hand ctl_code(rc) back. */
 int ctl_fail(int rc, const struct err *e);
 /* Say why the command line cannot be; EX_USAGE. */
 int ctl_wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

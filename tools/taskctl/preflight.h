@@ -9,7 +9,8 @@
 
 struct err;
 
-/* conf_rc: the status of reading the settings, and its sentence. */
+/* conf_rc: 0 or the negative status (errno, ERR_FORMAT) of reading the settings, and its
+   sentence.  Returns the exit status of the program. */
 int preflight_main(struct ctl *ctl, int conf_rc, const struct err *conf_why);
 
 #endif

@@ -20,6 +20,8 @@ enum worker_life {
     WORKER_GONE,   /* its process has ended, on this machine */
 };
 
+/* Ask the queue; the roster is the caller's to clear, also after a failure.  Status as
+   queue_workers: ERR_STORE_DOWN when the store does not answer. */
 int roster_read(struct roster *r, struct ctl *ctl, struct err *e);
 void roster_clear(struct roster *r);
 /* NULL: the queue does not know it. */

@@ -163,9 +163,14 @@ static int files_used(struct look *look, struct queue *q, struct err *e)
 static int spawn_again(struct look *look, struct queue *q, struct err *e)
 {
     char *params = group_copy_params(look->group);
-    int rc = queue_spawn_one(q, "continuum", look->group->name, params, 0,
-                             look->max_retries, true, &look->made, e);
+    struct task_spec spec = {.name = "continuum",
+                             .key = look->group->name,
+                             .params = params,
+                             .max_retries = look->max_retries,
+                             .again = true};
+    int rc = queue_spawn(q, &spec, 1, e);
 
+    look->made = rc == 0 && spec.made;
     free(params);
     return rc;
 }

@@ -101,9 +101,11 @@ static void note_window(struct search *s, const char *id, const char *list)
 static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
                  size_t n, struct err *e)
 {
-    char id[128], list[4096], *params;
+    char id[128], list[4096];
+    struct task_spec spec = {
+        .name = "mosaic", .key = id, .priority = 1, .max_retries = s->max_retries};
     struct task old = {0};
-    bool made = false, again, fresh;
+    bool fresh;
     int rc;
 
     window_name(tile, id, sizeof id);
@@ -111,13 +113,13 @@ static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
     rc = queue_status(q, "mosaic", id, &old, e);
     if (rc != 0 && rc != -ENOENT)
         return rc;
-    again = rc == 0 && old.status == TASK_COMPLETED && !is_published(s, id);
+    spec.again = rc == 0 && old.status == TASK_COMPLETED && !is_published(s, id);
     fresh = s->job.tries > 0 && rc == 0 && old.status == TASK_PENDING;
     task_clear(&old);
-    params = params_of(tile, n);
-    rc = queue_spawn_one(q, "mosaic", id, params, 1, s->max_retries, again, &made, e);
-    free(params);
-    if (rc != 0 || (!made && !fresh))
+    spec.params = params_of(tile, n);
+    rc = queue_spawn(q, &spec, 1, e);
+    free((char *)spec.params);
+    if (rc != 0 || (!spec.made && !fresh))
         return rc;
     note_window(s, id, list);
     return registry_mosaic_group(s->m->registry, id, list, "formed", "pending", e);
