@@ -1,17 +1,36 @@
 /*
- * fileid.h: core/fileid.h, and whether other machines may change a file behind our back.
+ * fstype.h: what we know of a file system: may other machines write to it behind this
+ * kernel's back, and do its times show every change?
+ *
+ * Who asks, and what an unknown file system gets:
+ *   locks/lockfs.c           is flock the same for all who see it?   no
+ *   core/store/db.c          is SQLite safe on it?                   yes
+ *   watcherd/files/          does inotify hear every change?         yes
+ *   pipeline/product/        do a directory's times show changes?    no
  */
 #ifndef CORE_FSTYPE_H
 #define CORE_FSTYPE_H
 
-#include "core/fileid.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-/*
- * fstype_is_remote: may other machines (or other mounts) change files below `fd` without this
- * kernel noticing?  True for network and FUSE file systems, told by the magic number of
- * fstatfs(2); *name (may be NULL) becomes "nfs", "fuse" ... or "local".  false when it
- * cannot be told.
- */
-bool fstype_is_remote(int fd, const char **name);
+struct fstype {
+    uint32_t magic; /* statfs(2), f_type */
+    const char *name;
+    /* Other machines or mounts may write to it: this kernel is not told of their changes, its
+     * locks say nothing of their processes, and what it has in memory may be old. */
+    bool shared;
+    /* Any change shows in a directory's times: it is not shared, counts in far less than a
+     * second, and shows no other file system's directories as its own. */
+    bool exact_times;
+};
+
+/* The file system of the open file fd; NULL: unknown.  *magic (may be NULL) is 0 when it
+ * cannot be asked. */
+const struct fstype *fstype_of(int fd, uint32_t *magic);
+/* NULL: unknown. */
+const struct fstype *fstype_by_magic(uint32_t magic);
+/* fstype_of, and known to be shared. */
+bool fstype_is_shared(int fd);
 
 #endif

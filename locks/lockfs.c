@@ -2,32 +2,15 @@
 #include "locks/lockfs.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-/* statfs(2) magic numbers, from linux/magic.h and the file systems' own sources. */
-static const struct {
-    unsigned long magic;
-    const char *name;
-    bool local;
-} types[] = {
-    {0xEF53, "ext4", true},        {0x58465342, "xfs", true},
-    {0x9123683E, "btrfs", true},   {0x01021994, "tmpfs", true},
-    {0x858458F6, "ramfs", true},   {0x2FC12FC1, "zfs", true},
-    {0xF2F52010, "f2fs", true},    {0xCA451A4E, "bcachefs", true},
-    {0x794C7630, "overlay", true}, {0x6969, "nfs", false},
-    {0x65735546, "fuse", false},   {0xFF534D42, "cifs", false},
-    {0xFE534D42, "smb2", false},   {0x0BD00BD0, "lustre", false},
-    {0x47504653, "gpfs", false},   {0x01021997, "9p", false},
-    {0x00C36400, "ceph", false},   {0x5346414F, "afs", false},
-    {0x19830326, "beegfs", false}, {0x7461636F, "ocfs2", false},
-    {0x01161970, "gfs2", false},   {0x4D44, "vfat", true},
-    {0x2011BAB0, "exfat", true},
-};
+#include "core/fstype.h"
 
 static const char *const mode_names[] = {
     [MODE_FLOCK] = "gen+flock",
@@ -47,6 +30,16 @@ int lockfs_mode_by_name(const char *name)
         if (strcmp(name, mode_names[i]) == 0)
             return (int)i;
     return -1;
+}
+
+/* fs.json has a name, or the number of a type that had no name when it was written. */
+static bool is_type(const char *said, const char *type)
+{
+    const struct fstype *was = NULL;
+
+    if (strncmp(said, "0x", 2) == 0)
+        was = fstype_by_magic((uint32_t)strtoul(said, NULL, 16));
+    return strcmp(was != NULL ? was->name : said, type) == 0;
 }
 
 /* Believe `<locks>/.watcherd/fs.json` when it speaks of this type of file system. */
@@ -69,7 +62,7 @@ static void read_findings(int dirfd, const char *name, struct lockfs *out)
     mode = json_string_value(json_object_get(json, "mode"));
     type = json_string_value(json_object_get(json, "type"));
     m = mode != NULL ? lockfs_mode_by_name(mode) : -1;
-    if (m >= 0 && type != NULL && strcmp(type, out->type) == 0) {
+    if (m >= 0 && type != NULL && is_type(type, out->type)) {
         out->mode = (enum claim_mode)m;
         out->examined = true;
         out->measured = json_is_string(json_object_get(json, "peer"));
@@ -79,20 +72,17 @@ static void read_findings(int dirfd, const char *name, struct lockfs *out)
 
 static void read_type(int fd, struct lockfs *out)
 {
-    struct statfs fs;
+    uint32_t magic;
+    const struct fstype *type = fstype_of(fd, &magic);
 
     memset(out, 0, sizeof *out);
-    snprintf(out->type, sizeof out->type, "unknown");
-    if (fstatfs(fd, &fs) == 0) {
-        unsigned long magic = (unsigned long)fs.f_type & 0xFFFFFFFFUL;
-
-        snprintf(out->type, sizeof out->type, "0x%lx", magic);
-        for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-            if (types[i].magic == magic) {
-                snprintf(out->type, sizeof out->type, "%s", types[i].name);
-                out->local = types[i].local;
-            }
-    }
+    if (type != NULL)
+        snprintf(out->type, sizeof out->type, "%s", type->name);
+    else if (magic != 0)
+        snprintf(out->type, sizeof out->type, "0x%" PRIx32, magic);
+    else
+        snprintf(out->type, sizeof out->type, "unknown");
+    out->local = type != NULL && !type->shared;
     out->mode = out->local ? MODE_FLOCK : MODE_GEN;
 }
 

@@ -564,18 +564,6 @@ static void files_that_are_not_ours_are_refused(void **state)
     assert_non_null(strstr(e.text, "no/such/folder"));
 }
 
-/* Magic numbers from statfs(2). */
-static void network_file_systems_are_known(void **state)
-{
-    (void)state;
-    assert_string_equal(db_shared_fs(0x6969), "NFS");
-    assert_string_equal(db_shared_fs(0xff534d42), "CIFS");
-    assert_string_equal(db_shared_fs((unsigned long)(int)0xff534d42), "CIFS");
-    assert_string_equal(db_shared_fs(0xfe534d42), "SMB2");
-    assert_null(db_shared_fs(0xef53));     /* ext4 */
-    assert_null(db_shared_fs(0x01021994)); /* tmpfs */
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -592,7 +580,6 @@ int main(int argc, char **argv)
         QUEUE(the_runbooks_statements_work),
         QUEUE(claims_read_no_history),
         QUEUE(files_that_are_not_ours_are_refused),
-        cmocka_unit_test(network_file_systems_are_known),
     };
 
     if (argc > 1)

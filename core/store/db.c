@@ -1,6 +1,7 @@
 #include "core/store/db.h"
 
 #include "core/err.h"
+#include "core/fstype.h"
 #include "core/path.h"
 
 #include <assert.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { CACHED = 64 }; /* more than the statements of any one user */
@@ -174,25 +174,6 @@ int db_end(struct db *db, int rc, struct err *e)
 
 /* ------------------------------------------------------------------- opening ---- */
 
-/* File systems that several machines write to: statfs(2) and linux/magic.h. */
-static const struct {
-    unsigned long magic;
-    const char *name;
-} shared[] = {
-    {0x6969, "NFS"},      {0x517b, "SMB"},        {0xff534d42, "CIFS"},
-    {0xfe534d42, "SMB2"}, {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},
-    {0x00c36400, "Ceph"}, {0x5346414f, "AFS"},    {0x19830326, "BeeGFS"},
-    {0x01161970, "GFS2"}, {0x7461636f, "OCFS2"},
-};
-
-const char *db_shared_fs(unsigned long magic)
-{
-    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
-        if (shared[i].magic == (magic & 0xffffffffUL))
-            return shared[i].name;
-    return NULL;
-}
-
 /* Say who holds an exclusive file: its lock file's one line. */
 static int report_holder(int fd, const char *path, const struct db_kind *kind,
                          struct err *e)
@@ -239,20 +220,15 @@ static int lock_file(const char *path, const struct db_kind *kind, struct err *e
 static int check_fs(int lock_fd, const char *path, const struct db_kind *kind,
                     struct err *e)
 {
-    struct statfs fs;
-    const char *name;
+    const struct fstype *type = fstype_of(lock_fd, NULL);
 
-    if (fstatfs(lock_fd, &fs) != 0)
-        return err_set(e, -errno, "cannot ask for the file system of %s: %s", path,
-                       strerror(errno));
-    name = db_shared_fs((unsigned long)fs.f_type);
-    if (name == NULL)
+    if (type == NULL || !type->shared)
         return 0;
     return err_set(
         e, -ENOTSUP,
         "the %s %s lies on %s, where SQLite is not safe: put [paths] state on "
         "a local file system",
-        kind->what, path, name);
+        kind->what, path, type->name);
 }
 
 /* The integer that a pragma or a count gives. */

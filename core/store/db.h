@@ -51,8 +51,6 @@ void db_close(struct db *db);
    Status: 0; ERR_FORMAT as db_open; else a negated errno. */
 int db_version(const char *path, const struct db_kind *kind, int *version,
                struct err *e);
-/* Name of a file system that several machines share, by statfs(2) magic; else NULL. */
-const char *db_shared_fs(unsigned long magic);
 
 /*
  * db_start: a statement with its parameters bound, ready for db_row; prepared once per `sql`, which

@@ -11,16 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/fstype.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "pipeline/product/progress.h"
@@ -35,20 +34,11 @@ struct row {
     int32_t present, expected;
 };
 
-/* File systems that only this kernel changes, so that no change escapes their times. */
-static bool is_local(int fd)
+static bool has_exact_times(int fd)
 {
-    static const unsigned long known[] = {
-        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
-        F2FS_SUPER_MAGIC, 0x2fc12fc1 /* ZFS, of OpenZFS's sys/zfs_vfsops_os.h */};
-    struct statfs fs;
+    const struct fstype *type = fstype_of(fd, NULL);
 
-    if (fstatfs(fd, &fs) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if ((unsigned long)fs.f_type == known[i])
-            return true;
-    return false;
+    return type != NULL && type->exact_times;
 }
 
 static int64_t ns_of(struct timespec t)
@@ -86,10 +76,10 @@ void progress_stamp_add(struct progress_stamps *s, const char *path, int fd)
     struct progress_stamp *stamp = progress_stamp_new(s);
 
     snprintf(stamp->path, sizeof stamp->path, "%s", path);
-    stamp->rested =
-        stamp_of(fd, stamp) && strchr(path, '\n') == NULL &&
-        (fd == -1 || (is_local(fd) && now_s - (double)stamp->mtime_ns * 1e-9 > REST_S &&
-                      now_s - (double)stamp->ctime_ns * 1e-9 > REST_S));
+    stamp->rested = stamp_of(fd, stamp) && strchr(path, '\n') == NULL &&
+                    (fd == -1 || (has_exact_times(fd) &&
+                                  now_s - (double)stamp->mtime_ns * 1e-9 > REST_S &&
+                                  now_s - (double)stamp->ctime_ns * 1e-9 > REST_S));
 }
 
 /* Is the directory still as the index says? */

@@ -21,6 +21,7 @@
 
 #include "core/dirlist.h"
 #include "core/dirsum.h"
+#include "core/fstype.h"
 #include "core/mem.h"
 
 typedef void probe_kind_fn(int fd, uint64_t size, struct probe_result *r);
@@ -453,7 +454,7 @@ static void probe_content(int fd, const char *path, const struct stat *st,
         say(r, PROBE_WAIT, PROBE_WAIT,
             "a process has it open for writing: %" PRIu64 " bytes so far", size);
     if (r->writer == PROBE_WRITER_NONE && r->verdict == PROBE_WAIT &&
-        fstype_is_remote(fd, NULL))
+        fstype_is_shared(fd))
         r->writer = PROBE_WRITER_UNKNOWN;
 }
 

@@ -11,7 +11,7 @@
 #ifndef WATCHERD_FILES_PROBE_H
 #define WATCHERD_FILES_PROBE_H
 
-#include "core/fstype.h"
+#include "core/fileid.h"
 
 enum probe_verdict {
     PROBE_OK,   /* whole, as far as the content can tell */

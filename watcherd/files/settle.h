@@ -21,7 +21,7 @@
 
 #include <stddef.h>
 
-#include "core/fstype.h"
+#include "core/fileid.h"
 #include "watcherd/files/watch.h" /* enum watch_how */
 
 struct settle; /* defined in settle.c */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/fstype.h"
+#include "core/fileid.h"
 #include "watcherd/files/settle.h"
 
 struct dir;

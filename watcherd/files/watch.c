@@ -301,8 +301,8 @@ static void scan_dir(struct watch *w, struct root *r, int fd, size_t len,
     how = attach(w, r, fd);
     if (how == SEEN_BEFORE)
         goto out;
-    remote = (r->flags & WATCH_POLL) ||
-             (here.dev != above->dev && fstype_is_remote(fd, NULL));
+    remote =
+        (r->flags & WATCH_POLL) || (here.dev != above->dev && fstype_is_shared(fd));
     if (how == NOT_ATTACHED || remote) {
         if (!above->polled)
             poll_add(r, w->path);
