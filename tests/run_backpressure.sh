@@ -21,13 +21,13 @@ says() { # says PATTERN COMMAND...: of watcherd
 
 start
 mode paused 'new disk'
-wait_for log 'event=queue_mode mode=paused' 10
+wait_for log 'event=queue_mode mode=paused'
 mv made/"$one"*.hdf5 in/
-wait_for log "event=group_complete group=$one .*queued=yes" 10
+wait_for log "event=group_complete group=$one .*queued=yes"
 mv made/"$two"*.hdf5 in/
-wait_for log 'event=intake reason=.*max_pending' 10
-until_true 10 says 'waits, as many tasks are pending as \[queue\] max_pending allows' why "$two"
-until_true 5 says 'in the queue.*the queue is paused: new disk' why "$one"
+wait_for log 'event=intake reason=.*max_pending'
+until_true says 'waits, as many tasks are pending as \[queue\] max_pending allows' why "$two"
+until_true says 'in the queue.*the queue is paused: new disk' why "$one"
 says 'queue     paused: new disk' status || fail "status: $(cat said)"
 says 'held      no group is queued: as many tasks' status || fail "status: $(cat said)"
 lines 0 'event=start'
@@ -37,27 +37,27 @@ lines 1 'event=intake reason=.*max_pending'
 
 # Drained: what is there is worked off, what comes waits.
 mode draining ''
-wait_for log "event=done task=continuum group=$one" 20
-wait_for log 'event=intake reason=.*drained' 10
-until_true 5 says 'it waits, the queue is being drained' why "$two"
+wait_for log "event=done task=continuum group=$one"
+wait_for log 'event=intake reason=.*drained'
+until_true says 'it waits, the queue is being drained' why "$two"
 [ "$(queue 'SELECT count(*) FROM t_tasks')" -eq 1 ] || fail "queued: $(queue 'SELECT task_key FROM t_tasks')"
 
 mode running ''
 mv made/"$three"*.hdf5 in/
-wait_for log "event=done task=continuum group=$two" 20
-wait_for log "event=done task=continuum group=$three" 20
-wait_for log 'event=intake reason="groups are queued again"' 5
+wait_for log "event=done task=continuum group=$two"
+wait_for log "event=done task=continuum group=$three"
+wait_for log 'event=intake reason="groups are queued again"'
 
 # A disk fuller than we allow: any is, when next to nothing is allowed.
 settings '[disk]' 'warn_pct = 0' 'resume_pct = 0' 'stop_pct = 0' 'check_s = 0.1'
 kill -HUP "$daemon"
-wait_for log 'level=error event=disk reason=' 10
-until_true 5 says 'held      no task is started: .*full' status
+wait_for log 'level=error event=disk reason='
+until_true says 'held      no task is started: .*full' status
 noop waits
-until_true 5 eval 'is_state waits pending && "$build/watcherd" status --json -c w.conf | grep -q "\"stop\": true"'
+until_true eval 'is_state waits pending && "$build/watcherd" status --json -c w.conf | grep -q "\"stop\": true"'
 settings '[disk]' 'warn_pct = 100' 'resume_pct = 100' 'stop_pct = 100' 'check_s = 0.1'
 kill -HUP "$daemon"
-wait_for log 'event=done task=noop group=waits' 10
+wait_for log 'event=done task=noop group=waits'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
 lines 0 'level=error event=(queue|enqueue|store_down)'

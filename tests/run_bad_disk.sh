@@ -65,12 +65,12 @@ mounted=$dir/disk
 settings '[paths]' "products = $dir/disk/products" "scratch = $dir/disk/scratch" \
     '[workers]' 'max_retries = 0' 'retry_delay_s = 0.5'
 start
-wait_for log "event=machine .*group=$group reason=\"[^\"]*(No space left|full)" 20
+wait_for log "event=machine .*group=$group reason=\"[^\"]*(No space left|full)"
 none disk
 [ -z "$(find disk/scratch -type f)" ] || fail "left in scratch: $(find disk/scratch)"
 echo "full disk: $(grep -o -m1 'event=machine.*' log)"
 mount -o remount,size=40m disk
-wait_for log "event=done .*group=$group" 20
+wait_for log "event=done .*group=$group"
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
 lines 0 'event=task_failed'

@@ -17,26 +17,27 @@ mkdir late
 mv in/"$bad"_sb0[37].hdf5 in/"$bad"_sb11.hdf5 late/
 sums in >before
 start
-wait_for log 'event=partial' 10
-wait_for log "event=done .*$good" 10
-lines 1 "event=partial group=$bad reason=\"13 of 16 members after 1 s, missing sb03 sb07 sb11\""
+wait_for log 'event=partial'
+wait_for log "event=done .*$good"
+# On a slow machine a second may pass between two arrivals, so that more are missing when it is said.
+lines 1 "event=partial group=$bad reason=\"[0-9]+ of 16 members after 1 s, missing .*sb03.* sb07.* sb11"
 lines 0 "event=start .*$bad"
 sums in | cmp - before
 mv late/* in/
-wait_for log "event=done .*$bad" 10
+wait_for log "event=done .*$bad"
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
-lines 1 'event=partial'
-echo "partial: $(grep -o 'reason="13 of.*' log)"
+lines 1 "event=partial group=$bad"
+echo "partial: $(grep -o "group=$bad reason=.* of 16.*" log)"
 
-# The same with --once: said, left, and the exit status tells.
+# The same with --once, before the deadline: left, and the exit status tells.
 rm -rf root log
+sed -i 's/^deadline_s = .*/deadline_s = 86400/' w.conf
 mv in/"$bad"_sb0[37].hdf5 late/
 once
 [ $rc -eq 1 ] || fail "--once with a partial group: exit $rc"
-# When the run takes longer than the deadline it is said then, too.
-lines 1 "event=left group=$bad reason=.*missing sb03,? sb07"
-[ "$(count "event=partial group=$bad ")" -le 1 ] || fail "partial said twice"
+lines 1 "event=left group=$bad reason=.*14 of 16: missing sb03 sb07;"
+lines 0 'event=partial'
 [ -e "root/products/tiles/$good/image.fits" ] || fail "the good group is missing"
 [ ! -e "root/products/tiles/$bad" ] || fail "a partial group was published"
 mv late/* in/
@@ -71,19 +72,19 @@ END
 /usr/bin/python3 slow.py late/"$bad"_sb12.hdf5 in/"$bad"_sb12.hdf5 <tell >said 2>&1 &
 writer=$!
 exec 5>tell
-wait_for said open 5
+wait_for said open
 start
-wait_for log "event=done .*$good" 10
-wait_for log "event=overdue file=[^ ]*_sb12.hdf5 reason=" 10
+wait_for log "event=done .*$good"
+wait_for log "event=overdue file=[^ ]*_sb12.hdf5 reason="
 lines 0 "event=start .*$bad"
 lines 0 'file=[^ ]*_sb09_incomplete'
 echo go >&5
 exec 5>&-
 wait "$writer"
 mv in/"$bad"_sb09_incomplete.hdf5 in/"$bad"_sb09.hdf5
-wait_for log "event=done .*$bad" 10
-lines 1 'event=overdue'
+wait_for log "event=done .*$bad"
+lines 1 'event=overdue file=[^ ]*_sb12.hdf5'
 lines 0 'event=bad'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
-echo "still written: $(grep -o 'event=overdue.*' log)"
+echo "still written: $(grep -o 'event=overdue file=[^ ]*_sb12.*' log)"

@@ -46,8 +46,8 @@ export EIO="${g}_sb01" EIO_WHILE=$dir/while LD_PRELOAD=$dir/eio.so
 start
 unset LD_PRELOAD
 cp made/* in/
-wait_for log "event=bad_file .*${g}_sb01[^ ]* .*reason=\"[^\"]*Input/output error" 10
-wait_for log "event=done .*$h" 20
+wait_for log "event=bad_file .*${g}_sb01[^ ]* .*reason=\"[^\"]*Input/output error"
+wait_for log "event=done .*$h"
 lines 1 "event=bad_file"
 lines 0 "event=start .*$g"
 "$build/watcherd" why "$g" -c w.conf >out && fail "why: exit 0"
@@ -55,6 +55,6 @@ grep -q '2 of 3 members have settled; sb01 bad: cannot be read: Input.output err
 rm while
 cp made/"${g}_sb01.hdf5" in/again_incomplete.hdf5
 mv in/again_incomplete.hdf5 in/"${g}_sb01.hdf5"
-wait_for log "event=done .*$g" 20
+wait_for log "event=done .*$g"
 stop
 [ $rc -eq 0 ] || fail "exit $rc"

@@ -40,7 +40,7 @@ grep -q 'file .*/a.csv: growing' out || fail "the file's line: $(cat out)"
 mkdir in/broken
 echo y >in/broken/fine.csv
 head -c 5000 "$h5" >in/broken/cut.hdf5
-wait_for log 'event=bad_file .*broken/cut.hdf5' 10
+wait_for log 'event=bad_file .*broken/cut.hdf5'
 why 1 'not done: the directory: 1 of 2 files have settled; cut.hdf5 bad: .*5000' broken
 
 # Moved in whole, with folders below.
@@ -48,7 +48,7 @@ mkdir -p made/whole.obs/a/b
 echo 1 >made/whole.obs/1.txt
 echo 2 >made/whole.obs/a/b/2.txt
 mv made/whole.obs in/
-wait_for log 'event=group_complete group=whole.obs files=1 queued=yes' 5
+wait_for log 'event=group_complete group=whole.obs files=1 queued=yes'
 lines 0 'event=group_complete group=slow'
 
 # One writer ends: still not; then the other.
@@ -57,12 +57,12 @@ why 1 'the directory: 3 of 4 files have settled; b.dat growing' slow
 lines 0 'event=group_complete group=slow'
 echo end >&8
 exec 8>&-
-wait_for log 'event=group_complete group=slow files=1 queued=yes' 5
+wait_for log 'event=group_complete group=slow files=1 queued=yes'
 [ "$(sql root/state/queue.sqlite3 "select params from t_tasks where task_key = 'slow'")" = \
     "{\"files\":[\"$dir/in/slow\"]}" ] || fail "params: $(sql root/state/queue.sqlite3 'select params from t_tasks')"
 
 # The pipeline for UVH5 files says in one sentence that it is none.
-wait_for log 'event=task_failed .*group=slow .*not a regular file' 10
+wait_for log 'event=task_failed .*group=slow .*not a regular file'
 
 # A Measurement Set waits for its table.dat.
 mkdir in/x.ms
@@ -70,16 +70,16 @@ echo 1 >in/x.ms/table.f0
 why 1 'the directory: waiting: table.dat is missing' x.ms
 lines 0 'event=group_complete group=x.ms'
 echo 1 >in/x.ms/table.dat
-wait_for log 'event=group_complete group=x.ms' 5
+wait_for log 'event=group_complete group=x.ms'
 
 # Rewritten inside: again.  Read (casacore's readers write into table.lock): not.
 twice() { [ "$(count 'event=group_complete group=whole.obs')" -eq 2 ]; }
 echo 22 >in/whole.obs/a/b/2.txt
-until_true 10 twice
+until_true twice
 echo x >in/x.ms/table.lock
 # Mended: a group.
 cp "$h5" in/broken/cut.hdf5
-wait_for log 'event=task_failed .*group=broken' 10
+wait_for log 'event=task_failed .*group=broken'
 # A file beside the directories is in none; the empty directory and the one in the making are none.
 echo 1 >in/beside.csv
 

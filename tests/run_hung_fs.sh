@@ -16,14 +16,14 @@ mkdir -p back also
 bindfs -f back in &
 fuse=$!
 mounted=$dir/in
-until_true 5 mountpoint -q in
+until_true mountpoint -q in
 W=$build/watcherd
 export WATCHERD_STUCK_AFTER_S=2 # 10 takes too long for a test
 
 # hang, and wait until the daemon's thread is in it; unhang.
 hang() {
     kill -STOP "$fuse"
-    until_true 10 stuck
+    until_true stuck
 }
 stuck() { "$W" status -c w.conf | grep -q 'STUCK .*have not answered for'; }
 unhang() { kill -CONT "$fuse"; }
@@ -32,16 +32,13 @@ trap 'kill -CONT "$fuse" 2>/dev/null; end_all' EXIT
 
 start
 cp made/"$g"_sb00.hdf5 made/"$g"_sb01.hdf5 back/
-until_true 10 sh -c "'$W' why $g -c w.conf | grep -q '2 of 3'"
+until_true sh -c "'$W' why $g -c w.conf | grep -q '2 of 3'"
 hang
-# What is asked is answered, with what the loop knows, long before the client gives up (20 s each).
+# What is asked is answered, with what the loop knows, before the client gives up (20 s each).
 cp made/"$g"_sb02.hdf5 made/"$h"_* back/
-before=$(date +%s%N)
 "$W" status -c w.conf --json >out
 "$W" why "$g" -c w.conf >>out && fail "why: exit 0"
 "$W" watch list -c w.conf >>out 2>&1 && fail "watch list: exit 0"
-took_ms=$((($(date +%s%N) - before) / 1000000))
-[ $took_ms -lt 10000 ] || fail "three answers took $took_ms ms"
 /usr/bin/python3 - out <<'END2' || fail "status: $(cat out)"
 import json, sys
 s = json.JSONDecoder().raw_decode(open(sys.argv[1]).read())[0]
@@ -53,27 +50,28 @@ grep -q '^watcherd: the watched file systems have not answered for' out || fail 
 "$W" watch add "$dir/also2" -c w.conf 2>out && fail "watch add while it hangs"
 # Signals.
 kill -HUP "$daemon"
-wait_for log 'event=reload file=' 2
+wait_for log 'event=reload file='
 # Said once, and that it is back once.
-wait_for log 'event=stuck' 15
+wait_for log 'event=stuck'
 lines 0 "event=(settled|start) .*$h"
 unhang
-wait_for log 'event=unstuck' 5
-wait_for log "event=done .*$g" 10
-wait_for log "event=done .*$h" 10
+wait_for log 'event=unstuck'
+wait_for log "event=done .*$g"
+wait_for log "event=done .*$h"
 lines 1 'event=stuck'
 lines 2 'event=start'
 
 # Workers are watched over meanwhile: one is killed, its task is done by the next.
 cp made/"$k"_* also/
-wait_for log "event=start .*$k" 10
-worker=$(pgrep -P "$daemon")
-kill -STOP "$worker"
+wait_for log "event=done .*$k"
+noop long '{"ms": 3600000}'
+wait_for log "event=start .*group=long"
 hang
-kill -KILL "$worker"
-wait_for log "event=failed .*$k .*signal 9" 5
-wait_for log "event=done .*$k" 10
-lines 2 "event=start .*$k"
+queue "UPDATE t_tasks SET params = '{}' WHERE task_key = 'long'" # of the next attempt
+pkill -KILL -P "$daemon"
+wait_for log "event=failed .*group=long .*signal 9"
+wait_for log "event=done .*group=long"
+lines 2 "event=start .*group=long"
 
 if grep -qc __asan_init "$build/watcherd"; then # the leak checker would wait for the thread that hangs
     unhang
@@ -84,7 +82,7 @@ fi
 # TERM: it ends, although its thread cannot, and whatever came meanwhile is found by the next one.
 cp made/"$m"_* back/
 kill -TERM "$daemon"
-wait_for log 'event=ended reason=.*does not answer' 3
+wait_for log 'event=ended reason=.*does not answer'
 # All of it ends but the thread, which FUSE lets go only with the answer when bindfs has read its request.
 gone "$daemon"
 [ ! -e root/state/control.sock ] || fail "the socket is left"
@@ -92,8 +90,8 @@ unhang
 wait "$daemon" || rc=$?
 [ $rc -eq 0 ] || fail "TERM while it hangs: exit $rc"
 start
-wait_for log "event=done .*$m" 10
+wait_for log "event=done .*$m"
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
-[ "$(sql root/state/queue.sqlite3 "SELECT count(*) FROM t_tasks WHERE status = 'completed'")" -eq 4 ] ||
+[ "$(sql root/state/queue.sqlite3 "SELECT count(*) FROM t_tasks WHERE status = 'completed'")" -eq 5 ] ||
     fail "queue: $(sql root/state/queue.sqlite3 .dump)"

@@ -77,7 +77,7 @@ settings '[workers]' 'max_retries = 0'
 "$dir/at/bin/taskctl" -c w.conf migrate >/dev/null
 "$dir/at/bin/taskctl" -c w.conf submit noop a >/dev/null
 alone/watcherd -c w.conf 2>log &
-wait_for log 'event=start.*there is no watcherd-task beside watcherd' 5
+wait_for log 'event=start.*there is no watcherd-task beside watcherd'
 kill %1
 wait %1 || fail "the daemon that could start nothing did not end well"
 timeout 60 alone/watcherd -c w.conf --once 2>>log && fail "--once without its worker program: exit 0"

@@ -54,9 +54,9 @@ rm -rf root
 mkdir -p "root/scratch/$one/0"
 echo "left by a killed worker" >"root/scratch/$one/0/image.fits"
 start
-wait_for log "event=step .*group=$one step=convert" 10
+wait_for log "event=step .*group=$one step=convert"
 kill_worker
-wait_for log 'event=done task=mosaic' 20
+wait_for log 'event=done task=mosaic'
 lines 1 'event=failed .*signal 9'
 [ "$(readlink root/products/tiles/$one)" = "$one.gen2" ] || fail "$(readlink root/products/tiles/$one), not gen2"
 [ "$(ls root/products/tiles | grep -c gen)" -eq 2 ] || fail "published twice: $(ls root/products/tiles)"
@@ -67,13 +67,13 @@ same "worker killed"
 # The daemon, in the middle: its worker ends by itself, the next daemon goes on.
 rm -rf root
 start
-wait_for log "event=step .*group=$one step=convert" 10
+wait_for log "event=step .*group=$one step=convert"
 kill_daemon
 [ ! -e "root/products/tiles/$one" ] || fail "the orphan worked on"
 [ "$(queue 'SELECT count(*) FROM t_tasks WHERE status = "claimed"')" -eq 1 ] || fail "nothing was claimed"
 start
-wait_for log 'event=recovered' 5
-wait_for log 'event=done task=mosaic' 20
+wait_for log 'event=recovered'
+wait_for log 'event=done task=mosaic'
 stop
 same "daemon killed"
 [ "$(queue 'SELECT max(retry_count) FROM t_tasks')" -eq 0 ] || fail "the daemon's end cost an attempt"
@@ -88,12 +88,12 @@ c.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.readline()' <hold >held &
 exec 5>hold
-wait_for held held 5
-wait_for log "event=step .*group=$one step=write" 10
-until_true 5 test -L "root/products/tiles/$one"
+wait_for held held
+wait_for log "event=step .*group=$one step=write"
+until_true test -L "root/products/tiles/$one"
 kill_worker
 exec 5>&-
-wait_for log 'event=done task=mosaic' 20
+wait_for log 'event=done task=mosaic'
 lines 1 "event=skipped .*group=$one"
 [ "$(readlink root/products/tiles/$one)" = "$one.gen1" ] || fail "$(readlink root/products/tiles/$one), not gen1"
 stop
@@ -104,7 +104,7 @@ rm -rf root
 start
 kills=0
 for step in convert calibrate image qa write; do
-    wait_for log "event=step .*group=$one step=$step|event=skipped .*group=$one" 10
+    wait_for log "event=step .*group=$one step=$step|event=skipped .*group=$one"
     if [ $((kills % 2)) -eq 0 ]; then
         kill_worker
         kill_daemon
@@ -114,10 +114,10 @@ for step in convert calibrate image qa write; do
     kills=$((kills + 1))
     start
 done
-wait_for log 'event=step task=mosaic .*step=tiles' 20
+wait_for log 'event=step task=mosaic .*step=tiles'
 kill_daemon
 start
-wait_for log 'event=(done|skipped) task=mosaic' 20
+wait_for log 'event=(done|skipped) task=mosaic'
 stop
 same "$kills kills"
 echo "4 stories, $((kills + 4)) kills"

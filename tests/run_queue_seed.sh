@@ -13,7 +13,7 @@ mkdir pg
 "$rig" run "$dir/pg" &
 server=$!
 trap 'kill -QUIT $server 2>/dev/null && wait $server 2>/dev/null; end_all' EXIT
-until_true 30 "$bin/pg_isready" -q -h "$dir/pg" -U watcherd -d postgres
+until_true "$bin/pg_isready" -q -h "$dir/pg" -U watcherd -d postgres
 export PGHOST=$dir/pg PGUSER=plain PGDATABASE=dsa110_absurd
 psql -qX -U watcherd -d postgres -c "CREATE ROLE plain LOGIN" -c "CREATE DATABASE dsa110_absurd OWNER plain"
 

@@ -14,7 +14,7 @@ settings '[queue]' "store = host=$dir/pg user=watcherd dbname=postgres" 'poll_s 
 psql="$("$rig" bin)/psql -XqtA -h $dir/pg -U watcherd -d postgres"
 "$rig" run "$dir/pg" &
 server=$!
-until_true 20 $psql -c 'SELECT 1' >/dev/null 2>&1
+until_true $psql -c 'SELECT 1' >/dev/null 2>&1
 start
 
 # make KEY [SQL]: in a session that listens, too; what it heard is in heard
@@ -24,10 +24,10 @@ make_task() {
 }
 make_task told
 grep -q 'Asynchronous notification' heard || fail "nobody was told: $(cat heard)"
-wait_for log 'event=done task=noop group=told' 5
+wait_for log 'event=done task=noop group=told'
 make_task untold 'SET session_replication_role = replica'
 grep -q 'Asynchronous notification' heard && fail "the triggers were not off"
-wait_for log 'event=done task=noop group=untold' 5
+wait_for log 'event=done task=noop group=untold'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
 kill -QUIT "$server"

@@ -13,12 +13,12 @@ simulate other "$g" --jitter none --subbands 3 --seed 8
 link() { readlink "root/products/tiles/$g"; }
 
 start
-wait_for log "event=done .*$g" 10
+wait_for log "event=done .*$g"
 [ "$(link)" = "$g.gen1" ] || fail "first: $(link)"
 
 # One file, in place.
 cat other/"$g"_sb01.hdf5 >in/"$g"_sb01.hdf5
-wait_for log "event=done .*gen2" 10
+wait_for log "event=done .*gen2"
 lines 1 "event=rewritten .*sb01"
 lines 1 "event=again group=$g"
 [ "$(link)" = "$g.gen2" ] || fail "second: $(link)"
@@ -27,9 +27,9 @@ lines 1 "event=again group=$g"
 exec 7>>in/"$g"_sb02.hdf5
 cat other/"$g"_sb02.hdf5 >in/"$g"_sb02.hdf5
 cat other/"$g"_sb00.hdf5 >in/"$g"_sb00.hdf5
-wait_for log "event=rewritten .*sb00" 10
+wait_for log "event=rewritten .*sb00"
 exec 7>&-
-wait_for log "event=done .*gen3" 10
+wait_for log "event=done .*gen3"
 [ "$(link)" = "$g.gen3" ] || fail "third: $(link)"
 [ "$(grep -o '_sb0[0-9].hdf5' "root/products/tiles/$g/manifest.json" | sort -u | wc -l)" -eq 3 ] ||
     fail "made of too few files: $(cat "root/products/tiles/$g/manifest.json")"
@@ -39,14 +39,14 @@ lines 2 "event=again group=$g"
 mkdir new
 cp in/* new/
 mv new/* in/
-wait_for log "event=done .*gen4" 10
+wait_for log "event=done .*gen4"
 stop
 lines 4 'event=done'
 
 # While nobody watches; then a restart with nothing new.
 cp other/"$g"_sb01.hdf5 in/"$g"_sb01.hdf5
 start
-wait_for log "event=done .*gen5" 10
+wait_for log "event=done .*gen5"
 stop
 once
 [ $rc -eq 0 ] || fail "once: exit $rc"
@@ -59,9 +59,9 @@ simulate made "$h" --jitter none --subbands 3
 cp made/"$h"_* in/
 cp made/"$h"_sb00.hdf5 in/"$h"_sb02.hdf5
 start
-wait_for log "event=task_failed .*$h" 10
+wait_for log "event=task_failed .*$h"
 cp made/"$h"_sb02.hdf5 in/"$h"_sb02.hdf5
-wait_for log "event=done .*$h" 10
+wait_for log "event=done .*$h"
 stop
 
 # Inputs that were deleted are no reason to make anything again.
@@ -77,12 +77,12 @@ simulate other "$k" --jitter none --subbands 3 --seed 8
 sed -i 's/^size = .*/size = 1024/' w.conf
 start
 cp made/"$k"_* in/
-wait_for log "event=step .*$k step=convert" 10
+wait_for log "event=step .*$k step=convert"
 worker=$(pgrep -P "$daemon")
 kill -STOP "$worker"
 cat other/"$k"_sb01.hdf5 >in/"$k"_sb01.hdf5
 kill -CONT "$worker"
-wait_for log "event=done .*$k" 20
+wait_for log "event=done .*$k"
 stop
 lines 1 "event=failed .*$k.*_sb01.hdf5 was rewritten while it was processed"
 lines 1 "event=done .*$k"

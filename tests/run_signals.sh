@@ -32,7 +32,7 @@ says 78 'tyles' -c bad.conf
 settings '[workers]' 'stop_grace_s = 0' '[imaging]' 'size = 1024'
 simulate in 2026-01-26T08:01:58
 start
-wait_for log 'event=step .*step=convert' 10
+wait_for log 'event=step .*step=convert'
 stop
 [ $rc -eq 0 ] || fail "TERM: exit $rc, not 0"
 lines 1 'event=stopped task=continuum'
@@ -45,7 +45,7 @@ lines 0 'level=error'
 # With grace it is finished.
 sed -i 's/^stop_grace_s.*/stop_grace_s = 30/' w.conf
 start
-wait_for log 'event=step .*step=convert' 10
+wait_for log 'event=step .*step=convert'
 stop
 [ $rc -eq 0 ] || fail "TERM with grace: exit $rc, not 0"
 lines 1 'event=done task=continuum'
@@ -58,23 +58,23 @@ start
 sed -i 's/^count = 1/count = 3/' w.conf
 simulate made 2026-01-26T07:56:49 --groups 3
 mv made/*.hdf5 in/
-wait_for log 'event=start' 10
+wait_for log 'event=start'
 kill -HUP "$daemon"
-wait_for log 'event=reload' 5
-wait_for log 'event=done task=mosaic' 30
+wait_for log 'event=reload'
+wait_for log 'event=done task=mosaic'
 awk '/event=start task=continuum/ { n++ } /event=done/ { exit n != 3 }' log || fail "not three at a time"
 lines 0 'event=reload .*reason='
 
 # A file that somebody has just broken: said, and work goes on, in new workers, too.
 sed -i 's/^count = 3/count = three/' w.conf
 kill -HUP "$daemon"
-wait_for log 'event=reload reason=.*three.* kept=' 5
+wait_for log 'event=reload reason=.*three.* kept='
 simulate made 2026-01-26T08:12:16 --jitter none
 mv made/*.hdf5 in/
-wait_for log 'event=done .*group=2026-01-26T08:12:16' 20
+wait_for log 'event=done .*group=2026-01-26T08:12:16'
 sed -i 's/^count = three/count = 2/; s/^stabilization_time_s.*/stabilization_time_s = 7/' w.conf
 kill -HUP "$daemon"
-wait_for log 'event=reload reason=.*next start' 5
+wait_for log 'event=reload reason=.*next start'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
 lines 1 'level=error'

@@ -13,11 +13,11 @@ settings '[imaging]' 'size = 0' 'cell_arcsec = 0' 'niter = 2000' '[calibration]'
 start
 # The first group is written in place, the second one moved in under its final names.
 cp "$data"/2010-08-03T21:12:10_* in/
-wait_for log "event=start .*21:12:10" 10
+wait_for log "event=start .*21:12:10"
 mkdir beside
 cp "$data"/2010-08-03T21:17:10_* beside/
 mv beside/* in/
-wait_for log 'event=done task=mosaic' 30
+wait_for log 'event=done task=mosaic'
 lines 2 'event=group_complete .*files=16'
 lines 2 'event=done task=continuum'
 lines 0 'level=(warn|error)'

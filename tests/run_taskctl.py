@@ -16,6 +16,8 @@ import subprocess
 import sys
 import termios
 
+PATIENCE_S = 600  # bounds a failure
+
 
 def resize(fd, rows, columns):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -32,7 +34,7 @@ def begin(command):
 def read_until(fd, done):
     got = b""
     while not done(got):
-        ready, _, _ = select.select([fd], [], [], 20)
+        ready, _, _ = select.select([fd], [], [], PATIENCE_S)
         assert ready, "nothing more comes: %r" % got[-400:]
         got += os.read(fd, 65536)
     return got
@@ -50,13 +52,13 @@ def live(command):
     read_until(master, lambda g: b"make the window taller" in g)
     os.write(master, b"q")
     read_until(master, lambda g: g.endswith(b"\033[?25h\033[?1049l"))
-    assert program.wait(20) == 0
+    assert program.wait(PATIENCE_S) == 0
     assert termios.tcgetattr(slave) == before, "the terminal is not as before"
     program, master, slave, before = begin(command)
     read_until(master, lambda g: b"Commands" in g)
     program.send_signal(signal.SIGTERM)
     read_until(master, lambda g: g.endswith(b"\033[?25h\033[?1049l"))
-    assert program.wait(20) == 0
+    assert program.wait(PATIENCE_S) == 0
     assert termios.tcgetattr(slave) == before, "the terminal is not as before"
 
 
@@ -64,7 +66,7 @@ def plain(command):
     program, master, _, _ = begin(command)
     got = read_until(master, lambda g: b"journalctl -fu" in g)
     assert b"\033" not in got, got
-    assert program.wait(20) == 0
+    assert program.wait(PATIENCE_S) == 0
 
 
 def daemon(state):

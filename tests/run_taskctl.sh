@@ -18,11 +18,25 @@ exits() { # CODE ARGUMENT...: run it; its words are in out and err
 }
 says() { grep -E -q -e "$1" "${2:-out}" || fail "no line like $1 in ${2:-out}: $(cat "${2:-out}")"; }
 is() { [ "$2" = "$3" ] || fail "$1: $2, not $3"; }
-# json EXPRESSION WANT: of the answer in out, which is x
-json() { is "$1" "$(python3 -c 'import json, sys; x = json.load(open("out")); print(eval(sys.argv[1]))' "$1")" "$2"; }
+# One Python answers all questions: starting one for each takes longer than all that is asked.
+mkfifo questions answers
+/usr/bin/python3 -c 'import json, sys
+for question in sys.stdin:
+    x = json.load(open("out"))
+    print(eval(question), flush=True)' <>questions >answers 2>questions.err &
+exec 5>questions 6<>answers
+value_of() { # EXPRESSION: of the answer in out, which is x; into $value
+    echo "$1" >&5
+    IFS= read -r -t "$patience_s" value <&6 || fail "no value of $1: $(cat questions.err)"
+}
+json() { # EXPRESSION WANT
+    value_of "$1"
+    is "$1" "$value" "$2"
+}
 id_of() { # KEY
     exits 0 show "$1" --json
-    python3 -c 'import json; print(json.load(open("out"))["task_id"])'
+    value_of 'x["task_id"]'
+    echo "$value"
 }
 status_of() { # KEY STATUS
     exits 0 show "$1" --json
@@ -38,7 +52,7 @@ work() { # WORKER [PID]: from now on
 tell() { echo "$1" >&"${WORKER[1]}"; } # LINE
 hear() { # PATTERN: its next line
     local line
-    read -r -t 20 line <&"${WORKER[0]}" || fail "the worker says nothing, and not $1"
+    read -r -t "$patience_s" line <&"${WORKER[0]}" || fail "the worker says nothing, and not $1"
     case $line in $1) said=$line ;; *) fail "the worker says $line, not $1" ;; esac
 }
 fire() { # close its stdin: it ends and leaves all as it is
@@ -306,7 +320,7 @@ a_running_task_is_stopped() {
     tell claim; hear '*-*'
     t cancel noop/stop-2 --wait --json >waited 2>&1 &
     waiting=$!
-    until_true 20 asked_to_stop
+    until_true asked_to_stop
     tell 'end 4 as asked'; hear 'ended 0'
     wait $waiting
     cp waited out
@@ -315,8 +329,8 @@ a_running_task_is_stopped() {
 }
 asked_to_stop() {
     tell beat
-    read -r -t 20 said <&"${WORKER[0]}"
-    read -r -t 20 _ <&"${WORKER[0]}"
+    read -r -t "$patience_s" said <&"${WORKER[0]}"
+    read -r -t "$patience_s" _ <&"${WORKER[0]}"
     [ "$said" = to-cancel ]
 }
 
@@ -344,8 +358,8 @@ the_queue_is_paused_and_drained() {
     exits 0 resume
     setsid "$taskctl" -c w.conf drain --wait >waited 2>&1 &
     waiting=$!
-    until_true 20 mode_is draining
-    until_true 20 catches "$waiting"
+    until_true mode_is draining
+    until_true catches "$waiting"
     kill -INT $waiting
     wait $waiting || rc=$?
     is "drain that was interrupted" $rc 75
@@ -391,8 +405,8 @@ the_page_shows_everything() {
     exits 0 monitor --json
     json 'x["daemon"], x["mode"], x["status"]["pending"], len(x["disks"]), x["recent"][0]["task_key"]' \
         "(None, 'running', 1, 4, 'm-1')"
-    python3 "$fields" live "$taskctl" -c w.conf monitor --every 0.1
-    NO_COLOR=1 python3 "$fields" plain "$taskctl" -c w.conf monitor --once
+    /usr/bin/python3 "$fields" live "$taskctl" -c w.conf monitor --every 0.1
+    NO_COLOR=1 /usr/bin/python3 "$fields" plain "$taskctl" -c w.conf monitor --once
     fire
 }
 
@@ -461,7 +475,7 @@ in_postgresql() {
     "$rig" make "$dir/pg"
     "$rig" run "$dir/pg" &
     server=$!
-    until_true 20 eval 'psql -h "$dir/pg" -U watcherd -d postgres -c "SELECT 1" >/dev/null 2>&1'
+    until_true eval 'psql -h "$dir/pg" -U watcherd -d postgres -c "SELECT 1" >/dev/null 2>&1'
     store="host=$dir/pg user=watcherd dbname=postgres"
     edit() { PGOPTIONS='-c search_path=absurd' psql -h "$dir/pg" -U watcherd -d postgres -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
     fresh() { rm -rf root copies one.copy && mkdir -p root/state; }
@@ -522,9 +536,9 @@ says '^ok    store '
 says '^NOT READY'
 exits 1 preflight --json
 json 'x["ready"], [c["result"] for c in x["checks"] if c["check"] == "daemon"]' "(False, ['FAIL'])"
-python3 "$fields" daemon root/state >asked &
+/usr/bin/python3 "$fields" daemon root/state >asked &
 pretender=$!
-until_true 10 test -S root/state/control.sock
+until_true test -S root/state/control.sock
 exits 0 scale 3
 says '^3 workers from now on, 1 before'
 exits 1 scale 4

@@ -22,13 +22,13 @@ refuse 69 'no daemon runs' list
 start
 # [watch] also is watched like incoming.
 cp made/"$g"_* also/
-wait_for log "event=done .*$g" 10
+wait_for log "event=done .*$g"
 
 # Added: a group below it is found, one half in each of two roots.
 w add extra --recursive | grep -q "^$dir/extra is watched from now on$" || fail "add"
 cp made/"$h"_sb00.hdf5 extra/below/
 cp made/"$h"_sb01.hdf5 in/
-wait_for log "event=done .*$h" 10
+wait_for log "event=done .*$h"
 # One that is not there yet, by polling.
 w add soon --poll | grep -q 'it is not there yet' || fail "add what is missing"
 
@@ -61,14 +61,14 @@ w list | grep -A1 "^$dir/soon" | grep -q 'polled, MISSING (waited for)' || fail 
 mkdir soon
 cp made/"$k"_sb00.hdf5 soon/
 cp made/"$k"_sb01.hdf5 extra/below/
-wait_for log "event=done .*$k" 20
+wait_for log "event=done .*$k"
 [ "$(w list --json | grep -c '"attached": true')" -eq 4 ] || fail "attached: $(w list)"
 
 # Removed: what waits there is forgotten, now and after a restart.
 m=2026-01-26T11:00:00
 simulate made "$m" --jitter none --subbands 2
 cp made/"$m"_sb00.hdf5 extra/
-until "$W" why "$m" -c w.conf | grep -q '1 of 2'; do [ $SECONDS -lt 60 ] || fail "not seen"; done
+until_true eval '"$W" why "$m" -c w.conf | grep -q "1 of 2"'
 w remove extra | grep -q '1 of its files were waiting and are forgotten' || fail "remove"
 "$W" why "$m" -c w.conf >out || true
 grep -q "no file of such a group" out || fail "not forgotten: $(cat out)"

@@ -59,7 +59,7 @@ mkfifo go
 tail -c +50001 made/"$g"_sb02.hdf5 >&7
 exec 7>&-
 cp made/"$g"_sb01.hdf5 in/
-wait_for log "event=busy .*$g" 10
+wait_for log "event=busy .*$g"
 why 1 "not done: .*due in [0-9.]+ s, next in turn; its claim is held by pid [0-9]+ on $(hostname)" "$g"
 grep -q 'lock     ACTIVE: generation 1, pid' out || fail "the lock's line: $(cat out)"
 "$W" why "$g" -c w.conf --json >out && fail "exit"
@@ -67,7 +67,7 @@ grep -q '"status": "pending"' out || fail "json: $(cat out)"
 echo >go
 
 # At work: stopped in the middle, so that it stays so.
-wait_for log "event=step .*$g step=calibrate" 20
+wait_for log "event=step .*$g step=calibrate"
 pid=$("$W" status -c w.conf --json | /usr/bin/python3 -c 'import json, sys
 s = json.load(sys.stdin)
 assert s["groups"]["enqueued"] == 1 and s["files"]["settled"] == 3 and s["queue"]["claimed"] == 1, s

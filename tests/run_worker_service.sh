@@ -18,10 +18,10 @@ declare -A workers
 
 # It waits for a daemon that makes the tables.
 service one
-wait_for log-one 'event=ready .*Polling for tasks on queue dsa110-pipeline' 5
-wait_for log-one 'event=store_down' 5
+wait_for log-one 'event=ready .*Polling for tasks on queue dsa110-pipeline'
+wait_for log-one 'event=store_down'
 start
-wait_for log-one 'event=store_up' 15
+wait_for log-one 'event=store_up'
 rc=0
 "$build/watcherd" worker -c w.conf --name one 2>said || rc=$?
 [ $rc -eq 75 ] && grep -q 'name one runs already' said || fail "a second of the name: exit $rc, $(cat said)"
@@ -29,33 +29,33 @@ rc=0
 "$build/watcherd" worker -c w.conf --name ../one 2>said || rc=$?
 [ $rc -eq 78 ] || fail "a bad name: exit $rc, $(cat said)"
 noop first
-wait_for log-one 'event=done task=noop group=first' 5
+wait_for log-one 'event=done task=noop group=first'
 queue "SELECT worker_id FROM t_tasks WHERE task_key = 'first'" | grep -q ":one:${workers[one]}$" || fail "by whom?"
 
 # Killed: known by its pidfd, handed back without an attempt, and the next one has it.
 noop taken '{"ms": 60000}'
-wait_for log-one 'event=start task=noop group=taken' 5
-until_true 5 eval '[ "$(queue "SELECT count(*) FROM t_workers")" -eq 2 ]'
-wait_for log 'event=watching worker=[^ ]*:one:' 5
+wait_for log-one 'event=start task=noop group=taken'
+until_true eval '[ "$(queue "SELECT count(*) FROM t_workers")" -eq 2 ]'
+wait_for log 'event=watching worker=[^ ]*:one:'
 orphan=$(pgrep -P "${workers[one]}")
 kill -KILL "${workers[one]}"
-wait_for log 'event=recovered tasks=1 worker=[^ ]*:one:' 5
+wait_for log 'event=recovered tasks=1 worker=[^ ]*:one:'
 gone "$orphan"
 is_state taken 'pending abandoned' || fail "taken: $(state_of taken)"
 queue "UPDATE t_tasks SET params = '{\"ms\": 400}' WHERE task_key = 'taken'"
 service two
-wait_for log-two 'event=start task=noop group=taken attempt=1' 5
+wait_for log-two 'event=start task=noop group=taken attempt=1'
 
 # The daemon dies and comes back; the worker neither loses its task nor stops.
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
-wait_for log-two 'event=done task=noop group=taken' 5
+wait_for log-two 'event=done task=noop group=taken'
 noop meanwhile
-wait_for log-two 'event=done task=noop group=meanwhile' 40
+wait_for log-two 'event=done task=noop group=meanwhile'
 noop held '{"ms": 60000}'
-wait_for log-two 'event=start task=noop group=held' 40
+wait_for log-two 'event=start task=noop group=held'
 start
-wait_for log 'event=watching worker=[^ ]*:two:' 5
+wait_for log 'event=watching worker=[^ ]*:two:'
 is_state held claimed || fail "held: $(state_of held)"
 
 # TERM: handed back, forgotten, exit 0.

@@ -17,44 +17,44 @@ psql=$("$rig" bin)/psql
 queue() { "$psql" -XqtA -h "$dir/pg" -U watcherd -d postgres -c "$1"; }
 noop() { queue "INSERT INTO absurd.t_tasks(task_id, task_name, task_key, params) VALUES (gen_random_uuid(), 'noop', '$1', '${2:-{\}}')" >/dev/null; }
 state_of() { queue "SELECT status FROM absurd.t_tasks WHERE task_key = '$1'"; }
-server() { "$rig" run "$dir/pg" & server=$!; until_true 20 queue 'SELECT 1' >/dev/null 2>&1; }
+server() { "$rig" run "$dir/pg" & server=$!; until_true queue 'SELECT 1' >/dev/null 2>&1; }
 
 start
-wait_for log 'event=store_down' 10
+wait_for log 'event=store_down'
 server
-wait_for log 'event=store_up' 30
+wait_for log 'event=store_up'
 "$build/watcherd" worker -c w.conf --name one 2>log-one &
 one=$!
-wait_for log-one 'event=ready' 10
-until_true 20 eval '[ "$(queue "SELECT count(*) FROM absurd.t_workers")" = 2 ]'
-wait_for log 'event=watching worker=[^ ]*:one:' 10
+wait_for log-one 'event=ready'
+until_true eval '[ "$(queue "SELECT count(*) FROM absurd.t_workers")" = 2 ]'
+wait_for log 'event=watching worker=[^ ]*:one:'
 
 noop a '{"ms": 1500}'
 noop b '{"ms": 1500}'
-wait_for log 'event=start task=noop' 5
-wait_for log-one 'event=start task=noop' 5
+wait_for log 'event=start task=noop'
+wait_for log-one 'event=start task=noop'
 kill -QUIT "$server"
 wait "$server" 2>/dev/null || true
-until_true 20 eval '[ "$(count event=store_down)" -eq 2 ]'
+until_true eval '[ "$(count event=store_down)" -eq 2 ]'
 "$build/watcherd" status -c w.conf >said
 grep -q '^store     DOWN for' said || fail "status: $(cat said)"
 server
-for k in a b; do until_true 40 is_state $k completed; done
+for k in a b; do until_true is_state $k completed; done
 [ "$(queue 'SELECT count(*) FROM absurd.t_attempts')" = 2 ] || fail "attempts: $(queue 'SELECT * FROM absurd.t_attempts')"
 
 # Killed on this host, far below the lease; and an edit while it runs.
 noop c '{"ms": 60000}'
 noop d '{"ms": 60000}'
-wait_for log 'event=start task=noop group=[cd] ' 20
-wait_for log-one 'event=start task=noop group=[cd] ' 20
+wait_for log 'event=start task=noop group=[cd] '
+wait_for log-one 'event=start task=noop group=[cd] '
 kill -KILL "$one"
-wait_for log 'event=recovered tasks=1 worker=[^ ]*:one:' 5
+wait_for log 'event=recovered tasks=1 worker=[^ ]*:one:'
 queue "UPDATE absurd.t_tasks SET status = 'pending', params = '{}' WHERE task_key IN ('c', 'd')"
-wait_for log 'event=lost task=noop' 5
-for k in c d; do until_true 10 is_state $k completed; done
+wait_for log 'event=lost task=noop'
+for k in c d; do until_true is_state $k completed; done
 
 noop e '{"ms": 60000}'
-wait_for log 'event=start task=noop group=e' 5
+wait_for log 'event=start task=noop group=e'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"
 is_state e pending || fail "e: $(state_of e)"

@@ -644,10 +644,10 @@ static void the_callback_may_mark_files_dirty(void **state)
     settle_free(s);
 }
 
-/* Known files cost memory and nothing else: 20,000 here, less than 64 MiB for 100,000. */
+/* Known files cost memory and nothing else: 5,000 here, less than 64 MiB for 100,000. */
 static void many_files_are_remembered_in_little_memory(void **state)
 {
-    enum { N = 20000 };
+    enum { N = 5000 };
     struct settle *s = settle_new(&usual);
     struct settle_stats stats;
     size_t before = mallinfo2().uordblks, after;

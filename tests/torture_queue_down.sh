@@ -21,17 +21,17 @@ c.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.readline()' <hold >held &
     exec 5>hold
-    wait_for held held 5
+    wait_for held held
 }
 release() { exec 5>&-; }
 
 start
 noop runs '{"ms": 300}'
-wait_for log 'event=start task=noop group=runs' 5
+wait_for log 'event=start task=noop group=runs'
 hold
-wait_for log 'event=store_down' 10
+wait_for log 'event=store_down'
 mv made/*.hdf5 in/
-until_true 5 eval '"$build/watcherd" status -c w.conf | grep -q "^files .* 16 settled"'
+until_true eval '"$build/watcherd" status -c w.conf | grep -q "^files .* 16 settled"'
 "$build/watcherd" status -c w.conf >said
 grep -q '^store     DOWN for' said || fail "status: $(cat said)"
 grep -q '^tasks     not known: the queue.s store has not answered' said || fail "status: $(cat said)"
@@ -39,25 +39,25 @@ rc=0
 "$build/watcherd" why "$one" -c w.conf >said || rc=$?
 [ $rc -eq 1 ] && grep -q 'waits, for the answer of the queue.s store.*has not answered' said || fail "why: $rc $(cat said)"
 release
-wait_for log 'event=store_up' 15
-wait_for log 'event=done task=noop group=runs' 5
+wait_for log 'event=store_up'
+wait_for log 'event=done task=noop group=runs'
 is_state runs 'completed completed' || fail "runs: $(state_of runs)"
-wait_for log "event=done task=continuum group=$one" 20
+wait_for log "event=done task=continuum group=$one"
 lines 1 'event=store_down'
 lines 0 'event=(lost|late_word|recovered)'
 
 # Down again, and told to stop.
 noop stays '{"ms": 60000}'
-wait_for log 'event=start task=noop group=stays' 5
+wait_for log 'event=start task=noop group=stays'
 hold
-wait_for log 'event=store_down.*' 10
-until_true 10 eval '[ "$(count event=store_down)" -eq 2 ]'
+wait_for log 'event=store_down.*'
+until_true eval '[ "$(count event=store_down)" -eq 2 ]'
 stop
 [ $rc -eq 0 ] || fail "TERM: exit $rc"
 lines 1 'event=stopping reason=.*store does not answer'
 release
 start
-wait_for log 'event=recovered tasks=1' 10
-wait_for log 'event=start task=noop group=stays attempt=1' 10
+wait_for log 'event=recovered tasks=1'
+wait_for log 'event=start task=noop group=stays attempt=1'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"

@@ -29,7 +29,7 @@ start
 pid[daemon]=$daemon
 service one
 service two
-wait_for log-two 'event=ready' 10
+wait_for log-two 'event=ready'
 for i in $(seq "$tasks"); do
     echo "INSERT INTO t_tasks(task_id, task_name, task_key, params, max_retries)
         VALUES ('$(cat /proc/sys/kernel/random/uuid)', 'noop', 'n$i', '{\"ms\": $((RANDOM % 120))}', 1000);"
@@ -49,7 +49,7 @@ for i in $(seq "$kills"); do
     fi
 done
 completed() { [ "$(queue "SELECT count(*) FROM t_tasks WHERE status = 'completed'")" -eq "$tasks" ]; }
-until_true 120 completed
+until_true completed
 for v in one two daemon; do kill -TERM "${pid[$v]}"; done
 for v in one two daemon; do
     rc=0
