@@ -200,8 +200,7 @@ static int look_at_groups(struct found *f, const struct args *args, struct err *
     int rc;
 
     if ((rc = load_conf(conf, args, e)) == 0 &&
-        (rc = path_join(index, sizeof index, conf->paths.state, "tally.index", e)) ==
-            0 &&
+        (rc = progress_index_path(index, conf, e)) == 0 &&
         (rc = progress_groups(&f->tally[0], conf, args->feature, args->nfeature,
                               args->scan ? NULL : index, e)) == 0) {
         f->ntally = 1;

@@ -19,6 +19,7 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
+#include "pipeline/product/progress.h"
 #include "watcherd/face/control.h"
 #include "watcherd/crew/crew.h"
 #include "watcherd/files/ingest.h"
@@ -179,6 +180,7 @@ static void on_group(void *arg, const struct group_news *news)
         break;
     case GROUP_HAS_REWRITTEN:
         rework_note(d->rework, news->group->name);
+        progress_forget(d->conf);
         /* fall through */
     case GROUP_HAS_DUPLICATE:
     case GROUP_HAS_SURPLUS:

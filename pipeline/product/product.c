@@ -393,23 +393,3 @@ int product_current(json_t **manifest, char path[PATH_MAX], const char *kind_dir
     *manifest = m;
     return 0;
 }
-
-int product_same_inputs(json_t *manifest, const struct product_input *input,
-                        size_t ninput)
-{
-    json_t *list = json_object_get(manifest, "inputs");
-
-    if (json_array_size(list) != ninput)
-        return 0;
-    for (size_t i = 0; i < ninput; i++) {
-        const char *path = NULL;
-        json_int_t size = -1, mtime = -1;
-
-        if (json_unpack(json_array_get(list, i), "{s:s, s:I, s:I}", "path", &path,
-                        "size", &size, "mtime_ns", &mtime) != 0 ||
-            strcmp(path, input[i].path) != 0 || (uint64_t)size != input[i].size ||
-            mtime != input[i].mtime_ns)
-            return 0;
-    }
-    return 1;
-}

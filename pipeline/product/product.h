@@ -79,8 +79,4 @@ uint64_t product_newest(const char *kind_dir, const char *name);
 /* Generation of the current product, by its link alone; 0 for none. */
 uint64_t product_generation(const char *kind_dir, const char *name);
 
-/* 1 when the manifest's inputs are exactly these (path, size, mtime), else 0. */
-int product_same_inputs(json_t *manifest, const struct product_input *input,
-                        size_t ninput);
-
 #endif

@@ -7,7 +7,7 @@
  *   folder   the names in its info file that are not null.  That is the first of `info.json`,
  *            `NAME.info`, `manifest.json` and `.watcherd/manifest.json` in it, else the
  *            first other `*.info` in order of names.  One that is not whole JSON has no features.
- *   group    image: its tile is published; mosaic: a published mosaic holds its tile; anything
+ *   group    image: its tile is published, and nothing it was made of was rewritten since; mosaic: a published mosaic holds its tile; anything
  *            else: a file of the tile (with or without what follows the first dot) or a name in the
  *            manifest's "meta"
  *   manifest (of either) also counts its files and what is in its "meta"
@@ -17,6 +17,7 @@
 #ifndef PIPELINE_PRODUCT_PROGRESS_H
 #define PIPELINE_PRODUCT_PROGRESS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,7 +51,8 @@ int progress_folders(struct progress *out, const char *dir, const char *const *f
  * `index` (NULL: none) is a file that keeps the answer.  It is believed when the question and
  * every directory that was read (identity, mtime, ctime) are the same, and each had been at
  * rest for 2 s when it was read, so that no change can hide behind an equal time; only on
- * local file systems. Otherwise everything is read and the file written again, if that is allowed.
+ * local file systems.  A file that is rewritten in place changes no directory: the daemon, which
+ * sees it, removes the index (progress_forget).  Otherwise everything is read and the file written again, if that is allowed.
  *
  * Status: 0; -ENOENT and other errnos of the incoming directories; ERR_FORMAT roots.json is
  * damaged; -EINVAL [group] or [watch] extensions.  That there are no products yet is no failure.
@@ -60,5 +62,10 @@ int progress_groups(struct progress *out, const struct conf *conf,
                     struct err *e);
 
 void progress_clear(struct progress *t);
+
+/* <state>/tally.index, the index that batchctl uses.  Status: 0; -ENAMETOOLONG. */
+int progress_index_path(char out[PATH_MAX], const struct conf *conf, struct err *e);
+/* Remove it. */
+void progress_forget(const struct conf *conf);
 
 #endif

@@ -22,6 +22,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/parallel.h"
+#include "pipeline/product/inputs.h"
 #include "pipeline/product/progress_parts.h"
 
 /* One look at everything. */
@@ -282,17 +283,22 @@ static bool is_in_mosaic(const struct look *l, const char *name)
     return false;
 }
 
-/* What a tile's manifest does not show of the features `bits`; *buf is the caller's. */
+/* What a tile lacks of the features `bits`, by its manifest: all when that cannot be read or when
+ * what it was made of was rewritten.  *buf is the caller's. */
 static uint64_t manifest_lacks(const struct look *l, const char *path, uint64_t bits,
                                char **buf, size_t *room)
 {
-    ssize_t n = bits != 0 ? progress_slurp(l->tiles_fd, path, buf, room) : 0;
+    ssize_t n = progress_slurp(l->tiles_fd, path, buf, room);
+    json_t *manifest = n < 0 ? NULL : json_loadb(*buf, (size_t)n, 0, NULL);
+    bool current = manifest != NULL && !inputs_rewritten(manifest);
 
-    return bits &
-           (n < 0 ? UINT64_MAX : progress_lacks(&l->wish, *buf, (size_t)n, true));
+    json_decref(manifest);
+    if (!current)
+        return UINT64_MAX;
+    return bits == 0 ? 0 : bits & progress_lacks(&l->wish, *buf, (size_t)n, true);
 }
 
-/* What some of the groups lack; a manifest is only read when a feature asks for what is in it. */
+/* What some of the groups lack. */
 static void look_at_tiles(void *arg, size_t lo, size_t hi)
 {
     struct look *l = arg;
@@ -316,8 +322,7 @@ static void look_at_tiles(void *arg, size_t lo, size_t hi)
         if (tile == NULL || !l->whole[tile - l->tiles.item])
             continue;
         strcpy(stpcpy(path, item->name), "/manifest.json"); /* GROUP_NAME at most */
-        item->missing &= ~image & ~rest;
-        item->missing |= manifest_lacks(l, path, rest, &buf, &room);
+        item->missing &= mosaic | manifest_lacks(l, path, rest, &buf, &room);
     }
     free(buf);
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/conf.h"
 #include "core/fstype.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -220,4 +221,17 @@ void progress_index_save(const struct progress *t, const char *index,
         sigprocmask(SIG_SETMASK, &before, NULL);
     }
     free(text);
+}
+
+int progress_index_path(char out[PATH_MAX], const struct conf *conf, struct err *e)
+{
+    return path_join(out, PATH_MAX, conf->paths.state, "tally.index", e);
+}
+
+void progress_forget(const struct conf *conf)
+{
+    char index[PATH_MAX];
+
+    if (progress_index_path(index, conf, NULL) == 0)
+        unlink(index);
 }

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
+#include "pipeline/product/inputs.h"
 #include "pipeline/product/product.h"
 #include "watcherd/todo/intake.h"
 #include "watcherd/todo/group_copy.h"
@@ -75,59 +76,27 @@ static json_t *manifest_of(const struct conf *conf, const char *group)
     return manifest;
 }
 
-static bool input_of(const json_t *entry, const char **path, json_int_t *size,
-                     json_int_t *mtime_ns)
-{
-    return json_unpack((json_t *)entry, "{s:s, s:I, s:I}", "path", path, "size", size,
-                       "mtime_ns", mtime_ns) == 0;
-}
-
 bool rework_published(const struct conf *conf, const char *group, bool *changed)
 {
-    json_t *manifest = manifest_of(conf, group), *entry;
+    json_t *manifest = manifest_of(conf, group);
     bool published = manifest != NULL;
-    size_t i;
 
-    *changed = false;
-    json_array_foreach(json_object_get(manifest, "inputs"), i, entry)
-    {
-        struct product_input now;
-        json_int_t size, mtime_ns;
-        const char *path;
-
-        if (input_of(entry, &path, &size, &mtime_ns) &&
-            product_input_stat(&now, path, NULL) == 0 &&
-            (now.size != (uint64_t)size || now.mtime_ns != mtime_ns))
-            *changed = true;
-    }
+    *changed = published && inputs_rewritten(manifest);
     json_decref(manifest);
     return published;
-}
-
-static bool among(json_t *inputs, const struct group_copy_file *f)
-{
-    json_int_t size, mtime_ns;
-    const char *path;
-    json_t *entry;
-    size_t i;
-
-    json_array_foreach(inputs, i, entry)
-    {
-        if (input_of(entry, &path, &size, &mtime_ns) &&
-            strcmp(path_base(path), path_base(f->path)) == 0)
-            return f->id.size == (uint64_t)size && f->id.mtime_ns == mtime_ns;
-    }
-    return false;
 }
 
 bool rework_is_current(const struct conf *conf, const struct group_copy *group)
 {
     json_t *manifest = manifest_of(conf, group->name);
-    json_t *inputs = json_object_get(manifest, "inputs");
-    bool same = manifest != NULL && json_array_size(inputs) == (size_t)group->n;
+    struct product_input *in = mem_calloc((size_t)group->n + 1, sizeof *in);
+    bool same;
 
-    for (int i = 0; same && i < group->n; i++)
-        same = among(inputs, &group->file[i]);
+    for (int i = 0; i < group->n; i++)
+        in[i] = (struct product_input){group->file[i].path, group->file[i].id.size,
+                                       group->file[i].id.mtime_ns};
+    same = inputs_same(manifest, in, (size_t)group->n);
+    free(in);
     json_decref(manifest);
     return same;
 }

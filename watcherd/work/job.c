@@ -15,6 +15,7 @@
 #include "locks/orphan.h"
 #include "locks/owner.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/product/inputs.h"
 #include "pipeline/product/product.h"
 #include "pipeline/work.h"
 #include "watcherd/base/outcome.h"
@@ -155,7 +156,7 @@ static int skip(struct making *m, struct err *e)
 
     if (rc != 0)
         return 0; /* none, or broken: make it (again) */
-    rc = product_same_inputs(manifest, m->input, m->env.nitem);
+    rc = inputs_same(manifest, m->input, m->env.nitem);
     if (rc == 1) {
         int put = job->work->note(&m->env, job->published, manifest, e);
 
