@@ -439,7 +439,6 @@ static void a_stale_fence_is_refused_by_every_call(void **state)
     claim("a"); /* by someone else, meanwhile */
     assert_int_equal(tell(id, old.fence, TASK_COMPLETE, NULL, 0), ERR_LOST_TASK);
     assert_int_equal(tell(id, old.fence, TASK_RETRY, "late", 0), ERR_LOST_TASK);
-    assert_non_null(strstr(e.text, id));
     assert_string_equal(status_of("a"), "claimed");
     assert_int_equal(done(), 0);
     assert_int_equal(
