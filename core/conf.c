@@ -12,175 +12,118 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum conf_type { REAL, COUNT, FLAG, TEXT, WORD, PATH };
-
-/* One setting.  `extra` is the unit of a number and the allowed words of a WORD. */
-struct setting {
-    const char *section, *name;
-    enum conf_type type;
-    size_t offset, size;
-    double min, max; /* both allowed; numbers only */
-    const char *extra, *preset, *meaning;
-};
-
 #define AT(section, field)                                                             \
     offsetof(struct conf, section.field), sizeof(((struct conf *)0)->section.field)
 
 /* clang-format off */
-static const struct setting settings[] = {
-{"paths", "root", PATH, AT(paths, root), 0, 0, "", "/var/lib/watcherd",
+static const struct conf_setting own_rows[] = {
+{"paths", "root", CONF_PATH, AT(paths, root), 0, 0, "", "/var/lib/watcherd",
  "folder under which all others lie; a relative path starts at this file's folder"},
-{"paths", "incoming", PATH, AT(paths, incoming), 0, 0, "", "", "where files arrive"},
-{"paths", "state", PATH, AT(paths, state), 0, 0, "", "",
+{"paths", "incoming", CONF_PATH, AT(paths, incoming), 0, 0, "", "", "where files arrive"},
+{"paths", "state", CONF_PATH, AT(paths, state), 0, 0, "", "",
  "queue and registries; on a local file system"},
-{"paths", "scratch", PATH, AT(paths, scratch), 0, 0, "", "",
+{"paths", "scratch", CONF_PATH, AT(paths, scratch), 0, 0, "", "",
  "products in the making; on the file system of products"},
-{"paths", "products", PATH, AT(paths, products), 0, 0, "", "", "published products"},
-{"paths", "locks", PATH, AT(paths, locks), 0, 0, "", "",
+{"paths", "products", CONF_PATH, AT(paths, products), 0, 0, "", "", "published products"},
+{"paths", "locks", CONF_PATH, AT(paths, locks), 0, 0, "", "",
  "claims; every machine must see the same folder"},
 
-{"watch", "stabilization_time_s", REAL, AT(watch, stabilization_time_s), 0, 3600, "s", "2",
+{"watch", "stabilization_time_s", CONF_REAL, AT(watch, stabilization_time_s), 0, 3600, "s", "2",
  "a file is settled after this long without a change"},
-{"watch", "max_wait_s", REAL, AT(watch, max_wait_s), 1, 604800, "s", "1800",
+{"watch", "max_wait_s", CONF_REAL, AT(watch, max_wait_s), 1, 604800, "s", "1800",
  "a file that still grows after this is reported"},
-{"watch", "rescan_s", REAL, AT(watch, rescan_s), 0.1, 86400, "s", "60",
+{"watch", "rescan_s", CONF_REAL, AT(watch, rescan_s), 0.1, 86400, "s", "60",
  "the folder is read through this often, whatever the kernel reports"},
-{"watch", "extensions", TEXT, AT(watch, extensions), 0, 0, "", ".hdf5 .uvh5",
+{"watch", "extensions", CONF_TEXT, AT(watch, extensions), 0, 0, "", ".hdf5 .uvh5",
  "ends of the names to look at, separated by spaces"},
-{"watch", "recursive", FLAG, AT(watch, recursive), 0, 0, "", "no",
+{"watch", "recursive", CONF_FLAG, AT(watch, recursive), 0, 0, "", "no",
  "watch the folders below incoming too"},
-{"watch", "also", TEXT, AT(watch, also), 0, 0, "", "",
+{"watch", "also", CONF_TEXT, AT(watch, also), 0, 0, "", "",
  "more folders to watch like incoming: absolute paths, separated by spaces"},
-{"watch", "min_bytes", COUNT, AT(watch, min_bytes), 0, 1e15, "bytes", "0",
+{"watch", "min_bytes", CONF_COUNT, AT(watch, min_bytes), 0, 1e15, "bytes", "0",
  "a file that is smaller is bad"},
-{"watch", "max_bytes", COUNT, AT(watch, max_bytes), 0, 1e15, "bytes", "0",
+{"watch", "max_bytes", CONF_COUNT, AT(watch, max_bytes), 0, 1e15, "bytes", "0",
  "a file that is larger is bad; 0: no limit"},
 
-{"group", "pattern", TEXT, AT(group, pattern), 0, 0, "", "subband",
+{"group", "pattern", CONF_TEXT, AT(group, pattern), 0, 0, "", "subband",
  "subband, file, directory, or like {time:%Y-%m-%dT%H:%M:%S}_sb{member:2} or "
  "{name}_{member:2}"},
-{"group", "tolerance_s", REAL, AT(group, tolerance_s), 0, 86400, "s", "120",
+{"group", "tolerance_s", CONF_REAL, AT(group, tolerance_s), 0, 86400, "s", "120",
  "files named within this of the earliest belong to one group"},
-{"group", "expected", COUNT, AT(group, expected), 1, 4096, "files", "16",
+{"group", "expected", CONF_COUNT, AT(group, expected), 1, 4096, "files", "16",
  "members of a complete group"},
-{"group", "header_tolerance_s", REAL, AT(group, header_tolerance_s), 0, 86400, "s",
+{"group", "header_tolerance_s", CONF_REAL, AT(group, header_tolerance_s), 0, 86400, "s",
      "300",
      "a sub-band whose header time differs more from the time in its name is refused"},
-{"group", "deadline_s", REAL, AT(group, deadline_s), 0, 2592000, "s", "600",
+{"group", "deadline_s", CONF_REAL, AT(group, deadline_s), 0, 2592000, "s", "600",
  "a group still short of members this long after the last arrival is partial"},
-{"group", "partial", WORD, AT(group, partial), 0, 0, "hold process quarantine", "hold",
+{"group", "partial", CONF_WORD, AT(group, partial), 0, 0, "hold process quarantine", "hold",
  "what becomes of a partial group: it waits on, is processed as it is, or is set aside"},
-{"group", "min_members", COUNT, AT(group, min_members), 0, 1024, "files", "0",
+{"group", "min_members", CONF_COUNT, AT(group, min_members), 0, 1024, "files", "0",
  "members that partial = process asks for; 0: all that are expected"},
 
-{"queue", "store", TEXT, AT(queue, store), 0, 0, "", "sqlite",
+{"queue", "store", CONF_TEXT, AT(queue, store), 0, 0, "", "sqlite",
  "sqlite (a file in [paths] state, for one machine) or a PostgreSQL connection string"},
-{"queue", "name", TEXT, AT(queue, name), 0, 0, "", "dsa110-pipeline",
+{"queue", "name", CONF_TEXT, AT(queue, name), 0, 0, "", "dsa110-pipeline",
  "queues of other names in the same PostgreSQL database are left alone"},
-{"queue", "poll_s", REAL, AT(queue, poll_s), 0.05, 3600, "s", "1",
+{"queue", "poll_s", CONF_REAL, AT(queue, poll_s), 0.05, 3600, "s", "1",
  "tasks are looked for at least this often, whatever the store notifies"},
-{"queue", "max_pending", COUNT, AT(queue, max_pending), 0, 1e9, "tasks", "0",
+{"queue", "max_pending", CONF_COUNT, AT(queue, max_pending), 0, 1e9, "tasks", "0",
  "no group is queued while so many tasks are pending; 0: no limit"},
-{"queue", "aging", COUNT, AT(queue, aging), 0, 1e6, "claims", "0",
+{"queue", "aging", CONF_COUNT, AT(queue, aging), 0, 1e6, "claims", "0",
  "one claim in so many takes the oldest task, whatever its priority; 0: none"},
 
-{"workers", "count", COUNT, AT(workers, count), 0, 1024, "processes", "1",
+{"workers", "count", CONF_COUNT, AT(workers, count), 0, 1024, "processes", "1",
  "worker processes; 0 when they are started by someone else"},
-{"workers", "max_retries", COUNT, AT(workers, max_retries), 0, 1000, "", "3",
+{"workers", "max_retries", CONF_COUNT, AT(workers, max_retries), 0, 1000, "", "3",
  "times a task is tried again before it has failed"},
-{"workers", "retry_delay_s", REAL, AT(workers, retry_delay_s), 0, 86400, "s", "30",
+{"workers", "retry_delay_s", CONF_REAL, AT(workers, retry_delay_s), 0, 86400, "s", "30",
  "wait before the first retry, doubled each time"},
-{"workers", "retry_max_s", REAL, AT(workers, retry_max_s), 0, 604800, "s", "3600",
+{"workers", "retry_max_s", CONF_REAL, AT(workers, retry_max_s), 0, 604800, "s", "3600",
  "and never more than this"},
-{"workers", "lease_s", REAL, AT(workers, lease_s), 1, 86400, "s", "60",
+{"workers", "lease_s", CONF_REAL, AT(workers, lease_s), 1, 86400, "s", "60",
  "a claim without a heartbeat for this long may be taken over"},
-{"workers", "heartbeat_s", REAL, AT(workers, heartbeat_s), 0.1, 43200, "s", "15",
+{"workers", "heartbeat_s", CONF_REAL, AT(workers, heartbeat_s), 0.1, 43200, "s", "15",
  "time between heartbeats; at most half a lease"},
-{"workers", "stop_grace_s", REAL, AT(workers, stop_grace_s), 0, 86400, "s", "30",
+{"workers", "stop_grace_s", CONF_REAL, AT(workers, stop_grace_s), 0, 86400, "s", "30",
  "how long SIGTERM lets running tasks finish"},
-{"workers", "soft_limit_s", REAL, AT(workers, soft_limit_s), 0, 2592000, "s", "7200",
+{"workers", "soft_limit_s", CONF_REAL, AT(workers, soft_limit_s), 0, 2592000, "s", "7200",
  "a task that runs longer is asked to stop and tried again; 0: no limit"},
-{"workers", "hard_limit_s", REAL, AT(workers, hard_limit_s), 0, 2592000, "s", "10800",
+{"workers", "hard_limit_s", CONF_REAL, AT(workers, hard_limit_s), 0, 2592000, "s", "10800",
  "a task that runs longer is killed and tried again; 0: no limit"},
-{"workers", "cancel_grace_s", REAL, AT(workers, cancel_grace_s), 0, 3600, "s", "10",
+{"workers", "cancel_grace_s", CONF_REAL, AT(workers, cancel_grace_s), 0, 3600, "s", "10",
  "from asking a task to stop (TERM) to killing it"},
-{"workers", "memory_mib", COUNT, AT(workers, memory_mib), 0, 16777216, "MiB", "0",
+{"workers", "memory_mib", CONF_COUNT, AT(workers, memory_mib), 0, 16777216, "MiB", "0",
  "memory that a worker process may take; 0: no limit"},
-{"workers", "max_tasks", COUNT, AT(workers, max_tasks), 1, 1e9, "tasks", "100",
+{"workers", "max_tasks", CONF_COUNT, AT(workers, max_tasks), 1, 1e9, "tasks", "100",
  "a worker process is replaced after so many"},
-{"workers", "log_max_kib", COUNT, AT(workers, log_max_kib), 1, 1048576, "KiB", "1024",
+{"workers", "log_max_kib", CONF_COUNT, AT(workers, log_max_kib), 1, 1048576, "KiB", "1024",
  "size at which the log of a task is cut off"},
 
-{"disk", "warn_pct", REAL, AT(disk, warn_pct), 0, 100, "%", "80",
+{"disk", "warn_pct", CONF_REAL, AT(disk, warn_pct), 0, 100, "%", "80",
  "a directory whose file system is fuller than this is reported"},
-{"disk", "stop_pct", REAL, AT(disk, stop_pct), 0, 100, "%", "95",
+{"disk", "stop_pct", CONF_REAL, AT(disk, stop_pct), 0, 100, "%", "95",
  "no task is started while one is fuller than this"},
-{"disk", "resume_pct", REAL, AT(disk, resume_pct), 0, 100, "%", "90",
+{"disk", "resume_pct", CONF_REAL, AT(disk, resume_pct), 0, 100, "%", "90",
  "until all are down to this again"},
-{"disk", "check_s", REAL, AT(disk, check_s), 0.1, 3600, "s", "10",
+{"disk", "check_s", CONF_REAL, AT(disk, check_s), 0.1, 3600, "s", "10",
  "how often they are looked at"},
 
-{"clean", "ms_age_d", REAL, AT(clean, ms_age_d), 0, 36500, "d", "7",
+{"clean", "ms_age_d", CONF_REAL, AT(clean, ms_age_d), 0, 36500, "d", "7",
  "batchctl clean: Measurement Sets older than this, whose product is whole"},
-{"clean", "scratch_age_d", REAL, AT(clean, scratch_age_d), 0, 36500, "d", "1",
+{"clean", "scratch_age_d", CONF_REAL, AT(clean, scratch_age_d), 0, 36500, "d", "1",
  "batchctl clean: scratch of nobody's claim older than this"},
-{"clean", "log_age_d", REAL, AT(clean, log_age_d), 0, 36500, "d", "30",
+{"clean", "log_age_d", CONF_REAL, AT(clean, log_age_d), 0, 36500, "d", "30",
  "batchctl clean: logs of tasks older than this"},
-
-{"instrument", "dut1_s", REAL, AT(instrument, dut1_s), -0.9, 0.9, "s", "0", "UT1 - UTC"},
-{"instrument", "beam", WORD, AT(instrument, beam), 0, 0, "airy gaussian none", "airy",
- "primary beam"},
-{"instrument", "dish_m", REAL, AT(instrument, dish_m), 0, 1000, "m", "0",
- "dish diameter; 0: from the file"},
-
-{"calibration", "calibrator", TEXT, AT(calibration, calibrator), 0, 0, "", "auto",
- "auto, none, NAME, or NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]"},
-{"calibration", "min_beam", REAL, AT(calibration, min_beam), 0, 1, "", "0.3",
- "a calibrator counts where the primary beam is at least this"},
-{"calibration", "min_flux_jy", REAL, AT(calibration, min_flux_jy), 0, 1e6, "Jy", "0.5",
- "smallest apparent flux of a calibrator"},
-{"calibration", "bandpass_valid_h", REAL, AT(calibration, bandpass_valid_h), 0, 87600, "h",
- "24", "a bandpass may be used this long before and after"},
-{"calibration", "refant", COUNT, AT(calibration, refant), -1, 1e6, "", "-1",
- "reference antenna's number; -1: automatic"},
-{"calibration", "model_rounds", COUNT, AT(calibration, model_rounds), 0, 100, "", "1",
- "times to solve again with the field's own sources in the model"},
-
-{"imaging", "size", COUNT, AT(imaging, size), 0, 32768, "pixels", "0",
- "pixels a side; 0: from the beam and the cell"},
-{"imaging", "cell_arcsec", REAL, AT(imaging, cell_arcsec), 0, 3600, "arcsec", "0",
- "side of a pixel; 0: from the longest baseline"},
-{"imaging", "weighting", WORD, AT(imaging, weighting), 0, 0, "briggs natural", "briggs",
- "weights of the visibilities"},
-{"imaging", "robust", REAL, AT(imaging, robust), -2, 2, "", "0.5",
- "of briggs: -2 is uniform, 2 is natural"},
-{"imaging", "niter", COUNT, AT(imaging, niter), 0, 1e8, "", "20000",
- "CLEAN components at most; 0: dirty image"},
-{"imaging", "auto_mask", REAL, AT(imaging, auto_mask), 0, 1000, "sigma", "5",
- "CLEAN takes peaks above this"},
-{"imaging", "auto_threshold", REAL, AT(imaging, auto_threshold), 0, 1000, "sigma", "1",
- "and follows them down to this; at most auto_mask"},
-{"imaging", "mgain", REAL, AT(imaging, mgain), 0.01, 1, "", "0.8",
- "part of the peak removed before the visibilities are predicted again"},
-
-{"mosaic", "tiles", COUNT, AT(mosaic, tiles), 1, 1000, "", "10", "tiles of a mosaic"},
-{"mosaic", "overlap", COUNT, AT(mosaic, overlap), 0, 999, "", "2",
- "tiles shared with the mosaic before; less than tiles"},
-{"mosaic", "max_gap_s", REAL, AT(mosaic, max_gap_s), 1, 864000, "s", "420",
- "between the starts of successive tiles"},
-{"mosaic", "pb_cut", REAL, AT(mosaic, pb_cut), 0, 0.99, "", "0.2",
- "no tile is used where its primary beam is below this"},
-{"mosaic", "dec_tolerance_deg", REAL, AT(mosaic, dec_tolerance_deg), 0, 180, "deg", "0.1",
- "tiles of a mosaic agree in declination to this"},
-
-{"qa", "catalogue", PATH, AT(qa, catalogue), 0, 0, "", "",
- "CSV of sources to compare with; empty: the built-in calibrators"},
-{"qa", "find_sigma", REAL, AT(qa, find_sigma), 1, 1000, "sigma", "7",
- "a source is a peak above this"},
 };
 /* clang-format on */
 
-enum { NSETTINGS = sizeof settings / sizeof settings[0] };
+/* The sections of core, as a part whose values are struct conf itself. */
+static const struct conf_part own = {.row = own_rows,
+                                     .nrow = sizeof own_rows / sizeof own_rows[0]};
+
+/* More than all parts have together. */
+enum { MOST_SETTINGS = 512 };
 
 /* A line of the file is cut by iniparser 4.1 at 1024 bytes, its newline among them. */
 enum { LONGEST_LINE = 1000, LARGEST_FILE = 1 << 20 };
@@ -189,18 +132,64 @@ enum { LONGEST_LINE = 1000, LARGEST_FILE = 1 << 20 };
 struct load {
     const char *file; /* as the caller named it */
     char folder[PATH_MAX];
-    int line[NSETTINGS]; /* 0: not in the file */
+    const struct conf_parts *parts;
+    int line[MOST_SETTINGS]; /* 0: not in the file */
     struct err *e;
 };
 
-static void *field(struct conf *conf, const struct setting *s)
+/* ------------------------------------------------------------------ the rows ---- */
+
+/* Values of parts begin at multiples of this. */
+static size_t aligned(size_t n)
 {
-    return (char *)conf + s->offset;
+    return (n + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) *
+           _Alignof(max_align_t);
 }
 
-static const void *const_field(const struct conf *conf, const struct setting *s)
+/* One setting, and where its value lies in a struct conf. */
+struct row {
+    const struct conf_setting *s;
+    size_t offset;
+};
+
+/* Row i of core and of the parts, in order; false behind the last. */
+static bool row_at(const struct conf_parts *parts, size_t i, struct row *row)
 {
-    return (const char *)conf + s->offset;
+    const struct conf_part *part = &own;
+    size_t base = 0, next = offsetof(struct conf, more);
+
+    for (size_t k = 0; i >= part->nrow; k++) {
+        i -= part->nrow;
+        if (parts == NULL || k == parts->n)
+            return false;
+        part = parts->part[k];
+        base = next;
+        next += aligned(part->size);
+    }
+    *row = (struct row){&part->row[i], base + part->row[i].offset};
+    return true;
+}
+
+const void *conf_values(const struct conf *conf, const struct conf_part *part)
+{
+    size_t base = 0;
+
+    for (size_t k = 0; conf->parts != NULL && k < conf->parts->n; k++) {
+        if (conf->parts->part[k] == part)
+            return conf->more + base;
+        base += aligned(conf->parts->part[k]->size);
+    }
+    return NULL;
+}
+
+static void *field(struct conf *conf, const struct row *row)
+{
+    return (char *)conf + row->offset;
+}
+
+static const void *const_field(const struct conf *conf, const struct row *row)
+{
+    return (const char *)conf + row->offset;
 }
 
 /* ------------------------------------------------------------------ values ---- */
@@ -222,7 +211,7 @@ static bool one_of(const char *words, const char *v)
 
 /* Each set_* puts text into a field and returns NULL, or says what the text is not. */
 
-static const char *set_real(void *to, const struct setting *s, const char *v)
+static const char *set_real(void *to, const struct conf_setting *s, const char *v)
 {
     char *end;
     double x;
@@ -239,7 +228,7 @@ static const char *set_real(void *to, const struct setting *s, const char *v)
     return NULL;
 }
 
-static const char *set_count(void *to, const struct setting *s, const char *v)
+static const char *set_count(void *to, const struct conf_setting *s, const char *v)
 {
     char *end;
     long n;
@@ -254,7 +243,7 @@ static const char *set_count(void *to, const struct setting *s, const char *v)
     return NULL;
 }
 
-static const char *set_flag(void *to, const struct setting *s, const char *v)
+static const char *set_flag(void *to, const struct conf_setting *s, const char *v)
 {
     bool on = one_of("yes true on 1", v);
 
@@ -265,7 +254,7 @@ static const char *set_flag(void *to, const struct setting *s, const char *v)
     return NULL;
 }
 
-static const char *set_text(void *to, const struct setting *s, const char *v)
+static const char *set_text(void *to, const struct conf_setting *s, const char *v)
 {
     size_t n = strlen(v);
 
@@ -276,26 +265,26 @@ static const char *set_text(void *to, const struct setting *s, const char *v)
     return NULL;
 }
 
-static const char *set_word(void *to, const struct setting *s, const char *v)
+static const char *set_word(void *to, const struct conf_setting *s, const char *v)
 {
     return one_of(s->extra, v) ? set_text(to, s, v) : "is none of its words";
 }
 
 static const struct {
-    const char *(*set)(void *to, const struct setting *s, const char *v);
+    const char *(*set)(void *to, const struct conf_setting *s, const char *v);
     const char *range; /* how a comment gives the range of such a setting */
 } types[] = {
-    [REAL] = {set_real, "number"},    [COUNT] = {set_count, "whole number"},
-    [FLAG] = {set_flag, "yes or no"}, [TEXT] = {set_text, "text"},
-    [WORD] = {set_word, "one of"},    [PATH] = {set_text, "path"},
+    [CONF_REAL] = {set_real, "number"},    [CONF_COUNT] = {set_count, "whole number"},
+    [CONF_FLAG] = {set_flag, "yes or no"}, [CONF_TEXT] = {set_text, "text"},
+    [CONF_WORD] = {set_word, "one of"},    [CONF_PATH] = {set_text, "path"},
 };
 
 /* "number from 0 to 3600 s", "one of airy gaussian none" */
-static void describe(const struct setting *s, char *out, size_t size)
+static void describe(const struct conf_setting *s, char *out, size_t size)
 {
     const char *range = types[s->type].range;
 
-    if (s->type == REAL || s->type == COUNT)
+    if (s->type == CONF_REAL || s->type == CONF_COUNT)
         snprintf(out, size, "%s from %.10g to %.10g%s%s", range, s->min, s->max,
                  s->extra[0] != '\0' ? " " : "", s->extra);
     else
@@ -304,7 +293,7 @@ static void describe(const struct setting *s, char *out, size_t size)
 
 /* ---------------------------------------------------------------- defaults ---- */
 
-static bool is_path(const struct setting *s, const char *name)
+static bool is_path(const struct conf_setting *s, const char *name)
 {
     return strcmp(s->section, "paths") == 0 && (name == NULL || !strcmp(s->name, name));
 }
@@ -312,11 +301,13 @@ static bool is_path(const struct setting *s, const char *name)
 /* Give every empty path its place below root. */
 static int derive_paths(struct conf *conf, struct err *e)
 {
-    for (size_t i = 0; i < NSETTINGS; i++) {
-        char *path = field(conf, &settings[i]);
+    struct row row;
 
-        if (is_path(&settings[i], NULL) && path[0] == '\0') {
-            int rc = path_join(path, PATH_MAX, conf->paths.root, settings[i].name, e);
+    for (size_t i = 0; row_at(NULL, i, &row); i++) {
+        char *path = field(conf, &row);
+
+        if (is_path(row.s, NULL) && path[0] == '\0') {
+            int rc = path_join(path, PATH_MAX, conf->paths.root, row.s->name, e);
 
             if (rc != 0)
                 return rc;
@@ -325,24 +316,28 @@ static int derive_paths(struct conf *conf, struct err *e)
     return 0;
 }
 
-/* The table's defaults, with the derived paths still empty. */
-static void presets(struct conf *conf)
+/* The tables' defaults, with the derived paths still empty. */
+static void presets(struct conf *conf, const struct conf_parts *parts)
 {
-    memset(conf, 0, sizeof *conf);
-    for (size_t i = 0; i < NSETTINGS; i++) {
-        const struct setting *s = &settings[i];
-        const char *wrong = types[s->type].set(field(conf, s), s, s->preset);
+    struct row row;
 
+    memset(conf, 0, sizeof *conf);
+    conf->parts = parts;
+    for (size_t i = 0; row_at(parts, i, &row); i++) {
+        const char *wrong;
+
+        assert(i < MOST_SETTINGS && row.offset + row.s->size <= sizeof *conf);
+        wrong = types[row.s->type].set(field(conf, &row), row.s, row.s->preset);
         assert(wrong == NULL);
         (void)wrong;
     }
 }
 
-void conf_defaults(struct conf *conf, const char *root)
+void conf_defaults(struct conf *conf, const char *root, const struct conf_parts *parts)
 {
-    presets(conf);
+    presets(conf, parts);
     if (root != NULL)
-        set_text(conf->paths.root, &settings[0], root);
+        set_text(conf->paths.root, &own_rows[0], root);
     derive_paths(conf, NULL);
 }
 
@@ -378,10 +373,11 @@ static int unknown(const struct load *load, int line, const char *section,
                    const char *name)
 {
     size_t least = SIZE_MAX;
-    const struct setting *near = NULL;
+    const struct conf_setting *near = NULL;
+    struct row row;
 
-    for (size_t i = 0; i < NSETTINGS; i++) {
-        const struct setting *s = &settings[i];
+    for (size_t i = 0; row_at(load->parts, i, &row); i++) {
+        const struct conf_setting *s = row.s;
         size_t d = SIZE_MAX;
 
         if (name == NULL)
@@ -405,10 +401,12 @@ static int unknown(const struct load *load, int line, const char *section,
                    load->file, line, section, name, near->section, near->name);
 }
 
-static bool known_section(const char *section)
+static bool known_section(const struct load *load, const char *section)
 {
-    for (size_t i = 0; i < NSETTINGS; i++)
-        if (strcmp(section, settings[i].section) == 0)
+    struct row row;
+
+    for (size_t i = 0; row_at(load->parts, i, &row); i++)
+        if (strcmp(section, row.s->section) == 0)
             return true;
     return false;
 }
@@ -457,6 +455,7 @@ static int check_line(struct load *load, int line, const char *s, char section[6
 {
     const char *wrong;
     char name[64];
+    struct row row;
 
     s += strspn(s, " \t");
     if (*s == '\0' || *s == '#' || *s == ';')
@@ -471,7 +470,7 @@ static int check_line(struct load *load, int line, const char *s, char section[6
         if (*s != ']' || s[1 + strspn(s + 1, " \t")] != '\0')
             return err_set(load->e, ERR_FORMAT, "%s:%d: not a [section]: %.80s",
                            load->file, line, s);
-        return known_section(section) ? 0 : unknown(load, line, section, NULL);
+        return known_section(load, section) ? 0 : unknown(load, line, section, NULL);
     }
     take_name(&s, name);
     if (name[0] == '\0' || *s != '=')
@@ -486,8 +485,8 @@ static int check_line(struct load *load, int line, const char *s, char section[6
     if (wrong != NULL)
         return err_set(load->e, ERR_FORMAT, "%s:%d: [%s] %s: %s", load->file, line,
                        section, name, wrong);
-    for (size_t i = 0; i < NSETTINGS; i++) {
-        if (strcmp(section, settings[i].section) || strcmp(name, settings[i].name))
+    for (size_t i = 0; row_at(load->parts, i, &row); i++) {
+        if (strcmp(section, row.s->section) || strcmp(name, row.s->name))
             continue;
         if (load->line[i] != 0)
             return err_set(load->e, ERR_FORMAT,
@@ -587,11 +586,11 @@ static int anchor(const struct load *load, char *to)
     return path_join(to, PATH_MAX, load->folder, s, load->e);
 }
 
-/* Take the value of setting i out of what iniparser read. */
+/* Take the value of a setting, which stands in this line, out of what iniparser read. */
 static int take_value(struct conf *conf, const struct load *load, const dictionary *d,
-                      size_t i)
+                      const struct row *row, int line)
 {
-    const struct setting *s = &settings[i];
+    const struct conf_setting *s = row->s;
     char key[160], range[160];
     const char *v, *wrong;
 
@@ -602,13 +601,12 @@ static int take_value(struct conf *conf, const struct load *load, const dictiona
     else if (is_path(s, "root") && *v == '\0')
         wrong = "must not be empty";
     else
-        wrong = types[s->type].set(field(conf, s), s, v);
+        wrong = types[s->type].set(field(conf, row), s, v);
     if (wrong == NULL)
-        return s->type == PATH ? anchor(load, field(conf, s)) : 0;
+        return s->type == CONF_PATH ? anchor(load, field(conf, row)) : 0;
     describe(s, range, sizeof range);
     return err_set(load->e, ERR_FORMAT, "%s:%d: [%s] %s = '%.60s' %s (%s)", load->file,
-                   load->line[i], s->section, s->name, v != NULL ? v : "", wrong,
-                   range);
+                   line, s->section, s->name, v != NULL ? v : "", wrong, range);
 }
 
 /* Does every word begin with a slash? */
@@ -636,14 +634,19 @@ static int check_together(const struct conf *conf, const struct load *load)
         wrong = "[workers] soft_limit_s must be at most hard_limit_s";
     else if (conf->disk.resume_pct > conf->disk.stop_pct)
         wrong = "[disk] resume_pct must be at most stop_pct";
-    else if (conf->imaging.auto_threshold > conf->imaging.auto_mask)
-        wrong = "[imaging] auto_threshold must be at most auto_mask";
     else if (conf->watch.max_bytes > 0 && conf->watch.min_bytes > conf->watch.max_bytes)
         wrong = "[watch] min_bytes must be at most max_bytes";
     else if (conf->group.min_members > conf->group.expected)
         wrong = "[group] min_members must be at most expected";
     else if (!all_absolute(conf->watch.also))
         wrong = "[watch] also must be absolute paths, separated by spaces";
+    for (size_t k = 0; wrong == NULL && load->parts != NULL && k < load->parts->n;
+         k++) {
+        const struct conf_part *part = load->parts->part[k];
+
+        if (part->wrong != NULL)
+            wrong = part->wrong(conf_values(conf, part));
+    }
     return wrong == NULL ? 0
                          : err_set(load->e, ERR_FORMAT, "%s: %s", load->file, wrong);
 }
@@ -660,9 +663,11 @@ static void widen_for_directories(struct conf *conf)
         conf->watch.extensions[0] = '\0';
 }
 
-int conf_load(struct conf *conf, const char *path, struct err *e)
+int conf_load(struct conf *conf, const char *path, const struct conf_parts *parts,
+              struct err *e)
 {
-    struct load load = {.file = path, .e = e};
+    struct load load = {.file = path, .parts = parts, .e = e};
+    struct row row;
     struct conf fresh; /* so that *conf is untouched when the file is bad */
     dictionary *d = NULL;
     char *text = NULL;
@@ -682,10 +687,10 @@ int conf_load(struct conf *conf, const char *path, struct err *e)
                      path);
         goto out;
     }
-    presets(&fresh);
-    for (size_t i = 0; i < NSETTINGS && rc == 0; i++)
+    presets(&fresh, parts);
+    for (size_t i = 0; rc == 0 && row_at(parts, i, &row); i++)
         if (load.line[i] != 0)
-            rc = take_value(&fresh, &load, d, i);
+            rc = take_value(&fresh, &load, d, &row, load.line[i]);
     if (rc == 0)
         rc = derive_paths(&fresh, e);
     if (rc == 0)
@@ -730,49 +735,50 @@ static void print_text(const char *s, FILE *out)
         fprintf(out, " %s%s%s", mark, s, mark);
 }
 
-static void print_value(const struct conf *conf, const struct setting *s, FILE *out)
+static void print_value(const struct conf *conf, const struct row *row, FILE *out)
 {
-    const void *at = const_field(conf, s);
+    const void *at = const_field(conf, row);
 
-    switch (s->type) {
-    case REAL:
+    switch (row->s->type) {
+    case CONF_REAL:
         print_real(*(const double *)at, out);
         break;
-    case COUNT:
+    case CONF_COUNT:
         fprintf(out, " %ld", *(const long *)at);
         break;
-    case FLAG:
+    case CONF_FLAG:
         fputs(*(const bool *)at ? " yes" : " no", out);
         break;
-    case TEXT:
-    case WORD:
-    case PATH:
+    case CONF_TEXT:
+    case CONF_WORD:
+    case CONF_PATH:
         print_text(at, out);
         break;
     }
 }
 
 /* A path that lies where root puts it is printed as a comment: it then moves with root. */
-static bool is_derived(const struct conf *conf, const struct setting *s)
+static bool is_derived(const struct conf *conf, const struct row *row)
 {
     char path[PATH_MAX];
 
-    return is_path(s, NULL) && !is_path(s, "root") &&
-           path_join(path, sizeof path, conf->paths.root, s->name, NULL) == 0 &&
-           strcmp(path, const_field(conf, s)) == 0;
+    return is_path(row->s, NULL) && !is_path(row->s, "root") &&
+           path_join(path, sizeof path, conf->paths.root, row->s->name, NULL) == 0 &&
+           strcmp(path, const_field(conf, row)) == 0;
 }
 
 void conf_print(const struct conf *conf, FILE *out)
 {
     const char *section = "", *preset;
     char range[160];
+    struct row row;
 
     fputs("# Settings of watcherd.  Every setting may be left out; unknown names and "
           "bad\n"
           "# values are refused.  `watcherd --print-config` prints this file.\n",
           out);
-    for (size_t i = 0; i < NSETTINGS; i++) {
-        const struct setting *s = &settings[i];
+    for (size_t i = 0; row_at(conf->parts, i, &row); i++) {
+        const struct conf_setting *s = row.s;
 
         if (strcmp(section, s->section) != 0)
             fprintf(out, "\n[%s]\n", s->section);
@@ -782,8 +788,8 @@ void conf_print(const struct conf *conf, FILE *out)
         if (s->preset[0] != '\0')
             preset = s->preset;
         fprintf(out, "# %s\n#   %s; default %s\n", s->meaning, range, preset);
-        fprintf(out, "%s%s =", is_derived(conf, s) ? "# " : "", s->name);
-        print_value(conf, s, out);
+        fprintf(out, "%s%s =", is_derived(conf, &row) ? "# " : "", s->name);
+        print_value(conf, &row, out);
         fputc('\n', out);
     }
 }

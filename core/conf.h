@@ -2,8 +2,9 @@
  * conf.h: the settings file (INI), parsed strictly against one table.
  *
  * Every setting has a section, a name, a type, a range, a unit, a default and a meaning in
- * conf.c's table; unknown names, bad values and repeated ones are refused with the file,
- * the line's name and the reason.  Adding a setting is adding a row and a field here.
+ * conf.c's table, or in that of the pipeline it belongs to (struct conf_part); unknown names,
+ * bad values and repeated ones are refused with the file, the line's name and the reason.
+ * Adding a setting is adding a row and a field.
  */
 #ifndef CORE_CONF_H
 #define CORE_CONF_H
@@ -14,6 +15,34 @@
 #include <stdio.h>
 
 struct err;
+
+enum conf_type { CONF_REAL, CONF_COUNT, CONF_FLAG, CONF_TEXT, CONF_WORD, CONF_PATH };
+
+/* One setting.  `extra` is the unit of a number and the allowed words of a WORD. */
+struct conf_setting {
+    const char *section, *name;
+    enum conf_type type;
+    /* of its value (double, long, bool, char[]) in its struct, bytes */
+    size_t offset, size;
+    double min, max; /* both allowed; numbers only */
+    const char *extra, *preset, *meaning;
+};
+
+/* The settings of a room above core, which has the struct of their values. */
+struct conf_part {
+    const struct conf_setting *row; /* [nrow] */
+    size_t nrow, size;              /* size of the struct, bytes */
+    /* What one value demands of another: NULL, or a sentence; may be NULL itself. */
+    const char *(*wrong)(const void *values);
+};
+
+/* All parts that a settings file may name, in the order in which they are printed. */
+struct conf_parts {
+    const struct conf_part *const *part; /* [n] */
+    size_t n;
+};
+
+enum { CONF_MORE = 16384 }; /* room for the values of all parts, bytes */
 
 struct conf {
     struct {
@@ -72,52 +101,26 @@ struct conf {
         double scratch_age_d; /* 1 */
         double log_age_d;     /* 30 */
     } clean;
-    struct {
-        double dut1_s; /* 0 */
-        char beam[16]; /* airy | gaussian | none */
-        double dish_m; /* 0: from the file */
-    } instrument;
-    struct {
-        char calibrator
-            [512]; /* auto | none | NAME | NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX] */
-        double min_beam;         /* 0.3 */
-        double min_flux_jy;      /* 0.5, apparent */
-        double bandpass_valid_h; /* 24, either side */
-        long refant;             /* antenna number; -1 automatic */
-        /* solve again with the field's own sources in the model, 1 */
-        long model_rounds;
-    } calibration;
-    struct {
-        long size;                        /* pixels a side; 0 from beam and cell */
-        double cell_arcsec;               /* 0 from the longest baseline */
-        char weighting[16];               /* briggs | natural */
-        double robust;                    /* 0.5 */
-        long niter;                       /* 20000 */
-        double auto_mask, auto_threshold; /* 5, 1 */
-        double mgain;                     /* 0.8 */
-    } imaging;
-    struct {
-        long tiles;               /* 10 */
-        long overlap;             /* 2; at most tiles - 1 counts */
-        double max_gap_s;         /* 420 between successive tiles */
-        double pb_cut;            /* 0.2 */
-        double dec_tolerance_deg; /* 0.1 */
-    } mosaic;
-    struct {
-        char catalogue[PATH_MAX]; /* CSV; empty: built-in calibrators only */
-        double find_sigma;        /* 7 */
-    } qa;
+    const struct conf_parts *parts; /* whose values are these: */
+    _Alignas(max_align_t) char more[CONF_MORE];
 };
 
-/* All defaults, with every path below `root` (may be NULL: "/var/lib/watcherd"). */
-void conf_defaults(struct conf *conf, const char *root);
+/*
+ * All defaults, with every path below `root` (may be NULL: "/var/lib/watcherd"), and those of
+ * `parts`, which are borrowed for as long as conf and its copies live (may be NULL).
+ */
+void conf_defaults(struct conf *conf, const char *root, const struct conf_parts *parts);
 
 /*
  * conf_load: read FILE over the defaults; relative paths are relative to the file's folder.
  * Status: 0; -ENOENT and other errnos; ERR_FORMAT with one sentence naming file, section,
  * name, reason.
  */
-int conf_load(struct conf *conf, const char *path, struct err *e);
+int conf_load(struct conf *conf, const char *path, const struct conf_parts *parts,
+              struct err *e);
+
+/* The struct of a part's values in conf; NULL when conf was not made with this part. */
+const void *conf_values(const struct conf *conf, const struct conf_part *part);
 
 /* Print every setting as a commented INI file (watcherd --print-config; etc/watcherd.conf). */
 void conf_print(const struct conf *conf, FILE *out);

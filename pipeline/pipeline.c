@@ -2,14 +2,20 @@
 
 #include <string.h>
 
+#include "core/conf.h"
+#include "pipeline/continuum/settings.h"
+
 static const struct pipeline table[] = {
-#define PIPELINE(name, input, items, folder, data_type, prefix, work)                  \
-    {name, input, items, folder, data_type, prefix},
+#define PIPELINE(name, input, items, folder, data_type, prefix, window, work)          \
+    {name, input, items, folder, data_type, prefix, window},
 #include "pipeline/table.h"
 #undef PIPELINE
 };
 
 enum { NPIPELINES = sizeof table / sizeof table[0] };
+
+static const struct conf_part *const parts[] = {&continuum_part};
+const struct conf_parts pipeline_settings = {parts, sizeof parts / sizeof parts[0]};
 
 const struct pipeline *pipeline_at(size_t i)
 {

@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 
+struct conf;
+struct conf_parts;
+
 /* What one task of a pipeline is made of. */
 enum pipeline_input {
     PIPELINE_GROUP,  /* the files of one group: its key is the group's name */
@@ -17,15 +20,29 @@ enum pipeline_input {
     PIPELINE_NONE    /* nothing: it neither claims nor publishes */
 };
 
+/* How successive tiles (products of groups) make a window. */
+struct window_opts {
+    /* tiles of a window; how many of them the next one takes again */
+    size_t tiles, overlap;
+    double max_gap_s;         /* between the middles of successive tiles */
+    double dec_tolerance_deg; /* against the first tile of a run */
+};
+
+/* NULL where there is no such thing. */
 struct pipeline {
     const char *name; /* of its tasks in the queue */
     enum pipeline_input input;
-    const char *items; /* the list of inputs in the params of a task; NULL: none */
-    const char
-        *folder; /* of its products, below [paths] products; NULL: it makes none */
-    const char *data_type; /* of its products in the registries; NULL: it makes none */
-    const char *prefix; /* names of its products begin with it; "": any; NULL: none */
+    const char *items; /* the list of inputs in the params of a task */
+    /* of its products, below [paths] products; it makes none where this is NULL */
+    const char *folder;
+    const char *data_type; /* of its products in the registries */
+    const char *prefix;    /* names of its products begin with it; "": any */
+    /* How its windows are cut, by the settings. */
+    void (*window)(const struct conf *conf, struct window_opts *opts);
 };
+
+/* The settings of all pipelines: for conf_load and conf_defaults. */
+extern const struct conf_parts pipeline_settings;
 
 /* Row i of the table, NULL behind the last: for loops over all of them. */
 const struct pipeline *pipeline_at(size_t i);

@@ -15,7 +15,8 @@ const struct work *work_of(const struct pipeline *pipeline)
         const char *name;
         const struct work *work;
     } table[] = {
-#define PIPELINE(name, input, items, folder, data_type, prefix, work) {name, &work},
+#define PIPELINE(name, input, items, folder, data_type, prefix, window, work)          \
+    {name, &work},
 #include "pipeline/table.h"
 #undef PIPELINE
     };

@@ -13,6 +13,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/store/queue.h"
+#include "pipeline/pipeline.h"
 
 enum { BATCH = 500 };
 
@@ -81,8 +82,8 @@ int main(int argc, char **argv)
     if (argc != 4)
         return 64;
     filling = strcmp(argv[1], "fill") == 0;
-    conf_defaults(&conf, NULL);
-    if (conf_load(&conf, argv[2], &e) != 0 ||
+    conf_defaults(&conf, NULL, &pipeline_settings);
+    if (conf_load(&conf, argv[2], &pipeline_settings, &e) != 0 ||
         queue_open_conf(&q, &conf, filling ? QUEUE_AS_DAEMON : QUEUE_AS_TOOL, &e) != 0)
         return complain(&e);
     rc = filling ? fill(q, strtol(argv[3], NULL, 10), &e)

@@ -16,6 +16,7 @@
 
 #include "core/err.h"
 #include "pipeline/io/uvh5.h"
+#include "pipeline/sky/vis.h"
 #include "watcherd/files/probe.h"
 
 static double now_s(void)

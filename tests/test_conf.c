@@ -3,6 +3,8 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "pipeline/continuum/settings.h"
+#include "pipeline/pipeline.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,12 +22,18 @@ static void put(const char *path, const char *text)
     fclose(f);
 }
 
+/* The values of the pipelines' part. */
+static struct continuum_settings *set(struct conf *c)
+{
+    return (struct continuum_settings *)continuum_settings(c);
+}
+
 /* conf_load of this text in the file f.conf. */
 static int load(const char *text)
 {
     put("f.conf", text);
     memset(&e, 0, sizeof e);
-    return conf_load(&conf, "f.conf", &e);
+    return conf_load(&conf, "f.conf", &pipeline_settings, &e);
 }
 
 static void an_empty_file_gives_the_defaults(void **state)
@@ -37,10 +45,11 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_true(conf.watch.stabilization_time_s == 2.0);
     assert_true(conf.group.tolerance_s == 120 && conf.group.expected == 16);
     assert_string_equal(conf.watch.extensions, ".hdf5 .uvh5");
-    assert_string_equal(conf.calibration.calibrator, "auto");
-    assert_true(conf.calibration.refant == -1 && conf.imaging.robust == 0.5);
-    assert_true(!conf.watch.recursive && conf.qa.catalogue[0] == '\0');
-    conf_defaults(&other, NULL);
+    assert_string_equal(set(&conf)->calibration.calibrator, "auto");
+    assert_true(set(&conf)->calibration.refant == -1 &&
+                set(&conf)->imaging.robust == 0.5);
+    assert_true(!conf.watch.recursive && set(&conf)->qa.catalogue[0] == '\0');
+    conf_defaults(&other, NULL, &pipeline_settings);
     assert_memory_equal(&conf, &other, sizeof conf);
 }
 
@@ -57,9 +66,10 @@ static void every_kind_of_value_is_read(void **state)
     assert_true(conf.watch.stabilization_time_s == 0.25);
     assert_string_equal(conf.watch.extensions, ".uvh5;1");
     assert_int_equal(conf.workers.count, 3);
-    assert_string_equal(conf.calibration.calibrator, "3C48,24.42,33.16,16.5,1400");
-    assert_string_equal(conf.imaging.weighting, "natural");
-    assert_true(conf.mosaic.tiles == 10); /* untouched */
+    assert_string_equal(set(&conf)->calibration.calibrator,
+                        "3C48,24.42,33.16,16.5,1400");
+    assert_string_equal(set(&conf)->imaging.weighting, "natural");
+    assert_true(set(&conf)->mosaic.tiles == 10); /* untouched */
 }
 
 static void paths_start_at_the_files_folder_and_follow_root(void **state)
@@ -71,7 +81,7 @@ static void paths_start_at_the_files_folder_and_follow_root(void **state)
     assert_int_equal(mkdir("etc", 0755), 0);
     put("etc/w.conf", "[paths]\nroot = ./data\nproducts = /out\nscratch = tmp\n"
                       "[qa]\ncatalogue = ../sky.csv\n");
-    assert_int_equal(conf_load(&conf, "etc/w.conf", &e), 0);
+    assert_int_equal(conf_load(&conf, "etc/w.conf", &pipeline_settings, &e), 0);
     snprintf(want, sizeof want, "%s/etc/data", here);
     assert_string_equal(conf.paths.root, want);
     snprintf(want, sizeof want, "%s/etc/data/incoming", here);
@@ -80,7 +90,7 @@ static void paths_start_at_the_files_folder_and_follow_root(void **state)
     assert_string_equal(conf.paths.scratch, want);
     assert_string_equal(conf.paths.products, "/out");
     snprintf(want, sizeof want, "%s/etc/../sky.csv", here);
-    assert_string_equal(conf.qa.catalogue, want);
+    assert_string_equal(set(&conf)->qa.catalogue, want);
     assert_int_equal(load("[paths]\nroot = .\n"), 0);
     assert_string_equal(conf.paths.root, here);
 }
@@ -132,7 +142,7 @@ static const struct {
 static void what_is_wrong_is_refused_with_file_line_and_reason(void **state)
 {
     (void)state;
-    conf_defaults(&conf, "/elsewhere");
+    conf_defaults(&conf, "/elsewhere", &pipeline_settings);
     other = conf;
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         assert_int_equal(load(refused[i].text), ERR_FORMAT);
@@ -161,11 +171,11 @@ static void lines_that_iniparser_would_cut_are_refused(void **state)
     f = fopen("f.conf", "w");
     fwrite("[watch]\nrescan_s = 6\0junk\n", 1, 26, f);
     fclose(f);
-    assert_int_equal(conf_load(&conf, "f.conf", &e), ERR_FORMAT);
+    assert_int_equal(conf_load(&conf, "f.conf", &pipeline_settings, &e), ERR_FORMAT);
     assert_string_equal(e.text, "f.conf is not a text file");
-    assert_int_equal(conf_load(&conf, "absent.conf", &e), -ENOENT);
+    assert_int_equal(conf_load(&conf, "absent.conf", &pipeline_settings, &e), -ENOENT);
     assert_non_null(strstr(e.text, "absent.conf"));
-    assert_int_equal(conf_load(&conf, ".", &e), ERR_FORMAT);
+    assert_int_equal(conf_load(&conf, ".", &pipeline_settings, &e), ERR_FORMAT);
 }
 
 static void print_to(const struct conf *c, const char *path)
@@ -183,18 +193,18 @@ static void print_to(const struct conf *c, const char *path)
 static void what_is_printed_reads_back_the_same(void **state)
 {
     (void)state;
-    conf_defaults(&conf, "/data/a b");
+    conf_defaults(&conf, "/data/a b", &pipeline_settings);
     SET(conf.paths.products, "/out;put #1");
     SET(conf.paths.scratch, "/scratch ");
-    SET(conf.qa.catalogue, "/it's");
-    SET(conf.calibration.calibrator, "'3C48'");
+    SET(set(&conf)->qa.catalogue, "/it's");
+    SET(set(&conf)->calibration.calibrator, "'3C48'");
     SET(conf.watch.extensions, "");
     conf.group.tolerance_s = 1.0 / 3;
-    conf.imaging.robust = -0.1;
+    set(&conf)->imaging.robust = -0.1;
     conf.watch.recursive = true;
-    conf.calibration.refant = 102;
+    set(&conf)->calibration.refant = 102;
     print_to(&conf, "printed.conf");
-    assert_int_equal(conf_load(&other, "printed.conf", &e), 0);
+    assert_int_equal(conf_load(&other, "printed.conf", &pipeline_settings, &e), 0);
     assert_memory_equal(&conf, &other, sizeof conf);
 }
 
@@ -203,7 +213,7 @@ static void print_names_meaning_unit_range_and_default(void **state)
     char *text;
 
     (void)state;
-    conf_defaults(&conf, NULL);
+    conf_defaults(&conf, NULL, &pipeline_settings);
     print_to(&conf, "printed.conf");
     assert_int_equal(path_read(&text, NULL, "printed.conf", 1 << 20, &e), 0);
     assert_non_null(strstr(text, "# side of a pixel; 0: from the longest baseline\n"
@@ -220,12 +230,12 @@ static void the_file_in_etc_is_what_the_table_prints(void **state)
     FILE *f = open_memstream(&printed, &m);
 
     (void)state;
-    conf_defaults(&conf, NULL);
+    conf_defaults(&conf, NULL, &pipeline_settings);
     conf_print(&conf, f);
     fclose(f);
     assert_int_equal(path_read(&file, &n, "etc/watcherd.conf", 1 << 20, &e), 0);
     assert_string_equal(file, printed);
-    assert_int_equal(conf_load(&other, "etc/watcherd.conf", &e), 0);
+    assert_int_equal(conf_load(&other, "etc/watcherd.conf", &pipeline_settings, &e), 0);
     assert_memory_equal(&conf, &other, sizeof conf);
     free(file);
     free(printed);
@@ -246,7 +256,7 @@ static void the_manual_page_names_every_setting_with_its_range_and_default(void 
     FILE *f = open_memstream(&printed, &m);
 
     (void)state;
-    conf_defaults(&conf, NULL);
+    conf_defaults(&conf, NULL, &pipeline_settings);
     conf_print(&conf, f);
     fclose(f);
     assert_int_equal(path_read(&page, NULL, "etc/man/watcherd.conf.5", 1 << 20, &e), 0);
@@ -277,6 +287,48 @@ static void the_manual_page_names_every_setting_with_its_range_and_default(void 
     free(printed);
 }
 
+static const struct conf_setting wing[] = {
+    {"wing", "span_m", CONF_REAL, 0, sizeof(double), 0, 100, "m", "3", "of a wing"}};
+static const struct conf_part wing_part = {wing, 1, sizeof(double), NULL};
+
+static const char *too_long(const void *values)
+{
+    return *(const double *)values > 50 ? "[tail] is too long" : NULL;
+}
+
+static const struct conf_setting tail[] = {
+    {"tail", "length_m", CONF_REAL, 0, sizeof(double), 0, 100, "m", "4", "of a tail"}};
+static const struct conf_part tail_part = {tail, 1, sizeof(double), too_long};
+
+/* A room above core brings its settings along; core knows none of them. */
+static void parts_have_values_of_their_own_and_no_other_section_is_known(void **state)
+{
+    const struct conf_part *const both[] = {&wing_part, &tail_part};
+    const struct conf_parts parts = {both, 2};
+    char *text;
+
+    (void)state;
+    put("f.conf", "[tail]\nlength_m = 7\n[wing]\nspan_m = 9\n");
+    assert_int_equal(conf_load(&conf, "f.conf", &parts, &e), 0);
+    assert_true(*(const double *)conf_values(&conf, &wing_part) == 9);
+    assert_true(*(const double *)conf_values(&conf, &tail_part) == 7);
+    print_to(&conf, "printed.conf");
+    assert_int_equal(path_read(&text, NULL, "printed.conf", 1 << 20, &e), 0);
+    assert_non_null(strstr(text, "\n[wing]\n# of a wing\n#   number from 0 to 100 m; "
+                                 "default 3\nspan_m = 9\n\n[tail]\n"));
+    free(text);
+
+    put("f.conf", "[tail]\nlength_m = 51\n");
+    assert_int_equal(conf_load(&conf, "f.conf", &parts, &e), ERR_FORMAT);
+    assert_string_equal(e.text, "f.conf: [tail] is too long");
+
+    put("f.conf", "[tail]\n");
+    assert_int_equal(conf_load(&conf, "f.conf", NULL, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "there is no section [tail]"));
+    conf_defaults(&conf, NULL, NULL);
+    assert_null(conf_values(&conf, &tail_part));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +339,7 @@ int main(void)
         OWN_DIR(lines_that_iniparser_would_cut_are_refused),
         OWN_DIR(what_is_printed_reads_back_the_same),
         OWN_DIR(print_names_meaning_unit_range_and_default),
+        OWN_DIR(parts_have_values_of_their_own_and_no_other_section_is_known),
         cmocka_unit_test(the_file_in_etc_is_what_the_table_prints),
         cmocka_unit_test(
             the_manual_page_names_every_setting_with_its_range_and_default),

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "core/conf.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/base/disks.h"
 
 static uv_loop_t loop;
@@ -94,7 +95,7 @@ static int set_up(void **state)
         return -1;
     conf = malloc(sizeof *conf);
     assert_non_null(conf);
-    conf_defaults(conf, own_dir);
+    conf_defaults(conf, own_dir, &pipeline_settings);
     conf->disk.check_s = 0.01;
     uv_loop_init(&loop);
     return 0;

@@ -11,6 +11,7 @@
 #include "core/group.h"
 #include "core/groupname.h"
 #include "core/path.h"
+#include "pipeline/pipeline.h"
 #include "tests/test.h"
 
 static bool wants(const char *extensions, const char *name)
@@ -68,7 +69,7 @@ static struct conf *conf_at(const char *dir)
     struct conf *conf = calloc(1, sizeof *conf);
 
     assert_non_null(conf);
-    conf_defaults(conf, NULL);
+    conf_defaults(conf, NULL, &pipeline_settings);
     snprintf(conf->paths.incoming, sizeof conf->paths.incoming, "%s/in", dir);
     snprintf(conf->paths.state, sizeof conf->paths.state, "%s/state", dir);
     return conf;
@@ -189,7 +190,7 @@ static void a_rule_without_members_expects_one_file(void **state)
 
     (void)state;
     assert_non_null(conf);
-    conf_defaults(conf, NULL);
+    conf_defaults(conf, NULL, &pipeline_settings);
     strcpy(conf->group.pattern, "file");
     assert_int_equal(incoming_groups(&groups, &rule, conf, &e), 0);
     assert_int_equal(group_add(groups, "/in/x.fits", &(struct file_id){0}, 0), 0);

@@ -12,6 +12,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/store/queue.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/base/store.h"
 
 struct rig {
@@ -69,7 +70,7 @@ static void settings(struct rig *r)
 
     memset(r, 0, sizeof *r);
     snprintf(root, sizeof root, "%s/root", own_dir);
-    conf_defaults(&r->conf, root);
+    conf_defaults(&r->conf, root, &pipeline_settings);
     assert_int_equal(mkdir(root, 0777), 0);
     assert_int_equal(mkdir(r->conf.paths.state, 0777), 0);
     uv_loop_init(&r->loop);

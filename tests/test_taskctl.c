@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/store/queue.h"
 #include "locks/owner.h"
+#include "pipeline/pipeline.h"
 #include "tools/taskctl/ctl.h"
 #include "tools/taskctl/screen.h"
 #include "tools/taskctl/table.h"
@@ -110,8 +111,8 @@ static int work(const char *file, const char *name, const char *pid)
     char line[512];
     int rc;
 
-    conf_defaults(&conf, NULL);
-    rc = conf_load(&conf, file, &e);
+    conf_defaults(&conf, NULL, &pipeline_settings);
+    rc = conf_load(&conf, file, &pipeline_settings, &e);
     if (rc == 0)
         rc = queue_open_conf(&worker.q, &conf, QUEUE_AS_WORKER, &e);
     if (rc == 0)

@@ -30,6 +30,7 @@
 #include "core/text.h"
 #include "locks/legacy.h"
 #include "locks/observer.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/progress.h"
 #include "tools/batchctl/cmd_clean.h"
 
@@ -188,8 +189,8 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
 static int load_conf(struct conf *conf, const struct args *args, struct err *e)
 {
     if (args->conf != NULL)
-        return conf_load(conf, args->conf, e);
-    conf_defaults(conf, args->root);
+        return conf_load(conf, args->conf, &pipeline_settings, e);
+    conf_defaults(conf, args->root, &pipeline_settings);
     return 0;
 }
 

@@ -30,6 +30,7 @@
 #include "locks/locklist.h"
 #include "locks/observer.h"
 #include "locks/owner.h"
+#include "pipeline/pipeline.h"
 
 enum {
     EX_LOST = 76,
@@ -730,8 +731,8 @@ static int find_history(const struct args *args)
     struct err e = {0};
 
     if (args->state == NULL && args->settings != NULL) {
-        conf_defaults(&conf, NULL);
-        if (conf_load(&conf, args->settings, &e) != 0)
+        conf_defaults(&conf, NULL, &pipeline_settings);
+        if (conf_load(&conf, args->settings, &pipeline_settings, &e) != 0)
             return fail(EX_CONFIG, &e);
         state = conf.paths.state;
     }

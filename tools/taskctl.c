@@ -19,6 +19,7 @@
 #include <sysexits.h>
 
 #include "core/err.h"
+#include "pipeline/pipeline.h"
 #include "tools/taskctl/change.h"
 #include "tools/taskctl/ctl.h"
 #include "tools/taskctl/inspect.h"
@@ -297,11 +298,11 @@ static int load_settings(struct ctl *ctl, const char *file, struct err *e)
 
     if (name == NULL || name[0] == '\0')
         name = DEFAULT_FILE;
-    conf_defaults(&ctl->conf, NULL);
+    conf_defaults(&ctl->conf, NULL, &pipeline_settings);
     if (realpath(name, ctl->file) == NULL)
         return err_set(e, -errno, "cannot read the settings %s: %s%s", name,
                        strerror(errno), file == NULL ? "; say -c FILE" : "");
-    return conf_load(&ctl->conf, ctl->file, e);
+    return conf_load(&ctl->conf, ctl->file, &pipeline_settings, e);
 }
 
 static int run(struct ctl *ctl, const struct verb *v, const char *file)

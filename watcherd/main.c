@@ -12,6 +12,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/log.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/face/cli.h"
 #include "watcherd/daemon.h"
 #include "watcherd/service.h"
@@ -132,7 +133,7 @@ int main(int argc, char **argv)
             check = true;
             break;
         case OPT_PRINT:
-            conf_defaults(&conf, NULL);
+            conf_defaults(&conf, NULL, &pipeline_settings);
             conf_print(&conf, stdout);
             return 0;
         case 'v':
@@ -153,8 +154,8 @@ int main(int argc, char **argv)
         return complain("there is no such command; see watcherd --help");
     if (opts.conf_path == NULL)
         return complain("which settings?  -c FILE; see watcherd --help");
-    conf_defaults(&conf, NULL);
-    if (conf_load(&conf, path, &e) != 0) {
+    conf_defaults(&conf, NULL, &pipeline_settings);
+    if (conf_load(&conf, path, &pipeline_settings, &e) != 0) {
         fprintf(stderr, "watcherd: %s\n", e.text);
         return EX_CONFIG;
     }

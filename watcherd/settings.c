@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "pipeline/pipeline.h"
 
 int settings_write(const struct conf *conf, const char *path, struct err *e)
 {
@@ -53,8 +54,8 @@ void settings_reload(struct conf *conf, const char *file, const char *path)
     struct err e = {0};
     int rc;
 
-    conf_defaults(fresh, NULL);
-    rc = conf_load(fresh, file, &e);
+    conf_defaults(fresh, NULL, &pipeline_settings);
+    rc = conf_load(fresh, file, &pipeline_settings, &e);
     if (rc == 0) {
         keep_fixed(fresh, conf);
         rc = settings_write(fresh, path, &e);

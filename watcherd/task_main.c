@@ -11,6 +11,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/work/worker.h"
 
 static const char usage[] =
@@ -42,8 +43,8 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return EX_USAGE;
     }
-    conf_defaults(&conf, NULL);
-    if (conf_load(&conf, argv[2], &e) != 0) {
+    conf_defaults(&conf, NULL, &pipeline_settings);
+    if (conf_load(&conf, argv[2], &pipeline_settings, &e) != 0) {
         fprintf(stderr, "watcherd-task: %s\n", e.text);
         return EX_CONFIG;
     }

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/conf.h"
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/continuum/note.h"
@@ -43,7 +42,8 @@ static int tile_open(void **out, struct run_env *env, struct err *e)
     run->group = env->key;
     run->path = env->item;
     run->npath = env->nitem;
-    run->pb_cut = env->conf->mosaic.pb_cut;
+    run->set = continuum_settings(env->conf);
+    run->pb_cut = run->set->mosaic.pb_cut; /* so that mosaics and images agree */
     run->phase_rms_raw_deg = NAN;
     run->phase_rms_bandpass_deg = NAN;
     run->phase_rms_deg = NAN;

@@ -12,6 +12,7 @@
 #include "core/path.h"
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/continuum/note.h"
+#include "pipeline/continuum/settings.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/imaging/mosaic.h"
 #include "pipeline/io/fits.h"
@@ -22,6 +23,7 @@
 
 struct mosaic_run {
     struct run_env *env;
+    const struct continuum_settings *set;
     const char *id;
     const char *const *group;
     size_t ngroup;
@@ -81,7 +83,7 @@ static int step_tiles(void *arg, struct err *e)
 static int step_mosaic(void *arg, struct err *e)
 {
     struct mosaic_run *run = arg;
-    struct mosaic_opts opts = {.pb_cut = run->env->conf->mosaic.pb_cut,
+    struct mosaic_opts opts = {.pb_cut = run->set->mosaic.pb_cut,
                                .beam_tolerance = 0.2};
     int rc = mosaic_make(&run->sky, &run->weight, run->tile, run->ngroup, &opts, e);
 
@@ -99,7 +101,7 @@ static int step_mosaic(void *arg, struct err *e)
 static int step_qa(void *arg, struct err *e)
 {
     struct mosaic_run *run = arg;
-    const struct conf *conf = run->env->conf;
+    const struct continuum_settings *set = run->set;
     size_t n = run->sky->nx * run->sky->ny;
     double best = 0;
     int rc;
@@ -118,10 +120,10 @@ static int step_qa(void *arg, struct err *e)
     }
     run->min_noise_jy = best > 0 ? 1 / sqrt(best) : NAN;
     run->noise_jy = qa_noise(run->sky->pix, n);
-    rc = qa_find(&run->sources, run->sky, run->noise, conf->qa.find_sigma, e);
+    rc = qa_find(&run->sources, run->sky, run->noise, set->qa.find_sigma, e);
     if (rc == 0)
-        rc = verdict_catalogue(&run->match, run->sky, run->noise, &run->sources, conf,
-                               e);
+        rc =
+            verdict_catalogue(&run->match, run->sky, run->noise, &run->sources, set, e);
     if (rc != 0)
         return rc;
     run->qa_status = verdict_status(run->peak_jy / run->noise_jy, &run->match);
@@ -191,6 +193,7 @@ static int mosaic_open(void **out, struct run_env *env, struct err *e)
     if (run == NULL)
         return err_set(e, -ENOMEM, "out of memory for mosaic %s", env->key);
     run->env = env;
+    run->set = continuum_settings(env->conf);
     run->id = env->key;
     run->group = env->item;
     run->ngroup = env->nitem;

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
 #include "core/store/registry.h"
+#include "pipeline/continuum/settings.h"
 #include "pipeline/work.h"
 
 static const char *text_of(json_t *m, const char *key)
@@ -95,7 +95,7 @@ static int note_bandpass(const struct run_env *env, const char *product, json_t 
 {
     json_t *cal = json_object_get(meta, "calibration");
     double mid = 0.5 * (number_of(meta, "mjd_beg") + number_of(meta, "mjd_end"));
-    double valid_d = env->conf->calibration.bandpass_valid_h / 24;
+    double valid_d = continuum_settings(env->conf)->calibration.bandpass_valid_h / 24;
     char path[PATH_MAX];
     struct reg_caltable row = {
         .set_name = env->key,

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf.h"
+#include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/sky/image.h"
@@ -16,7 +16,7 @@
 
 long selfcal_rounds(const struct tile_run *run)
 {
-    return run->cal != NULL ? run->env->conf->calibration.model_rounds : 0;
+    return run->cal != NULL ? run->set->calibration.model_rounds : 0;
 }
 
 /* The field's components without the calibrator's own, which the point model has. */

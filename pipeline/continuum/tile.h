@@ -13,6 +13,7 @@
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
+#include "pipeline/continuum/settings.h"
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/qa.h"
@@ -27,6 +28,7 @@ struct tile_run {
     const char *group;
     const char *const *path;
     size_t npath;
+    const struct continuum_settings *set;
     double pb_cut; /* no flux is given where the primary beam is below this */
 
     /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf.h"
+#include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "core/store/registry.h"
 #include "pipeline/cal/gains.h"
@@ -31,7 +31,7 @@ static double mid_mjd(const struct vis *vis)
 static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
                        struct err *e)
 {
-    long want = run->env->conf->calibration.refant;
+    long want = run->set->calibration.refant;
 
     memset(opts, 0, sizeof *opts);
     opts->refant = -1;
@@ -47,8 +47,8 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
 /* Find the calibrator that the settings allow; none in the field is an answer. */
 static int find_calibrator(struct tile_run *run, struct err *e)
 {
-    const struct conf *conf = run->env->conf;
-    const char *want = conf->calibration.calibrator;
+    const struct continuum_settings *set = run->set;
+    const char *want = set->calibration.calibrator;
     const struct calibrator *only = NULL;
     int rc = 0;
 
@@ -64,9 +64,9 @@ static int find_calibrator(struct tile_run *run, struct err *e)
     }
     if (rc != 0)
         return rc;
-    run->cal = calibrator_in_field(
-        run->vis, &run->beam, only, only != NULL, conf->calibration.min_beam,
-        conf->calibration.min_flux_jy, &run->cal_apparent_jy);
+    run->cal = calibrator_in_field(run->vis, &run->beam, only, only != NULL,
+                                   set->calibration.min_beam,
+                                   set->calibration.min_flux_jy, &run->cal_apparent_jy);
     if (only != NULL && run->cal != NULL && strcmp(run->cal->name, only->name) != 0)
         run->cal = NULL;
     return 0;
@@ -166,7 +166,7 @@ int tile_calibrate(void *arg, struct err *e)
 
     if (rc != 0)
         return rc;
-    if (strcmp(run->env->conf->calibration.calibrator, "none") == 0) {
+    if (strcmp(run->set->calibration.calibrator, "none") == 0) {
         snprintf(run->env->detail, sizeof run->env->detail,
                  "not calibrated, as the settings say");
         return 0;

@@ -39,12 +39,12 @@ __attribute__((noinline)) static bool says(const char *have, const char *want)
 
 static void choose_beam(struct tile_run *run)
 {
-    const struct conf *conf = run->env->conf;
+    const struct continuum_settings *set = run->set;
     const struct vis *vis = run->vis;
 
-    if (beam_kind_parse(conf->instrument.beam, &run->beam.kind) != 0)
+    if (beam_kind_parse(set->instrument.beam, &run->beam.kind) != 0)
         run->beam.kind = BEAM_AIRY;
-    run->beam.diameter_m = conf->instrument.dish_m;
+    run->beam.diameter_m = set->instrument.dish_m;
     for (size_t a = 0; run->beam.diameter_m <= 0 && a < vis->nant; a++)
         run->beam.diameter_m = vis->ant_diameter_m[a];
     for (size_t i = 0;
@@ -107,7 +107,7 @@ static int check_headers(const struct tile_run *run, struct err *e)
 int tile_convert(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    struct uvh5_opts opts = {.dut1_s = run->env->conf->instrument.dut1_s};
+    struct uvh5_opts opts = {.dut1_s = run->set->instrument.dut1_s};
     struct vis *vis;
     int rc = check_headers(run, e);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf.h"
+#include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
@@ -104,17 +104,17 @@ static size_t good_size(double n)
 static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
                        struct err *e)
 {
-    const struct conf *conf = run->env->conf;
+    const struct continuum_settings *set = run->set;
     const struct vis *vis = run->vis;
     double longest = longest_lambda(run), fwhm;
 
-    opts->cell_rad = conf->imaging.cell_arcsec * ASTRO_ARCSEC;
+    opts->cell_rad = set->imaging.cell_arcsec * ASTRO_ARCSEC;
     if (!(opts->cell_rad > 0)) {
         if (!(longest > 0))
             return err_set(e, ERR_QUALITY, "%s has no unflagged baseline", run->group);
         opts->cell_rad = 1 / (2.05 * longest);
     }
-    opts->nx = (size_t)conf->imaging.size;
+    opts->nx = (size_t)set->imaging.size;
     if (opts->nx == 0) {
         fwhm = run->beam.kind == BEAM_NONE
                    ? 1024 * opts->cell_rad / 1.5
@@ -122,8 +122,8 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
         opts->nx = good_size(1.5 * fwhm / opts->cell_rad);
     }
     opts->ny = opts->nx;
-    opts->briggs = strcmp(conf->imaging.weighting, "briggs") == 0;
-    opts->robust = conf->imaging.robust;
+    opts->briggs = strcmp(set->imaging.weighting, "briggs") == 0;
+    opts->robust = set->imaging.robust;
     opts->accuracy = ACCURACY;
     return 0;
 }
@@ -147,15 +147,15 @@ static void describe(struct image *img, const struct tile_run *run)
 
 static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
 {
-    const struct conf *conf = run->env->conf;
+    const struct continuum_settings *set = run->set;
     struct clean_opts opts = {
-        .niter = (size_t)conf->imaging.niter,
+        .niter = (size_t)set->imaging.niter,
         .gain = 0.1,
-        .mgain = conf->imaging.mgain,
-        .auto_mask = conf->imaging.auto_mask,
+        .mgain = set->imaging.mgain,
+        .auto_mask = set->imaging.auto_mask,
         .auto_threshold = depth == DEPTH_MODEL
-                              ? fmax(ROUGH_SIGMA, conf->imaging.auto_threshold)
-                              : conf->imaging.auto_threshold,
+                              ? fmax(ROUGH_SIGMA, set->imaging.auto_threshold)
+                              : set->imaging.auto_threshold,
         .border = 0.02,
     };
     size_t n = run->psf->nx * run->psf->ny;
@@ -224,9 +224,8 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
  */
 static int make_grid(struct tile_run *run, struct imager_opts *opts, struct err *e)
 {
-    const struct conf *conf = run->env->conf;
-    bool free_cell = conf->imaging.cell_arcsec <= 0,
-         free_size = conf->imaging.size == 0;
+    const struct continuum_settings *set = run->set;
+    bool free_cell = set->imaging.cell_arcsec <= 0, free_size = set->imaging.size == 0;
     int rc = choose_grid(run, opts, e);
 
     if (rc != 0)

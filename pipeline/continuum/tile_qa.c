@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/conf.h"
+#include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/continuum/verdict.h"
@@ -26,7 +26,7 @@ static float *noise_map(const struct tile_run *run)
 int tile_qa(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    const struct conf *conf = run->env->conf;
+    const struct continuum_settings *set = run->set;
     size_t n = run->flat->nx * run->flat->ny;
     float *noise;
     int rc;
@@ -39,9 +39,9 @@ int tile_qa(void *arg, struct err *e)
     noise = noise_map(run);
     if (noise == NULL)
         return err_set(e, -ENOMEM, "out of memory for the noise map of %s", run->group);
-    rc = qa_find(&run->sources, run->corrected, noise, conf->qa.find_sigma, e);
+    rc = qa_find(&run->sources, run->corrected, noise, set->qa.find_sigma, e);
     if (rc == 0)
-        rc = verdict_catalogue(&run->match, run->corrected, noise, &run->sources, conf,
+        rc = verdict_catalogue(&run->match, run->corrected, noise, &run->sources, set,
                                e);
     free(noise);
     if (rc != 0)

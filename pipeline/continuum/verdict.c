@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "pipeline/continuum/settings.h"
 #include "pipeline/io/preview.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/calibrator.h"
@@ -47,17 +47,17 @@ static int add_calibrators(struct source_list *list, double freq_hz)
 
 int verdict_catalogue(struct qa_match *match, const struct image *img,
                       const float *noise, const struct source_list *found,
-                      const struct conf *conf, struct err *e)
+                      const struct continuum_settings *set, struct err *e)
 {
     struct source_list cat = {0};
     int rc = 0;
 
-    if (conf->qa.catalogue[0] != '\0')
-        rc = catalogue_read(&cat, conf->qa.catalogue, e);
+    if (set->qa.catalogue[0] != '\0')
+        rc = catalogue_read(&cat, set->qa.catalogue, e);
     if (rc == 0 && (rc = add_calibrators(&cat, img->freq_hz)) != 0)
         err_set(e, rc, "out of memory for the catalogue");
     if (rc == 0)
-        rc = qa_match(match, img, noise, found, &cat, conf->qa.find_sigma);
+        rc = qa_match(match, img, noise, found, &cat, set->qa.find_sigma);
     source_list_free(&cat);
     return rc;
 }

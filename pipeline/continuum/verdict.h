@@ -9,14 +9,14 @@
 
 #include "pipeline/sky/qa.h"
 
-struct conf;
+struct continuum_settings;
 struct err;
 struct image;
 
 /* Compare found sources with the settings' catalogue and the built-in calibrators. */
 int verdict_catalogue(struct qa_match *match, const struct image *img,
                       const float *noise, const struct source_list *found,
-                      const struct conf *conf, struct err *e);
+                      const struct continuum_settings *set, struct err *e);
 
 /*
  * "passed", "warning" or "failed".  Failed: dynamic range below 5 (DSA-110's own limit for

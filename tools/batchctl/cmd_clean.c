@@ -25,6 +25,7 @@
 #include "locks/legacy.h"
 #include "locks/observer.h"
 #include "locks/owner.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
 #include "pipeline/product/sweep.h"
 
@@ -333,9 +334,9 @@ static int load_conf(struct clean *c, struct err *e)
     int rc = 0;
 
     if (c->conf_path != NULL)
-        rc = conf_load(&c->conf, c->conf_path, e);
+        rc = conf_load(&c->conf, c->conf_path, &pipeline_settings, e);
     else
-        conf_defaults(&c->conf, c->root);
+        conf_defaults(&c->conf, c->root, &pipeline_settings);
     if (rc == 0 &&
         path_join(boots, sizeof boots, c->conf.paths.state, "boots", NULL) == 0)
         owner_set_boots(boots);

@@ -15,6 +15,7 @@
 #include "core/store/registry.h"
 #include "core/text.h"
 #include "locks/lockfs.h"
+#include "pipeline/continuum/settings.h"
 #include "tools/taskctl/view.h"
 
 #define SKEW_S     5.0          /* between this machine's clock and the store's */
@@ -244,20 +245,19 @@ static void check_locks(struct flight *f)
 
 static void check_calibrators(struct flight *f)
 {
-    const struct conf *c = &f->ctl->conf;
+    const char *wanted = continuum_settings(&f->ctl->conf)->calibration.calibrator;
     struct err e = {0};
     size_t n = 0;
-    int rc = registry_calibrators(c->paths.state, &n, &e);
+    int rc = registry_calibrators(f->ctl->conf.paths.state, &n, &e);
 
     if (rc != 0)
         judge(f, GRADE_FAIL, "%s", e.text);
-    else if (n == 0 && strcmp(c->calibration.calibrator, "auto") == 0)
+    else if (n == 0 && strcmp(wanted, "auto") == 0)
         judge(f, GRADE_WARN,
               "none is registered yet: the built-in table counts, and what was solved "
               "is registered");
     else
-        judge(f, GRADE_OK, "%zu registered; [calibration] calibrator = %s", n,
-              c->calibration.calibrator);
+        judge(f, GRADE_OK, "%zu registered; [calibration] calibrator = %s", n, wanted);
 }
 
 static void check_clock(struct flight *f)

@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "core/text.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/face/why.h"
 
 /* How long an answer is waited for: a daemon that scans a slow disk answers after it. */
@@ -317,12 +318,12 @@ static int load_settings(struct ask *a, const char *file)
 
     if (file == NULL)
         return wrong_usage("which settings?  -c FILE");
-    conf_defaults(&a->conf, NULL);
+    conf_defaults(&a->conf, NULL, &pipeline_settings);
     if (realpath(file, path) == NULL) {
         fprintf(stderr, "watcherd: cannot read %s: %s\n", file, strerror(errno));
         return EX_CONFIG;
     }
-    if (conf_load(&a->conf, path, &e) != 0) {
+    if (conf_load(&a->conf, path, &pipeline_settings, &e) != 0) {
         fprintf(stderr, "watcherd: %s\n", e.text);
         return EX_CONFIG;
     }

@@ -55,7 +55,7 @@ size_t window_find(const struct reg_tile *tile, size_t n,
 
 void window_name(const struct reg_tile *first, char *out, size_t size)
 {
-    snprintf(out, size, "mosaic_%s", first->group);
+    snprintf(out, size, "%s%s", pipeline_for(PIPELINE_WINDOW)->prefix, first->group);
     for (char *p = out; *p != '\0'; p++)
         if (*p == ':')
             *p = '-';

@@ -6,14 +6,9 @@
 
 #include <stddef.h>
 
-struct reg_tile;
+#include "pipeline/pipeline.h"
 
-struct window_opts {
-    /* tiles of a mosaic; how many of them the next one takes again */
-    size_t tiles, overlap;
-    double max_gap_s;         /* between the middles of successive tiles */
-    double dec_tolerance_deg; /* against the first tile of a run */
-};
+struct reg_tile;
 
 /*
  * window_find: the earliest window that can be made.
@@ -28,7 +23,7 @@ size_t window_find(const struct reg_tile *tile, size_t n,
                    const struct window_opts *opts, size_t *first, char *why,
                    size_t size);
 
-/* "mosaic_" and the first tile's name with ':' replaced by '-'. */
+/* The prefix of a window's products and the first tile's name, with ':' replaced by '-'. */
 void window_name(const struct reg_tile *first, char *out, size_t size);
 
 #endif

@@ -209,10 +209,7 @@ void windows_find(struct windows *m)
     s->job.run = run_search;
     s->job.done = end_search;
     s->m = m;
-    s->opts = (struct window_opts){.tiles = (size_t)conf->mosaic.tiles,
-                                   .overlap = (size_t)conf->mosaic.overlap,
-                                   .max_gap_s = conf->mosaic.max_gap_s,
-                                   .dec_tolerance_deg = conf->mosaic.dec_tolerance_deg};
+    pipeline_for(PIPELINE_WINDOW)->window(conf, &s->opts);
     s->max_retries = (int)conf->workers.max_retries;
     m->due = false;
     m->busy = true;

@@ -1,0 +1,93 @@
+#include "pipeline/continuum/settings.h"
+
+#include <assert.h>
+
+#include "pipeline/pipeline.h"
+
+#define AT(section, field)                                                             \
+    offsetof(struct continuum_settings, section.field),                                \
+        sizeof(((struct continuum_settings *)0)->section.field)
+
+/* clang-format off */
+static const struct conf_setting rows[] = {
+{"instrument", "dut1_s", CONF_REAL, AT(instrument, dut1_s), -0.9, 0.9, "s", "0", "UT1 - UTC"},
+{"instrument", "beam", CONF_WORD, AT(instrument, beam), 0, 0, "airy gaussian none", "airy",
+ "primary beam"},
+{"instrument", "dish_m", CONF_REAL, AT(instrument, dish_m), 0, 1000, "m", "0",
+ "dish diameter; 0: from the file"},
+
+{"calibration", "calibrator", CONF_TEXT, AT(calibration, calibrator), 0, 0, "", "auto",
+ "auto, none, NAME, or NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]"},
+{"calibration", "min_beam", CONF_REAL, AT(calibration, min_beam), 0, 1, "", "0.3",
+ "a calibrator counts where the primary beam is at least this"},
+{"calibration", "min_flux_jy", CONF_REAL, AT(calibration, min_flux_jy), 0, 1e6, "Jy", "0.5",
+ "smallest apparent flux of a calibrator"},
+{"calibration", "bandpass_valid_h", CONF_REAL, AT(calibration, bandpass_valid_h), 0, 87600, "h",
+ "24", "a bandpass may be used this long before and after"},
+{"calibration", "refant", CONF_COUNT, AT(calibration, refant), -1, 1e6, "", "-1",
+ "reference antenna's number; -1: automatic"},
+{"calibration", "model_rounds", CONF_COUNT, AT(calibration, model_rounds), 0, 100, "", "1",
+ "times to solve again with the field's own sources in the model"},
+
+{"imaging", "size", CONF_COUNT, AT(imaging, size), 0, 32768, "pixels", "0",
+ "pixels a side; 0: from the beam and the cell"},
+{"imaging", "cell_arcsec", CONF_REAL, AT(imaging, cell_arcsec), 0, 3600, "arcsec", "0",
+ "side of a pixel; 0: from the longest baseline"},
+{"imaging", "weighting", CONF_WORD, AT(imaging, weighting), 0, 0, "briggs natural", "briggs",
+ "weights of the visibilities"},
+{"imaging", "robust", CONF_REAL, AT(imaging, robust), -2, 2, "", "0.5",
+ "of briggs: -2 is uniform, 2 is natural"},
+{"imaging", "niter", CONF_COUNT, AT(imaging, niter), 0, 1e8, "", "20000",
+ "CLEAN components at most; 0: dirty image"},
+{"imaging", "auto_mask", CONF_REAL, AT(imaging, auto_mask), 0, 1000, "sigma", "5",
+ "CLEAN takes peaks above this"},
+{"imaging", "auto_threshold", CONF_REAL, AT(imaging, auto_threshold), 0, 1000, "sigma", "1",
+ "and follows them down to this; at most auto_mask"},
+{"imaging", "mgain", CONF_REAL, AT(imaging, mgain), 0.01, 1, "", "0.8",
+ "part of the peak removed before the visibilities are predicted again"},
+
+{"mosaic", "tiles", CONF_COUNT, AT(mosaic, tiles), 1, 1000, "", "10", "tiles of a mosaic"},
+{"mosaic", "overlap", CONF_COUNT, AT(mosaic, overlap), 0, 999, "", "2",
+ "tiles shared with the mosaic before; less than tiles"},
+{"mosaic", "max_gap_s", CONF_REAL, AT(mosaic, max_gap_s), 1, 864000, "s", "420",
+ "between the starts of successive tiles"},
+{"mosaic", "pb_cut", CONF_REAL, AT(mosaic, pb_cut), 0, 0.99, "", "0.2",
+ "no tile is used where its primary beam is below this"},
+{"mosaic", "dec_tolerance_deg", CONF_REAL, AT(mosaic, dec_tolerance_deg), 0, 180, "deg", "0.1",
+ "tiles of a mosaic agree in declination to this"},
+
+{"qa", "catalogue", CONF_PATH, AT(qa, catalogue), 0, 0, "", "",
+ "CSV of sources to compare with; empty: the built-in calibrators"},
+{"qa", "find_sigma", CONF_REAL, AT(qa, find_sigma), 1, 1000, "sigma", "7",
+ "a source is a peak above this"},
+};
+/* clang-format on */
+
+static const char *wrong(const void *values)
+{
+    const struct continuum_settings *s = values;
+
+    return s->imaging.auto_threshold > s->imaging.auto_mask
+               ? "[imaging] auto_threshold must be at most auto_mask"
+               : NULL;
+}
+
+const struct conf_part continuum_part = {.row = rows,
+                                         .nrow = sizeof rows / sizeof rows[0],
+                                         .size = sizeof(struct continuum_settings),
+                                         .wrong = wrong};
+
+const struct continuum_settings *continuum_settings(const struct conf *conf)
+{
+    return conf_values(conf, &continuum_part);
+}
+
+void mosaic_window(const struct conf *conf, struct window_opts *opts)
+{
+    const struct continuum_settings *s = continuum_settings(conf);
+
+    *opts = (struct window_opts){.tiles = (size_t)s->mosaic.tiles,
+                                 .overlap = (size_t)s->mosaic.overlap,
+                                 .max_gap_s = s->mosaic.max_gap_s,
+                                 .dec_tolerance_deg = s->mosaic.dec_tolerance_deg};
+}
