@@ -911,6 +911,38 @@ static void keep_count(void *arg, const char *name, enum task_status status, siz
              task_status_name(status), n);
 }
 
+static void assert_first_open(const char *name, const char *want)
+{
+    char key[QUEUE_TEXT];
+
+    assert_int_equal(queue_first_open(q, name, key, &e), 0);
+    assert_string_equal(key, want);
+}
+
+static void the_first_open_key_is_of_what_is_pending_or_claimed(void **state)
+{
+    (void)state;
+    assert_first_open("continuum", "");
+    spawn("continuum", "c", 0);
+    spawn("continuum", "B", 0);
+    spawn("continuum", "d", 7);
+    spawn("mosaic", "A", 7);
+    spawn("continuum", "a", -3);
+    assert_first_open("continuum", "B"); /* bytes count, no language's order */
+    assert_first_open("mosaic", "A");
+    assert_first_open("noop", "");
+    claim("A");
+    assert_first_open("mosaic", "A"); /* claimed is open */
+    claim("d");
+    claim("B");
+    assert_first_open("continuum", "B");
+    by_hand("UPDATE t_tasks SET status = 'completed' WHERE task_key IN ('A', 'B')");
+    assert_first_open("continuum", "a");
+    assert_first_open("mosaic", "");
+    by_hand("UPDATE t_tasks SET status = 'failed' WHERE task_key IN ('a', 'c')");
+    assert_first_open("continuum", "d");
+}
+
 static void counts_and_places_in_the_queue(void **state)
 {
     struct counted c = {""};
@@ -1221,7 +1253,8 @@ static void repeating_after_a_lost_answer_is_safe(void **state)
 #define QUEUE(test) cmocka_unit_test_setup_teardown(test, suite_open, suite_close)
 
 #define QUEUE_SUITE                                                                    \
-    QUEUE(spawning_twice_makes_one_task),                                              \
+    QUEUE(the_first_open_key_is_of_what_is_pending_or_claimed),                        \
+        QUEUE(spawning_twice_makes_one_task),                                          \
         QUEUE(a_batch_of_tasks_is_made_whole_or_not_at_all),                           \
         QUEUE(claims_go_by_priority_then_key), QUEUE(one_turn_ends_and_claims_many),   \
         QUEUE(tasks_are_listed_by_what_one_asks_for),                                  \

@@ -313,6 +313,13 @@ int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err 
     return q->ops->ahead(q, task, n, e);
 }
 
+int queue_first_open(struct queue *q, const char *name, char key[QUEUE_TEXT],
+                     struct err *e)
+{
+    key[0] = '\0';
+    return q->ops->first_open(q, name, key, e);
+}
+
 int queue_now(struct queue *q, double *unix_s, struct err *e)
 {
     return q->ops->now(q, unix_s, e);

@@ -292,6 +292,11 @@ int queue_next_due(struct queue *q, double *in_s, struct err *e);
 /* Number of pending tasks that are claimed before this pending one, due or not.
    Status: the store's. */
 int queue_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e);
+/* The smallest key of a pending or claimed task of this name; "" when there is none.  Reads no
+ * ended task, and of the pending ones of each priority only those before it.
+ * Status: 0; ERR_STORE_DOWN. */
+int queue_first_open(struct queue *q, const char *name, char key[QUEUE_TEXT],
+                     struct err *e);
 /* The store's clock.  Status: the store's. */
 int queue_now(struct queue *q, double *unix_s, struct err *e);
 

@@ -405,6 +405,7 @@ static const struct queue_ops ops = {
     .count = queue_pg_count,
     .next_due = queue_pg_next_due,
     .ahead = queue_pg_ahead,
+    .first_open = queue_pg_first_open,
     .now = queue_pg_now,
     .change = queue_pg_change,
     .set_mode = queue_pg_set_mode,

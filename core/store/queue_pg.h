@@ -66,6 +66,8 @@ int queue_pg_workers(struct queue *q, queue_worker_fn *fn, void *arg, struct err
 int queue_pg_counts(struct queue *q, queue_count_fn *fn, void *arg, struct err *e);
 int queue_pg_count(struct queue *q, enum task_status status, size_t *n, struct err *e);
 int queue_pg_next_due(struct queue *q, double *in_s, struct err *e);
+int queue_pg_first_open(struct queue *q, const char *name, char key[QUEUE_TEXT],
+                        struct err *e);
 int queue_pg_ahead(struct queue *q, const struct task *task, size_t *n, struct err *e);
 int queue_pg_now(struct queue *q, double *unix_s, struct err *e);
 int queue_pg_change(struct queue *q, enum queue_order order,

@@ -37,6 +37,21 @@ static const char sql_ahead[] =
     "SELECT count(*) FROM absurd.t_tasks WHERE queue_name = $1 AND status = 'pending'"
     " AND (priority > $2::int OR (priority = $2::int"
     " AND (task_key, task_id) < ($3::text COLLATE \"C\", $4::uuid)))";
+/* Of each priority the first key, by t_ready, and those of the few claimed. */
+static const char sql_first_open[] =
+    "WITH RECURSIVE p(priority) AS ("
+    " (SELECT priority FROM absurd.t_tasks WHERE queue_name = $1 AND status = 'pending'"
+    "  ORDER BY priority DESC LIMIT 1)"
+    " UNION ALL SELECT n.priority FROM p CROSS JOIN LATERAL ("
+    "  SELECT priority FROM absurd.t_tasks WHERE queue_name = $1"
+    "  AND status = 'pending' AND priority < p.priority"
+    "  ORDER BY priority DESC LIMIT 1) AS n)"
+    "SELECT coalesce(min(task_key COLLATE \"C\"), '') FROM (SELECT f.task_key FROM p"
+    " CROSS JOIN LATERAL (SELECT task_key FROM absurd.t_tasks WHERE queue_name = $1"
+    "  AND status = 'pending' AND priority = p.priority AND task_name = $2"
+    "  ORDER BY task_key LIMIT 1) AS f"
+    " UNION ALL SELECT task_key FROM absurd.t_tasks WHERE queue_name = $1"
+    "  AND status = 'claimed' AND task_name = $2) AS k";
 static const char sql_now[] = "SELECT extract(epoch from clock_timestamp())::float8";
 static const char sql_set_mode[] =
     "INSERT INTO absurd.t_queues AS q(name, mode, reason) VALUES ($1, $2, $3)"
@@ -279,6 +294,18 @@ int queue_pg_ahead(struct queue *base, const struct task *task, size_t *n,
     rc = pg_ask(pg_of(base)->pg, &r, e, sql_ahead, 4, value);
     if (rc == 0)
         *n = (size_t)pg_int(r, 0, 0);
+    PQclear(r);
+    return rc;
+}
+
+int queue_pg_first_open(struct queue *base, const char *name, char key[QUEUE_TEXT],
+                        struct err *e)
+{
+    const char *const value[] = {pg_of(base)->name, name};
+    PGresult *r;
+    int rc = pg_ask(pg_of(base)->pg, &r, e, sql_first_open, 2, value);
+
+    snprintf(key, QUEUE_TEXT, "%s", rc == 0 ? PQgetvalue(r, 0, 0) : "");
     PQclear(r);
     return rc;
 }

@@ -757,6 +757,7 @@ static const struct queue_ops ops = {
     .count = queue_sqlite_count,
     .next_due = queue_sqlite_next_due,
     .ahead = queue_sqlite_ahead,
+    .first_open = queue_sqlite_first_open,
     .now = queue_sqlite_now,
     .change = queue_sqlite_change,
     .set_mode = queue_sqlite_set_mode,

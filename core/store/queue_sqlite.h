@@ -72,6 +72,8 @@ int queue_sqlite_counts(struct queue *q, queue_count_fn *fn, void *arg, struct e
 int queue_sqlite_count(struct queue *q, enum task_status status, size_t *n,
                        struct err *e);
 int queue_sqlite_next_due(struct queue *q, double *in_s, struct err *e);
+int queue_sqlite_first_open(struct queue *q, const char *name, char key[QUEUE_TEXT],
+                            struct err *e);
 int queue_sqlite_ahead(struct queue *q, const struct task *task, size_t *n,
                        struct err *e);
 int queue_sqlite_now(struct queue *q, double *unix_s, struct err *e);

@@ -33,6 +33,18 @@ static const char sql_count[] = "SELECT count(*) FROM t_tasks WHERE status = ?1"
 static const char sql_ahead[] =
     "SELECT count(*) FROM t_tasks INDEXED BY t_ready WHERE status = 'pending'"
     " AND (priority > ?1 OR (priority = ?1 AND (task_key, task_id) < (?2, ?3)))";
+/* Of each priority the first key, by t_ready, and those of the few claimed. */
+static const char sql_first_open[] =
+    "WITH RECURSIVE p(priority) AS ("
+    " SELECT max(priority) FROM t_tasks INDEXED BY t_ready WHERE status = 'pending'"
+    " UNION ALL SELECT (SELECT max(priority) FROM t_tasks INDEXED BY t_ready"
+    "  WHERE status = 'pending' AND priority < p.priority)"
+    "  FROM p WHERE p.priority IS NOT NULL)"
+    "SELECT min(task_key) FROM (SELECT (SELECT task_key FROM t_tasks INDEXED BY t_ready"
+    "  WHERE status = 'pending' AND priority = p.priority AND task_name = ?1"
+    "  ORDER BY task_key LIMIT 1) AS task_key FROM p WHERE p.priority IS NOT NULL"
+    " UNION ALL SELECT task_key FROM t_tasks INDEXED BY t_held"
+    "  WHERE status = 'claimed' AND task_name = ?1)";
 static const char sql_due[] =
     "SELECT min(run_after) FROM t_tasks INDEXED BY t_due WHERE status = 'pending'";
 static const char sql_alive[] = "SELECT count(*) FROM t_workers WHERE last_seen > ?1";
@@ -270,6 +282,22 @@ int queue_sqlite_ahead(struct queue *base, const struct task *task, size_t *n,
 
     rc = queue_sqlite_number(q, rc, st, &v, e);
     *n = (size_t)v;
+    return queue_sqlite_down(rc);
+}
+
+int queue_sqlite_first_open(struct queue *base, const char *name, char key[QUEUE_TEXT],
+                            struct err *e)
+{
+    struct sqlite_queue *q = sqlite_of(base);
+    sqlite3_stmt *st;
+    int rc = db_start(q->db, &st, e, sql_first_open, "t", name);
+
+    key[0] = '\0';
+    if (rc == 0 && (rc = db_row(q->db, st, e)) == 1) {
+        db_text(st, 0, key, QUEUE_TEXT);
+        db_done(st);
+        rc = 0;
+    }
     return queue_sqlite_down(rc);
 }
 

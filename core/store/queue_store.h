@@ -34,6 +34,8 @@ struct queue_ops {
     int (*count)(struct queue *q, enum task_status status, size_t *n, struct err *e);
     int (*next_due)(struct queue *q, double *in_s, struct err *e);
     int (*ahead)(struct queue *q, const struct task *task, size_t *n, struct err *e);
+    int (*first_open)(struct queue *q, const char *name, char key[QUEUE_TEXT],
+                      struct err *e);
     int (*now)(struct queue *q, double *unix_s, struct err *e);
     int (*change)(struct queue *q, enum queue_order order,
                   const struct task_filter *filter, int priority, size_t *n,
