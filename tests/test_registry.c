@@ -239,7 +239,7 @@ static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
     size_t n;
 
     (void)state;
-    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
     assert_int_equal(n, 0);
     assert_null(tile);
     note(image("g3", 61000.3, 1));
@@ -247,7 +247,7 @@ static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
     note(image("g10", 61000.4, 1)); /* a name that holds another */
     note(image("g2", 61000.2, 1));
     note(mosaic("m1", "g10,g1", 2, 1));
-    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
     assert_int_equal(n, 4);
     assert_string_equal(tile[0].group, "g1");
     assert_string_equal(tile[1].group, "g2");
@@ -262,7 +262,7 @@ static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
     free(tile);
 
     note(mosaic("m1", "g2", 1, 2)); /* made again with other tiles: those are free */
-    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
     assert_int_equal(tile[0].in_mosaic, 0);
     assert_int_equal(tile[1].in_mosaic, 1);
     free(tile);
@@ -279,11 +279,50 @@ static void more_tiles_than_fit_at_first_are_listed(void **state)
         " INSERT INTO images(group_id, path, created_at, cal_applied, status,"
         " published_path, published_at, generation, start_mjd)"
         " SELECT 'g' || i, '', '', 1, 'published', '', '', 1, 1000 - i FROM n");
-    assert_int_equal(registry_tiles(r, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
     assert_int_equal(n, 201);
     assert_string_equal(tile[0].group, "g201");
     assert_string_equal(tile[200].group, "g1");
     free(tile);
+}
+
+static void assert_stretches(int64_t after, const char *want)
+{
+    struct reg_tile *tile;
+    char got[256] = "";
+    size_t n;
+
+    assert_int_equal(registry_tiles(r, after, 600, &tile, &n, &e), 0);
+    for (size_t i = 0; i < n; i++) {
+        strcat(got, i > 0 ? " " : "");
+        strcat(got, tile[i].group);
+    }
+    free(tile);
+    assert_string_equal(got, want);
+}
+
+static void only_stretches_with_a_new_tile_are_listed(void **state)
+{
+    const double step = 300 / 86400.0;
+
+    (void)state;
+    note(image("a1", 61000.0, 1)); /* ids 1, 2, ... */
+    note(image("a2", 61000.0 + step, 1));
+    note(image("b1", 61000.5, 1));
+    note(image("b2", 61000.5 + step, 1));
+    note(image("c1", 61001.0, 1));
+    assert_stretches(0, "a1 a2 b1 b2 c1");
+    assert_stretches(4, "c1");
+    assert_stretches(3, "b1 b2 c1");
+    assert_stretches(5, "");
+    note(image("b0", 61000.5 - step, 1));
+    assert_stretches(5, "b0 b1 b2");
+    note(image("a3", 61000.0 + 2 * step, 1));
+    assert_stretches(5, "a1 a2 a3 b0 b1 b2");
+    note(image("a3", 61000.0 + 2 * step, 2)); /* made again: nothing new */
+    assert_stretches(7, "");
+    note(image("d", 61000.0 + step, 1)); /* at the same time as another */
+    assert_stretches(7, "a1 a2 d a3");
 }
 
 static void the_nearest_valid_table_is_found(void **state)
@@ -501,6 +540,7 @@ int main(void)
         REGISTRY(a_new_kind_of_product_has_a_row_in_data_registry_alone),
         REGISTRY(tiles_come_in_time_order_with_their_mosaics_mark),
         REGISTRY(more_tiles_than_fit_at_first_are_listed),
+        REGISTRY(only_stretches_with_a_new_tile_are_listed),
         REGISTRY(the_nearest_valid_table_is_found),
         REGISTRY(a_window_knows_whether_its_tiles_were_calibrated),
         REGISTRY(the_runbooks_queries_work),

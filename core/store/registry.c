@@ -446,10 +446,18 @@ int registry_find_caltable(struct registry *r, const char *table_type,
 
 /* ------------------------------------------------------------------- windows ---- */
 
-static const char sql_tiles[] =
-    "SELECT group_id, start_mjd, end_mjd, center_ra_deg, center_dec_deg,"
-    " EXISTS (SELECT 1 FROM mosaic_tiles WHERE tile = group_id)"
-    " FROM images WHERE status = 'published' ORDER BY start_mjd, group_id";
+#define TILE                                                                           \
+    "SELECT id, group_id, start_mjd, end_mjd, center_ra_deg, center_dec_deg,"          \
+    " EXISTS (SELECT 1 FROM mosaic_tiles WHERE tile = group_id) FROM images"
+static const char sql_new_tiles[] =
+    TILE " WHERE id > ?1 AND status = 'published' ORDER BY start_mjd, group_id";
+/* Before and after a tile; those without a time come first, as times of 0. */
+static const char sql_earlier[] =
+    TILE " INDEXED BY images_time WHERE start_mjd < ?1 AND status = 'published'"
+         " ORDER BY start_mjd DESC, group_id DESC";
+static const char sql_since[] =
+    TILE " INDEXED BY images_time WHERE start_mjd >= ?1 AND status = 'published'"
+         " ORDER BY start_mjd, group_id";
 static const char sql_group[] =
     "INSERT INTO mosaic_groups(group_id, ms_paths, stage, status, created_at, "
     "cal_applied)"
@@ -459,55 +467,117 @@ static const char sql_group[] =
     " stage = excluded.stage, status = excluded.status,"
     " cal_applied = excluded.cal_applied";
 
+struct tiles {
+    struct reg_tile *item; /* [n] */
+    size_t n, room;
+};
+
 /* One more tile at the end of the list. */
-static struct reg_tile *append(struct reg_tile **list, size_t *n, size_t *room)
+static int append(struct tiles *t, sqlite3_stmt *st, struct err *e)
 {
-    if (*n == *room) {
-        size_t want = *room == 0 ? 64 : 2 * *room;
-        struct reg_tile *more = realloc(*list, want * sizeof *more);
+    struct reg_tile *tile;
+
+    if (t->n == t->room) {
+        size_t room = t->room == 0 ? 64 : 2 * t->room;
+        struct reg_tile *more = realloc(t->item, room * sizeof *more);
 
         if (more == NULL)
-            return NULL;
-        *list = more;
-        *room = want;
+            return err_set(e, -ENOMEM, "out of memory listing the tiles");
+        t->item = more;
+        t->room = room;
     }
-    memset(*list + *n, 0, sizeof **list);
-    return *list + (*n)++;
+    tile = &t->item[t->n++];
+    tile->id = sqlite3_column_int64(st, 0);
+    db_text(st, 1, tile->group, sizeof tile->group);
+    tile->start_mjd = sqlite3_column_double(st, 2);
+    tile->end_mjd = sqlite3_column_double(st, 3);
+    tile->ra_deg = sqlite3_column_double(st, 4);
+    tile->dec_deg = sqlite3_column_double(st, 5);
+    tile->in_mosaic = sqlite3_column_int(st, 6);
+    return 0;
 }
 
-int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e)
+static double gap_s(const struct reg_tile *a, const struct reg_tile *b)
 {
-    struct reg_tile *list = NULL, *tile;
-    size_t room = 0;
-    sqlite3_stmt *st;
-    int rc;
+    return 0.5 * (b->start_mjd + b->end_mjd - a->start_mjd - a->end_mjd) * 86400;
+}
 
-    *out = NULL;
-    *n = 0;
-    rc = db_start(r->products, &st, e, sql_tiles, "");
-    if (rc != 0)
-        return rc;
-    while ((rc = db_row(r->products, st, e)) == 1) {
-        tile = append(&list, n, &room);
-        if (tile == NULL) {
+/* Start of the stretch that holds *tile: go back until there is a gap. */
+static int find_start(struct registry *r, const struct reg_tile *tile, double max_gap_s,
+                      double *start_mjd, struct err *e)
+{
+    struct tiles last = {NULL, 0, 0};
+    struct reg_tile at = *tile;
+    sqlite3_stmt *st;
+    int rc = db_start(r->products, &st, e, sql_earlier, "d", tile->start_mjd);
+    bool gap = false;
+
+    while (rc == 0 && !gap && (rc = db_row(r->products, st, e)) == 1) {
+        last.n = 0;
+        if ((rc = append(&last, st, e)) == 0 &&
+            !(gap = gap_s(&last.item[0], &at) > max_gap_s))
+            at = last.item[0];
+        if (rc != 0 || gap)
             db_done(st);
-            rc = err_set(e, -ENOMEM, "out of memory listing the tiles");
-            break;
+    }
+    free(last.item);
+    *start_mjd = at.start_mjd;
+    return rc;
+}
+
+/* The stretch from start_mjd on, at the end of the list. */
+static int add_stretch(struct registry *r, struct tiles *t, double start_mjd,
+                       double max_gap_s, struct err *e)
+{
+    size_t first = t->n;
+    sqlite3_stmt *st;
+    int rc = db_start(r->products, &st, e, sql_since, "d", start_mjd);
+
+    while (rc == 0 && (rc = db_row(r->products, st, e)) == 1) {
+        rc = append(t, st, e);
+        if (rc == 0 && t->n > first + 1 &&
+            gap_s(&t->item[t->n - 2], &t->item[t->n - 1]) > max_gap_s) {
+            t->n--;
+            db_done(st);
+            return 0;
         }
-        db_text(st, 0, tile->group, sizeof tile->group);
-        tile->start_mjd = sqlite3_column_double(st, 1);
-        tile->end_mjd = sqlite3_column_double(st, 2);
-        tile->ra_deg = sqlite3_column_double(st, 3);
-        tile->dec_deg = sqlite3_column_double(st, 4);
-        tile->in_mosaic = sqlite3_column_int(st, 5);
+        if (rc != 0)
+            db_done(st);
     }
+    return rc;
+}
+
+int registry_tiles(struct registry *r, int64_t after, double max_gap_s,
+                   struct reg_tile **out, size_t *n, struct err *e)
+{
+    struct tiles fresh = {NULL, 0, 0}, all = {NULL, 0, 0};
+    sqlite3_stmt *st;
+    int rc = db_start(r->products, &st, e, sql_new_tiles, "i", after);
+
+    while (rc == 0 && (rc = db_row(r->products, st, e)) == 1)
+        if ((rc = append(&fresh, st, e)) != 0)
+            db_done(st);
+    for (size_t i = 0; rc == 0 && after > 0 && i < fresh.n; i++) {
+        double start_mjd;
+
+        if (all.n > 0 && fresh.item[i].start_mjd <= all.item[all.n - 1].start_mjd)
+            continue; /* in the stretch before */
+        rc = find_start(r, &fresh.item[i], max_gap_s, &start_mjd, e);
+        if (rc == 0)
+            rc = add_stretch(r, &all, start_mjd, max_gap_s, e);
+    }
+    if (after == 0) { /* everything is new */
+        all = fresh;
+        fresh.item = NULL;
+    }
+    free(fresh.item);
     if (rc != 0) {
-        free(list);
-        *n = 0;
-        return rc;
+        free(all.item);
+        all = (struct tiles){NULL, 0, 0};
     }
-    *out = list;
-    return 0;
+    *out = all.item;
+    *n = all.n;
+    return rc;
 }
 
 int registry_mosaic_group(struct registry *r, const char *id, const char *tiles,

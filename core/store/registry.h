@@ -69,15 +69,25 @@ int registry_find_caltable(struct registry *r, const char *table_type,
                            const char *telescope, double mjd, char *path, size_t size,
                            struct err *e);
 
-/* Published tiles not yet used up by a mosaic, in time order: for window forming. */
+/* A published tile, for window forming. */
 struct reg_tile {
+    int64_t id; /* grows: a tile that was not there before has a larger one */
     char group[64];
     double start_mjd, end_mjd, ra_deg, dec_deg;
     int in_mosaic; /* 1 when a mosaic already holds it */
 };
-/* All published images by start_mjd; *out is yours to free, NULL when there are none.
-   Status: 0; -ENOMEM; else a negated errno of the database. */
-int registry_tiles(struct registry *r, struct reg_tile **out, size_t *n, struct err *e);
+/*
+ * registry_tiles: the stretches of time in which there is a new tile.
+ *
+ * Given:    after: new is what has a larger id; 0: everything
+ *           max_gap_s: a longer gap between the middles of two tiles ends a stretch
+ * Returned: *out [*n] all published images of these stretches by start_mjd, yours to free, NULL
+ *           when there are none
+ * Status:   0; failures of the file; -ENOMEM
+ * Note:     reads, by their indexes, what is new and its stretches, and nothing else.
+ */
+int registry_tiles(struct registry *r, int64_t after, double max_gap_s,
+                   struct reg_tile **out, size_t *n, struct err *e);
 /* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
  * cal_applied, ... : note a window that is to be made.  Status: 0, or a negated errno of the
  * database. */

@@ -156,7 +156,7 @@ static int run_search(struct store_job *job, struct queue *q, struct err *e)
     s->why[0] = '\0';
     if (rc != 0 || s->drains)
         return rc;
-    if ((rc = registry_tiles(s->m->registry, &tile, &n, e)) == 0)
+    if ((rc = registry_tiles(s->m->registry, 0, 0, &tile, &n, e)) == 0)
         rc = find_open(q, &open, e);
     while (rc == 0 &&
            (count = window_find(tile, n, &s->opts, &first, s->why, sizeof s->why)) >
