@@ -1,15 +1,14 @@
 /*
- * crew.c: see crew.h; what goes to the store in one round, and how it ends, is in crew_talk.c.
+ * crew.c: see crew.h.  Who has what in hand is in slot.c, what the store hears in crew_talk.c;
+ * here is when tasks are started and stopped, and the end of it all.
  */
 #include "watcherd/crew/crew.h"
 
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/conf.h"
@@ -18,11 +17,9 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "locks/owner.h"
-#include "watcherd/crew/crew_slot.h"
-#include "watcherd/base/outcome.h"
+#include "watcherd/crew/crew_talk.h"
+#include "watcherd/crew/slot.h"
 
-/* A busy claim is looked at again after this; its owner may be on another machine. */
-static const double BUSY_RETRY_S = 5;
 /* Processes that die so soon, so many in a row, are no accident of one task. */
 static const double CRASH_S = 1;
 enum { CRASHES = 3 };
@@ -31,199 +28,55 @@ static const double PATIENCE_S = 1; /* for what was claimed ahead */
 /* At the end: for the store to take the last ends, and for idle processes. */
 static const double LAST_WORD_S = 5, LAST_PROCESS_S = 2;
 
-/* ---- slots ---- */
-
-static struct slot *slot_of(struct crew *crew, const struct task *task)
-{
-    struct slot *s = crew->slots;
-
-    while (s != NULL &&
-           (s->task.fence != task->fence || strcmp(s->task.id, task->id) != 0))
-        s = s->next;
-    return s;
-}
-
-size_t crew_count(const struct crew *crew, enum slot_state state)
-{
-    size_t n = 0;
-
-    for (const struct slot *s = crew->slots; s != NULL; s = s->next)
-        n += s->state == state;
-    return n;
-}
-
-struct slot *crew_slot_new(struct crew *crew, const struct task *task)
-{
-    struct slot *s = mem_calloc(1, sizeof *s), **at = &crew->slots;
-
-    s->task = *task;
-    s->claimed = clock_boot_s();
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = s;
-    return s;
-}
-
-void crew_slot_free(struct crew *crew, struct slot *slot)
-{
-    struct slot **at = &crew->slots;
-
-    while (*at != slot)
-        at = &(*at)->next;
-    *at = slot->next;
-    task_clear(&slot->task);
-    free(slot->text);
-    free(slot->path);
-    free(slot->usage);
-    free(slot);
-}
-
-/* ---- how tasks end ---- */
-
-/* What an outcome means for the task: the whole table of retries. */
-static const struct {
-    const char *outcome;
-    enum task_how how;
-    enum log_level level;
-} verdicts[] = {
-    {OUTCOME_DONE, TASK_COMPLETE, LOG_INFO},
-    {OUTCOME_SKIPPED, TASK_COMPLETE, LOG_INFO},
-    {OUTCOME_BUSY, TASK_RELEASE, LOG_INFO},
-    {OUTCOME_LOST, TASK_RELEASE, LOG_WARN},
-    {OUTCOME_STOPPED, TASK_RELEASE, LOG_INFO},
-    {OUTCOME_MACHINE, TASK_RELEASE, LOG_ERROR},
-    {OUTCOME_BAD, TASK_FAIL, LOG_ERROR},
-    {OUTCOME_FAILED, TASK_RETRY, LOG_ERROR},
+/* Processes that die as soon as they begin. */
+struct crashes {
+    int in_a_row;
+    double pause_until; /* boot clock; 0: no pause */
 };
 
-/* Why we stopped it ourselves, if we did, comes before what it said of its end. */
-static const struct {
-    const char *outcome;
-    enum task_how how;
-    enum log_level level;
-} stops[] = {
-    [STOP_SOFT] = {"overran", TASK_RETRY, LOG_ERROR},
-    [STOP_HARD] = {"overran", TASK_RETRY, LOG_ERROR},
-    [STOP_CANCEL] = {"cancelled", TASK_CANCEL, LOG_WARN},
-    [STOP_GRACE] = {OUTCOME_STOPPED, TASK_RELEASE, LOG_INFO},
+/* From crew_stop on. */
+struct ending {
+    bool begun, terminated, said_last, over;
+    double stop_at, last_word_by, kill_by; /* boot clock; 0: not yet */
 };
 
-/* Twice as long each time, and up to a fifth more, so that what failed together does not
-   come together. */
-static double retry_delay(struct crew *crew, const struct task *task)
-{
-    const struct conf *conf = crew->opts.conf;
-    double s = conf->workers.retry_delay_s * pow(2, fmin(task->retry_count, 30));
+struct crew {
+    struct crew_opts opts;
+    struct queue_worker me;
+    char logs[PATH_MAX];
+    struct pool *pool;
+    struct crew_talk *talk;
+    uv_timer_t timer;
+    struct slots slots;
+    long nslot;
+    bool started;
+    const char *held; /* why nothing is claimed; NULL */
+    struct crashes crashes;
+    struct ending end;
+};
 
-    return fmin(s, conf->workers.retry_max_s) *
-           (1 + 0.2 * rand_r(&crew->seed) / RAND_MAX);
-}
+static void work(struct crew *crew);
+static void on_timer(uv_timer_t *timer);
 
-static double hard_limit(const struct crew *crew, const struct slot *s)
-{
-    return s->task.timeout_s > 0 ? s->task.timeout_s
-                                 : crew->opts.conf->workers.hard_limit_s;
-}
-
-static void say_stop(const struct crew *crew, const struct slot *s, char *why,
-                     size_t size)
-{
-    switch (s->stop) {
-    case STOP_SOFT:
-        snprintf(why, size, "ran longer than soft_limit_s = %g s",
-                 crew->opts.conf->workers.soft_limit_s);
-        break;
-    case STOP_HARD:
-        snprintf(why, size, "ran longer than %s = %g s",
-                 s->task.timeout_s > 0 ? "its timeout_s" : "hard_limit_s",
-                 hard_limit(crew, s));
-        break;
-    case STOP_CANCEL:
-        snprintf(why, size, "cancelled by an operator while it ran");
-        break;
-    default:
-        snprintf(why, size, "the service stops");
-    }
-}
-
-static double delay_of(struct crew *crew, const struct slot *s)
-{
-    if (s->end.how == TASK_RETRY || strcmp(s->outcome, OUTCOME_MACHINE) == 0)
-        return retry_delay(crew, &s->task);
-    return strcmp(s->outcome, OUTCOME_BUSY) == 0 ? BUSY_RETRY_S : 0;
-}
-
-static void put_end(struct crew *crew, struct slot *s, const char *reason)
-{
-    free(s->text);
-    s->text = mem_strdup(reason);
-    memcpy(s->end.id, s->task.id, sizeof s->end.id);
-    s->end.fence = s->task.fence;
-    s->end.text = s->end.how == TASK_COMPLETE ? s->path : s->text;
-    s->end.usage = s->usage;
-    s->end.delay_s = delay_of(crew, s);
-    s->state = SLOT_ENDED;
-}
-
-static void judge(struct crew *crew, struct slot *s, const char *outcome,
-                  const char *reason)
-{
-    size_t v = 0, last = sizeof verdicts / sizeof verdicts[0] - 1; /* "failed" */
-    char why[128];
-
-    while (v < last && strcmp(outcome, verdicts[v].outcome) != 0)
-        v++;
-    s->outcome = verdicts[v].outcome;
-    s->end.how = verdicts[v].how;
-    s->level = verdicts[v].level;
-    if (s->stop != STOP_NOT && s->end.how != TASK_COMPLETE &&
-        (s->stop != STOP_GRACE || s->end.how == TASK_RETRY)) {
-        s->outcome = stops[s->stop].outcome;
-        s->end.how = stops[s->stop].how;
-        s->level = stops[s->stop].level;
-        say_stop(crew, s, why, sizeof why);
-        reason = why;
-    }
-    /* A full disk or missing permission is nobody's attempt: a service waits for it. */
-    if (strcmp(s->outcome, OUTCOME_MACHINE) == 0 && crew->opts.once)
-        s->end.how = TASK_RETRY;
-    put_end(crew, s, reason);
-}
-
-/* Hand back what was never begun. */
-void crew_hand_back(struct crew *crew, struct slot *s, const char *reason)
-{
-    s->outcome = OUTCOME_STOPPED;
-    s->level = LOG_INFO;
-    s->end.how = TASK_RELEASE;
-    put_end(crew, s, reason);
-}
-
-void crew_cancel_waiting(struct crew *crew, struct slot *s)
-{
-    s->outcome = stops[STOP_CANCEL].outcome;
-    s->level = stops[STOP_CANCEL].level;
-    s->end.how = TASK_CANCEL;
-    put_end(crew, s, "cancelled by an operator before it ran");
-}
+/* ---- how processes end ---- */
 
 /* When worker processes die as soon as they begin, starting more of them helps nobody. */
-static void count_crash(struct crew *crew, bool crashed, const char *reason)
+static void count_crash(struct crashes *c, bool crashed, const char *reason)
 {
     if (!crashed) {
-        if (crew->crashes >= CRASHES)
+        if (c->in_a_row >= CRASHES)
             log_event(LOG_WARN, "crash_loop", "reason", "workers live again", NULL);
-        crew->crashes = 0;
-        crew->pause_until = 0;
+        c->in_a_row = 0;
+        c->pause_until = 0;
         return;
     }
-    if (++crew->crashes < CRASHES)
+    if (++c->in_a_row < CRASHES)
         return;
-    crew->pause_until =
-        clock_boot_s() + fmin(pow(2, crew->crashes - CRASHES), LONGEST_PAUSE_S);
-    if (crew->crashes == CRASHES)
+    c->pause_until =
+        clock_boot_s() + fmin(pow(2, c->in_a_row - CRASHES), LONGEST_PAUSE_S);
+    if (c->in_a_row == CRASHES)
         log_event(LOG_ERROR, "crash_loop", "reason", reason, "in_a_row",
-                  log_d(crew->crashes), "then",
+                  log_d(c->in_a_row), "then",
                   "workers are started after growing pauses until one lives", NULL);
 }
 
@@ -231,26 +84,26 @@ static void on_ended(void *arg, const struct task *task, const char *outcome,
                      const char *reason, json_t *last)
 {
     struct crew *crew = arg;
-    struct slot *s = slot_of(crew, task);
+    struct slot *s = slots_find(&crew->slots, task->id, task->fence);
     const char *path = json_string_value(json_object_get(last, "path"));
     json_t *usage = json_object_get(last, "usage");
 
     if (s == NULL)
         return;
     if (s->stop == STOP_LOST) {
-        crew_slot_free(crew, s);
+        slots_remove(&crew->slots, s);
     } else {
         if (s->stop == STOP_NOT)
-            count_crash(crew, last == NULL && clock_boot_s() - s->started < CRASH_S,
-                        reason);
+            count_crash(&crew->crashes,
+                        last == NULL && clock_boot_s() - s->started < CRASH_S, reason);
         s->path = path != NULL && path[0] != '\0' ? mem_strdup(path) : NULL;
         s->usage = usage != NULL
                        ? json_dumps(usage, JSON_COMPACT | JSON_REAL_PRECISION(6))
                        : NULL;
-        judge(crew, s, outcome, reason);
+        slot_end(&crew->slots, s, outcome, reason);
     }
-    crew->hungry = true;
-    crew_work(crew);
+    crew_talk_hungry(crew->talk);
+    work(crew);
 }
 
 static void on_said(void *arg, const struct task *task, json_t *line)
@@ -265,14 +118,17 @@ static void on_said(void *arg, const struct task *task, json_t *line)
     detail = detail != NULL ? detail : "";
     log_event(LOG_INFO, "step", "task", task->name, "group", task->key, "step", step,
               "took_s", log_f(took_s, 2), "detail", detail, NULL);
-    crew_add_step(crew, task, step, detail, took_s);
-    crew_work(crew);
+    crew_talk_step(crew->talk, task, step, detail, took_s);
+    work(crew);
 }
 
 /* ---- limits of a task ---- */
 
-void crew_stop_task(struct crew *crew, struct slot *s, enum slot_stop why)
+/* Also called by the talk. */
+static void stop_task(void *arg, struct slot *s, enum slot_stop why)
 {
+    struct crew *crew = arg;
+
     if (s->state != SLOT_RUNS || (s->stop != STOP_NOT && why <= s->stop))
         return;
     s->stop = why;
@@ -287,13 +143,14 @@ void crew_stop_task(struct crew *crew, struct slot *s, enum slot_stop why)
 /* Returns when there is something to do next; < 0: never. */
 static double check_limits(struct crew *crew, struct slot *s, double now)
 {
-    double soft = crew->opts.conf->workers.soft_limit_s, hard = hard_limit(crew, s);
+    double soft = crew->opts.conf->workers.soft_limit_s,
+           hard = slot_hard_limit(&crew->slots, s);
     double age = now - s->started;
 
     if (hard > 0 && age >= hard)
-        crew_stop_task(crew, s, STOP_HARD);
+        stop_task(crew, s, STOP_HARD);
     else if (soft > 0 && age >= soft)
-        crew_stop_task(crew, s, STOP_SOFT);
+        stop_task(crew, s, STOP_SOFT);
     if (s->kill_at > 0 && now >= s->kill_at && !s->killed) {
         s->killed = true;
         pool_signal(crew->pool, s->task.id, SIGKILL);
@@ -312,7 +169,7 @@ static double check_limits(struct crew *crew, struct slot *s, double now)
 /* Not while an overtaken process of the same task is still dying. */
 static bool may_start(const struct crew *crew, const struct slot *s)
 {
-    for (const struct slot *o = crew->slots; o != NULL; o = o->next)
+    for (const struct slot *o = crew->slots.first; o != NULL; o = o->next)
         if (o->state == SLOT_RUNS && strcmp(o->task.id, s->task.id) == 0)
             return false;
     return true;
@@ -325,11 +182,8 @@ static bool start(struct crew *crew, struct slot *s)
     if (pool_start(crew->pool, &s->task, &e) != 0) {
         log_event(LOG_ERROR, "start", "task", s->task.name, "group", s->task.key,
                   "reason", e.text, NULL);
-        crew_hand_back(crew, s, e.text);
-        if (crew->opts.once) /* an attempt, so that there is an end */
-            s->end.how = TASK_RETRY;
-        s->end.delay_s = crew->opts.once ? retry_delay(crew, &s->task) : BUSY_RETRY_S;
-        count_crash(crew, true, e.text);
+        slot_not_started(&crew->slots, s, e.text);
+        count_crash(&crew->crashes, true, e.text);
         return false;
     }
     s->state = SLOT_RUNS;
@@ -341,17 +195,18 @@ static bool start(struct crew *crew, struct slot *s)
 
 static void start_waiting(struct crew *crew, double now)
 {
-    size_t running = crew_count(crew, SLOT_RUNS);
+    size_t running = slots_count(&crew->slots, SLOT_RUNS);
 
-    for (struct slot *s = crew->slots; s != NULL; s = s->next) {
+    for (struct slot *s = crew->slots.first; s != NULL; s = s->next) {
         if (s->state != SLOT_WAITS)
             continue;
-        if (crew->stopping)
-            crew_hand_back(crew, s, "the service stops");
+        if (crew->end.begun)
+            slot_hand_back(&crew->slots, s, "the service stops");
         else if (running < (size_t)crew->nslot && may_start(crew, s))
             running += start(crew, s);
         else if (now - s->claimed > PATIENCE_S)
-            crew_hand_back(crew, s, "it was claimed ahead, and all slots are busy");
+            slot_hand_back(&crew->slots, s,
+                           "it was claimed ahead, and all slots are busy");
     }
 }
 
@@ -359,19 +214,19 @@ static void start_waiting(struct crew *crew, double now)
 
 static void hand_all_back(struct crew *crew)
 {
-    if (crew_count(crew, SLOT_RUNS) > 0)
+    if (slots_count(&crew->slots, SLOT_RUNS) > 0)
         log_event(LOG_WARN, "stopping", "reason", "grace is over, workers hand back",
                   NULL);
-    for (struct slot *s = crew->slots; s != NULL; s = s->next)
-        crew_stop_task(crew, s, STOP_GRACE);
-    crew->terminated = true;
+    for (struct slot *s = crew->slots.first; s != NULL; s = s->next)
+        stop_task(crew, s, STOP_GRACE);
+    crew->end.terminated = true;
 }
 
 static void told_stopped(struct crew *crew)
 {
-    if (crew->stopped)
+    if (crew->end.over)
         return;
-    crew->stopped = true;
+    crew->end.over = true;
     uv_timer_stop(&crew->timer);
     crew->opts.stopped(crew->opts.arg);
 }
@@ -379,24 +234,27 @@ static void told_stopped(struct crew *crew)
 /* All processes have ended: is all said, too? */
 static void finish(struct crew *crew, double now)
 {
-    if (crew->last_word_by == 0) {
-        crew->last_word_by = now + LAST_WORD_S;
+    struct crew_talk_look talk;
+
+    if (crew->end.last_word_by == 0) {
+        crew->end.last_word_by = now + LAST_WORD_S;
         pool_trim(crew->pool, 0);
     }
-    if (crew->slots == NULL && !crew->in_flight && !crew->buried)
-        crew_bury(crew);
-    if (!crew->said_last && now >= crew->last_word_by && !crew->buried_done) {
-        crew->said_last = true;
+    crew_talk_look(crew->talk, &talk);
+    if (crew->slots.first == NULL && !talk.in_flight && !talk.buried)
+        crew_talk_bury(crew->talk);
+    if (!crew->end.said_last && now >= crew->end.last_word_by && !talk.forgotten) {
+        crew->end.said_last = true;
         log_event(LOG_ERROR, "stopping", "reason",
                   "the queue's store does not answer; what was in hand is free when "
                   "its lease has run out",
                   NULL);
     }
-    if (!crew->buried_done && !crew->said_last)
+    if (!talk.forgotten && !crew->end.said_last)
         return;
-    if (pool_processes(crew->pool) > 0 && crew->kill_by == 0)
-        crew->kill_by = now + LAST_PROCESS_S;
-    if (pool_processes(crew->pool) > 0 && now >= crew->kill_by)
+    if (pool_processes(crew->pool) > 0 && crew->end.kill_by == 0)
+        crew->end.kill_by = now + LAST_PROCESS_S;
+    if (pool_processes(crew->pool) > 0 && now >= crew->end.kill_by)
         pool_kill(crew->pool);
     if (pool_processes(crew->pool) == 0)
         told_stopped(crew);
@@ -409,54 +267,85 @@ static double sooner(double a, double b)
     return b >= 0 && b < a ? b : a;
 }
 
-void crew_work(struct crew *crew)
+static void work(struct crew *crew)
 {
     double now = clock_boot_s(), next = now + 60;
 
-    if (crew->stopped || !crew->started)
+    if (crew->end.over || !crew->started)
         return;
-    if (crew->stopping && !crew->terminated && now >= crew->stop_at)
+    if (crew->end.begun && !crew->end.terminated && now >= crew->end.stop_at)
         hand_all_back(crew);
-    for (struct slot *s = crew->slots; s != NULL; s = s->next)
+    for (struct slot *s = crew->slots.first; s != NULL; s = s->next)
         next = sooner(next, s->state == SLOT_RUNS    ? check_limits(crew, s, now)
                             : s->state == SLOT_WAITS ? s->claimed + PATIENCE_S + 0.1
                                                      : -1);
     start_waiting(crew, now);
-    next = sooner(next, crew_round(crew, now));
-    if (crew->stopping) {
-        if (crew_count(crew, SLOT_RUNS) == 0)
+    next = sooner(next, crew_talk_round(crew->talk, now,
+                                        &(struct crew_talk_may){
+                                            .slots = crew->nslot,
+                                            .stopping = crew->end.begun,
+                                            .held = crew->held != NULL,
+                                            .not_until = crew->crashes.pause_until}));
+    if (crew->end.begun) {
+        if (slots_count(&crew->slots, SLOT_RUNS) == 0)
             finish(crew, now);
-        if (crew->stopped)
+        if (crew->end.over)
             return;
         next = sooner(next, now + 0.05);
     }
     uv_update_time(crew->opts.loop);
-    uv_timer_start(&crew->timer, crew->on_timer,
-                   (uint64_t)ceil(1000 * fmax(next - now, 0)), 0);
+    uv_timer_start(&crew->timer, on_timer, (uint64_t)ceil(1000 * fmax(next - now, 0)),
+                   0);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct crew *crew = timer->data;
 
-    crew_work(crew);
-    if (!crew->stopped && crew->opts.turned != NULL)
+    work(crew);
+    if (!crew->end.over && crew->opts.turned != NULL)
         crew->opts.turned(crew->opts.arg);
+}
+
+static void on_talked(void *arg, bool round)
+{
+    struct crew *crew = arg;
+
+    work(crew);
+    if (round && crew->opts.turned != NULL)
+        crew->opts.turned(crew->opts.arg);
+}
+
+static void on_accepted(void *arg, const struct task *task, enum crew_how how)
+{
+    struct crew *crew = arg;
+
+    if (crew->opts.ended != NULL)
+        crew->opts.ended(crew->opts.arg, task, how);
 }
 
 /* ---- what others want of it ---- */
 
 void crew_start(struct crew *crew)
 {
-    crew->started = crew->hungry = true;
-    crew_work(crew);
+    crew->started = true;
+    crew_talk_hungry(crew->talk);
+    work(crew);
 }
 
 void crew_wake(struct crew *crew, bool changed)
 {
-    crew->hungry = true;
-    crew->check |= changed;
-    crew_work(crew);
+    crew_talk_hungry(crew->talk);
+    if (changed)
+        crew_talk_check(crew->talk);
+    work(crew);
+}
+
+static void trim(struct crew *crew)
+{
+    size_t running = pool_running(crew->pool), slots = (size_t)crew->nslot;
+
+    pool_trim(crew->pool, slots > running ? slots - running : 0);
 }
 
 void crew_scale(struct crew *crew, long slots)
@@ -467,17 +356,10 @@ void crew_scale(struct crew *crew, long slots)
               NULL);
     crew->nslot = slots;
     crew->me.slots = (int)slots;
-    crew->beat_at = 0; /* told at once */
-    crew->hungry = true;
-    crew_trim(crew);
-    crew_work(crew);
-}
-
-void crew_trim(struct crew *crew)
-{
-    size_t running = pool_running(crew->pool), slots = (size_t)crew->nslot;
-
-    pool_trim(crew->pool, slots > running ? slots - running : 0);
+    crew_talk_beat(crew->talk); /* told at once */
+    crew_talk_hungry(crew->talk);
+    trim(crew);
+    work(crew);
 }
 
 void crew_renew(struct crew *crew)
@@ -495,32 +377,34 @@ void crew_hold(struct crew *crew, const char *reason)
 
 void crew_stop(struct crew *crew, double grace_s)
 {
-    crew->stop_at = clock_boot_s() + grace_s;
-    crew->stopping = true;
+    crew->end.stop_at = clock_boot_s() + grace_s;
+    crew->end.begun = true;
     snprintf(crew->me.state, sizeof crew->me.state, "stopping");
-    crew->beat_at = 0;
+    crew_talk_beat(crew->talk);
     if (!crew->started) {
         told_stopped(crew);
         return;
     }
-    crew_work(crew);
+    work(crew);
 }
 
 void crew_look(const struct crew *crew, struct crew_look *out)
 {
+    struct crew_talk_look talk;
     size_t all = 0;
 
-    for (const struct slot *s = crew->slots; s != NULL; s = s->next)
+    crew_talk_look(crew->talk, &talk);
+    for (const struct slot *s = crew->slots.first; s != NULL; s = s->next)
         all++;
     *out = (struct crew_look){.slots = crew->nslot,
                               .running = all,
-                              .untold = crew_count(crew, SLOT_ENDED),
-                              .idle = crew->started && all == 0 && !crew->in_flight &&
-                                      (!crew->hungry || crew->nslot == 0),
-                              .empty = crew->empty || crew->nslot == 0,
-                              .mode = crew->mode,
+                              .untold = slots_count(&crew->slots, SLOT_ENDED),
+                              .idle = crew->started && all == 0 && !talk.in_flight &&
+                                      (!talk.hungry || crew->nslot == 0),
+                              .empty = talk.empty || crew->nslot == 0,
+                              .mode = talk.mode,
                               .held = crew->held};
-    if (out->held == NULL && crew->pause_until > clock_boot_s())
+    if (out->held == NULL && crew->crashes.pause_until > clock_boot_s())
         out->held = "worker processes die as soon as they begin";
 }
 
@@ -534,18 +418,53 @@ const struct queue_worker *crew_me(const struct crew *crew)
     return &crew->me;
 }
 
+/* ---- who we are ---- */
+
+/*
+ * Processes of another PID namespace cannot be judged from here, so a machine's name carries the
+ * namespace, unless it is the kernel's first (whose inode is PROC_PID_INIT_INO, linux/proc_fs.h).
+ */
+static int identity(struct queue_worker *me, const char *name, struct err *e)
+{
+    const uint64_t first = 0xEFFFFFFC;
+    struct owner self;
+    int rc = owner_self(&self, e);
+
+    if (rc != 0)
+        return rc;
+    memset(me, 0, sizeof *me);
+    snprintf(me->host, sizeof me->host, "%.*s", (int)sizeof me->host - 1, self.host);
+    snprintf(me->boot, sizeof me->boot, "%s", self.boot);
+    if (self.machine[0] != '\0' && self.pidns != first)
+        snprintf(me->machine, sizeof me->machine, "%s.%06x", self.machine,
+                 (unsigned)(self.pidns & 0xFFFFFF));
+    else
+        snprintf(me->machine, sizeof me->machine, "%s", self.machine);
+    me->pid = self.pid;
+    me->start = (int64_t)self.start;
+    snprintf(me->id, sizeof me->id, "%.60s:%.40s:%lld", me->host, name,
+             (long long)me->pid);
+    snprintf(me->state, sizeof me->state, "running");
+    return 0;
+}
+
 /* ---- its life ---- */
 
 int crew_new(struct crew **out, const struct crew_opts *opts, struct err *e)
 {
     struct crew *crew;
     struct queue_worker me;
-    int rc = crew_identity(&me, opts->name, e);
+    int rc = identity(&me, opts->name, e);
     struct pool_opts po = {.loop = opts->loop,
                            .conf = opts->conf,
                            .settings = opts->settings,
                            .said = on_said,
                            .ended = on_ended};
+    struct crew_talk_opts to = {.store = opts->store,
+                                .conf = opts->conf,
+                                .stop = stop_task,
+                                .ended = on_accepted,
+                                .turned = on_talked};
 
     *out = NULL;
     if (rc != 0)
@@ -555,8 +474,9 @@ int crew_new(struct crew **out, const struct crew_opts *opts, struct err *e)
     crew->me = me;
     crew->nslot = opts->slots;
     crew->me.slots = (int)opts->slots;
-    crew->seed = (unsigned)me.pid ^ (unsigned)(1e6 * clock_wall_s());
-    crew->on_timer = on_timer;
+    crew->slots.conf = opts->conf;
+    crew->slots.once = opts->once;
+    crew->slots.seed = (unsigned)me.pid ^ (unsigned)(1e6 * clock_wall_s());
     rc = path_join(crew->logs, sizeof crew->logs, opts->conf->paths.state, "logs", e);
     if (rc == 0)
         rc = path_mkdirs(crew->logs, e);
@@ -567,6 +487,10 @@ int crew_new(struct crew **out, const struct crew_opts *opts, struct err *e)
     po.logs = crew->logs;
     po.arg = crew;
     crew->pool = pool_new(&po);
+    to.me = &crew->me;
+    to.slots = &crew->slots;
+    to.arg = crew;
+    crew->talk = crew_talk_new(&to);
     uv_timer_init(opts->loop, &crew->timer);
     crew->timer.data = crew;
     *out = crew;
@@ -577,9 +501,8 @@ void crew_free(struct crew *crew)
 {
     if (crew == NULL)
         return;
-    while (crew->slots != NULL)
-        crew_slot_free(crew, crew->slots);
-    crew_drop_steps(crew);
+    slots_clear(&crew->slots);
+    crew_talk_free(crew->talk);
     pool_free(crew->pool);
     free(crew);
 }

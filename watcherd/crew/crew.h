@@ -43,7 +43,11 @@ struct crew_opts {
     void *arg;
 };
 
-/* Status: 0, or what owner_self said. */
+/*
+ * crew_new: make one, which claims nothing yet.  *out is NULL unless the status is 0.
+ * Status: 0; a negated errno: who we are is not known (owner_self), or the folder of the logs
+ *   cannot be made.
+ */
 int crew_new(struct crew **out, const struct crew_opts *opts, struct err *e);
 /* When it has stopped (or the store has), and the loop has closed its handles. */
 void crew_free(struct crew *crew);

@@ -13,6 +13,7 @@
 #include "core/store/queue.h"
 #include "locks/owner.h"
 #include "watcherd/base/store.h"
+#include "watcherd/crew/burial.h"
 
 enum { EVERY_MS = 1000 };
 
@@ -35,46 +36,31 @@ struct peers {
 
 /* ---- burying ---- */
 
-struct burial {
-    struct store_job job;
+struct death {
     struct peers *all;
-    char id[QUEUE_WORKER], why[OWNER_WHY];
-    size_t n;
+    char why[OWNER_WHY];
 };
 
-static int run_burial(struct store_job *job, struct queue *q, struct err *e)
+static void on_buried(void *arg, const char *worker_id, int rc, size_t tasks)
 {
-    struct burial *b = (struct burial *)job;
+    struct death *d = arg;
 
-    return queue_bury(q, b->id, &b->n, e);
-}
-
-static void end_burial(struct store_job *job, int rc, const struct err *e)
-{
-    struct burial *b = (struct burial *)job;
-
-    if (rc == 0 && b->n > 0) {
-        log_event(LOG_WARN, "recovered", "tasks", log_u(b->n), "worker", b->id,
-                  "reason", b->why, NULL);
-        if (!b->all->stopped)
-            b->all->opts.freed(b->all->opts.arg, b->n);
-    } else if (rc != 0 && rc != -ECANCELED) {
-        log_event(LOG_ERROR, "queue", "worker", b->id, "reason", e->text, "code",
-                  err_name(e->code), NULL);
+    if (rc == 0 && tasks > 0) {
+        log_event(LOG_WARN, "recovered", "tasks", log_u(tasks), "worker", worker_id,
+                  "reason", d->why, NULL);
+        if (!d->all->stopped)
+            d->all->opts.freed(d->all->opts.arg, tasks);
     }
-    free(b);
+    free(d);
 }
 
 static void bury(struct peers *n, const char *id, const char *why)
 {
-    struct burial *b = mem_calloc(1, sizeof *b);
+    struct death *d = mem_calloc(1, sizeof *d);
 
-    b->job.run = run_burial;
-    b->job.done = end_burial;
-    b->all = n;
-    snprintf(b->id, sizeof b->id, "%s", id);
-    snprintf(b->why, sizeof b->why, "%s", why);
-    store_post(n->opts.store, &b->job);
+    d->all = n;
+    snprintf(d->why, sizeof d->why, "%s", why);
+    burial_post(n->opts.store, id, on_buried, d);
 }
 
 /* ---- watching ---- */
@@ -114,7 +100,7 @@ static enum owner_life judge(const struct peers *n, const struct queue_worker *w
     struct owner me, who = {.pid = w->pid, .start = (uint64_t)w->start};
 
     why[0] = '\0';
-    /* The machine's name also names the PID namespace (crew_identity). */
+    /* The machine's name also names the PID namespace (crew.c). */
     if (w->machine[0] == '\0' || strcmp(w->machine, n->opts.me->machine) != 0 ||
         owner_self(&me, NULL) != 0)
         return OWNER_UNKNOWN;

@@ -20,8 +20,8 @@ struct peers_opts {
     uv_loop_t *loop;
     struct store *store;
     const struct queue_worker *me; /* borrowed */
-    void (*looked)(
-        void *arg); /* the first look is over, and who was found dead is being buried */
+    /* The first look is over, and who was found dead is being buried. */
+    void (*looked)(void *arg);
     void (*freed)(void *arg, size_t tasks); /* so many tasks were handed back */
     void *arg;
 };

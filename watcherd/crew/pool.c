@@ -66,9 +66,8 @@ struct pool {
 };
 
 /*
- * The program beside our own.  It is kept open, so that a daemon that still runs while
- *                              newer programs are
- * installed starts the worker processes that it knows.
+ * The program beside our own.  It is kept open, so that a daemon that still runs while newer
+ * programs are installed starts the worker processes that it knows.
  */
 static int open_program(void)
 {

@@ -39,7 +39,11 @@ struct pool *pool_new(const struct pool_opts *opts);
 /* When pool_processes has become 0 (pool_trim(pool, 0) ends those that wait). */
 void pool_free(struct pool *pool);
 
-/* Have a task, which is copied, worked on.  Status: 0 or what uv_spawn said. */
+/*
+ * pool_start: have a task, which is copied, worked on.
+ * Status: 0; -EINVAL the task is not UTF-8; -ENOENT there is no watcherd-task; or what
+ *   uv_spawn said.  Nothing runs then, and `ended` is not called.
+ */
 int pool_start(struct pool *pool, const struct task *task, struct err *e);
 /* A signal to the process group of a task; SIGKILL also to what has left the group. */
 void pool_signal(struct pool *pool, const char *task_id, int sig);
@@ -51,8 +55,8 @@ void pool_kill(struct pool *pool);
 void pool_renew(struct pool *pool);
 
 size_t pool_running(const struct pool *pool); /* tasks */
-size_t
-pool_processes(const struct pool *pool); /* also those that wait, or are ending */
+/* Also those that wait for a task, or are ending. */
+size_t pool_processes(const struct pool *pool);
 
 /* Each running task: who works on it and how far it is. */
 struct pool_look {
