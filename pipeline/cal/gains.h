@@ -23,8 +23,13 @@ struct gains {
     int refant;                      /* index of the reference antenna (phase 0) */
 };
 
+/*
+ * gains_alloc: *out, zeroed (no solution anywhere), with all arrays of these sizes (each > 0).
+ * Status: 0; -ENOMEM, and *out is NULL
+ */
 int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan,
                 size_t npol, struct err *e);
+/* Free the arrays and the struct; NULL does nothing. */
 void gains_free(struct gains *g);
 
 /* Whether gains are solved for this polarisation (AIPS code): XX, YY, RR, LL and Stokes I.  The
@@ -32,10 +37,14 @@ void gains_free(struct gains *g);
 bool gains_parallel(int pol);
 
 /*
- * gains_apply: divide data by g1 conj(g2), scale weights by |g1 g2|^2; antennas without
- * solution become flagged.  Gains are matched by nearest time and by channel frequency
- * (nearest, at most half a channel width away unless nchan is 1).
- * Status: 0; ERR_SHAPE when antennas, polarisations or channels do not fit: one sentence.
+ * gains_apply: calibrate in place.
+ *
+ * Given and returned: vis->data, divided by g1 conj(g2); vis->weight, times |g1 g2|^2, and 0
+ *   where an antenna has no solution
+ * Status: 0; ERR_SHAPE antennas, polarisations or channels do not fit; -ENOMEM.  After a
+ *   failure vis is as it was.
+ * Note: a sample takes the gain of the nearest time and of the nearest channel, at most half
+ *   a channel width away unless g->nchan is 1.
  */
 int gains_apply(struct vis *vis, const struct gains *g, struct err *e);
 
@@ -66,7 +75,8 @@ int gains_lookup_init(struct gains_lookup *lk, const struct vis *vis,
                       const struct gains *g, struct err *e);
 void gains_lookup_close(struct gains_lookup *lk);
 
-/* g1 conj(g2) of one row for channels [c0, c1), 0 without a solution; out is [c1 - c0][npol]. */
+/* g1 conj(g2) of one row for channels [c0, c1), 0 without a solution.
+ * Returned: out [c1 - c0][npol]. */
 void gains_lookup_row(const struct gains_lookup *lk, const struct vis *vis, size_t row,
                       size_t c0, size_t c1, float complex *out);
 

@@ -12,8 +12,8 @@ struct err;
 struct vis;
 
 /*
- * model_point: a point source at the calibrator's place, seen through the primary beam around each
- * integration's pointing.
+ * model_point: a point source at the calibrator's place, seen through the primary beam around
+ * each integration's pointing.
  *
  * Given:    vis: rows, channels and times (its data are not looked at)
  *           cal: position and flux density over frequency; beam

@@ -1,5 +1,5 @@
 /*
- * normal_eq.h: the sums over visibilities that a solution for gains needs, baseline by baseline.
+ * normal_eq.h: the sums over visibilities that a solution for gains needs, by baseline.
  *
  * With V = g1 conj(g2) M the least-squares problem depends only on sum w V conj(M) and
  * sum w |M|^2; the other two sums tell the noise that a solution leaves.
@@ -38,7 +38,13 @@ struct normal_eq_batch {
 /* Index of baseline i < j among n (n - 1) / 2. */
 size_t normal_eq_baseline(size_t n, size_t i, size_t j);
 
-/* Make room for as many blocks of chan_block channels as fit some 64 MB: b->nslot. */
+/*
+ * normal_eq_init: room for as many blocks of chan_block channels as fit some 64 MB.
+ *
+ * Given:    b zeroed; vis; chan_block, 1 to vis->nchan
+ * Returned: b: nslot, order and zeroed work space
+ * Status:   0; -ENOMEM; either way normal_eq_close ends it
+ */
 int normal_eq_init(struct normal_eq_batch *b, const struct vis *vis, size_t chan_block,
                    struct err *e);
 void normal_eq_close(struct normal_eq_batch *b);

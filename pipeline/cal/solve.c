@@ -249,8 +249,8 @@ static void system_snr(struct stefcal *s, const struct normal_eq_batch *b, size_
     }
 }
 
-/* Gains into out [nant] with stride npol, phase 0 at the reference (or, when that has no solution
- * here, at the first antenna that has: a common phase drops out of every baseline). */
+/* Gains into out [nant] with stride npol, phase 0 at the reference (or, when that has no
+ * solution here, at the first antenna that has: a common phase drops out of every baseline). */
 static size_t system_store(const struct stefcal *s, float complex *out, size_t npol,
                            int refant, double min_snr)
 {
@@ -287,8 +287,8 @@ struct pass {
 };
 
 /*
- * solve_slot: one solution from the sums of one slot.  An antenna whose gain drowns in its noise
- * is taken out and the rest solved again, since it only adds noise to the others.
+ * solve_slot: one solution from the sums of one slot.  An antenna whose gain drowns in its
+ * noise is taken out and the rest solved again, since it only adds noise to the others.
  * Returns the antennas solved for; their gains in out [nant][npol], one polarisation of it.
  */
 static size_t solve_slot(struct pass *pass, size_t slot, float complex *out)

@@ -1,6 +1,6 @@
 /*
- * solve.h: antenna-based gains from data and a model by least squares (StefCal, Salvini & Wijnholds
- * 2014, A&A 571, A97).
+ * solve.h: antenna-based gains from data and a model by least squares (StefCal, Salvini &
+ * Wijnholds 2014, A&A 571, A97).
  */
 #ifndef PIPELINE_CAL_SOLVE_H
 #define PIPELINE_CAL_SOLVE_H
@@ -31,17 +31,25 @@ struct solve_opts {
  *   model           [nrow][nchan] Jy, Stokes I (the same for all parallel-hand polarisations)
  *   time_block      integrations per solution; 0: all in one
  *   chan_block      channels per solution; 0: all in one
- * Returned: *out (ntime, nchan = number of blocks; time_jd/freq_hz weighted block means)
- * Status: 0; ERR_QUALITY when no antenna has a solution; -ENOMEM
+ * Returned: *out (ntime, nchan = number of blocks; time_jd/freq_hz weighted block means), the
+ *           caller's; NULL after a failure
+ * Status:   0; ERR_QUALITY no antenna has a solution, or all is flagged; -EINVAL there is no
+ *           antenna opts->refant; -ENOMEM
  */
 int solve_gains(struct gains **out, const struct vis *vis, const float complex *model,
                 size_t time_block, size_t chan_block, const struct solve_opts *opts,
                 struct err *e);
 
 /*
- * solve_bandpass: bandpass [1][nchan] and per-integration gain [ntime][1], solved in turns until
- * both are consistent (3 rounds).  The gain's mean over time is 1 in amplitude with phase 0
- * per antenna and polarisation; scale and phase are in the bandpass.
+ * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree (3
+ * rounds).
+ *
+ * Given:    vis; model [nrow][nchan] Jy, Stokes I; opts
+ * Returned: *bandpass of [1][nchan], with scale and phase; *gain of [ntime][1], whose mean over
+ *           time has amplitude 1 and phase 0 for each antenna and polarisation.  Both are the
+ *           caller's, and NULL after a failure.
+ * Status:   0; ERR_QUALITY no antenna has a solution, or all is flagged; -EINVAL there is no
+ *           antenna opts->refant; -ENOMEM
  */
 int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vis *vis,
                    const float complex *model, const struct solve_opts *opts,

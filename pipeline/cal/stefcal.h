@@ -1,8 +1,8 @@
 /*
  * stefcal.h: the least-squares iteration on the matrices of one solution.
  *
- * Given the sums num = sum w V conj(M) and den = sum w |M|^2 of every baseline, it finds the gains
- * with V = g_i conj(g_j) M.
+ * Given the sums num = sum w V conj(M) and den = sum w |M|^2 of every baseline, it finds the
+ * gains with V = g_i conj(g_j) M.
  *
  * Reference: Salvini & Wijnholds 2014, A&A 571, A97 (with its average of every second step).
  */
@@ -25,11 +25,13 @@ struct stefcal {
     double *store;         /* all of the above doubles */
 };
 
+/* Room for n <= nant antennas.  s is zeroed before.  Status: 0; -ENOMEM; either way
+ * stefcal_close ends it. */
 int stefcal_init(struct stefcal *s, size_t nant, struct err *e);
 void stefcal_close(struct stefcal *s);
 
-/* Iterate until the relative change is below the tolerance.  False when it has not come below the
- * tolerance's root after max_iter steps. */
+/* Iterate until the relative change is below the tolerance.  False when it has not come below
+ * the tolerance's root after max_iter steps. */
 bool stefcal_solve(struct stefcal *s, int max_iter, double tolerance);
 
 /* sr + i si = sum_j num_ij g_j and sd = sum_j den_ij |g_j|^2, for all i at once. */

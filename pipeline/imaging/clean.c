@@ -285,8 +285,8 @@ static int cycle(struct state *st, struct err *e)
     while (st->res->niter < st->opts->niter && st->res->nmajor < MAX_MAJOR) {
         double floor_jy = floor_level(st);
 
-        /* Near enough: sigma falls a little with each cycle and the floor with it.  A search that
-         * has stopped to gain goes on inside the mask all the same. */
+        /* Near enough: sigma falls a little with each cycle and the floor with it.  A search
+         * that has stopped to gain goes on inside the mask all the same. */
         if (!(st->res->peak_jy > 1.02 * floor_jy) || slow == 2) {
             if (st->masked || !(st->opts->auto_mask > st->opts->auto_threshold) ||
                 !mask_domain(st))

@@ -54,8 +54,8 @@ int clean_run(struct imager *im, const struct samples *s, const struct clean_opt
               struct err *e);
 
 /*
- * clean_fit_beam: an elliptical Gaussian through the main lobe of a PSF, by least squares on its
- * pixels above 0.35.
+ * clean_fit_beam: an elliptical Gaussian through the main lobe of a PSF, by least squares on
+ * its pixels above 0.35.
  *
  * Given:    psf: pixels, peak 1 at [ny/2][nx/2], and wcs.cell_rad
  * Returned: psf->bmaj_rad, bmin_rad (FWHM), bpa_rad (north to east, within +-90 degrees)

@@ -65,8 +65,8 @@ void grid_fold(struct grid *g, size_t p);
 void grid_unfold(struct grid *g, size_t p);
 
 /*
- * grid_interpolate: data += scale * sum over planes of (i phi)^(first + p) plane p at the sample,
- * for every sample that lies on the grid.
+ * grid_interpolate: data += scale * sum over planes of (i phi)^(first + p) plane p at the
+ * sample, for every sample that lies on the grid.
  */
 void grid_interpolate(const struct grid *g, const struct samples *s,
                       const struct plane_fit *fit, size_t first, size_t n, float scale,

@@ -69,7 +69,7 @@ static double pixel_y(const struct imager *im, size_t y)
     return ((double)y - (double)(im->opts.ny / 2)) * im->opts.cell_rad;
 }
 
-/* The largest |n - 1| (it grows outwards, so a corner has it); -EDOM if one is off the sphere. */
+/* The largest |n - 1| (at a corner: it grows outwards); -EDOM if one is off the sphere. */
 static int largest_t(const struct imager *im, double a, double b, double *tmax)
 {
     *tmax = 0.0;

@@ -4,7 +4,7 @@
  * Wide field by the plane fit: for a (nearly) flat array w = a u + b v + w', so the image is
  * made in the slant orthographic projection (xi = -a, eta = -b), where the plane part of w
  * is a shift of coordinates; the small w' is corrected by K two-dimensional transforms,
- * exp(2 pi i w' (n - 1)) = sum over k of (2 pi i w' (n - 1))^k / k!, K from a bound on the data.
+ * exp(2 pi i w' (n - 1)) = sum over k of (2 pi i w' (n - 1))^k / k!, with K from the data.
  */
 #ifndef PIPELINE_IMAGING_IMAGER_H
 #define PIPELINE_IMAGING_IMAGER_H
@@ -57,21 +57,33 @@ struct imager_info {
 };
 void imager_info(const struct imager *im, struct imager_info *info);
 
-/* Dirty image of `data` ([nrow][nchan], e.g. samples->data or residuals), Jy/beam. */
+/*
+ * imager_dirty: the dirty image, weighted sum over the samples of data exp(-2 pi i (u l + v m +
+ * w (n - 1))), divided by the sum of weights.
+ *
+ * Given:    data [nrow][nchan] Jy, e.g. samples->data or residuals
+ * Returned: pix [ny][nx] Jy/beam
+ * Status:   0: all that may fail did so in imager_new
+ */
 int imager_dirty(struct imager *im, const float complex *data, float *pix,
                  struct err *e);
-/* Point spread function at the phase centre, peak 1 at [ny/2][nx/2]. */
+/* Point spread function at the phase centre: pix [ny][nx], peak 1 at [ny/2][nx/2].  Status as
+ * imager_dirty. */
 int imager_psf(struct imager *im, float *pix, struct err *e);
 /*
- * imager_predict: visibilities of a model image (Jy/pixel): data += scale * prediction.
- * It is the exact adjoint of imager_dirty (to float rounding) up to the weights.
+ * imager_predict: visibilities of a model image, added to others.
+ *
+ * Given:              model [ny][nx] Jy/pixel; scale, e.g. -1 for residuals
+ * Given and returned: data [nrow][nchan] Jy: data += scale * prediction, also where flagged
+ * Status:             as imager_dirty
+ * Note: to float rounding and up to the weights it is the adjoint of imager_dirty.
  */
 int imager_predict(struct imager *im, const float *model, float scale,
                    float complex *data, struct err *e);
 
 /*
- * imager_dft: the same dirty image at one pixel, Jy/beam, by direct double-precision sum, with the
- * true w (n - 1).  Slow: it is here for the tests, which judge imager_dirty by it.
+ * imager_dft: the same dirty image at one pixel, Jy/beam, by direct double-precision sum, with
+ * the true w (n - 1).  Slow: it is here for the tests, which judge imager_dirty by it.
  */
 double imager_dft(const struct imager *im, const float complex *data, size_t x,
                   size_t y);

@@ -2,8 +2,8 @@
  * mosaic.h: tiles of one window to one image of the sky, weighted by primary beam and noise.
  *
  * I = sum_i (P_i F_i / s_i^2) / sum_i (P_i^2 / s_i^2), with F_i the flat-noise tile (not
- * beam-corrected), P_i its effective beam, s_i its noise: the least-squares estimate of the sky.
- * The weight map is the denominator, in Jy^-2; 1/sqrt of it is the noise.
+ * beam-corrected), P_i its effective beam, s_i its noise: the least-squares estimate of the
+ * sky.  The weight map is the denominator, in Jy^-2; 1/sqrt of it is the noise.
  */
 #ifndef PIPELINE_IMAGING_MOSAIC_H
 #define PIPELINE_IMAGING_MOSAIC_H
@@ -29,9 +29,9 @@ struct mosaic_opts {
 /*
  * mosaic_make: combine.
  * Given:    tile[ntile], opts
- * Returned: *sky (Jy/beam, NaN where weight is 0), *weight (Jy^-2) on one SIN grid (xi = eta = 0)
- *           centred on the tiles (right ascension by vector mean, so 0 h is no seam) that just
- *           covers them
+ * Returned: *sky (Jy/beam, NaN where weight is 0), *weight (Jy^-2) on one SIN grid with
+ *           xi = eta = 0, centred on the tiles (right ascension by vector mean, so 0 h is no
+ *           seam), that just covers them; both the caller's, NULL after a failure
  * Status:   0; ERR_SHAPE (sentence names the tile's object and what differs); -ENOMEM
  * Note: Lanczos-3 interpolation, beams by bilinear; exact for pixel-aligned tiles.
  */

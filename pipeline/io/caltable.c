@@ -2,8 +2,8 @@
  * caltable.c: gain tables on disk.
  *
  * Names, shapes and meanings are those of pyuvdata's CalH5: antennas without data are left out
- * of Data, flags say "no solution", gains of one channel for a whole band are "wide_band" with a
- * frequency range in place of the frequency axis.
+ * of Data, flags say "no solution", gains of one channel for a whole band are "wide_band" with
+ * a frequency range in place of the frequency axis.
  */
 #include "pipeline/io/caltable.h"
 

@@ -185,7 +185,7 @@ static void put_header(fitsfile *f, const struct image *img,
     }
 }
 
-/* A failed write is the machine's fault, not the data's; CFITSIO leaves errno as stdio set it. */
+/* A failed write is the machine's fault, not the data's; CFITSIO leaves stdio's errno. */
 static int write_error(struct err *e, const char *path, int status, int why)
 {
     if (why == ENOSPC || why == EDQUOT)

@@ -24,7 +24,13 @@ struct fits_card { /* an extra header card; ends with name == NULL */
 int fits_write_image(const char *path, const struct image *img,
                      const struct fits_card *extra, struct err *e);
 
-/* Read such a file back, or any 2-D..4-D SIN image with one plane.  *out NULL on failure. */
+/*
+ * fits_read_image: read such a file back, or any 2-D to 4-D SIN image in ICRS with one plane.
+ *
+ * Returned: *out, the caller's (image_free); NULL after a failure
+ * Status:   0; ERR_FORMAT no FITS, no such image, or turned, too large or cut short; -ENOMEM; a
+ *           negated errno when it cannot be opened
+ */
 int fits_read_image(struct image **out, const char *path, struct err *e);
 
 #endif

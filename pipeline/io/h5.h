@@ -16,34 +16,52 @@ struct err;
 struct h5;
 
 enum { H5_MAXDIM = 5 };
-enum h5_type { /* element types on disk */
-               H5_F32,
-               H5_F64,
-               H5_I64,
-               H5_I32,
-               H5_BOOL, /* 1-byte enum FALSE/TRUE, as h5py writes numpy.bool_ */
-               H5_C64,  /* compound {r, i} of float32 */
-               H5_C128, /* compound {r, i} of float64 */
-               H5_STRING, /* fixed-length bytes, null-padded as h5py's numpy.bytes_; element size given */
-               H5_VSTRING /* one variable-length UTF-8 string */
+
+/* Element types on disk. */
+enum h5_type {
+    H5_F32,
+    H5_F64,
+    H5_I64,
+    H5_I32,
+    H5_BOOL,   /* 1-byte enum FALSE/TRUE, as h5py writes numpy.bool_ */
+    H5_C64,    /* compound {r, i} of float32 */
+    H5_C128,   /* compound {r, i} of float64 */
+    H5_STRING, /* bytes of a fixed number, padded by NUL as h5py's numpy.bytes_ */
+    H5_VSTRING /* one variable-length UTF-8 string */
 };
 
-int h5_open(struct h5 **out, const char *path,
-            struct err *e); /* read only, no file lock needed */
-int h5_create(struct h5 **out, const char *path, struct err *e); /* must not exist */
-int h5_close(struct h5 *h5,
-             struct err *e); /* 0, or -EIO when the last bytes did not get out */
+/*
+ * h5_open: a file to be read; needs no file lock (NFS has none).
+ * h5_create: a new file to be written.
+ *
+ * Returned: *out, the caller's until h5_close; NULL after a failure
+ * Status:   0; h5_open: ERR_FORMAT not a regular file, not HDF5 or cut short;
+ *           h5_create: -EEXIST; both: other negated errnos
+ */
+int h5_open(struct h5 **out, const char *path, struct err *e);
+int h5_create(struct h5 **out, const char *path, struct err *e);
+/* End it either way; NULL does nothing.  Status: 0; -EIO the last bytes did not get out. */
+int h5_close(struct h5 *h5, struct err *e);
 const char *h5_path(const struct h5 *h5);
 
+/* Whether the full name exists, by hard links alone. */
 bool h5_has(const struct h5 *h5, const char *name);
-/* Name of the i-th thing in a group, in alphabetical order; -ENOENT past the last. */
+/* Name of the i-th thing in a group, in alphabetical order; 0, or -ENOENT past the last. */
 int h5_child(const struct h5 *h5, const char *group, size_t i, char *name, size_t size);
-/* Extents; ndim 0 for a scalar.  Status 0, -ENOENT, ERR_FORMAT. */
+/* Extents, slowest first; *ndim 0 for a scalar.  Status: 0; -ENOENT; ERR_FORMAT no data set, or
+ * one that is absurdly large, more than H5_MAXDIM deep or not inside the file. */
 int h5_shape(const struct h5 *h5, const char *name, size_t dim[H5_MAXDIM], int *ndim,
              struct err *e);
 
-/* Read the whole data set, any numeric type converted; n must equal its element count
- * (a scalar counts 1).  ERR_SHAPE when it does not. */
+/*
+ * h5_read_TYPE: read a whole data set, row-major, its elements converted.
+ *
+ * Given:    n, which must be its number of elements (a scalar counts 1)
+ * Returned: out [n].  f64, f32, i64 take any number; bool truth values (0 or 1); c64 and c128
+ *           compounds {r, i} of floats, doubles or integers.
+ * Status:   0; -ENOENT no such data set; ERR_SHAPE not n elements; ERR_FORMAT another type, or
+ *           values that cannot be read; -ENOMEM
+ */
 int h5_read_f64(const struct h5 *h5, const char *name, double *out, size_t n,
                 struct err *e);
 int h5_read_f32(const struct h5 *h5, const char *name, float *out, size_t n,
@@ -52,16 +70,20 @@ int h5_read_i64(const struct h5 *h5, const char *name, int64_t *out, size_t n,
                 struct err *e);
 int h5_read_bool(const struct h5 *h5, const char *name, unsigned char *out, size_t n,
                  struct err *e);
-/* Compounds {r, i} of float, double or integers, to float complex. */
 int h5_read_c64(const struct h5 *h5, const char *name, float complex *out, size_t n,
                 struct err *e);
 int h5_read_c128(const struct h5 *h5, const char *name, double complex *out, size_t n,
                  struct err *e);
-/* A string, fixed or variable length, cut to size, unprintable bytes as '?'; or a numeric
-   scalar as text ("2000"). */
+
+/*
+ * h5_read_texts: [n] strings of fixed or variable length.
+ * h5_read_text: one of them, or a numeric scalar as text ("2000").
+ *
+ * Returned: out [n][size], each cut to `size` bytes with its NUL, unprintable bytes as '?'
+ * Status:   as h5_read_TYPE
+ */
 int h5_read_text(const struct h5 *h5, const char *name, char *out, size_t size,
                  struct err *e);
-/* [n] strings, each cut to `size` bytes with its NUL; out is [n][size]. */
 int h5_read_texts(const struct h5 *h5, const char *name, char *out, size_t n,
                   size_t size, struct err *e);
 
@@ -104,11 +126,13 @@ static inline struct h5_dataset h5_bytes(const char *text, size_t size)
  */
 int h5_write(struct h5 *h5, const char *name, struct h5_dataset set, struct err *e);
 
-/* Append n rows to a chunked data set of this type (not a string). */
+/* Append n rows to a chunked data set of this type (not a string): data [n][...].  Status: 0;
+ * -EIO not written, or there is no such data set. */
 int h5_append(struct h5 *h5, const char *name, enum h5_type type, size_t n,
               const void *data, struct err *e);
 
-/* Make an empty group; h5_write makes missing ones by itself. */
+/* Make an empty group; h5_write makes missing ones by itself.  Status: 0; -EIO not made, or
+ * there is one of this name. */
 int h5_group(struct h5 *h5, const char *name, struct err *e);
 
 #endif

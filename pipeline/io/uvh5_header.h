@@ -26,6 +26,8 @@ struct uvh5_info {
     int pol[VIS_MAXPOL];                /* AIPS codes */
 };
 
+/* Fill *info; *info is not touched by a failure.  Status as uvh5_read_group's: 0; ERR_FORMAT;
+ * ERR_SHAPE (more than one phase centre); -ENOMEM; a negated errno. */
 int uvh5_info(const char *path, struct uvh5_info *info, struct err *e);
 
 /* One file's header.  Row arrays are as in the file, autocorrelations included. */
@@ -48,7 +50,8 @@ int uvh5_header_read(struct uvh5_header *h, const char *path, struct err *e);
 void uvh5_header_free(struct uvh5_header *h);
 void uvh5_header_free_rows(struct uvh5_header *h); /* the row arrays alone */
 
-/* The distinct times of the rows: *out [*n], ascending; the caller frees. */
+/* The distinct times of the rows, JD UTC: *out [*n], ascending; the caller frees.  Status: 0;
+ * -ENOMEM. */
 int uvh5_header_times(const struct uvh5_header *h, double **out, size_t *n,
                       struct err *e);
 

@@ -35,12 +35,15 @@ struct uvh5_sub { /* arrays are borrowed, row-major */
     const double *freq_hz; /* [nchan] centres */
     double width_hz;
     double nsamples; /* raw samples averaged into each; 96 in production */
-    const float complex
-        *data; /* [ntime][nbl][nchan][npol], nbl = nant (nant + 1) / 2 */
+    /* [ntime][nbl][nchan][npol], nbl = nant (nant + 1) / 2 */
+    const float complex *data;
 };
 
 /*
  * uvh5_write: make the file `path`, which must not exist, and write all of it.
+ *
+ * Status: 0; ERR_SHAPE more antennas or channels than fit; -EEXIST; -ENOMEM; -EIO and other
+ *         errnos
  *
  * Notes:
  *   1) Baselines are the lower triangle with autocorrelations: for i, for j <= i,

@@ -19,7 +19,11 @@
 
 struct err;
 
-/* Who may publish is decided by the claim, which this room does not know. */
+/*
+ * Who may publish is decided by the claim, which this room does not know.
+ * Status of both: 0; anything else ends product_publish with it.  After a refusal of may
+ * nothing is visible; after one of commit the directory is there and the link has not moved.
+ */
 struct product_gate {
     int (*may)(void *arg, struct err *e);    /* asked just before the rename */
     int (*commit)(void *arg, struct err *e); /* told just after it */

@@ -458,8 +458,8 @@ static bool is_near(const struct look *l, size_t i, int64_t unix_s)
 }
 
 /*
- * A published group keeps its name whatever arrived near it since: mark those whose name the files
- * alone would not give, as the daemon does after a restart.
+ * A published group keeps its name whatever arrived near it since: mark those whose name the
+ * files alone would not give, as the daemon does after a restart.
  */
 static bool mark_published(struct look *l)
 {

@@ -23,7 +23,8 @@ struct wish {
 /* Bits of the features that this text lacks: of an info file, or of a product's manifest. */
 uint64_t progress_lacks(const struct wish *wish, const char *text, size_t n,
                         bool manifest);
-/* Read `path` below dirfd whole into *buf (grown, the caller's); its length or a negated errno. */
+/* Read `path` below dirfd whole into *buf of *room bytes (grown; the caller's).  Its length, or
+ * a negated errno. */
 ssize_t progress_slurp(int dirfd, const char *path, char **buf, size_t *room);
 
 /* A directory as it was just before it was read; zeros: there was none. */

@@ -246,7 +246,7 @@ static void group_of(const struct sweep *s, const struct tree *tree, const char 
     }
 }
 
-/* lstat of an entry, and a descriptor when it is a directory of the tree that may be entered. */
+/* lstat of an entry, and a descriptor when it is a directory that may be entered. */
 static int enter(const struct sweep *s, const struct tree *tree, int fd,
                  const char *name, struct stat *st)
 {
@@ -693,8 +693,8 @@ static bool below_kept(const struct sweep *s, const char *path)
     return false;
 }
 
-/* Open a tree.  1; 0 when it is not there, was opened before or is left alone; a negated errno with
- * a sentence. */
+/* Open a tree.  1; 0 when it is not there, was opened before or is left alone; a negated errno
+ * with a sentence. */
 static int open_tree(struct sweep *s, enum sweep_kind kind, const char *path,
                      struct err *e)
 {

@@ -2,7 +2,7 @@
  * sweep.h: what is left over of finished work and old enough to go, and why the rest stays.
  *
  *   ms       directories NAME.ms, at any depth below [paths] scratch and, where they exist,
- *            `ms` and `stage` of [paths] root: old enough, and the product of their group is whole
+ *            `ms` and `stage` of [paths] root: old enough, and the group's product is whole
  *   scratch  [paths] scratch/GROUP/GENERATION and empty GROUP: old enough, and without a
  *            Measurement Set that stays
  *   logs     regular files NAME.log in [paths] state/logs: old enough, and not open for writing
@@ -20,7 +20,7 @@
  *   2) Nothing of a group goes while somebody works on it: the caller's gate holds the
  *      group meanwhile, and age and product are looked at again when it does.
  *   3) A directory is renamed to .removing-KIND-INODE before it is emptied, so that an
- *      interruption leaves no half of a Measurement Set under its name; the next sweep finishes it.
+ *      interruption leaves no half of a Measurement Set under its name.  The next sweep ends it.
  */
 #ifndef PIPELINE_PRODUCT_SWEEP_H
 #define PIPELINE_PRODUCT_SWEEP_H

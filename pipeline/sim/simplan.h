@@ -46,7 +46,8 @@ double simplan_transit_start(const struct simplan *plan, const struct sim_source
  */
 int simplan_groups(struct simplan *plan, double start_jd, struct err *e);
 
-/* Add random sources within radius of the first, middle and last pointing of each group. */
+/* Add random sources within radius of the first, middle and last pointing of each group, of
+ * [min_jy, max_jy) at 1.4 GHz.  Status: 0; -EINVAL unless 0 < min_jy < max_jy; -ENOMEM. */
 int simplan_field(struct simplan *plan, double radius_rad, double min_jy, double max_jy,
                   struct err *e);
 
@@ -56,6 +57,9 @@ int simplan_field(struct simplan *plan, double radius_rad, double min_jy, double
  * gains.h5: gain [ngroup][nant][2][nsub nchan] (V measured = g1 conj(g2) V true; scale
  * included; frequencies ascending; at the middle of each group), freq_hz, time_jd, station
  * [nant] (1-based).  rfi.csv: group, integration, sub-band, channel in the file, size in sigma.
+ *
+ * Status: 0; -ENOMEM; -EIO and other errnos.  dir is made if missing; each file is replaced
+ *         whole.
  */
 int simplan_truth(const struct simplan *plan, const char *dir, struct err *e);
 

@@ -48,11 +48,12 @@ int simsky_random(struct simsky *sky, uint64_t seed, const struct sim_field *fie
                   size_t nfield, double min_jy, double max_jy, struct err *e);
 
 /*
- * simsky_read: a table "name,ra_deg,dec_deg,flux_jy,spix,freq_mhz", one source a line, '#' for
- * comments, an optional header line.  ERR_FORMAT names the line.
+ * simsky_read: add the sources of a table "name,ra_deg,dec_deg,flux_jy,spix,freq_mhz", one a
+ * line, '#' for comments, an optional header line.
+ * Status: 0; ERR_FORMAT with the line; -ENOMEM; a negated errno
  */
 int simsky_read(struct simsky *sky, const char *path, struct err *e);
-/* The same table back; atomic. */
+/* The same table back, replaced whole.  Status: 0; -ENOMEM; a negated errno. */
 int simsky_write(const struct simsky *sky, const char *path, struct err *e);
 
 #endif

@@ -61,7 +61,7 @@ struct simvis {
 double simvis_freq(const struct simvis *sim, int sub, size_t chan);
 double simvis_width(const struct simvis *sim);
 
-/* Complex gain (with scale, bandpass and drift) of a station and polarisation 0 (X) or 1 (Y). */
+/* Complex gain (with scale, bandpass and drift) of a station; pol 0 is X, 1 is Y. */
 double complex simvis_gain(const struct simvis *sim, int number, int pol, int sub,
                            size_t chan, double jd_utc);
 

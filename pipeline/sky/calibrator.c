@@ -30,8 +30,8 @@
 #define RA(h, m, s)  (((h) + (m) / 60.0 + (s) / 3600.0) * 15.0 * ASTRO_DEG)
 #define DEC(d, m, s) (((d) + (m) / 60.0 + (s) / 3600.0) * ASTRO_DEG)
 
-/* The manual's bands, by wavelength: nominal frequencies of the VLA's receivers in Hz (NRAO, VLA
- * calibrator manual, "Flux density": 90, 20, 6, 3.7, 2, 1.3 and 0.7 cm). */
+/* The manual's bands, by wavelength: nominal frequencies of the VLA's receivers in Hz (NRAO,
+ * VLA calibrator manual, "Flux density": 90, 20, 6, 3.7, 2, 1.3 and 0.7 cm). */
 #define P_BAND 0.3275e9
 #define L_BAND 1.465e9
 #define C_BAND 4.86e9

@@ -15,8 +15,8 @@ enum { CAL_MAXPOINT = 8 };
 struct calibrator {
     char name[32], alias[32]; /* "1229+020", "3C273" */
     double ra_rad, dec_rad;   /* ICRS */
-    /* Either Perley-Butler coefficients (ncoeff > 0): log10 S = sum a_k log10(nu/GHz)^k, or points
-     * joined in log-log, ends extended for at most a factor 1.5 in frequency. */
+    /* Either Perley-Butler coefficients (ncoeff > 0): log10 S = sum a_k log10(nu/GHz)^k, or
+     * points joined in log-log, ends extended for at most a factor 1.5 in frequency. */
     int ncoeff;
     double coeff[6];
     int npoint;

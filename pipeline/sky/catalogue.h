@@ -10,7 +10,17 @@
 struct err;
 struct source_list;
 
+/*
+ * catalogue_read: strict, because a column taken for another gives fluxes that look right.
+ *
+ * Returned: *out, the caller's (source_list_free); empty after a failure
+ * Status:   0; ERR_FORMAT with the line; -ENOMEM; -EIO and other errnos
+ */
 int catalogue_read(struct source_list *out, const char *path, struct err *e);
+/*
+ * catalogue_write: the same form back; commas and control characters in names become '_'.
+ * Status: 0; -EIO and other errnos.  An existing file is replaced, by half a one when it fails.
+ */
 int catalogue_write(const char *path, const struct source_list *list, struct err *e);
 
 #endif

@@ -22,9 +22,10 @@ struct image {
     char object[64], telescope[32];
 };
 
-/* Zeroed pixels; 0 or -ENOMEM. */
+/* An image of zeroed pixels, the caller's (image_free).  Status: 0; -EINVAL nx or ny is 0;
+ * -ENOMEM; *out is then NULL. */
 int image_alloc(struct image **out, size_t nx, size_t ny, struct err *e);
-/* A zeroed image of the same size that copies all of `like` but its pixels. */
+/* The same with the size of `like` and all of it but its pixels.  Status: as image_alloc. */
 int image_like(struct image **out, const struct image *like, struct err *e);
 void image_free(struct image *img);
 

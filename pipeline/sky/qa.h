@@ -11,13 +11,17 @@ struct err;
 struct image;
 struct source_list;
 
-/* Robust noise: 1.4826 x median absolute deviation, sigma-clipped at 5 sigma 3 times;
-   finite pixels. */
+/* Robust noise of n pixels, in their unit: 1.4826 x median absolute deviation of the finite
+ * ones, clipped at 5 sigma 3 times. */
 double qa_noise(const float *pix, size_t n);
 
 /*
- * qa_find: local maxima above `nsigma` x local noise, brightest first, position and peak by a
- * Gaussian fit of the beam's shape around it.  noise [ny][nx] (Jy/beam) or NULL: qa_noise of img.
+ * qa_find: local maxima above `nsigma` x local noise, position and peak by a Gaussian fit of
+ * the beam's shape around each.
+ *
+ * Given:    img, Jy/beam; noise [ny][nx] Jy/beam, or NULL: qa_noise of img
+ * Returned: *out, brightest first, the caller's (source_list_free); empty after a failure
+ * Status:   0, also when there is none; -ENOMEM
  */
 int qa_find(struct source_list *out, const struct image *img, const float *noise,
             double nsigma, struct err *e);
@@ -26,12 +30,13 @@ struct qa_match {
     /* catalogue sources in the image brighter than nsigma local noise */
     size_t nexpected;
     size_t nfound; /* of these, found within one beam */
-    /* median found / catalogue at the image's frequency; NAN for none */
+    /* median found / catalogue at the image's frequency; NAN for none, as all below */
     double flux_ratio;
     double offset_rad; /* median separation */
     double worst_ratio, worst_offset_rad;
 };
-/* noise: local noise map or NULL for one number from qa_noise. */
+
+/* Sources found against a catalogue; noise and nsigma as qa_find's.  Status: 0; -ENOMEM. */
 int qa_match(struct qa_match *out, const struct image *img, const float *noise,
              const struct source_list *found, const struct source_list *cat,
              double nsigma);
