@@ -6,7 +6,7 @@
  *   locks/lockfs.c           is flock the same for all who see it?   no
  *   core/store/db.c          is SQLite safe on it?                   yes
  *   watcherd/files/          does inotify hear every change?         yes
- *   pipeline/product/        do a directory's times show changes?    no
+ *   core/dirstamp.c          do a directory's times show changes?    no
  */
 #ifndef CORE_FSTYPE_H
 #define CORE_FSTYPE_H

@@ -14,11 +14,13 @@
 
 #include "core/clock.h"
 #include "core/dirlist.h"
+#include "core/dirstamp.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "core/parallel.h"
 #include "locks/claim.h"
+#include "locks/idle.h"
 #include "locks/legacy.h"
 
 enum {
@@ -31,6 +33,8 @@ enum {
 struct walk {
     struct locklist *list;
     struct observer *obs;
+    struct idle *idle;     /* NULL: nothing is passed over */
+    uint64_t exact_dev;    /* file system whose directories can be noted; 0 none */
     char boot[OWNER_BOOT]; /* ours */
     const char *dir;       /* the tree, as the caller named it */
     char path[4096];       /* below the tree, "" for itself */
@@ -119,15 +123,17 @@ static const struct lockfs *known_fs(struct walk *w, int dirfd)
     return &w->fs;
 }
 
-static void add_group(struct walk *w, int dirfd, struct generations *gens)
+/* Returned: nobody holds it, and nobody can without a new name in its directory. */
+static bool add_group(struct walk *w, int dirfd, struct generations *gens)
 {
     char name[sizeof w->path + 8], key[4 * sizeof w->path];
     struct lock_entry *entry;
+    bool idle;
     int rc;
 
     generations_finish(gens, dirfd);
     if (gens->ended)
-        return;
+        return true;
     group_name(w, name, sizeof name);
     entry = add(w, name, w->path);
     snprintf(key, sizeof key, "%.*s", (int)(strlen(entry->name) - 5), entry->name);
@@ -137,10 +143,12 @@ static void add_group(struct walk *w, int dirfd, struct generations *gens)
         rc = observer_look(w->obs, dirfd, key, &entry->view, NULL);
     if (rc != 0)
         unreadable(w, rc);
+    idle = rc == 0 && entry->view.state == LOCK_FREE && entry->view.kept == 0;
     if (rc != 0 || entry->view.state == LOCK_FREE)
         drop_last(w);
     else if (entry->view.state != LOCK_OPAQUE)
         entry->age_s = age_s(&entry->view.rec, w->boot);
+    return idle;
 }
 
 static void add_legacy(struct walk *w, int dirfd, const char *name)
@@ -180,6 +188,10 @@ static void walk_below(struct walk *w, int dirfd, const char *name, int depth)
         unreadable(w, -ENAMETOOLONG);
         return;
     }
+    if (idle_has(w->idle, dirfd, name)) {
+        w->path[n] = '\0';
+        return;
+    }
     fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd == -1 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         unreadable(w, -errno);
@@ -201,7 +213,12 @@ static void walk_dir(struct walk *w, int dirfd, int depth)
 {
     char *buf = mem_malloc(ENTRY_BUF);
     struct generations gens = {0};
+    bool leaf = true; /* nothing in it but generations */
+    struct stat st = {0};
     ssize_t n;
+
+    if (w->exact_dev != 0)
+        fstat(dirfd, &st);
 
     while ((n = getdents64(dirfd, buf, ENTRY_BUF)) > 0)
         for (ssize_t at = 0; at < n;) {
@@ -212,6 +229,8 @@ static void walk_dir(struct walk *w, int dirfd, int depth)
             at += d->d_reclen;
             if (generations_note(&gens, name))
                 continue;
+            leaf =
+                leaf && name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0);
             if (d->d_type != DT_DIR && ends_with_lock(name))
                 add_legacy(w, dirfd, name);
             else if ((d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) &&
@@ -222,8 +241,13 @@ static void walk_dir(struct walk *w, int dirfd, int depth)
     if (n < 0)
         unreadable(w, -errno);
     free(buf);
-    if (gens.g != 0)
-        add_group(w, dirfd, &gens);
+    if (gens.g != 0 && add_group(w, dirfd, &gens) && n == 0 && leaf &&
+        w->exact_dev != 0 && st.st_dev == w->exact_dev) {
+        struct dirstamp stamp;
+
+        dirstamp_of(&stamp, &st);
+        idle_note(w->idle, &stamp);
+    }
 }
 
 /* The directories just below the tree, in parts for several threads. */
@@ -333,10 +357,11 @@ static void drop_companions(struct locklist *list)
 }
 
 int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
-                  struct err *e)
+                  struct idle *idle, struct err *e)
 {
-    struct walk w = {.list = out, .obs = obs, .dir = dir};
+    struct walk w = {.list = out, .obs = obs, .idle = idle, .dir = dir};
     struct owner me;
+    struct stat st;
     int fd, rc;
 
     memset(out, 0, sizeof *out);
@@ -345,6 +370,8 @@ int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -1)
         return err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+    if (idle != NULL && dirstamp_is_exact(fd) && fstat(fd, &st) == 0)
+        w.exact_dev = st.st_dev;
     rc = walk_tree(&w, fd, e);
     close(fd);
     if (rc != 0)

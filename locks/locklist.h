@@ -10,6 +10,7 @@
 #include "locks/observer.h"
 
 struct err;
+struct idle; /* locks/idle.h */
 
 struct lock_entry {
     char *name;  /* "sub/Track123.lock", printable; the tree's own claim is "..lock" */
@@ -29,10 +30,11 @@ struct locklist {
 
 /*
  * locklist_read: walk the tree, not following links; ended and free claims are left out.
+ * idle: what is noted there is passed over, what is found to be idle is noted; may be NULL.
  * Status: 0 (unreadable directories below are counted); -ENOENT, -ENOTDIR, -EACCES for dir itself.
  */
 int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
-                  struct err *e);
+                  struct idle *idle, struct err *e);
 void locklist_clear(struct locklist *list);
 
 /* Age of a claim for people: by the owner's BOOTTIME when that is ours too; else by its wall clock,

@@ -53,7 +53,8 @@ static int kept_make(int dirfd, const char *end, struct record *rec)
 }
 
 /* Claim `gen` as they did.  Returned: the locked file, or -1: not in this way. */
-static int kept_claim(int dirfd, uint64_t gen, struct record *rec)
+__attribute__((unused)) static int kept_claim(int dirfd, uint64_t gen,
+                                              struct record *rec)
 {
     struct stat st;
     int fd;

@@ -37,7 +37,7 @@ static void clean(const char *dir)
 {
     struct locklist list;
 
-    if (locklist_read(&list, dir, NULL, NULL) != 0)
+    if (locklist_read(&list, dir, NULL, NULL, NULL) != 0)
         return;
     for (size_t i = 0; i < list.n; i++)
         if (list.item[i].view.state == LOCK_DEAD &&

@@ -11,11 +11,14 @@
 #include <time.h>
 
 #include "core/clock.h"
+#include "core/dirstamp.h"
 #include "core/err.h"
 #include "locks/claim.h"
+#include "locks/idle.h"
 #include "locks/legacy.h"
 #include "locks/locklist.h"
 #include "locks/crashpoint.h"
+#include "tests/kept_file.h"
 
 static double fake_now = 1000;
 
@@ -290,7 +293,7 @@ static void a_tree_lists_claims_and_foreign_locks_by_name(void **state)
     put("tree/d/g.1", "not a record");
     put("tree/words.lock", "somebody\n");
     assert_int_equal(mkfifo("tree/pipe.lock", 0644), 0);
-    assert_int_equal(locklist_read(&list, "tree", obs, &e), 0);
+    assert_int_equal(locklist_read(&list, "tree", obs, NULL, &e), 0);
     assert_int_equal(list.n, 5);
     assert_string_equal(list.item[0].name, "b.lock");
     assert_int_equal(list.item[0].view.state, LOCK_HELD);
@@ -305,7 +308,7 @@ static void a_tree_lists_claims_and_foreign_locks_by_name(void **state)
     assert_int_equal(list.item[4].view.state, LOCK_OPAQUE);
     locklist_clear(&list);
     assert_int_equal(claim_release(claim, "done", &e), 0);
-    assert_int_equal(locklist_read(&list, "nowhere", obs, &e), -ENOENT);
+    assert_int_equal(locklist_read(&list, "nowhere", obs, NULL, &e), -ENOENT);
     observer_free(obs);
 }
 
@@ -323,7 +326,7 @@ static void cleaning_ends_a_dead_claim_once(void **state)
     }
     assert_true(wait(&status) > 0);
     assert_int_equal(status, 0);
-    assert_int_equal(locklist_read(&list, "tree", NULL, &e), 0);
+    assert_int_equal(locklist_read(&list, "tree", NULL, NULL, &e), 0);
     assert_int_equal(list.n, 1);
     assert_int_equal(list.item[0].view.state, LOCK_DEAD);
     assert_true(list.item[0].age_s >= 0 && list.item[0].age_s < 60);
@@ -331,9 +334,159 @@ static void cleaning_ends_a_dead_claim_once(void **state)
     assert_int_equal(locklist_clean("tree", &list.item[0], "because", &e), -EEXIST);
     locklist_clear(&list);
     assert_int_equal(system("grep -q '^broken-by .*: because$' tree/a/r.1"), 0);
-    assert_int_equal(locklist_read(&list, "tree", NULL, &e), 0);
+    assert_int_equal(locklist_read(&list, "tree", NULL, NULL, &e), 0);
     assert_int_equal(list.n, 0);
     locklist_clear(&list);
+}
+
+/* ---- what is idle ---- */
+
+enum { GROUPS = 100 };
+
+static void claim_and_release(const char *dir)
+{
+    static const struct claim_opts opts = {.relaxed = 1};
+    struct claim *claim;
+
+    assert_int_equal(claim_acquire(&claim, dir, "g", &opts, NULL), 0);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+}
+
+/* List the tree with what is noted of it, and note it as if `later` had passed. */
+static void list_tree(struct locklist *list, double later)
+{
+    struct idle *idle = idle_load("tree");
+
+    idle_pretend_now(idle, clock_wall_s() + later);
+    assert_int_equal(locklist_read(list, "tree", NULL, idle, NULL), 0);
+    idle_save(idle, "tree");
+    idle_free(idle);
+}
+
+static size_t count_held(void)
+{
+    struct locklist list;
+    size_t n;
+
+    list_tree(&list, 0);
+    n = list.n;
+    locklist_clear(&list);
+    return n;
+}
+
+static bool is_noted(const char *group)
+{
+    struct idle *idle = idle_load("tree");
+    int fd = open("tree", O_RDONLY | O_DIRECTORY);
+    bool noted = idle_has(idle, fd, group);
+
+    close(fd);
+    idle_free(idle);
+    return noted;
+}
+
+/* On a file system of which nothing is noted there is nothing to be tested. */
+static void idle_tree(double later)
+{
+    struct locklist list;
+    char dir[32];
+    int fd;
+
+    for (int i = 0; i < GROUPS; i++) {
+        snprintf(dir, sizeof dir, "tree/g%d", i);
+        claim_and_release(dir);
+    }
+    fd = open("tree", O_RDONLY | O_DIRECTORY);
+    if (!dirstamp_is_exact(fd)) {
+        print_message("skipped: this file system's times are not trusted\n");
+        skip();
+    }
+    close(fd);
+    list_tree(&list, later);
+    locklist_clear(&list);
+}
+
+static void a_claim_in_a_directory_noted_as_idle_is_always_seen(void **state)
+{
+    struct claim *claim;
+    struct stat before;
+    struct timespec times[2];
+
+    (void)state;
+    idle_tree(10);
+    assert_true(is_noted("g5") && is_noted("g6"));
+    assert_int_equal(count_held(), 0);
+    assert_int_equal(stat("tree/g5", &before), 0);
+    assert_int_equal(claim_acquire(&claim, "tree/g5", "g5", NULL, NULL), 0);
+    assert_false(is_noted("g5"));
+    assert_int_equal(count_held(), 1);
+    times[0] = before.st_atim;
+    times[1] = before.st_mtim; /* somebody sets the time back */
+    assert_int_equal(utimensat(AT_FDCWD, "tree/g5", times, 0), 0);
+    assert_int_equal(count_held(), 1);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+    assert_int_equal(count_held(), 0);
+    /* another directory under the name of one that was noted */
+    assert_int_equal(rename("tree/g6", "gone"), 0);
+    assert_int_equal(claim_acquire(&claim, "tree/g6", "g6", NULL, NULL), 0);
+    assert_int_equal(count_held(), 1);
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+}
+
+static void a_directory_that_has_just_changed_is_not_noted(void **state)
+{
+    (void)state;
+    idle_tree(0);
+    assert_false(is_noted("g5"));
+    assert_int_not_equal(access("tree/.watcherd/idle", F_OK), 0);
+}
+
+static void what_can_change_without_a_new_name_is_not_noted(void **state)
+{
+    struct record rec;
+    struct claim *claim;
+    int fd;
+
+    (void)state;
+    assert_int_equal(record_init(&rec, NULL), 0);
+    assert_int_equal(claim_acquire(&claim, "tree/held", "held", NULL, NULL), 0);
+    assert_int_equal(system("mkdir -p tree/kept"), 0);
+    fd = open("tree/kept", O_RDONLY | O_DIRECTORY);
+    close(kept_make(fd, "done", &rec));
+    assert_int_equal(unlinkat(fd, "k", 0), 0);
+    close(fd);
+    claim_and_release("tree/deep");
+    claim_and_release("tree/deep/inner");
+    claim_and_release("tree/other");
+    put("tree/other/x.lock", "1\n");
+    idle_tree(10);
+    assert_true(is_noted("g5") && is_noted("deep/inner"));
+    assert_false(is_noted("held") || is_noted("kept") || is_noted("deep") ||
+                 is_noted("other"));
+    assert_int_equal(claim_release(claim, "done", NULL), 0);
+}
+
+static void what_was_noted_is_believed_in_the_same_boot_and_time_only(void **state)
+{
+    struct owner other;
+    double clock_s = 0;
+    int fd;
+
+    (void)state;
+    idle_tree(10);
+    assert_int_equal(owner_self(&other, NULL), 0);
+    snprintf(other.boot, sizeof other.boot, "00000000-1111-2222-3333-444444444444");
+    owner_pretend(&other);
+    assert_false(is_noted("g5"));
+    owner_pretend(NULL);
+    assert_true(is_noted("g5"));
+    fd = open("tree/.watcherd/idle", O_RDWR);
+    assert_int_equal(pwrite(fd, &clock_s, sizeof clock_s, 48),
+                     8); /* the clock was set */
+    assert_false(is_noted("g5"));
+    assert_int_equal(ftruncate(fd, 60), 0);
+    assert_false(is_noted("g5"));
+    close(fd);
 }
 
 static pid_t dead_pid(void)
@@ -515,6 +668,10 @@ int main(void)
         OWN_DIR(a_forged_record_is_opaque),
         OWN_DIR(a_tree_lists_claims_and_foreign_locks_by_name),
         OWN_DIR(cleaning_ends_a_dead_claim_once),
+        OWN_DIR(a_claim_in_a_directory_noted_as_idle_is_always_seen),
+        OWN_DIR(a_directory_that_has_just_changed_is_not_noted),
+        OWN_DIR(what_can_change_without_a_new_name_is_not_noted),
+        OWN_DIR(what_was_noted_is_believed_in_the_same_boot_and_time_only),
         OWN_DIR(a_cleaner_killed_in_the_middle_leaves_the_lock_to_the_next),
         OWN_DIR(legacy_files_are_read_in_all_their_dialects),
         OWN_DIR(one_who_slept_on_an_old_file_does_not_touch_the_new_one),

@@ -29,6 +29,7 @@
 #include "core/parallel.h"
 #include "core/text.h"
 #include "locks/legacy.h"
+#include "locks/idle.h"
 #include "locks/observer.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/product/progress.h"
@@ -63,12 +64,16 @@ static int fail(int code, const struct err *e)
 /* ---- who holds what ---- */
 
 /* A claim directory `name` in dirfd whose owner is not proved dead. */
-static bool is_claimed(struct observer *obs, int dirfd, const char *name)
+static bool is_claimed(struct observer *obs, struct idle *idle, int dirfd,
+                       const char *name)
 {
     struct lock_view view;
-    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     bool held = false;
+    int fd;
 
+    if (idle_has(idle, dirfd, name))
+        return false;
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd == -1)
         return false;
     if (observer_look(obs, fd, name, &view, NULL) == 0)
@@ -107,6 +112,7 @@ struct hunt {
     struct dirlist *list;  /* its table is built */
     int dirfd;
     bool folders;
+    struct idle *idle;
 };
 
 static bool is_there(int dirfd, const char *path)
@@ -141,7 +147,7 @@ static bool is_held(struct observer *obs, const struct hunt *h, const char *name
     lock_names(&names, name, h->folders);
     return is_flocked(h->dirfd, names.beside) ||
            (h->folders && is_flocked(h->dirfd, names.inside)) ||
-           is_claimed(obs, h->dirfd, names.claim);
+           is_claimed(obs, h->idle, h->dirfd, names.claim);
 }
 
 /* Note the holders of all items that lack something, and count. */
@@ -160,7 +166,7 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
         rc = err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
     if (fd != -1)
         rc = dirlist_read(&list, fd, dir, e);
-    hunt = (struct hunt){t->item, f->locked[i], &list, fd, folders};
+    hunt = (struct hunt){t->item, f->locked[i], &list, fd, folders, idle_load(dir)};
     dirlist_find(&list, "");
     if (rc == 0 && fd != -1)
         parallel_run(t->n, 1000, hunt_for_locks, &hunt);
@@ -179,6 +185,7 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
     }
     dirlist_clear(&list);
     observer_free(obs);
+    idle_free(hunt.idle);
     if (fd != -1)
         close(fd);
     return rc;

@@ -26,6 +26,7 @@
 #include "core/text.h"
 #include "locks/claim.h"
 #include "locks/doctor.h"
+#include "locks/idle.h"
 #include "locks/run_held.h"
 #include "locks/locklist.h"
 #include "locks/observer.h"
@@ -171,10 +172,14 @@ static int report_unreadable(const struct locklist *list)
 static int run_list(const struct args *args)
 {
     struct observer *obs = recall(args);
+    struct idle *idle = idle_load(args->dir);
     struct locklist list;
     struct err e = {0};
-    int rc = locklist_read(&list, args->dir, obs, &e);
+    int rc = locklist_read(&list, args->dir, obs, idle, &e);
 
+    if (rc == 0)
+        idle_save(idle, args->dir);
+    idle_free(idle);
     observer_free(obs);
     if (rc != 0)
         return fail(exit_code(rc), &e);
@@ -230,19 +235,25 @@ static int read_patiently(struct locklist *list, struct observer *obs,
                           const struct args *args, struct err *e)
 {
     double until = clock_boot_s() + args->wait_s;
+    struct idle *idle = idle_load(args->dir);
+    int rc;
 
     for (;;) {
         size_t undecided = 0;
-        int rc = locklist_read(list, args->dir, obs, e);
 
+        rc = locklist_read(list, args->dir, obs, idle, e);
         for (size_t i = 0; i < list->n && rc == 0; i++)
             undecided += list->item[i].view.unmoved_s >= 0 &&
                          list->item[i].view.state != LOCK_EXPIRED;
         if (rc != 0 || undecided == 0 || clock_boot_s() >= until)
-            return rc;
+            break;
         locklist_clear(list);
         usleep(200000);
     }
+    if (rc == 0 && !args->dry_run)
+        idle_save(idle, args->dir);
+    idle_free(idle);
+    return rc;
 }
 
 static void count_removal(const struct lock_entry *entry, const char *why,

@@ -20,13 +20,10 @@
 
 #include "core/clock.h"
 #include "core/conf.h"
-#include "core/fstype.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "pipeline/product/progress.h"
 #include "pipeline/product/progress_parts.h"
-
-#define REST_S 2.0 /* far longer than the coarsest time stamp of a local file system */
 
 enum { LARGEST_INDEX = 1 << 30 };
 
@@ -35,32 +32,16 @@ struct row {
     int32_t present, expected;
 };
 
-static bool has_exact_times(int fd)
-{
-    const struct fstype *type = fstype_of(fd, NULL);
-
-    return type != NULL && type->exact_times;
-}
-
-static int64_t ns_of(struct timespec t)
-{
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static bool stamp_of(int fd, struct progress_stamp *s)
+static bool stamp_of(int fd, struct dirstamp *s)
 {
     struct stat st;
 
-    s->dev = s->ino = 0;
-    s->mtime_ns = s->ctime_ns = 0;
+    memset(s, 0, sizeof *s);
     if (fd == -1)
         return true;
     if (fstat(fd, &st) != 0)
         return false;
-    s->dev = st.st_dev;
-    s->ino = st.st_ino;
-    s->mtime_ns = ns_of(st.st_mtim);
-    s->ctime_ns = ns_of(st.st_ctim);
+    dirstamp_of(s, &st);
     return true;
 }
 
@@ -77,23 +58,21 @@ void progress_stamp_add(struct progress_stamps *s, const char *path, int fd)
     struct progress_stamp *stamp = progress_stamp_new(s);
 
     snprintf(stamp->path, sizeof stamp->path, "%s", path);
-    stamp->rested = stamp_of(fd, stamp) && strchr(path, '\n') == NULL &&
-                    (fd == -1 || (has_exact_times(fd) &&
-                                  now_s - (double)stamp->mtime_ns * 1e-9 > REST_S &&
-                                  now_s - (double)stamp->ctime_ns * 1e-9 > REST_S));
+    stamp->rested =
+        stamp_of(fd, &stamp->dir) && strchr(path, '\n') == NULL &&
+        (fd == -1 || (dirstamp_is_exact(fd) && dirstamp_rested(&stamp->dir, now_s)));
 }
 
 /* Is the directory still as the index says? */
 static bool is_unchanged(const struct progress_stamp *then)
 {
     int fd = open(then->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct progress_stamp now;
+    struct dirstamp now;
     bool same;
 
     if (fd == -1 && errno != ENOENT)
         return false;
-    same = stamp_of(fd, &now) && now.dev == then->dev && now.ino == then->ino &&
-           now.mtime_ns == then->mtime_ns && now.ctime_ns == then->ctime_ns;
+    same = stamp_of(fd, &now) && dirstamp_equal(&now, &then->dir);
     if (fd != -1)
         close(fd);
     return same;
@@ -121,8 +100,8 @@ static bool check_dirs(char **at, const char *end, size_t ndir)
 
         if (line == NULL ||
             sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 " %n",
-                   &stamp.dev, &stamp.ino, &stamp.mtime_ns, &stamp.ctime_ns,
-                   &skip) != 4)
+                   &stamp.dir.dev, &stamp.dir.ino, &stamp.dir.mtime_ns,
+                   &stamp.dir.ctime_ns, &skip) != 4)
             return false;
         snprintf(stamp.path, sizeof stamp.path, "%s", line + skip);
         if (!is_unchanged(&stamp))
@@ -202,8 +181,8 @@ void progress_index_save(const struct progress *t, const char *index,
     for (size_t i = 0; i < stamps->n; i++) {
         const struct progress_stamp *s = &stamps->item[i];
 
-        fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", s->dev,
-                s->ino, s->mtime_ns, s->ctime_ns, s->path);
+        fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", s->dir.dev,
+                s->dir.ino, s->dir.mtime_ns, s->dir.ctime_ns, s->path);
     }
     for (size_t i = 0; i < t->n; i++) {
         const struct row row = {t->item[i].missing, t->item[i].present,

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/dirstamp.h"
+
 struct progress;
 
 enum { PROGRESS_A_THREAD = 1000 }; /* items that make a thread worth its start */
@@ -30,9 +32,8 @@ ssize_t progress_slurp(int dirfd, const char *path, char **buf, size_t *room);
 /* A directory as it was just before it was read; zeros: there was none. */
 struct progress_stamp {
     char path[PATH_MAX];
-    uint64_t dev, ino;
-    int64_t mtime_ns, ctime_ns;
-    bool rested; /* and local: an equal stamp means equal contents */
+    struct dirstamp dir;
+    bool rested; /* and local: an equal stamp means equal names */
 };
 struct progress_stamps {
     struct progress_stamp *item;
