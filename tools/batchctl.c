@@ -539,7 +539,7 @@ int main(int argc, char **argv)
         return wrong("which features has a complete folder?  Say --features NAME...",
                      "");
     if (args.nfeature == 0)
-        args.feature[args.nfeature++] = "image";
+        args.feature[args.nfeature++] = pipeline_for(PIPELINE_GROUP)->data_type;
     rc = look(&f, &args, &e);
     code = rc != 0 ? fail(batchctl_exit_code(rc), &e) : command->say(&f, &args);
     forget(&f);

@@ -19,6 +19,7 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/progress.h"
 #include "watcherd/face/control.h"
 #include "watcherd/crew/crew.h"
@@ -196,15 +197,16 @@ static void on_group(void *arg, const struct group_news *news)
 
 static void on_ended(void *arg, const struct task *task, enum crew_how how)
 {
+    const struct pipeline *of = pipeline_by_name(task->name);
     struct daemon *d = arg;
 
     d->nfailed += how == CREW_FAILED;
     d->checked = false;
-    if (strcmp(task->name, "continuum") != 0 && strcmp(task->name, "mosaic") != 0)
+    if (of == NULL || of->folder == NULL)
         return;
-    if (strcmp(task->name, "continuum") == 0 && how == CREW_DONE)
+    if (of->input == PIPELINE_GROUP && how == CREW_DONE)
         group_mark(d->groups, task->key, GROUP_DONE);
-    else if (strcmp(task->name, "continuum") == 0 &&
+    else if (of->input == PIPELINE_GROUP &&
              (how == CREW_FAILED || how == CREW_CANCELLED))
         group_mark(d->groups, task->key, GROUP_FAILED);
     d->windows.due = true;

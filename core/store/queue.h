@@ -62,7 +62,7 @@ enum task_status task_status_of(const char *word); /* TASK_NONE: not one of the 
 
 struct task {
     char id[QUEUE_ID];     /* UUID version 7: sorts by creation */
-    char name[QUEUE_NAME]; /* "continuum", "mosaic" */
+    char name[QUEUE_NAME]; /* of its pipeline */
     char key[QUEUE_TEXT];  /* group or window: with name, unique */
     char *params;          /* JSON; owned, as is result; task_clear frees them */
     char *result;          /* text of whoever completed it; NULL */

@@ -22,6 +22,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/parallel.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/inputs.h"
 #include "pipeline/product/progress_parts.h"
 
@@ -237,7 +238,8 @@ static int read_mosaics(struct look *l, struct progress_stamps *stamps, struct e
 {
     struct dirlist list;
     char path[NAME_MAX + 32];
-    int fd, rc = read_kind(l, stamps, "mosaics", &list, &fd, e);
+    int fd,
+        rc = read_kind(l, stamps, pipeline_for(PIPELINE_WINDOW)->folder, &list, &fd, e);
 
     for (size_t i = 0; i < list.n && rc == 0; i++) {
         ssize_t n;
@@ -304,12 +306,14 @@ static void look_at_tiles(void *arg, size_t lo, size_t hi)
     struct look *l = arg;
     uint64_t image = 0, mosaic = 0, all = UINT64_MAX >> (PROGRESS_FEATURES - l->wish.n),
              rest;
+    const char *of_group = pipeline_for(PIPELINE_GROUP)->data_type;
+    const char *of_window = pipeline_for(PIPELINE_WINDOW)->data_type;
     char path[NAME_MAX + 32], *buf = NULL;
     size_t room = 0;
 
     for (size_t i = 0; i < l->wish.n; i++) {
-        image |= (uint64_t)(strcmp(l->wish.name[i], "image") == 0) << i;
-        mosaic |= (uint64_t)(strcmp(l->wish.name[i], "mosaic") == 0) << i;
+        image |= (uint64_t)(strcmp(l->wish.name[i], of_group) == 0) << i;
+        mosaic |= (uint64_t)(strcmp(l->wish.name[i], of_window) == 0) << i;
     }
     rest = all & ~image & ~mosaic;
     for (size_t i = lo; i < hi; i++) {
@@ -360,8 +364,9 @@ static void *read_products(void *arg)
 {
     struct side *s = arg;
 
-    s->rc = read_kind(s->l, &s->stamps, "tiles", &s->l->tiles, &s->l->tiles_fd, &s->e);
-    if (s->rc == 0 && has_wish(s->l, "mosaic"))
+    s->rc = read_kind(s->l, &s->stamps, pipeline_for(PIPELINE_GROUP)->folder,
+                      &s->l->tiles, &s->l->tiles_fd, &s->e);
+    if (s->rc == 0 && has_wish(s->l, pipeline_for(PIPELINE_WINDOW)->data_type))
         s->rc = read_mosaics(s->l, &s->stamps, &s->e);
     s->l->whole = mem_calloc(s->l->tiles.n + 1, 1);
     parallel_run(s->l->tiles.n, PROGRESS_A_THREAD, look_for_manifests, s->l);

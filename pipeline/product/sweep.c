@@ -22,6 +22,7 @@
 #include "core/incoming.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
 
 enum { MOST_TREES = 4, MOST_KEPT = 64, DEPTH_MAX = 32 };
@@ -208,16 +209,16 @@ static void stay_fixed(struct found *f, const char *why)
     f->fixed = true;
 }
 
-static const char *const product_kind[] = {"tiles", "mosaics"};
-
 static bool is_product(const struct sweep *s, const char *name)
 {
     char kind[PATH_MAX], path[PATH_MAX];
+    const struct pipeline *p;
 
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
         return false;
-    for (size_t i = 0; i < 2; i++)
-        if (path_join(kind, sizeof kind, s->opts->conf->paths.products, product_kind[i],
+    for (size_t i = 0; (p = pipeline_at(i)) != NULL; i++)
+        if (p->folder != NULL &&
+            path_join(kind, sizeof kind, s->opts->conf->paths.products, p->folder,
                       NULL) == 0 &&
             path_join(path, sizeof path, kind, name, NULL) == 0 &&
             access(path, F_OK) == 0)
@@ -408,12 +409,14 @@ static void say_age(char out[32], double s)
 static int product_whole(const struct sweep *s, const char *group, struct err *e)
 {
     char dir[PATH_MAX];
+    const struct pipeline *p;
     json_t *manifest = NULL;
     int rc = -ENOENT;
 
-    for (size_t i = 0; i < 2 && rc == -ENOENT; i++) {
-        rc = path_join(dir, sizeof dir, s->opts->conf->paths.products, product_kind[i],
-                       e);
+    for (size_t i = 0; rc == -ENOENT && (p = pipeline_at(i)) != NULL; i++) {
+        if (p->folder == NULL)
+            continue;
+        rc = path_join(dir, sizeof dir, s->opts->conf->paths.products, p->folder, e);
         if (rc == 0)
             rc = product_current(&manifest, NULL, dir, group, 1, e);
     }

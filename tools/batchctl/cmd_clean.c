@@ -73,18 +73,15 @@ int batchctl_exit_code(int rc)
 /* Above every generation that was published, should the folder of claims have been deleted. */
 static uint64_t newest(const struct clean *c, const char *group)
 {
-    static const char *const kind[] = {"tiles", "mosaics"};
+    const struct pipeline *p;
     char dir[PATH_MAX];
-    uint64_t most = 0;
+    uint64_t most = 0, g;
 
-    for (size_t i = 0; i < 2; i++) {
-        uint64_t g =
-            path_join(dir, sizeof dir, c->conf.paths.products, kind[i], NULL) == 0
-                ? product_newest(dir, group)
-                : 0;
-
-        most = g > most ? g : most;
-    }
+    for (size_t i = 0; (p = pipeline_at(i)) != NULL; i++)
+        if (p->folder != NULL &&
+            path_join(dir, sizeof dir, c->conf.paths.products, p->folder, NULL) == 0 &&
+            (g = product_newest(dir, group)) > most)
+            most = g;
     return most;
 }
 

@@ -16,6 +16,7 @@
 #include "core/path.h"
 #include "core/store/queue_json.h"
 #include "core/text.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/face/control.h"
 #include "watcherd/crew/crew.h"
 #include "watcherd/files/ingest.h"
@@ -391,7 +392,8 @@ static bool is_path(const struct answers *o, const char *name)
 static json_t *answer_why(struct answers *o, const json_t *request)
 {
     const char *name = string_in(request, "name"), *given = name;
-    bool mosaic = strncmp(name, "mosaic_", 7) == 0;
+    const struct pipeline *of = pipeline_of_product(name);
+    bool window = of->input == PIPELINE_WINDOW;
     double now = clock_boot_s();
     json_t *out = json_object(), *file = NULL;
     struct seen_group seen = {out, now};
@@ -403,13 +405,13 @@ static json_t *answer_why(struct answers *o, const json_t *request)
         name = group;
     }
     json_object_set_new(out, "name", text_json(name));
-    json_object_set_new(out, "kind", json_string(mosaic ? "mosaic" : "group"));
+    json_object_set_new(out, "kind", json_string(window ? of->data_type : "group"));
     json_object_set_new(out, "products", text_json(o->conf->paths.products));
     json_object_set_new(out, "locks", text_json(o->conf->paths.locks));
-    if (!mosaic || file != NULL)
-        describe_files(o, out, mosaic ? "" : name, file, given);
-    describe_task(o, out, mosaic ? "mosaic" : "continuum", name, now);
-    if (mosaic || name[0] == '\0')
+    if (!window || file != NULL)
+        describe_files(o, out, window ? "" : name, file, given);
+    describe_task(o, out, of->name, name, now);
+    if (window || name[0] == '\0')
         return out;
     if (group_find(o->groups, name, describe_group, &seen) == 0)
         json_object_set_new(out, "known", json_true());

@@ -20,6 +20,7 @@
 #include "core/store/queue.h"
 #include "core/text.h"
 #include "locks/observer.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
 #include "watcherd/face/answers.h"
 #include "watcherd/files/quarantine.h"
@@ -255,9 +256,20 @@ static void say_running(struct text *w, json_t *task)
                  number_in(task, "max_attempts"));
 }
 
+/* What makes the product that was asked for. */
+static const struct pipeline *pipeline_of(json_t *a)
+{
+    const struct pipeline *of = pipeline_for(PIPELINE_WINDOW);
+
+    return strcmp(string_in(a, "kind"), of->data_type) == 0
+               ? of
+               : pipeline_for(PIPELINE_GROUP);
+}
+
 /* The one sentence, and whether everything is done. */
 static bool because(struct text *w, const struct conf *conf, json_t *a, bool daemon)
 {
+    const struct pipeline *of = pipeline_of(a);
     json_t *product = json_object_get(a, "product"), *task = json_object_get(a, "task");
     enum task_status status = task_status_of(string_in(task, "status"));
     const char *state = string_in(a, "state");
@@ -289,9 +301,9 @@ static bool because(struct text *w, const struct conf *conf, json_t *a, bool dae
     } else if (strcmp(state, "set aside") == 0) {
         text_put(w, "it was set aside incomplete; its files are listed in %s",
                  string_in(a, "record"));
-    } else if (strcmp(string_in(a, "kind"), "mosaic") == 0) {
-        text_put(w, "there is no such mosaic%s; its tiles may still be to come",
-                 daemon ? " in the queue" : "");
+    } else if (of->input == PIPELINE_WINDOW) {
+        text_put(w, "there is no such %s%s; its tiles may still be to come",
+                 of->data_type, daemon ? " in the queue" : "");
     } else if (number_in(a, "present") > 0 &&
                number_in(a, "present") == number_in(a, "expected")) {
         text_put(w, "it is complete%s", daemon ? " and not yet in the queue" : "");
@@ -373,9 +385,7 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
     key = string_in(a, "name");
     json_object_set_new(
         a, "product",
-        product_of(string_in(a, "products"),
-                   strcmp(string_in(a, "kind"), "mosaic") == 0 ? "mosaics" : "tiles",
-                   key));
+        product_of(string_in(a, "products"), pipeline_of(a)->folder, key));
     json_object_set_new(a, "lock", lock_of(string_in(a, "locks"), key));
     done = because(&w, conf, a, daemon);
     if (!done && json_object_get(a, "store") != NULL)

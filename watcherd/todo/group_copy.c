@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "pipeline/pipeline.h"
 
 struct group_copy *group_copy_new(const struct group_view *g)
 {
@@ -33,7 +34,8 @@ void group_copy_free(struct group_copy *r)
 
 char *group_copy_params(const struct group_copy *r)
 {
-    json_t *files = json_array(), *params = json_pack("{s:o}", "files", files);
+    json_t *files = json_array(),
+           *params = json_pack("{s:o}", pipeline_for(PIPELINE_GROUP)->items, files);
     char *text;
 
     /* A path that is no UTF-8 cannot be said; the task then has a file less and fails for it. */

@@ -12,11 +12,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/store/queue.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/todo/rework.h"
 #include "watcherd/todo/group_copy.h"
 #include "watcherd/base/store.h"
-
-#define TASK "continuum"
 
 /* So many groups' tasks are looked at in one go, so often at most, when others do the work. */
 enum { SYNC_GROUPS = 200 };
@@ -107,14 +106,15 @@ static int spec_of(const struct batch *b, struct queue *q, struct entry *entry,
                    struct task_spec *spec, struct err *e)
 {
     struct task old = {0};
-    int rc = queue_status(q, TASK, entry->roster->name, &old, e);
+    int rc = queue_status(q, pipeline_for(PIPELINE_GROUP)->name, entry->roster->name,
+                          &old, e);
 
     if (rc != 0 && rc != -ENOENT)
         return rc;
     entry->old = old.status;
     task_clear(&old);
     *spec = (struct task_spec){
-        .name = TASK,
+        .name = pipeline_for(PIPELINE_GROUP)->name,
         .key = entry->roster->name,
         .params = group_copy_params(entry->roster),
         .max_retries = (int)b->max_retries,
@@ -313,7 +313,9 @@ static int run_load(struct store_job *job, struct queue *q, struct err *e)
     int rc;
 
     s->n = 0;
-    rc = queue_each(q, &(struct task_filter){.name = TASK}, add_task, s, e);
+    rc =
+        queue_each(q, &(struct task_filter){.name = pipeline_for(PIPELINE_GROUP)->name},
+                   add_task, s, e);
     for (size_t i = 0; rc == 0 && i < s->n; i++)
         if (s->known[i].status == TASK_COMPLETED)
             s->known[i].published = rework_published(s->in->opts.conf, s->known[i].name,
@@ -382,7 +384,8 @@ static int run_sync(struct store_job *job, struct queue *q, struct err *e)
     for (size_t i = 0; (rc == 0 || rc == -ENOENT) && i < s->n; i++) {
         struct task t = {0};
 
-        rc = queue_status(q, TASK, s->known[i].name, &t, e);
+        rc = queue_status(q, pipeline_for(PIPELINE_GROUP)->name, s->known[i].name, &t,
+                          e);
         s->known[i].status = t.status;
         task_clear(&t);
     }

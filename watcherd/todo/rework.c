@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/store/queue.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/inputs.h"
 #include "pipeline/product/product.h"
 #include "watcherd/todo/intake.h"
@@ -71,7 +72,8 @@ static json_t *manifest_of(const struct conf *conf, const char *group)
     char dir[PATH_MAX];
     json_t *manifest = NULL;
 
-    if (path_join(dir, sizeof dir, conf->paths.products, "tiles", NULL) == 0)
+    if (path_join(dir, sizeof dir, conf->paths.products,
+                  pipeline_for(PIPELINE_GROUP)->folder, NULL) == 0)
         product_current(&manifest, NULL, dir, group, 0, NULL);
     return manifest;
 }
@@ -115,14 +117,15 @@ struct look {
 
 static int files_used(struct look *look, struct queue *q, struct err *e)
 {
+    const struct pipeline *of = pipeline_for(PIPELINE_GROUP);
     struct task task = {0};
-    int rc = queue_status(q, "continuum", look->group->name, &task, e);
+    int rc = queue_status(q, of->name, look->group->name, &task, e);
 
     look->used = -1;
     if (rc == 0) {
         json_t *params = json_loads(task.params, 0, NULL);
 
-        look->used = (json_int_t)json_array_size(json_object_get(params, "files"));
+        look->used = (json_int_t)json_array_size(json_object_get(params, of->items));
         json_decref(params);
     }
     task_clear(&task);
@@ -132,7 +135,7 @@ static int files_used(struct look *look, struct queue *q, struct err *e)
 static int spawn_again(struct look *look, struct queue *q, struct err *e)
 {
     char *params = group_copy_params(look->group);
-    struct task_spec spec = {.name = "continuum",
+    struct task_spec spec = {.name = pipeline_for(PIPELINE_GROUP)->name,
                              .key = look->group->name,
                              .params = params,
                              .max_retries = look->max_retries,

@@ -14,6 +14,7 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
 #include "watcherd/todo/intake.h"
 #include "watcherd/base/store.h"
@@ -52,9 +53,9 @@ static bool is_published(const struct search *s, const char *name)
 {
     char dir[PATH_MAX];
     json_t *manifest = NULL;
-    bool yes =
-        path_join(dir, sizeof dir, s->m->conf->paths.products, "mosaics", NULL) == 0 &&
-        product_current(&manifest, NULL, dir, name, 0, NULL) == 0;
+    bool yes = path_join(dir, sizeof dir, s->m->conf->paths.products,
+                         pipeline_for(PIPELINE_WINDOW)->folder, NULL) == 0 &&
+               product_current(&manifest, NULL, dir, name, 0, NULL) == 0;
 
     json_decref(manifest);
     return yes;
@@ -73,9 +74,10 @@ static void list_tiles(const struct reg_tile *tile, size_t n, char *list, size_t
 
 static char *params_of(const struct reg_tile *tile, size_t n)
 {
-    json_t *tiles = json_array(), *params = json_pack("{s:o}", "tiles", tiles);
+    json_t *tiles = json_array(), *params;
     char *text;
 
+    params = json_pack("{s:o}", pipeline_for(PIPELINE_WINDOW)->items, tiles);
     for (size_t i = 0; i < n; i++)
         json_array_append_new(tiles, json_string(tile[i].group));
     text = json_dumps(params, JSON_COMPACT);
@@ -101,16 +103,17 @@ static void note_window(struct search *s, const char *id, const char *list)
 static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
                  size_t n, struct err *e)
 {
+    const struct pipeline *of = pipeline_for(PIPELINE_WINDOW);
     char id[128], list[4096];
     struct task_spec spec = {
-        .name = "mosaic", .key = id, .priority = 1, .max_retries = s->max_retries};
+        .name = of->name, .key = id, .priority = 1, .max_retries = s->max_retries};
     struct task old = {0};
     bool fresh;
     int rc;
 
     window_name(tile, id, sizeof id);
     list_tiles(tile, n, list, sizeof list);
-    rc = queue_status(q, "mosaic", id, &old, e);
+    rc = queue_status(q, of->name, id, &old, e);
     if (rc != 0 && rc != -ENOENT)
         return rc;
     spec.again = rc == 0 && old.status == TASK_COMPLETED && !is_published(s, id);
@@ -140,7 +143,9 @@ static int find_open(struct queue *q, struct open_task *open, struct err *e)
     int rc = 0;
 
     for (enum task_status s = TASK_PENDING; rc == 0 && s <= TASK_CLAIMED; s++)
-        rc = queue_each(q, &(struct task_filter){.name = "continuum", .status = s},
+        rc = queue_each(q,
+                        &(struct task_filter){
+                            .name = pipeline_for(PIPELINE_GROUP)->name, .status = s},
                         earliest_open, open, e);
     return rc;
 }
@@ -174,13 +179,14 @@ static int run_search(struct store_job *job, struct queue *q, struct err *e)
 
 static void end_search(struct store_job *job, int rc, const struct err *e)
 {
+    const struct pipeline *of = pipeline_for(PIPELINE_WINDOW);
     struct search *s = (struct search *)job;
     struct windows *m = s->m;
     size_t n = s->nfound;
 
     m->busy = false;
     for (size_t i = 0; i < s->nfound; i++) {
-        log_event(LOG_INFO, "window", "mosaic", s->found[i].id, "tiles",
+        log_event(LOG_INFO, "window", of->name, s->found[i].id, of->items,
                   s->found[i].list, NULL);
         free(s->found[i].list);
     }

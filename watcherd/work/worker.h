@@ -2,11 +2,10 @@
  * worker.h: tasks in a process of their own, so that no file can take the daemon down.
  *
  * A task comes as one JSON object on stdin, the next one when it has ended well:
- *   {"name": "continuum", "key": GROUP, "params": {"files": [PATH...]}}
- *   {"name": "mosaic", "key": ID, "params": {"tiles": [GROUP...]}}
- *   {"name": "noop", "key": ID, "params": {...}}    see noop.h
+ *   {"name": PIPELINE, "key": GROUP or ID, "params": {ITEMS: [PATH or GROUP...]}}
+ * (names and ITEMS are those of pipeline/table.h; the params of noop: pipeline/noop/noop.h).
  * What happens goes as JSON lines to stdout:
- *   {"event": "step", "step": "image", "took_s": 3.2, "detail": "..."}
+ *   {"event": "step", "step": NAME, "took_s": 3.2, "detail": "..."}
  *   {"event": "end", "outcome": OUTCOME, "reason": SENTENCE, "path": PUBLISHED,
  *    "usage": {"user_s", "sys_s", "maxrss_kib", "in_blocks", "out_blocks", "wall_s"}}
  * OUTCOME is one of outcome.h.  The process ends with its stdin, or after a task that did
