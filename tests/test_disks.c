@@ -47,7 +47,7 @@ static void on_turn(void *arg, bool stop)
 static void too_late(uv_timer_t *timer)
 {
     (void)timer;
-    fail_msg("nothing happened for 20 s");
+    fail_msg("nothing happened");
 }
 
 /* Run the loop until *n is more than it was. */
@@ -57,7 +57,7 @@ static void run_until_more(const int *n)
     uv_timer_t deadline;
 
     uv_timer_init(&loop, &deadline);
-    uv_timer_start(&deadline, too_late, 20000, 0);
+    uv_timer_start(&deadline, too_late, PATIENCE_MS, 0);
     while (*n == before)
         uv_run(&loop, UV_RUN_DEFAULT);
     uv_close((uv_handle_t *)&deadline, NULL);

@@ -53,12 +53,12 @@ static void on_limit(uv_timer_t *timer)
     uv_stop(timer->loop);
 }
 
-/* Go round the loop until it is stopped, 20 s at most. */
+/* Go round the loop until it is stopped. */
 static void go(struct rig *r)
 {
     r->limited = false;
     uv_update_time(&r->loop);
-    uv_timer_start(&r->limit, on_limit, 20000, 0);
+    uv_timer_start(&r->limit, on_limit, PATIENCE_MS, 0);
     uv_run(&r->loop, UV_RUN_DEFAULT);
     uv_timer_stop(&r->limit);
     assert_false(r->limited);

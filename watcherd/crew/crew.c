@@ -458,6 +458,7 @@ int crew_new(struct crew **out, const struct crew_opts *opts, struct err *e)
     struct pool_opts po = {.loop = opts->loop,
                            .conf = opts->conf,
                            .settings = opts->settings,
+                           .program = opts->program,
                            .said = on_said,
                            .ended = on_ended};
     struct crew_talk_opts to = {.store = opts->store,

@@ -33,6 +33,7 @@ struct crew_opts {
     struct store *store;
     const struct conf *conf; /* borrowed, read at each use */
     const char *settings;    /* file for the worker processes */
+    const char *program;     /* of the worker processes; NULL: see pool.h */
     const char *name;        /* the middle of the worker's id "host:name:pid" */
     long slots;
     bool once; /* a full disk counts as an attempt, so that there is an end */

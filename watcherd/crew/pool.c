@@ -66,22 +66,25 @@ struct pool {
 };
 
 /*
- * The program beside our own.  It is kept open, so that a daemon that still runs while newer
- * programs are installed starts the worker processes that it knows.
+ * The program beside our own, unless another is asked for.  It is kept open, so that a daemon
+ * that still runs while newer programs are installed starts the worker processes that it knows.
  */
-static int open_program(void)
+static int open_program(const char *program)
 {
     char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
+    ssize_t n;
     char *slash;
     int fd;
 
-    if (n < 0)
-        return -errno;
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    strcpy(slash != NULL ? slash + 1 : path, "watcherd-task");
-    fd = open(path, O_PATH | O_CLOEXEC);
+    if (program == NULL) {
+        if ((n = readlink("/proc/self/exe", path, sizeof path - 16)) < 0)
+            return -errno;
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        strcpy(slash != NULL ? slash + 1 : path, "watcherd-task");
+        program = path;
+    }
+    fd = open(program, O_PATH | O_CLOEXEC);
     return fd == -1 ? -errno : fd;
 }
 
@@ -90,7 +93,7 @@ struct pool *pool_new(const struct pool_opts *opts)
     struct pool *pool = mem_calloc(1, sizeof *pool);
 
     pool->opts = *opts;
-    pool->program = open_program();
+    pool->program = open_program(opts->program);
     return pool;
 }
 

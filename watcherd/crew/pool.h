@@ -25,6 +25,7 @@ struct pool_opts {
     const struct conf *conf;
     const char *settings; /* file of settings, handed to every process */
     const char *logs;     /* folder of the tasks' logs */
+    const char *program;  /* to be started; NULL: the watcherd-task beside our own */
     /* A line that a worker said, parsed; borrowed. */
     void (*said)(void *arg, const struct task *task, json_t *line);
     /* A task ended: the worker's last word ("done", "bad", ...; see outcome.h), or "failed"
