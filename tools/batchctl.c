@@ -32,7 +32,7 @@
 #include "locks/idle.h"
 #include "locks/observer.h"
 #include "pipeline/pipeline.h"
-#include "pipeline/product/progress.h"
+#include "pipeline/product/progress_json.h"
 #include "tools/batchctl/cmd_clean.h"
 
 enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };
@@ -48,11 +48,11 @@ struct args {
 
 /* What was found, of one or several directories. */
 struct found {
-    struct progress *tally; /* [ntally] */
-    /* [ntally][n]: held by a live owner; only of what lacks something */
+    struct progress *part; /* [npart] */
+    /* [npart][n]: held by a live owner; only of what lacks something */
     unsigned char **locked;
-    size_t ntally;
-    size_t total, done, nlocked, waiting; /* waiting: for files, and not locked */
+    size_t npart;
+    struct progress_sum sum;
 };
 
 static int fail(int code, const struct err *e)
@@ -151,10 +151,10 @@ static bool is_held(struct observer *obs, const struct hunt *h, const char *name
 }
 
 /* Note the holders of all items that lack something, and count. */
-static int look_at_locks(struct found *f, size_t i, const char *dir, bool folders,
-                         struct err *e)
+static int find_locks(struct found *f, size_t i, const char *dir, bool folders,
+                      struct err *e)
 {
-    const struct progress *t = &f->tally[i];
+    const struct progress *t = &f->part[i];
     struct observer *obs = observer_new();
     struct dirlist list = {0};
     struct hunt hunt;
@@ -175,13 +175,13 @@ static int look_at_locks(struct found *f, size_t i, const char *dir, bool folder
     for (size_t k = 0; k < t->n && rc == 0; k++) {
         const struct progress_item *item = &t->item[k];
 
-        f->total++;
-        f->done += item->missing == 0;
+        f->sum.total++;
+        f->sum.complete += item->missing == 0;
         if (item->missing == 0)
             continue;
         f->locked[i][k] = f->locked[i][k] && is_held(obs, &hunt, item->name);
-        f->nlocked += f->locked[i][k];
-        f->waiting += !f->locked[i][k] && item->present < item->expected;
+        f->sum.locked += f->locked[i][k];
+        f->sum.waiting += !f->locked[i][k] && item->present < item->expected;
     }
     dirlist_clear(&list);
     observer_free(obs);
@@ -201,7 +201,7 @@ static int load_conf(struct conf *conf, const struct args *args, struct err *e)
     return 0;
 }
 
-static int look_at_groups(struct found *f, const struct args *args, struct err *e)
+static int find_groups(struct found *f, const struct args *args, struct err *e)
 {
     struct conf *conf = mem_malloc(sizeof *conf);
     char index[PATH_MAX];
@@ -209,42 +209,42 @@ static int look_at_groups(struct found *f, const struct args *args, struct err *
 
     if ((rc = load_conf(conf, args, e)) == 0 &&
         (rc = progress_index_path(index, conf, e)) == 0 &&
-        (rc = progress_groups(&f->tally[0], conf, args->feature, args->nfeature,
+        (rc = progress_groups(&f->part[0], conf, args->feature, args->nfeature,
                               args->scan ? NULL : index, e)) == 0) {
-        f->ntally = 1;
-        rc = look_at_locks(f, 0, conf->paths.locks, false, e);
+        f->npart = 1;
+        rc = find_locks(f, 0, conf->paths.locks, false, e);
     }
     free(conf);
     return rc;
 }
 
-static int look(struct found *f, const struct args *args, struct err *e)
+static int find(struct found *f, const struct args *args, struct err *e)
 {
     size_t n = args->ndir > 0 ? args->ndir : 1;
     int rc = 0;
 
     memset(f, 0, sizeof *f);
-    f->tally = mem_calloc(n, sizeof *f->tally);
+    f->part = mem_calloc(n, sizeof *f->part);
     f->locked = mem_calloc(n, sizeof *f->locked);
     if (args->ndir == 0)
-        return look_at_groups(f, args, e);
+        return find_groups(f, args, e);
     for (size_t i = 0; i < args->ndir && rc == 0; i++) {
-        rc = progress_folders(&f->tally[i], args->dir[i], args->feature, args->nfeature,
+        rc = progress_folders(&f->part[i], args->dir[i], args->feature, args->nfeature,
                               e);
-        f->ntally += rc == 0;
+        f->npart += rc == 0;
         if (rc == 0)
-            rc = look_at_locks(f, i, args->dir[i], true, e);
+            rc = find_locks(f, i, args->dir[i], true, e);
     }
     return rc;
 }
 
 static void forget(struct found *f)
 {
-    for (size_t i = 0; i < f->ntally; i++) {
-        progress_clear(&f->tally[i]);
+    for (size_t i = 0; i < f->npart; i++) {
+        progress_clear(&f->part[i]);
         free(f->locked[i]);
     }
-    free(f->tally);
+    free(f->part);
     free(f->locked);
 }
 
@@ -253,10 +253,10 @@ typedef void each_fn(void *arg, const struct progress_item *item, bool locked);
 /* Everything that lacks something, in order of directories and names. */
 static void each_missing(const struct found *f, each_fn *fn, void *arg)
 {
-    for (size_t i = 0; i < f->ntally; i++)
-        for (size_t k = 0; k < f->tally[i].n; k++)
-            if (f->tally[i].item[k].missing != 0)
-                fn(arg, &f->tally[i].item[k], f->locked[i][k] != 0);
+    for (size_t i = 0; i < f->npart; i++)
+        for (size_t k = 0; k < f->part[i].n; k++)
+            if (f->part[i].item[k].missing != 0)
+                fn(arg, &f->part[i].item[k], f->locked[i][k] != 0);
 }
 
 static bool is_ready(const struct progress_item *item, bool locked)
@@ -273,29 +273,12 @@ static void print_json(json_t *json)
     json_decref(json);
 }
 
-static json_t *name_json(const char *name)
-{
-    char text[PRINTABLE];
-    json_t *json = json_string(name);
-
-    if (json != NULL)
-        return json;
-    text_escape(text, sizeof text, name); /* not UTF-8 */
-    return json_string(text);
-}
-
-static double percent(const struct found *f)
-{
-    return f->total > 0 ? 100.0 * (double)f->done / (double)f->total : 100.0;
-}
-
 static int say_progress(const struct found *f, const struct args *args)
 {
+    const struct progress_sum *s = &f->sum;
+
     if (args->json) {
-        print_json(json_pack("{s:I, s:I, s:f, s:I, s:I}", "total", (json_int_t)f->total,
-                             "complete", (json_int_t)f->done, "percent", percent(f),
-                             "incomplete", (json_int_t)(f->total - f->done), "locked",
-                             (json_int_t)f->nlocked));
+        print_json(progress_sum_json(s));
         return EX_OK;
     }
     printf("Processing Progress:\n"
@@ -303,7 +286,8 @@ static int say_progress(const struct found *f, const struct args *args)
            "  Complete:       %zu (%.1f%%)\n"
            "  Incomplete:     %zu\n"
            "  Locked:         %zu\n",
-           f->total, f->done, percent(f), f->total - f->done, f->nlocked);
+           s->total, s->complete, progress_percent(s), s->total - s->complete,
+           s->locked);
     return EX_OK;
 }
 
@@ -315,7 +299,7 @@ static void name_ready(void *arg, const struct progress_item *item, bool locked)
     if (!is_ready(item, locked))
         return;
     if (rows != NULL) {
-        json_array_append_new(rows, name_json(item->name));
+        json_array_append_new(rows, text_json(item->name));
         return;
     }
     text_escape(text, sizeof text, item->name);
@@ -324,16 +308,14 @@ static void name_ready(void *arg, const struct progress_item *item, bool locked)
 
 static int say_check(const struct found *f, const struct args *args)
 {
-    size_t ready = f->total - f->done - f->nlocked - f->waiting;
+    const struct progress_sum *s = &f->sum;
+    size_t ready = progress_ready(s);
 
     if (args->json) {
         json_t *rows = json_array();
 
         each_missing(f, name_ready, rows);
-        print_json(json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:o}", "total", (json_int_t)f->total, "ready",
-            (json_int_t)ready, "skipped_done", (json_int_t)f->done, "skipped_lock",
-            (json_int_t)f->nlocked, "waiting", (json_int_t)f->waiting, "names", rows));
+        print_json(progress_check_json(s, rows));
     } else if (args->names) {
         each_missing(f, name_ready, NULL);
     } else {
@@ -342,11 +324,11 @@ static int say_check(const struct found *f, const struct args *args)
                "  Ready:          %zu\n"
                "  Skipped (done): %zu\n"
                "  Skipped (lock): %zu\n",
-               ready, f->total, ready, f->done, f->nlocked);
-        if (f->waiting > 0)
-            printf("  Waiting:        %zu\n", f->waiting);
+               ready, s->total, ready, s->complete, s->locked);
+        if (s->waiting > 0)
+            printf("  Waiting:        %zu\n", s->waiting);
     }
-    return f->done < f->total;
+    return f->sum.complete < f->sum.total;
 }
 
 struct saying {
@@ -358,37 +340,26 @@ struct saying {
 static void name_missing(void *arg, const struct progress_item *item, bool locked)
 {
     struct saying *s = arg;
-    json_t *names = json_array(), *row;
+    const struct args *args = s->args;
     const char *comma = "";
     char text[PRINTABLE];
 
-    text_escape(text, sizeof text, item->name);
-    if (s->rows == NULL)
-        printf("%s%s:\n  Missing: ", s->any ? "\n" : "", text);
-    for (size_t i = 0; i < s->args->nfeature; i++) {
-        if ((item->missing >> i & 1) == 0)
-            continue;
-        if (s->rows != NULL)
-            json_array_append_new(names, name_json(s->args->feature[i]));
-        else
-            printf("%s%s", comma, s->args->feature[i]);
-        comma = ", ";
-    }
-    s->any = true;
-    if (s->rows == NULL) {
-        putchar('\n');
-        if (item->present < item->expected)
-            printf("  Files: %d of %d\n", item->present, item->expected);
-        json_decref(names);
+    if (s->rows != NULL) {
+        json_array_append_new(
+            s->rows, progress_item_json(item, args->feature, args->nfeature, locked));
         return;
     }
-    row = json_pack("{s:o, s:o, s:b}", "name", name_json(item->name), "missing", names,
-                    "locked", (int)locked);
-    if (item->expected > 0) {
-        json_object_set_new(row, "files", json_integer(item->present));
-        json_object_set_new(row, "files_expected", json_integer(item->expected));
-    }
-    json_array_append_new(s->rows, row);
+    text_escape(text, sizeof text, item->name);
+    printf("%s%s:\n  Missing: ", s->any ? "\n" : "", text);
+    for (size_t i = 0; i < args->nfeature; i++)
+        if ((item->missing >> i & 1) != 0) {
+            printf("%s%s", comma, args->feature[i]);
+            comma = ", ";
+        }
+    putchar('\n');
+    if (item->present < item->expected)
+        printf("  Files: %d of %d\n", item->present, item->expected);
+    s->any = true;
 }
 
 static int say_missing(const struct found *f, const struct args *args)
@@ -398,7 +369,7 @@ static int say_missing(const struct found *f, const struct args *args)
     each_missing(f, name_missing, &s);
     if (args->json)
         print_json(s.rows);
-    return f->done < f->total;
+    return f->sum.complete < f->sum.total;
 }
 
 /* ---- the command line ---- */
@@ -540,7 +511,7 @@ int main(int argc, char **argv)
                      "");
     if (args.nfeature == 0)
         args.feature[args.nfeature++] = pipeline_for(PIPELINE_GROUP)->data_type;
-    rc = look(&f, &args, &e);
+    rc = find(&f, &args, &e);
     code = rc != 0 ? fail(batchctl_exit_code(rc), &e) : command->say(&f, &args);
     forget(&f);
     return fflush(stdout) == 0 ? code : EX_IOERR;
