@@ -13,7 +13,8 @@ struct continuum_settings;
 struct err;
 struct image;
 
-/* Compare found sources with the settings' catalogue and the built-in calibrators. */
+/* Compare found sources with the settings' catalogue and the built-in calibrators; noise[ny][nx]
+ * Jy/beam.  Status: 0; -ENOENT and other errnos, ERR_FORMAT: the catalogue; -ENOMEM. */
 int verdict_catalogue(struct qa_match *match, const struct image *img,
                       const float *noise, const struct source_list *found,
                       const struct continuum_settings *set, struct err *e);
@@ -25,7 +26,8 @@ int verdict_catalogue(struct qa_match *match, const struct image *img,
  */
 const char *verdict_status(double dynamic_range, const struct qa_match *match);
 
-/* sources.csv, qa.json and preview.png of an image, into the directory. */
+/* sources.csv, qa.json and preview.png of an image, into the directory.
+ * Status: 0; -ENOSPC and other errnos naming the file; -ENOMEM. */
 int verdict_write(const char *dir, const struct image *img,
                   const struct source_list *sources, const json_t *meta, struct err *e);
 
