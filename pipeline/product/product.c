@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,7 +199,8 @@ static int same_file_system(char from[PATH_MAX], const char *scratch,
                             const char *kind_dir, const char *stem, struct err *e)
 {
     struct stat a, b;
-    char dot[PATH_MAX];
+    char dot[PATH_MAX], staging[PATH_MAX];
+    int rc;
 
     snprintf(from, PATH_MAX, "%s", scratch);
     if (stat(scratch, &a) != 0 || stat(kind_dir, &b) != 0)
@@ -208,9 +210,10 @@ static int same_file_system(char from[PATH_MAX], const char *scratch,
         return 0;
     if ((size_t)snprintf(dot, sizeof dot, ".staging-%s", stem) >= sizeof dot)
         return err_set(e, -ENAMETOOLONG, "product name %s is too long", stem);
-    int rc = path_join(from, PATH_MAX, kind_dir, dot, e);
-
-    return rc != 0 ? rc : copy_dir(scratch, from, e);
+    if ((rc = path_join(staging, sizeof staging, kind_dir, dot, e)) != 0)
+        return rc;
+    memcpy(from, staging, sizeof staging);
+    return copy_dir(scratch, from, e);
 }
 
 uint64_t product_generation(const char *kind_dir, const char *name)
@@ -313,13 +316,15 @@ static int publish(struct product_new *p, const struct product_gate *gate, char 
 int product_publish(struct product_new *p, const struct product_gate *gate,
                     struct err *e)
 {
-    char from[PATH_MAX];
+    char from[PATH_MAX] = "";
+    bool copied;
     int rc;
 
     p->manifest = NULL;
     rc = publish(p, gate, from, e);
-    if (rc == 0 && strcmp(from, p->scratch) != 0)
-        rc = path_remove_tree(p->scratch, e);
+    copied = from[0] != '\0' && strcmp(from, p->scratch) != 0;
+    if (copied) /* what cannot be removed is left to the sweep: the product is there or not */
+        path_remove_tree(rc == 0 ? p->scratch : from, NULL);
     if (rc != 0) {
         json_decref(p->manifest);
         p->manifest = NULL;

@@ -62,7 +62,8 @@ struct product_new {
  * Returned: p->path and p->manifest
  * Status:   0; the gate's refusal (nothing visible); -EEXIST this generation was published
  *           before; -ENOSPC and other errnos with a sentence.  After a failure scratch is kept.
- * Note:     scratch on another file system is copied to a dot-directory of kind_dir first.
+ * Note:     scratch on another file system is copied to a dot-directory of kind_dir first, which
+ *           goes again when publishing fails.
  */
 int product_publish(struct product_new *p, const struct product_gate *gate,
                     struct err *e);
