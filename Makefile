@@ -2,7 +2,8 @@
 # make demo         simulate three groups, run the daemon on them, show the mosaic
 # make check        run every test              (SAN=address,undefined: under sanitizers)
 # make lint         formatting, static analysis, layer rules
-# make bench        speed and memory beside the peers     (make torture: the long fault trials)
+# make bench        speed and memory beside the peers     (make torture: the long fault trials;
+#                   make moody: every test beside twelve busy processes)
 # make install      DESTDIR=... PREFIX=/usr/local: programs, manual pages, systemd units (make uninstall)
 # Packages from etc/packages are installed by demo, check and deps when they are missing.
 CC      ?= cc
@@ -89,6 +90,11 @@ torture: deps
 	@$(MAKE) --no-print-directory -j2 all tests
 	@BUILD=$(BUILD) CC="$(CC)" tests/run --torture $(T)
 
+# every test, three times, on a machine that is busy with something else
+moody: deps deps-dev
+	@$(MAKE) --no-print-directory -j2 all tests
+	@BUILD=$(BUILD) CC="$(CC)" tests/moody
+
 bench: deps-dev
 	@$(MAKE) --no-print-directory -j2 all benches
 	@BUILD=$(BUILD) tests/bench
@@ -137,5 +143,5 @@ uninstall:
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests benches deps deps-dev demo check torture bench lint format install uninstall clean
+.PHONY: all tests benches deps deps-dev demo check torture moody bench lint format install uninstall clean
 -include $(ALL_SRC:%.c=$(BUILD)/obj/%.d)

@@ -167,6 +167,20 @@ static void too_late(uv_timer_t *timer)
     fail_msg("nothing happened");
 }
 
+static void until(bool (*done)(void))
+{
+    while (!done())
+        uv_run(&r.loop, UV_RUN_ONCE);
+}
+
+static bool store_is_up(void)
+{
+    struct store_look look;
+
+    store_look(r.store, &look);
+    return look.up;
+}
+
 static int set_up(void **state)
 {
     struct store_opts so = {.loop = &r.loop, .conf = &conf, .news = on_news};
@@ -192,6 +206,7 @@ static int set_up(void **state)
     uv_timer_start(&r.limit, too_late, PATIENCE_MS, 0);
     if (store_new(&r.store, &so, NULL) != 0)
         return -1;
+    until(store_is_up); /* the tables are made */
     co.store = r.store;
     if (crew_new(&r.crew, &co, NULL) != 0 ||
         queue_open_conf(&r.q, &conf, QUEUE_AS_TOOL, NULL) != 0)
@@ -205,12 +220,6 @@ static void close_handle(uv_handle_t *handle, void *arg)
     (void)arg;
     if (!uv_is_closing(handle))
         uv_close(handle, NULL);
-}
-
-static void until(bool (*done)(void))
-{
-    while (!done())
-        uv_run(&r.loop, UV_RUN_ONCE);
 }
 
 static bool has_stopped(void)
