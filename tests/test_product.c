@@ -1,6 +1,6 @@
 /*
- * test_product.c: a product is visible whole or not at all (promise P4), whatever goes wrong on
- * the way.
+ * test_product.c: a product is visible whole or not at all (promise P4), whatever goes
+ * wrong on the way.
  */
 #include "tests/test.h"
 

@@ -1,7 +1,6 @@
 /*
- * sweep.c: see sweep.h.  First everything is found and judged, without holding anything;
- *                        then, group by
- * group, what may go is judged again under the gate, and removed.
+ * sweep.c: what is left over.  First everything is found and judged, without holding anything;
+ * then, group by group, what may go is judged again under the gate, and removed.
  */
 #include "pipeline/product/sweep.h"
 
