@@ -15,42 +15,78 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "watcherd/face/control.h"
+#include "watcherd/face/reply.h"
 
 static pid_t server;
 static char state_dir[PATH_MAX];
 
-/* Says back what it was asked, and how often it has been; "big" of a size when asked for it. */
-static json_t *echo(void *arg, json_t *request)
-{
-    int *count = arg;
-    size_t big = (size_t)json_integer_value(json_object_get(request, "big"));
-    char *pad = calloc(big + 1, 1);
+/* An answer that is given later, from a timer. */
+struct later {
+    uv_timer_t timer;
+    struct reply *reply;
     json_t *answer;
+};
+
+static void on_later_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+    struct later *l = timer->data;
+
+    reply_send(l->reply, l->answer);
+    uv_close((uv_handle_t *)timer, on_later_closed);
+}
+
+struct echo {
+    uv_loop_t loop;
+    int count;
+};
+
+/* Says back what it was asked, and how often it has been; "big" of a size, or "later" by so many
+   ms when asked for it. */
+static void echo(void *arg, struct reply *r, json_t *request)
+{
+    struct echo *all = arg;
+    size_t big = (size_t)json_integer_value(json_object_get(request, "big"));
+    json_int_t later = json_integer_value(json_object_get(request, "later"));
+    struct later *l = calloc(1, sizeof *l);
+    char *pad = calloc(big + 1, 1);
 
     assert_non_null(pad);
+    assert_non_null(l);
     memset(pad, 'x', big);
-    answer =
-        json_pack("{s:O, s:i, s:s}", "asked", request, "count", ++*count, "pad", pad);
+    l->answer = json_pack("{s:O, s:i, s:s}", "asked", request, "count", ++all->count,
+                          "pad", pad);
     free(pad);
-    return answer;
+    l->reply = r;
+    if (later == 0) {
+        reply_send(r, l->answer);
+        free(l);
+        return;
+    }
+    uv_timer_init(&all->loop, &l->timer);
+    l->timer.data = l;
+    uv_timer_start(&l->timer, on_later, (uint64_t)later, 0);
 }
 
 static void serve(const char *dir, int ready)
 {
     struct control *c = NULL;
-    int count = 0;
+    struct echo s = {.count = 0};
     struct err e = {0};
-    uv_loop_t loop;
 
     signal(SIGPIPE, SIG_IGN);
-    uv_loop_init(&loop);
-    if (control_new(&c, &loop, dir, echo, &count, &e) != 0) {
+    uv_loop_init(&s.loop);
+    if (control_new(&c, &s.loop, dir, echo, &s, &e) != 0) {
         dprintf(ready, "%s", e.text);
         _exit(1);
     }
     dprintf(ready, "ready");
     close(ready);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_run(&s.loop, UV_RUN_DEFAULT);
     _exit(0);
 }
 
@@ -230,6 +266,74 @@ static void more_clients_than_there_are_places_are_all_answered(void **state)
     kill_server();
 }
 
+static void an_answer_that_comes_late_keeps_nobody_else_waiting(void **state)
+{
+    struct err e = {0};
+    json_t *a, *q = json_object();
+    char said[512];
+    int fd;
+
+    (void)state;
+    start(".", said);
+    fd = dial();
+    assert_int_equal(write(fd, "{\"later\":1500}\n{}\n", 18), 18);
+    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
+    assert_int_equal(json_integer_value(json_object_get(a, "count")), 2);
+    json_decref(a);
+    /* Its own next request is taken when it has the answer. */
+    a = line_from(fd);
+    assert_int_equal(json_integer_value(json_object_get(a, "count")), 1);
+    json_decref(a);
+    a = line_from(fd);
+    assert_int_equal(json_integer_value(json_object_get(a, "count")), 3);
+    json_decref(a);
+    json_decref(q);
+    close(fd);
+    kill_server();
+}
+
+static void a_client_that_leaves_before_its_answer_harms_nobody(void **state)
+{
+    struct err e = {0};
+    json_t *a, *q = json_pack("{s:i}", "later", 300);
+    char said[512];
+
+    (void)state;
+    start(".", said);
+    for (int i = 0; i < 3; i++) {
+        int fd = dial();
+
+        assert_int_equal(write(fd, "{\"later\":100}\n", 14), 14);
+        close(fd);
+    }
+    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
+    assert_int_equal(json_integer_value(json_object_get(a, "count")), 4);
+    json_decref(a);
+    json_decref(q);
+    kill_server();
+}
+
+static void who_waits_for_an_answer_is_not_dropped_for_the_next(void **state)
+{
+    int fd[3 * CONTROL_CLIENTS];
+    char said[512];
+    json_t *a;
+
+    (void)state;
+    start(".", said);
+    for (int i = 0; i < 3 * CONTROL_CLIENTS; i++) {
+        fd[i] = dial();
+        assert_int_equal(write(fd[i], "{\"later\":100}\n", 14), 14);
+    }
+    for (int i = 0; i < 3 * CONTROL_CLIENTS; i++) {
+        a = line_from(fd[i]);
+        assert_int_equal(json_integer_value(json_object_get(a, "count")), i + 1);
+        json_decref(a);
+        close(fd[i]);
+    }
+    kill_server();
+}
+
 static void the_socket_of_a_dead_daemon_is_replaced(void **state)
 {
     struct err e = {0};
@@ -308,6 +412,9 @@ int main(void)
         OWN_DIR(a_line_without_end_is_refused_and_the_client_dropped),
         OWN_DIR(a_client_that_does_not_read_keeps_nobody_waiting),
         OWN_DIR(more_clients_than_there_are_places_are_all_answered),
+        OWN_DIR(an_answer_that_comes_late_keeps_nobody_else_waiting),
+        OWN_DIR(a_client_that_leaves_before_its_answer_harms_nobody),
+        OWN_DIR(who_waits_for_an_answer_is_not_dropped_for_the_next),
         OWN_DIR(the_socket_of_a_dead_daemon_is_replaced),
         OWN_DIR(a_file_in_the_sockets_place_is_left_alone),
         OWN_DIR(a_path_longer_than_a_sockets_address_works),

@@ -23,6 +23,7 @@ struct rig {
     char order[64]; /* a letter for each job that came back */
     size_t want;
     int went, came, changed, cancelled;
+    int answered, freed; /* questions */
     bool stop_at_change, stop_at_turn, limited;
 };
 
@@ -112,8 +113,10 @@ struct trial {
     struct rig *rig;
     char letter;
     int down, rc;
-    sem_t *wait; /* before it returns; NULL */
+    sem_t *begun, *wait; /* told when it begins, waited for before it returns; NULL */
     double tried[8];
+    int got; /* what a question was told */
+    struct err said;
 };
 
 static int run_trial(struct store_job *job, struct queue *q, struct err *e)
@@ -122,6 +125,8 @@ static int run_trial(struct store_job *job, struct queue *q, struct err *e)
     size_t n;
 
     assert_int_equal(queue_count(q, TASK_PENDING, &n, NULL), 0);
+    if (t->begun != NULL)
+        sem_post(t->begun);
     if (t->wait != NULL)
         sem_wait(t->wait);
     t->tried[job->tries] = clock_boot_s();
@@ -202,46 +207,89 @@ a_job_is_run_again_after_growing_pauses_until_the_store_answers(void **state)
     end(&r);
 }
 
+static void answer_question(struct store_job *job, int rc, const struct err *e)
+{
+    struct trial *t = (struct trial *)job;
+
+    t->got = rc;
+    t->said = *e;
+    t->rig->answered++;
+    t->rig->order[strlen(t->rig->order)] = t->letter;
+    uv_stop(&t->rig->loop);
+}
+
+static void free_question(struct store_job *job)
+{
+    struct rig *r = ((struct trial *)job)->rig;
+
+    r->freed++;
+    uv_stop(&r->loop);
+}
+
+static struct trial question(struct rig *r, char letter)
+{
+    struct trial t = trial(r, letter);
+
+    t.job.done = answer_question;
+    t.job.free = free_question;
+    return t;
+}
+
 static void a_question_is_refused_at_once_while_the_store_is_down(void **state)
 {
     struct rig r;
-    struct trial a, question;
-    struct err e = {0};
+    struct trial a, q;
 
     (void)state;
     settings(&r);
     /* A worker without tables: down until a daemon makes them. */
     assert_int_equal(begin(&r, QUEUE_AS_WORKER), 0);
     a = trial(&r, 'a');
-    question = trial(&r, '?');
+    q = question(&r, '?');
     store_post(r.store, &a.job);
-    assert_int_equal(store_ask(r.store, &question.job, 60, &e), ERR_STORE_DOWN);
-    assert_non_null(strstr(e.text, "has not answered for"));
+    store_ask(r.store, &q.job, 60);
+    assert_int_equal(r.answered, 0); /* never before the loop goes round */
+    while (r.freed == 0)
+        go(&r);
+    assert_int_equal(q.got, ERR_STORE_DOWN);
+    assert_non_null(strstr(q.said.text, "has not answered for"));
     end(&r);
     assert_int_equal(r.cancelled, 1); /* what still waited */
-    assert_string_equal(r.order, "");
+    assert_string_equal(r.order, "?");
 }
 
-static void a_question_is_answered_before_what_waits(void **state)
+static void questions_are_answered_in_turn_and_before_what_waits(void **state)
 {
     struct rig r;
-    struct trial a, question;
-    struct err e = {0};
-    sem_t gate;
+    struct trial first, last, a, b;
+    sem_t begun, gate;
 
     (void)state;
     settings(&r);
-    sem_init(&gate, 0, 1);
+    sem_init(&begun, 0, 0);
+    sem_init(&gate, 0, 0);
     assert_int_equal(begin(&r, QUEUE_AS_DAEMON), 0);
-    a = trial(&r, 'a');
-    question = trial(&r, '?');
-    question.rc = -ENOENT;
-    store_post(r.store, &a.job);
-    assert_int_equal(store_ask(r.store, &question.job, 20, &e), -ENOENT);
-    assert_string_equal(e.text, "as told");
-    r.want = 1;
-    go(&r);
-    assert_string_equal(r.order, "a");
+    first = trial(&r, '1');
+    first.begun = &begun;
+    first.wait = &gate;
+    last = trial(&r, '2');
+    a = question(&r, 'a');
+    b = question(&r, 'b');
+    a.rc = -ENOENT;
+    store_post(r.store, &first.job);
+    sem_wait(&begun);
+    store_post(r.store, &last.job);
+    store_ask(r.store, &a.job, 60);
+    store_ask(r.store, &b.job, 60);
+    sem_post(&gate);
+    r.want = 4;
+    while (strlen(r.order) < 4)
+        go(&r);
+    assert_string_equal(r.order, "1ab2");
+    assert_int_equal(a.got, -ENOENT);
+    assert_string_equal(a.said.text, "as told");
+    assert_int_equal(b.got, 0);
+    sem_destroy(&begun);
     sem_destroy(&gate);
     end(&r);
 }
@@ -249,24 +297,30 @@ static void a_question_is_answered_before_what_waits(void **state)
 static void a_question_that_takes_too_long_is_left_and_ends_by_itself(void **state)
 {
     struct rig r;
-    struct trial slow, question;
-    struct err e = {0};
+    struct trial slow, q;
     sem_t gate;
 
     (void)state;
     settings(&r);
     sem_init(&gate, 0, 0);
     assert_int_equal(begin(&r, QUEUE_AS_DAEMON), 0);
-    slow = trial(&r, 's');
+    slow = question(&r, 's');
     slow.wait = &gate;
-    question = trial(&r, '?');
-    assert_int_equal(store_ask(r.store, &slow.job, 0.2, &e), -ETIMEDOUT);
+    q = question(&r, '?');
+    store_ask(r.store, &slow.job, 0.2);
+    while (r.answered == 0)
+        go(&r);
+    assert_true(slow.got == -EINPROGRESS || slow.got == -ETIMEDOUT);
     /* It has been at it for longer than this one would wait. */
-    assert_int_equal(store_ask(r.store, &question.job, 0.1, &e), ERR_STORE_DOWN);
+    store_ask(r.store, &q.job, 0.1);
+    while (r.answered == 1)
+        go(&r);
+    assert_int_equal(q.got, -ETIMEDOUT);
+    assert_non_null(strstr(q.said.text, "the queue's store has not answered for"));
     sem_post(&gate);
-    r.want = 1;
-    go(&r);
-    assert_string_equal(r.order, "s");
+    while (r.freed < 2)
+        go(&r);
+    assert_string_equal(r.order, "s?");
     sem_destroy(&gate);
     end(&r);
 }
@@ -334,7 +388,7 @@ int main(void)
         OWN_DIR(jobs_come_back_in_order_with_what_they_returned),
         OWN_DIR(a_job_is_run_again_after_growing_pauses_until_the_store_answers),
         OWN_DIR(a_question_is_refused_at_once_while_the_store_is_down),
-        OWN_DIR(a_question_is_answered_before_what_waits),
+        OWN_DIR(questions_are_answered_in_turn_and_before_what_waits),
         OWN_DIR(a_question_that_takes_too_long_is_left_and_ends_by_itself),
         OWN_DIR(a_worker_waits_until_a_daemon_has_made_the_tables),
         OWN_DIR(a_second_daemon_is_told_that_there_is_one),

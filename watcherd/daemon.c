@@ -28,7 +28,7 @@
 #include "watcherd/todo/leftovers.h"
 #include "watcherd/todo/windows.h"
 #include "watcherd/crew/peers.h"
-#include "watcherd/face/answers.h"
+#include "watcherd/face/routes.h"
 #include "watcherd/folders.h"
 #include "watcherd/files/quarantine.h"
 #include "watcherd/todo/rework.h"
@@ -58,11 +58,13 @@ struct daemon {
     struct intake *intake;
     struct roots *roots;
     struct rework *rework;
-    struct answers operate;
+    struct rooms rooms;
+    struct answers answers;
     struct control *control;
     struct windows windows;
     char settings[PATH_MAX]; /* the settings in force, for the workers */
     bool stopping, ended;
+    bool leaving; /* with --once: all is done, and what is left is being said */
     /* it was said that we look for groups, and nothing has happened since */
     bool checked;
     size_t nfailed;
@@ -352,6 +354,15 @@ static void say_checking(struct daemon *d)
     log_event(LOG_INFO, "checking", "text", "Checking for next group...", NULL);
 }
 
+static void on_left(void *arg, size_t n)
+{
+    struct daemon *d = arg;
+
+    d->nfailed += n;
+    if (!d->stopping)
+        stop(d, 0);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -366,9 +377,9 @@ static void on_timer(uv_timer_t *timer)
     }
     if (is_idle(d))
         say_checking(d);
-    if (d->opts.once && is_done(d, now)) {
-        d->nfailed += leftovers_say(d->ingest, d->groups, ONCE_PATIENCE_S);
-        stop(d, 0);
+    if (d->opts.once && !d->leaving && is_done(d, now)) {
+        d->leaving = true;
+        leftovers_say(d->ingest, d->groups, ONCE_PATIENCE_S, on_left, d);
     }
     plan(d, 60);
 }
@@ -432,20 +443,19 @@ static void open_control(struct daemon *d)
 {
     struct err e = {0};
 
-    d->operate = (struct answers){.conf = d->conf,
-                                  .ingest = d->ingest,
-                                  .groups = d->groups,
-                                  .store = d->store,
-                                  .crew = d->crew,
-                                  .upkeep = d->upkeep,
-                                  .intake = d->intake,
-                                  .roots = d->roots,
-                                  .rework = d->rework,
-                                  .started = clock_boot_s(),
-                                  .changed = on_operated,
-                                  .arg = d};
-    if (control_new(&d->control, &d->loop, d->conf->paths.state, answers_answer,
-                    &d->operate, &e) != 0)
+    d->rooms = (struct rooms){.ingest = d->ingest,
+                              .store = d->store,
+                              .crew = d->crew,
+                              .intake = d->intake,
+                              .rework = d->rework,
+                              .disks = upkeep_disks(d->upkeep),
+                              .started = clock_boot_s(),
+                              .changed = on_operated,
+                              .arg = d};
+    d->answers = (struct answers){
+        .conf = d->conf, .groups = d->groups, .roots = d->roots, .rooms = &d->rooms};
+    if (control_new(&d->control, &d->loop, d->conf->paths.state, routes_answer,
+                    &d->answers, &e) != 0)
         log_event(LOG_ERROR, "control", "reason", e.text, NULL);
 }
 

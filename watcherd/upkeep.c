@@ -98,9 +98,9 @@ void upkeep_stopping(struct upkeep *u)
     notify_stopping();
 }
 
-json_t *upkeep_disks(const struct upkeep *u)
+const struct disks *upkeep_disks(const struct upkeep *u)
 {
-    return disks_json(u->disks);
+    return u->disks;
 }
 
 static void close_once(uv_handle_t *handle)

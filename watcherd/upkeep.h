@@ -5,11 +5,11 @@
 #ifndef WATCHERD_UPKEEP_H
 #define WATCHERD_UPKEEP_H
 
-#include <jansson.h>
 #include <uv.h>
 
 struct conf;
 struct crew;
+struct disks;
 struct err;
 struct upkeep; /* defined in upkeep.c */
 
@@ -22,8 +22,8 @@ void upkeep_ready(struct upkeep *u);
 void upkeep_reloading(struct upkeep *u);
 void upkeep_reloaded(struct upkeep *u, const struct conf *conf);
 void upkeep_stopping(struct upkeep *u);
-/* The disks, as disks_json. */
-json_t *upkeep_disks(const struct upkeep *u);
+/* For disks_json; valid until upkeep_free. */
+const struct disks *upkeep_disks(const struct upkeep *u);
 /* Close the handles; upkeep_free when the loop has closed them.  NULL is fine for both. */
 void upkeep_close(struct upkeep *u);
 void upkeep_free(struct upkeep *u);

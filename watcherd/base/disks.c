@@ -1,11 +1,6 @@
-/*
- * disks.c: see disks.h.  What the thread of a look touches is a struct look, which it
- *                        shares with the
- * loop until either lets go; disks itself is the loop's alone.
- */
+/* disks.c: see disks.h.  What the thread touches is a struct look; all else is the loop's. */
 #include "watcherd/base/disks.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,20 +10,18 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "watcherd/base/thread.h"
 
 enum { STUCK_S = 10 };
 
 struct look {
-    pthread_mutex_t mutex; /* for wake, ended and holders */
-    uv_async_t *wake;      /* NULL when the loop has let go */
-    bool ended;
-    int holders; /* the thread, the loop */
-
+    struct side_job job;
+    struct disks *disks;
     void (*ask)(struct disk_fill *fill, const char (*dir)[PATH_MAX], size_t n,
                 _Atomic size_t *at);
     _Atomic size_t at; /* index of the directory that is being asked */
     size_t n;
-    struct disk_fill fill[DISK_MOST]; /* the thread's until it has ended */
+    struct disk_fill fill[DISK_MOST];
     char dir[DISK_MOST][PATH_MAX];
 };
 
@@ -36,85 +29,14 @@ struct disks {
     struct disks_opts opts;
     struct disk_guard guard;
     double check_s;
-    uv_timer_t timer; /* the next look, or until one is stuck */
-    uv_async_t wake;
+    struct side *side;
+    uv_timer_t timer;     /* the next look, or until one is stuck */
     struct look *look;    /* under way, or NULL */
     double began, looked; /* clock_boot_s; looked < 0: never */
     bool stuck, stop;
 };
 
 static void on_timer(uv_timer_t *timer);
-
-/* ---- a look ---- */
-
-/* Let go of it; the last one frees. */
-static void look_drop(struct look *l, bool loop)
-{
-    int left;
-
-    pthread_mutex_lock(&l->mutex);
-    if (loop)
-        l->wake = NULL;
-    left = --l->holders;
-    pthread_mutex_unlock(&l->mutex);
-    if (left > 0)
-        return;
-    pthread_mutex_destroy(&l->mutex);
-    free(l);
-}
-
-static void *look_run(void *arg)
-{
-    struct look *l = arg;
-
-    l->ask(l->fill, (const char(*)[PATH_MAX])l->dir, l->n, &l->at);
-    pthread_mutex_lock(&l->mutex);
-    l->ended = true;
-    if (l->wake != NULL)
-        uv_async_send(l->wake);
-    pthread_mutex_unlock(&l->mutex);
-    look_drop(l, false);
-    return NULL;
-}
-
-/* Status: 0, or pthread_create's. */
-static int look_start(struct disks *d)
-{
-    struct look *l = mem_calloc(1, sizeof *l);
-    pthread_attr_t attr;
-    pthread_t thread;
-    int rc;
-
-    pthread_mutex_init(&l->mutex, NULL);
-    l->wake = &d->wake;
-    l->holders = 2;
-    l->ask = d->opts.look != NULL ? d->opts.look : disk_look;
-    l->n = d->guard.n;
-    for (size_t i = 0; i < l->n; i++)
-        strcpy(l->dir[i], d->guard.state[i].dir);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    rc = pthread_create(&thread, &attr, look_run, l);
-    pthread_attr_destroy(&attr);
-    if (rc != 0) {
-        l->holders = 1;
-        look_drop(l, true);
-        return -rc;
-    }
-    d->look = l;
-    d->began = clock_boot_s();
-    return 0;
-}
-
-static bool look_ended(struct look *l)
-{
-    bool ended;
-
-    pthread_mutex_lock(&l->mutex);
-    ended = l->ended;
-    pthread_mutex_unlock(&l->mutex);
-    return ended;
-}
 
 /* ---- the loop's side ---- */
 
@@ -143,42 +65,69 @@ static void arm(struct disks *d, double in_s)
     uv_timer_start(&d->timer, on_timer, (uint64_t)(in_s * 1000) + 1, 0);
 }
 
-static void on_wake(uv_async_t *wake)
+/* ---- a look ---- */
+
+static int run_look(struct side_job *job, void *arg, struct err *e)
 {
-    struct disks *d = wake->data;
-    struct look *l = d->look;
+    struct look *l = (struct look *)job;
+
+    (void)arg;
+    (void)e;
+    l->ask(l->fill, (const char(*)[PATH_MAX])l->dir, l->n, &l->at);
+    return 0;
+}
+
+static void on_looked(struct side_job *job, int rc, const struct err *e)
+{
+    struct look *l = (struct look *)job;
+    struct disks *d = l->disks;
     bool first = d->looked < 0;
     char text[DISK_SENTENCE];
 
-    if (l == NULL || !look_ended(l))
-        return; /* a wake-up of the look before, or twice for one */
+    (void)e;
+    d->look = NULL;
+    if (rc != 0 || uv_is_closing((uv_handle_t *)&d->timer))
+        return; /* the end */
     if (d->stuck) {
         snprintf(text, sizeof text, "the file systems answer again, after %.0f s",
                  clock_boot_s() - d->began);
         tell(d, DISK_FINE, text);
     }
-    d->look = NULL;
     d->stuck = false;
     d->looked = clock_boot_s();
     disk_judge(&d->guard, l->fill, on_news, d);
-    look_drop(l, true);
     arm(d, d->check_s);
     turn(d, first);
+}
+
+static void free_look(struct side_job *job)
+{
+    free(job);
+}
+
+static void look_start(struct disks *d)
+{
+    struct look *l = mem_calloc(1, sizeof *l);
+
+    l->job = (struct side_job){.run = run_look, .done = on_looked, .free = free_look};
+    l->disks = d;
+    l->ask = d->opts.look != NULL ? d->opts.look : disk_look;
+    l->n = d->guard.n;
+    for (size_t i = 0; i < l->n; i++)
+        strcpy(l->dir[i], d->guard.state[i].dir);
+    d->look = l;
+    d->began = clock_boot_s();
+    side_post(d->side, &l->job);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct disks *d = timer->data;
     char text[DISK_SENTENCE];
-    int rc;
 
     if (d->look == NULL) {
-        rc = look_start(d);
-        arm(d, rc == 0 ? d->opts.stuck_after_s : d->check_s);
-        if (rc != 0) {
-            snprintf(text, sizeof text, "cannot look at the disks: %s", err_text(rc));
-            tell(d, DISK_WARN, text);
-        }
+        look_start(d);
+        arm(d, d->opts.stuck_after_s);
         return;
     }
     d->stuck = true;
@@ -216,16 +165,20 @@ int disks_new(struct disks **out, const struct disks_opts *opts, struct err *e)
     d->stop = true;
     disk_guard_init(&d->guard, &limits, dir, sizeof dir / sizeof *dir);
     set(d, conf);
-    rc = uv_async_init(opts->loop, &d->wake, on_wake);
+    rc = side_new(
+        &d->side,
+        &(struct side_opts){.loop = opts->loop, .what = "the file systems have"}, e);
     if (rc != 0) {
         free(d);
-        return err_set(e, rc, "cannot watch the disks: %s", uv_strerror(rc));
+        return rc;
     }
     uv_timer_init(opts->loop, &d->timer);
-    d->wake.data = d->timer.data = d;
-    arm(d, 0);
-    *out = d;
-    return 0;
+    d->timer.data = d;
+    *out = d; /* the loop has handles in it */
+    rc = side_start(d->side, e);
+    if (rc == 0)
+        arm(d, 0);
+    return rc;
 }
 
 void disks_set(struct disks *d, const struct conf *conf)
@@ -280,24 +233,20 @@ json_t *disks_json(const struct disks *d)
                      "stuck_s", d->stuck ? now - d->began : 0.0, "disks", rows);
 }
 
-static void close_once(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
 void disks_close(struct disks *d)
 {
     if (d == NULL)
         return;
-    if (d->look != NULL)
-        look_drop(d->look, true);
-    d->look = NULL;
-    close_once((uv_handle_t *)&d->timer);
-    close_once((uv_handle_t *)&d->wake);
+    if (!uv_is_closing((uv_handle_t *)&d->timer))
+        uv_close((uv_handle_t *)&d->timer, NULL);
+    side_stop(d->side, 0); /* it leaves alone a look that hangs */
+    side_close(d->side);
 }
 
 void disks_free(struct disks *d)
 {
+    if (d == NULL)
+        return;
+    side_free(d->side);
     free(d);
 }

@@ -18,8 +18,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "core/err.h"
 #include "core/store/queue.h"
+#include "watcherd/base/thread.h"
 
 struct conf;
 struct store; /* defined in store.c */
@@ -37,11 +37,11 @@ struct store_opts {
 
 /*
  * store_new: start the thread and wait for its first attempt to open the store, at most 5 s.
- * Status: 0, also when the store cannot be reached just now (or, for a worker, has no
- * tables yet): the thread
- *   tries on; -EBUSY another daemon has it; else what queue_open said: starting is useless.
- * Note: *out is set whenever the loop has its handles, and is then store_free's, whatever
- * the status.
+ * Status: 0, also when the store cannot be reached just now (or, for a worker, has no tables
+ *   yet): the thread tries on; -EBUSY another daemon has it; else what queue_open said: starting
+ *   is useless.
+ * Note: *out is set whenever the loop has its handles, and is then store_free's, whatever the
+ *   status.
  */
 int store_new(struct store **out, const struct store_opts *opts, struct err *e);
 /*
@@ -49,30 +49,27 @@ int store_new(struct store **out, const struct store_opts *opts, struct err *e);
  * Status: 0; -ETIMEDOUT it hangs in a call and is left there: the process has to end by _exit().
  */
 int store_stop(struct store *s, double wait_s);
-/* After store_stop and when the loop has closed its handles. */
+/* After store_stop and when the loop has closed its handles.  Leaves a thread that hangs alone. */
 void store_free(struct store *s);
 
-/* One thing for the thread to do.  The first member of a struct on the heap with all that
-   run needs. */
+/* A side_job (base/thread.h says who owns it) that is given the queue. */
 struct store_job {
-    /* On the thread.  ERR_STORE_DOWN: it is run again later, with `tries` one more. */
+    struct side_job side; /* store_post and store_ask fill it in */
+    /* On the thread.  ERR_STORE_DOWN: if it was posted it is run again later, with `tries` one
+       more. */
     int (*run)(struct store_job *job, struct queue *q, struct err *e);
-    /* On the loop, once, with what run returned, or -ECANCELED; frees the job. */
     void (*done)(struct store_job *job, int rc, const struct err *e);
-    int tries;              /* how often it was run before */
-    struct store_job *next; /* these are the store's */
-    struct err err;
-    int rc, state;
+    void (*free)(
+        struct store_job *job); /* NULL: it is only posted, and done frees it */
+    int tries;                  /* how often it was run before */
 };
+/* Its done is not called before the store has answered. */
 void store_post(struct store *s, struct store_job *job);
-
 /*
- * store_ask: have it run before all others and wait for it, at most wait_s.
- * Status: 0 or what run returned, and the job is the caller's again, done was not called; or
- *   ERR_STORE_DOWN    at once while the store is down: the caller's again
- *   -ETIMEDOUT        it is not the caller's any more: done is called from the loop in its time
+ * store_ask: have it run before all that were posted; done is called after wait_s at the latest,
+ * with ERR_STORE_DOWN at once while the store is down.
  */
-int store_ask(struct store *s, struct store_job *job, double wait_s, struct err *e);
+void store_ask(struct store *s, struct store_job *job, double wait_s);
 
 struct store_look {
     bool up;

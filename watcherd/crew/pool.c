@@ -25,6 +25,7 @@
 #include "core/store/queue.h"
 #include "locks/orphan.h"
 #include "locks/record.h"
+#include "watcherd/base/lines.h"
 #include "watcherd/base/tasklog.h"
 #include "watcherd/base/outcome.h"
 
@@ -54,7 +55,7 @@ struct proc {
     double started, stepped;
     struct tasklog *log;
 
-    size_t used;
+    struct lines lines;
     char line[LINE_MAX_BYTES], err[LINE_MAX_BYTES];
 };
 
@@ -270,12 +271,12 @@ static void drain_err(struct proc *p)
 
 static void drain_out(struct proc *p)
 {
+    uv_buf_t room;
     size_t n;
 
-    while (p->busy && p->used < sizeof p->line &&
-           (n = read_now(&p->pipe[1], p->line + p->used, sizeof p->line - p->used)) >
-               0) {
-        p->used += n;
+    while (p->busy && (room = lines_room(&p->lines)).len > 0 &&
+           (n = read_now(&p->pipe[1], room.base, room.len)) > 0) {
+        p->lines.used += n;
         take_lines(p);
     }
 }
@@ -334,9 +335,8 @@ static void take_end(struct proc *p, json_t *line)
     task_ended(p, outcome, reason);
 }
 
-static void take_line(struct proc *p, size_t len)
+static void take_line(struct proc *p, json_t *line)
 {
-    json_t *line = json_loadb(p->line, len, 0, NULL);
     const char *event = text_in(line, "event"), *step = text_in(line, "step");
 
     if (p->busy && event != NULL) {
@@ -349,22 +349,20 @@ static void take_line(struct proc *p, size_t len)
         if (strcmp(event, "end") == 0)
             take_end(p, line);
     }
-    json_decref(line);
 }
 
 static void take_lines(struct proc *p)
 {
-    char *end;
+    json_error_t why;
+    json_t *line;
+    int rc;
 
-    while ((end = memchr(p->line, '\n', p->used)) != NULL) {
-        size_t len = (size_t)(end - p->line) + 1;
-
-        take_line(p, len - 1);
-        p->used -= len;
-        memmove(p->line, p->line + len, p->used);
+    while ((rc = lines_next(&p->lines, &line, &why)) > 0) {
+        take_line(p, line);
+        json_decref(line);
     }
-    if (p->used == sizeof p->line)
-        p->used = 0; /* a line that long is none of ours */
+    if (rc < 0)
+        p->lines.used = 0; /* a line that long is none of ours */
 }
 
 static void on_alloc_out(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
@@ -372,8 +370,7 @@ static void on_alloc_out(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
     struct proc *p = handle->data;
 
     (void)hint;
-    buf->base = p->line + p->used;
-    buf->len = sizeof p->line - p->used;
+    *buf = lines_room(&p->lines);
 }
 
 static void on_out(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -385,7 +382,7 @@ static void on_out(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         close_once((uv_handle_t *)stream);
         return;
     }
-    p->used += (size_t)n;
+    p->lines.used += (size_t)n;
     take_lines(p);
 }
 
@@ -484,6 +481,7 @@ static struct proc *proc_new(struct pool *pool, struct err *e)
     struct proc *p = mem_calloc(1, sizeof *p);
 
     p->pool = pool;
+    p->lines = (struct lines){p->line, sizeof p->line, 0};
     p->next = pool->procs;
     pool->procs = p;
     for (int i = 0; i < PIPES; i++) {

@@ -1,20 +1,12 @@
 /*
- * answers.h: what operators ask of the rooms, and the answers, as JSON objects.
+ * answers.h: what operators ask, and where the answers come from.  An answer is a JSON object; one
+ * with "error" (and "nearest" where that helps) is a refusal.  The table of questions is in
+ * routes.c.
  *
- *   {"ask": "why", "name": GROUP | mosaic_... | PATH}
- *   {"ask": "status"}
- *   {"ask": "workers"}                         what each slot works on
- *   {"ask": "scale", "count": N}               so many slots, until SIGHUP or the next start
- *   {"ask": "watch-list"}   {"ask": "watch-add", "path": DIR, "recursive": B, "poll": B}
- *   {"ask": "watch-remove", "path": DIR}
- *   {"ask": "release", "name": GROUP}          end a quarantine
- *
- * An answer with "error" (and "nearest" where that helps) is a refusal.  Everything is
- * looked up in memory, but for one probe of each file of the group in question that has not
- * settled.  When the watched file systems do not answer within half a second, "why" tells
- *           what is known without them and
- * says so in "unanswered", and the verbs of watch refuse; "status" never waits for them.
- * The same goes for the queue's store: what only it knows is left out, and "store" says why.
+ * The loop waits for nothing.  What only the thread at the watched file systems or the one at the
+ * queue's store knows is asked of it, and the answer is sent when both have spoken, or after half
+ * a second without what is missing: "why" then has "unanswered" or "store", "status" has
+ * "unanswered" in "queue", and the verbs of watch refuse.  All else is looked up in memory.
  */
 #ifndef WATCHERD_FACE_ANSWERS_H
 #define WATCHERD_FACE_ANSWERS_H
@@ -23,35 +15,51 @@
 
 struct conf;
 struct crew;
+struct disks;
 struct group_table;
 struct ingest;
 struct intake;
+struct reply;
 struct rework;
 struct roots;
 struct settle;
 struct store;
-struct upkeep;
-struct watch;
 
-/* The rooms, borrowed.  Without a daemon store, crew, upkeep, intake, roots and rework are NULL. */
-struct answers {
-    const struct conf *conf;
-    struct ingest *ingest; /* NULL: use these two instead */
-    struct watch *watch;
-    struct settle *settle;
-    struct group_table *groups;
+/* What a running daemon has, borrowed. */
+struct rooms {
+    struct ingest *ingest;
     struct store *store;
     struct crew *crew;
-    struct upkeep *upkeep;
     struct intake *intake;
-    struct roots *roots;
     struct rework *rework;
+    const struct disks *disks;
     double started;             /* boot clock */
-    void (*changed)(void *arg); /* there may be something to do at once; may be NULL */
+    void (*changed)(void *arg); /* there may be something to do at once */
     void *arg;
 };
 
-/* A control_answer_fn; arg is a struct answers. */
-json_t *answers_answer(void *arg, json_t *request);
+/* What the answers are made of, borrowed. */
+struct answers {
+    const struct conf *conf;
+    struct group_table *groups;
+    struct roots *roots;
+    const struct rooms *rooms; /* NULL: no daemon runs */
+    struct settle *settle;     /* asked here and now when no daemon runs; else NULL */
+};
+
+/* How long the threads at the file systems and at the store have for a question. */
+#define ANSWERS_FILES_S 0.5
+#define ANSWERS_STORE_S 0.5
+
+/* A question: sends the answer with reply_send, now or later.  `request` is borrowed. */
+typedef void answer_fn(struct answers *o, struct reply *r, const json_t *request);
+
+answer_fn answer_why, answer_release;                      /* answer_group.c */
+answer_fn answer_status;                                   /* answer_status.c */
+answer_fn answer_workers, answer_scale;                    /* answer_crew.c */
+answer_fn answer_roots, answer_add_root, answer_drop_root; /* answer_roots.c */
+
+/* The text of a request's member; "" when there is none. */
+const char *answers_text(const json_t *request, const char *key);
 
 #endif

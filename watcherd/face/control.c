@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,17 +16,26 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "watcherd/base/lines.h"
+#include "watcherd/face/reply.h"
+
+/* Whoever has connected has so long to say something before it may be dropped for the next. */
+enum { PATIENCE_MS = 1000 };
 
 struct client {
+    struct reply reply; /* to the request in hand */
     struct client *next;
     struct control *control;
     uv_pipe_t pipe;
     uv_write_t write;
-    char *reply; /* being written, or NULL */
-    char line[CONTROL_LINE];
-    size_t used;
+    char *text; /* the answer that is being written, or NULL */
+    struct lines lines;
+    char room[CONTROL_LINE];
     double heard; /* boot clock */
-    bool last;    /* close when the reply has gone out */
+    bool waits;   /* for the answer to its request */
+    bool served;  /* has been answered before */
+    bool last;    /* close when the answer has gone out */
+    bool closed;  /* and freed when the answer has come */
 };
 
 struct control {
@@ -36,24 +44,11 @@ struct control {
     void *arg;
     struct client *clients;
     size_t nclient;
-    int dir; /* O_PATH descriptor of the state directory */
+    int dir;    /* O_PATH descriptor of the state directory */
+    bool queue; /* somebody is to be accepted when there is room */
+    uv_timer_t patience;
     bool closing;
 };
-
-json_t *control_error(const char *fmt, ...)
-{
-    char text[1024];
-    json_t *word, *answer = json_object();
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    word = json_string(text);
-    json_object_set_new(answer, "error",
-                        word != NULL ? word : json_string("a name is not UTF-8"));
-    return answer;
-}
 
 /* ---- listening ---- */
 
@@ -89,19 +84,39 @@ static int listening(int dir, const char *state, struct err *e)
 
 /* ---- clients ---- */
 
-static void take_lines(struct client *cl);
+static void take_request(struct client *cl);
+static void on_connection(uv_stream_t *server, int status);
 
-static void on_client_closed(uv_handle_t *handle)
+static void accept_next(struct control *c)
 {
-    struct client *cl = handle->data;
-    struct client **at = &cl->control->clients;
+    if (!c->queue || c->closing)
+        return;
+    c->queue = false;
+    on_connection((uv_stream_t *)&c->pipe, 0);
+}
+
+/* When its pipe is closed and nobody will answer it any more. */
+static void client_free(struct client *cl)
+{
+    struct control *c = cl->control;
+    struct client **at = &c->clients;
 
     while (*at != cl)
         at = &(*at)->next;
     *at = cl->next;
-    cl->control->nclient--;
-    free(cl->reply);
+    c->nclient--;
+    free(cl->text);
     free(cl);
+    accept_next(c);
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+    struct client *cl = handle->data;
+
+    cl->closed = true;
+    if (!cl->waits)
+        client_free(cl);
 }
 
 static void drop(struct client *cl)
@@ -115,8 +130,7 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
     struct client *cl = handle->data;
 
     (void)hint;
-    buf->base = cl->line + cl->used;
-    buf->len = sizeof cl->line - cl->used;
+    *buf = lines_room(&cl->lines);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -129,83 +143,103 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     cl->heard = clock_boot_s();
-    cl->used += (size_t)n;
-    take_lines(cl);
+    cl->lines.used += (size_t)n;
+    take_request(cl);
 }
 
 static void on_written(uv_write_t *req, int status)
 {
     struct client *cl = req->data;
 
-    free(cl->reply);
-    cl->reply = NULL;
+    free(cl->text);
+    cl->text = NULL;
     if (status != 0 || cl->last)
         drop(cl);
     else if (!uv_is_closing((uv_handle_t *)&cl->pipe))
-        take_lines(cl);
+        take_request(cl);
+    accept_next(cl->control);
 }
 
-/* Send an answer, which is consumed. */
-static void reply(struct client *cl, json_t *answer)
+/* A reply's send. */
+static void send_answer(struct reply *r, json_t *answer)
 {
-    char *text = mem_must(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
-    size_t n = strlen(text);
+    struct client *cl = (struct client *)r;
+    bool gone = uv_is_closing((uv_handle_t *)&cl->pipe);
+    char *text = gone ? NULL : json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII);
+    size_t n;
     uv_buf_t buf;
 
     json_decref(answer);
-    cl->reply = text;
-    cl->reply[n] = '\n'; /* in place of the NUL: what goes out is a line */
-    buf = uv_buf_init(cl->reply, (unsigned)n + 1);
-    uv_read_stop((uv_stream_t *)&cl->pipe);
+    cl->waits = false;
+    cl->served = true;
+    if (cl->closed)
+        client_free(cl);
+    if (gone)
+        return;
+    n = strlen(mem_must(text));
+    cl->text = mem_realloc(text, n + 1);
+    cl->text[n] = '\n'; /* in place of the NUL: what goes out is a line */
+    buf = uv_buf_init(cl->text, (unsigned)n + 1);
     if (uv_write(&cl->write, (uv_stream_t *)&cl->pipe, &buf, 1, on_written) != 0)
         drop(cl);
 }
 
-static json_t *answer_line(struct client *cl, size_t len)
+static void answer_request(struct client *cl, json_t *request, const char *why)
 {
-    json_error_t why;
-    json_t *answer, *request = json_loadb(cl->line, len, JSON_REJECT_DUPLICATES, &why);
-
     if (request == NULL)
-        answer = control_error("the request is not JSON: %s", why.text);
+        reply_refuse(&cl->reply, "the request is not JSON: %s", why);
     else if (!json_is_object(request))
-        answer = control_error("the request is not a JSON object");
+        reply_refuse(&cl->reply, "the request is not a JSON object");
     else
-        answer = cl->control->answer(cl->control->arg, request);
-    json_decref(request);
-    return answer;
+        cl->control->answer(cl->control->arg, &cl->reply, request);
 }
 
-/* Answer the first whole line that waits, or read on. */
-static void take_lines(struct client *cl)
+/* Have the first whole line that waits answered, or read on. */
+static void take_request(struct client *cl)
 {
-    char *end = memchr(cl->line, '\n', cl->used);
+    json_t *request = NULL;
+    json_error_t why;
+    int rc = lines_next(&cl->lines, &request, &why);
 
-    if (end != NULL) {
-        size_t len = (size_t)(end - cl->line) + 1;
-        json_t *answer = answer_line(cl, len - 1);
-
-        cl->used -= len;
-        memmove(cl->line, cl->line + len, cl->used);
-        reply(cl, answer);
-    } else if (cl->used == sizeof cl->line) {
-        cl->last = true;
-        reply(cl, control_error("the request is longer than %d bytes", CONTROL_LINE));
-    } else {
+    if (rc == 0) {
         uv_read_start((uv_stream_t *)&cl->pipe, on_alloc, on_read);
+        return;
     }
+    uv_read_stop((uv_stream_t *)&cl->pipe);
+    cl->waits = true;
+    if (rc > 0) {
+        answer_request(cl, request, why.text);
+    } else {
+        cl->last = true;
+        reply_refuse(&cl->reply, "the request is longer than %d bytes", CONTROL_LINE);
+    }
+    json_decref(request);
 }
 
-static void make_room(struct control *c)
+static bool may_be_dropped(const struct client *cl)
+{
+    return !cl->waits && !uv_is_closing((const uv_handle_t *)&cl->pipe) &&
+           (cl->served || clock_boot_s() - cl->heard > 1e-3 * PATIENCE_MS);
+}
+
+/* Room for one more?  Whoever waits for an answer keeps its place until it has come. */
+static bool make_room(struct control *c)
 {
     struct client *silent = NULL;
 
+    if (c->nclient < CONTROL_CLIENTS)
+        return true;
     for (struct client *cl = c->clients; cl != NULL; cl = cl->next)
-        if (!uv_is_closing((uv_handle_t *)&cl->pipe) &&
-            (silent == NULL || cl->heard < silent->heard))
+        if (may_be_dropped(cl) && (silent == NULL || cl->heard < silent->heard))
             silent = cl;
-    if (c->nclient >= CONTROL_CLIENTS && silent != NULL)
+    if (silent != NULL)
         drop(silent);
+    return silent != NULL;
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    accept_next(timer->data);
 }
 
 static void on_connection(uv_stream_t *server, int status)
@@ -215,19 +249,25 @@ static void on_connection(uv_stream_t *server, int status)
 
     if (status != 0)
         return;
-    make_room(c);
+    if (!make_room(c)) {
+        c->queue = true; /* libuv takes no other before this one is accepted */
+        uv_timer_start(&c->patience, on_patience, PATIENCE_MS, 0);
+        return;
+    }
     cl = mem_calloc(1, sizeof *cl);
+    cl->reply.send = send_answer;
     cl->control = c;
     cl->next = c->clients;
     c->clients = cl;
     c->nclient++;
     cl->heard = clock_boot_s();
+    cl->lines = (struct lines){cl->room, sizeof cl->room, 0};
     uv_pipe_init(server->loop, &cl->pipe, 0);
     cl->pipe.data = cl->write.data = cl;
     if (uv_accept(server, (uv_stream_t *)&cl->pipe) != 0)
         drop(cl);
     else
-        take_lines(cl);
+        take_request(cl);
 }
 
 /* ---- the socket's life ---- */
@@ -251,7 +291,8 @@ int control_new(struct control **out, uv_loop_t *loop, const char *state,
     c->arg = arg;
     c->dir = dir;
     uv_pipe_init(loop, &c->pipe, 0);
-    c->pipe.data = c;
+    uv_timer_init(loop, &c->patience);
+    c->pipe.data = c->patience.data = c;
     *out = c;
     rc = uv_pipe_open(&c->pipe, fd);
     if (rc != 0)
@@ -273,6 +314,8 @@ void control_close(struct control *c)
         drop(cl);
     if (!uv_is_closing((uv_handle_t *)&c->pipe))
         uv_close((uv_handle_t *)&c->pipe, NULL);
+    if (!uv_is_closing((uv_handle_t *)&c->patience))
+        uv_close((uv_handle_t *)&c->patience, NULL);
 }
 
 void control_free(struct control *c)

@@ -22,7 +22,8 @@
 #include "locks/observer.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
-#include "watcherd/face/answers.h"
+#include "watcherd/face/reply.h"
+#include "watcherd/face/routes.h"
 #include "watcherd/files/quarantine.h"
 #include "watcherd/files/roots.h"
 #include "watcherd/files/settle.h"
@@ -41,6 +42,11 @@ static double number_in(json_t *object, const char *key)
 }
 
 /* ---- without a daemon: what the watched directories say ---- */
+
+struct disk_look {
+    struct answers answers;
+    struct watch *watch;
+};
 
 static void on_dirty(void *arg, const char *path, enum watch_how how)
 {
@@ -68,8 +74,9 @@ static void on_set_aside(void *arg, const char *group)
     group_mark(o->groups, group, GROUP_SET_ASIDE);
 }
 
-static int look_at_disk(struct answers *o, struct err *e)
+static int look_at_disk(struct disk_look *look, struct err *e)
 {
+    struct answers *o = &look->answers;
     const struct conf *conf = o->conf;
     struct watch_opts wo = {
         .extensions = conf->watch.extensions, .dirty = on_dirty, .arg = o};
@@ -81,27 +88,40 @@ static int look_at_disk(struct answers *o, struct err *e)
     if (rc != 0)
         return rc;
     o->settle = settle_new(&so);
-    if ((rc = watch_new(&o->watch, &wo, e)) == 0 && rule.directory)
-        settle_by_directory(o->settle, o->watch);
-    if (rc != 0 || (rc = roots_open(&o->roots, o->watch, conf, false, e)) != 0)
+    if ((rc = watch_new(&look->watch, &wo, e)) == 0 && rule.directory)
+        settle_by_directory(o->settle, look->watch);
+    if (rc != 0 || (rc = roots_open(&o->roots, look->watch, conf, false, e)) != 0)
         return rc;
     quarantine_each(conf->paths.state, on_set_aside, o, NULL);
-    watch_scan(o->watch, NULL, NULL);
+    watch_scan(look->watch, NULL, NULL);
     for (double now = clock_boot_s(); settle_next_s(o->settle, now) == 0;)
         settle_tick(o->settle, now, on_settled, o);
     return 0;
 }
 
+/* Nobody else is there to wait for: the answer comes before routes_answer returns. */
+struct own_reply {
+    struct reply reply;
+    json_t *answer;
+};
+
+static void keep_answer(struct reply *r, json_t *answer)
+{
+    ((struct own_reply *)r)->answer = answer;
+}
+
 static json_t *from_disk(const struct conf *conf, json_t *request, struct err *e)
 {
-    struct answers o = {.conf = conf};
-    json_t *answer = look_at_disk(&o, e) == 0 ? answers_answer(&o, request) : NULL;
+    struct disk_look look = {.answers.conf = conf};
+    struct own_reply own = {{keep_answer}, NULL};
 
-    roots_close(o.roots);
-    watch_free(o.watch);
-    settle_free(o.settle);
-    group_table_free(o.groups);
-    return answer;
+    if (look_at_disk(&look, e) == 0)
+        routes_answer(&look.answers, &own.reply, request);
+    roots_close(look.answers.roots);
+    watch_free(look.watch);
+    settle_free(look.answers.settle);
+    group_table_free(look.answers.groups);
+    return own.answer;
 }
 
 /* ---- product and lock ---- */

@@ -3,8 +3,8 @@
  * NFS mount whose server is gone) stops neither signals nor operators nor the workers.
  *
  * It owns a struct watch and a struct settle: nobody else touches them between ingest_start and
- * ingest_stop.  What they tell comes to the loop as a list, in order, with uv_async_send; what
- * others want of them is done by the thread, while the caller waits for a bounded time.
+ * ingest_stop.  What they tell comes to the loop as a list, in order; what others want of them is
+ * asked of the thread, which answers later.
  *
  *     ingest_new(&ing, &opts, e);  roots_open(..., ingest_watch(ing), ...);
  *     ingest_start(ing, e);        opts.news and opts.notice are called from the loop
@@ -21,10 +21,10 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "watcherd/base/thread.h"
 #include "watcherd/files/settle.h"
 #include "watcherd/files/watch.h"
 
-struct err;
 struct ingest; /* defined in ingest.c */
 
 struct ingest_opts {
@@ -43,9 +43,9 @@ struct ingest_opts {
     bool every_round;  /* wake the loop and count anew after each round: for --once */
 };
 
-/* Status: 0; what watch_new said. */
+/* Status: 0; what side_new or watch_new said. */
 int ingest_new(struct ingest **out, const struct ingest_opts *opts, struct err *e);
-/* Status: 0; what pthread_create said. */
+/* Status: 0; what side_start said. */
 int ingest_start(struct ingest *ing, struct err *e);
 
 /*
@@ -67,25 +67,15 @@ void ingest_deliver(struct ingest *ing);
 void ingest_wait(struct ingest *ing, bool yes);
 
 /*
- * Something to be done by the thread.  The first member of a struct on the heap with all that
- * run() needs: whoever asked may have gone when it ends.
+ * A side_job (base/thread.h says who owns it) that is given watch and settle.  The caller sets
+ * job.done, job.free and run.
  */
 struct ingest_call {
+    struct side_job job;
     void (*run)(struct ingest_call *call, struct watch *watch, struct settle *settle);
-    void (*free)(struct ingest_call *call); /* of all of it */
-    struct ingest_call *next;               /* this and state are ingest's */
-    int state;
 };
-
-/*
- * ingest_call: have it run after the round under way, and wait for it, at most wait_s.
- * Status: 0 it has run and is the caller's again; else it is not the caller's any more:
- *   -ETIMEDOUT    it will never run
- *   -EINPROGRESS  it has begun, and ends when the file system answers
- * Note: when the file systems have not answered for longer than wait_s already, it is refused at
- * once, so that many who ask cannot stop the loop either.
- */
-int ingest_call(struct ingest *ing, struct ingest_call *call, double wait_s);
+/* Have it run after the round under way; job.done is called after wait_s at the latest. */
+void ingest_ask(struct ingest *ing, struct ingest_call *call, double wait_s);
 
 /* The state of things without asking the thread: at most 0.1 s old, unless it hangs. */
 struct ingest_look {
@@ -97,8 +87,5 @@ struct ingest_look {
     bool idle; /* waits for events or a time to come, and everything has been told */
 };
 void ingest_look(struct ingest *ing, struct ingest_look *out);
-
-/* Why a call was not answered, as a sentence without its full stop. */
-void ingest_say(struct ingest *ing, char *buf, size_t size);
 
 #endif

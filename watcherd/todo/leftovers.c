@@ -9,14 +9,46 @@
 #include "core/mem.h"
 #include "watcherd/files/ingest.h"
 
-/* ---- files ---- */
-
 struct left_call {
     struct ingest_call call;
+    struct group_table *groups;
+    leftovers_done_fn *done;
+    void *arg;
     const struct settle *settle;
     double now;
     json_t *list; /* [[path, why]], bytes as they are */
 };
+
+/* ---- groups ---- */
+
+struct progress {
+    struct group_table *groups;
+    size_t n;
+};
+
+static void say_group(void *arg, const struct group_view *g)
+{
+    struct progress *t = arg;
+    char why[1024];
+
+    if (g->state != GROUP_COLLECTING && g->state != GROUP_PARTIAL)
+        return;
+    t->n++;
+    if (g->state == GROUP_PARTIAL)
+        return; /* it was said at its deadline */
+    group_why(t->groups, g->name, why, sizeof why, clock_boot_s());
+    log_event(LOG_WARN, "left", "group", g->name, "reason", why, NULL);
+}
+
+static size_t say_groups(struct group_table *groups)
+{
+    struct progress t = {.groups = groups};
+
+    group_each(groups, say_group, &t);
+    return t.n;
+}
+
+/* ---- files ---- */
 
 static void add_file(void *arg, const char *path, enum settle_state state,
                      double waited_s)
@@ -41,61 +73,53 @@ static void run(struct ingest_call *call, struct watch *watch, struct settle *se
     settle_each_unsettled(settle, c->now, add_file, c);
 }
 
-static void end(struct ingest_call *call)
+static size_t say_files(const json_t *list)
 {
-    json_decref(((struct left_call *)call)->list);
-    free(call);
-}
-
-static size_t say_files(struct ingest *ing, double wait_s)
-{
-    struct left_call *c = mem_calloc(1, sizeof *c);
     json_t *file;
-    size_t i, n;
+    size_t i;
 
-    *c = (struct left_call){
-        {.run = run, .free = end}, .now = clock_boot_s(), .list = json_array()};
-    if (ingest_call(ing, &c->call, wait_s) != 0) {
-        log_event(LOG_WARN, "left", "reason",
-                  "the watched file systems do not answer, so nobody knows what", NULL);
-        return 1;
-    }
-    json_array_foreach(c->list, i, file)
+    json_array_foreach(list, i, file)
     {
         log_event(LOG_WARN, "left", "file", json_string_value(json_array_get(file, 0)),
                   "reason", json_string_value(json_array_get(file, 1)), NULL);
     }
-    n = json_array_size(c->list);
-    end(&c->call);
-    return n;
+    return json_array_size(list);
 }
 
-/* ---- groups ---- */
-
-struct progress {
-    struct group_table *groups;
-    size_t n;
-};
-
-static void say_group(void *arg, const struct group_view *g)
+static void on_done(struct side_job *job, int rc, const struct err *e)
 {
-    struct progress *t = arg;
-    char why[1024];
+    struct left_call *c = (struct left_call *)job;
+    size_t n = 1;
 
-    if (g->state != GROUP_COLLECTING && g->state != GROUP_PARTIAL)
+    (void)e;
+    if (rc == -ECANCELED)
         return;
-    t->n++;
-    if (g->state == GROUP_PARTIAL)
-        return; /* it was said at its deadline */
-    group_why(t->groups, g->name, why, sizeof why, clock_boot_s());
-    log_event(LOG_WARN, "left", "group", g->name, "reason", why, NULL);
+    if (rc == 0)
+        n = say_files(c->list);
+    else
+        log_event(LOG_WARN, "left", "reason",
+                  "the watched file systems do not answer, so nobody knows what", NULL);
+    c->done(c->arg, n + say_groups(c->groups));
 }
 
-size_t leftovers_say(struct ingest *ing, struct group_table *groups, double wait_s)
+static void free_call(struct side_job *job)
 {
-    struct progress t = {.groups = groups};
+    json_decref(((struct left_call *)job)->list);
+    free(job);
+}
 
-    t.n = say_files(ing, wait_s);
-    group_each(groups, say_group, &t);
-    return t.n;
+void leftovers_say(struct ingest *ing, struct group_table *groups, double wait_s,
+                   leftovers_done_fn *done, void *arg)
+{
+    struct left_call *c = mem_calloc(1, sizeof *c);
+
+    c->call.run = run;
+    c->call.job.done = on_done;
+    c->call.job.free = free_call;
+    c->groups = groups;
+    c->done = done;
+    c->arg = arg;
+    c->now = clock_boot_s();
+    c->list = json_array();
+    ingest_ask(ing, &c->call, wait_s);
 }

@@ -11,8 +11,11 @@ struct ingest;
 
 /*
  * leftovers_say: log every file that is not settled and every group that is not complete, with the
- * reason; a file system that does not answer within wait_s is one thing left.  Returns how many.
+ * reason, then call done once with how many there were; a file system that does not answer
+ * within wait_s is one thing left.  Nothing is called when the daemon ends before.
  */
-size_t leftovers_say(struct ingest *ing, struct group_table *groups, double wait_s);
+typedef void leftovers_done_fn(void *arg, size_t n);
+void leftovers_say(struct ingest *ing, struct group_table *groups, double wait_s,
+                   leftovers_done_fn *done, void *arg);
 
 #endif
