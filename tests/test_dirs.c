@@ -304,7 +304,8 @@ static struct {
 static void on_dirty(void *arg, const char *path, enum watch_how how)
 {
     (void)arg;
-    settle_dirty(found.s, path, how, found.now);
+    (void)how;
+    settle_dirty(found.s, path, SETTLE_SCANNED, found.now);
 }
 
 static void a_file_that_a_writer_has_open_is_found_by_the_look(void **state)
@@ -312,6 +313,7 @@ static void a_file_that_a_writer_has_open_is_found_by_the_look(void **state)
     static const struct settle_opts opts = {.quiet_s = 2};
     struct watch_opts wo = {.dirty = on_dirty};
     char root[PATH_MAX], dir[PATH_MAX + 8], file[PATH_MAX + 24], why[512];
+    struct settle_rule rule;
     struct watch *w;
     double now = 100;
     int fd;
@@ -325,10 +327,11 @@ static void a_file_that_a_writer_has_open_is_found_by_the_look(void **state)
     assert_int_equal(watch_new(&w, &wo, NULL), 0);
     assert_int_equal(watch_add_root(w, root, WATCH_RECURSIVE, NULL), 0);
     found.s = settle_new(&opts);
-    settle_by_directory(found.s, w);
+    rule = watch_rule(w);
+    settle_by_directory(found.s, &rule);
     snprintf(file, sizeof file, "%s/obs1/a.csv", root);
     write_file(file, "a\n");
-    settle_dirty(found.s, file, WATCH_CLOSED, now);
+    settle_dirty(found.s, file, SETTLE_CLOSED, now);
     snprintf(file, sizeof file, "%s/obs1/b.csv", root);
     fd = open(file, O_WRONLY | O_CREAT, 0644); /* nobody tells of it */
     settle_run(found.s, &now, 130);
@@ -337,14 +340,14 @@ static void a_file_that_a_writer_has_open_is_found_by_the_look(void **state)
     assert_non_null(strstr(why, "1 of 2 files have settled; b.csv growing: "));
     assert_int_equal(write(fd, "b\n", 2), 2);
     close(fd);
-    settle_dirty(found.s, file, WATCH_CLOSED, now);
+    settle_dirty(found.s, file, SETTLE_CLOSED, now);
     settle_run(found.s, &now, 140);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
     assert_string_equal(told.path, dir);
     /* A file beside the directories is in none. */
     snprintf(file, sizeof file, "%s/c.csv", root);
     write_file(file, "c\n");
-    settle_dirty(found.s, file, WATCH_CLOSED, now);
+    settle_dirty(found.s, file, SETTLE_CLOSED, now);
     settle_run(found.s, &now, 150);
     assert_int_equal(ntold(), 0);
     settle_free(found.s);

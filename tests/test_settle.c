@@ -78,7 +78,7 @@ static void a_closed_file_settles_after_the_quiet_period(void **state)
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, 101.99);
     assert_int_equal(told.all, 0);
     run(s, &now, 102);
@@ -98,12 +98,12 @@ static void each_event_starts_the_quiet_period_again(void **state)
     (void)state;
     write_file("a.csv", "x\n");
     for (int i = 0; i < 5; i++) {
-        settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+        settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
         append("a.csv", "y\n");
         run(s, &now, now + 1.5);
         assert_int_equal(told.all, 0);
     }
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, now + 6);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
     settle_free(s);
@@ -116,11 +116,11 @@ static void a_file_renamed_into_place_settles_at_once(void **state)
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_RENAMED, now);
+    settle_dirty(s, "a.csv", SETTLE_RENAMED, now);
     run(s, &now, 50);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
     write_file("b.csv", "x\ny"); /* the probe does not pass: waits like any other */
-    settle_dirty(s, "b.csv", WATCH_RENAMED, now);
+    settle_dirty(s, "b.csv", SETTLE_RENAMED, now);
     run(s, &now, 51);
     assert_int_equal(told.all, 0);
     settle_free(s);
@@ -134,7 +134,7 @@ static void quiet_zero_settles_a_closed_file_at_once(void **state)
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, 50);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
     settle_free(s);
@@ -153,8 +153,8 @@ static void times_of_files_do_not_matter(void **state)
     write_file("past.csv", "x\n");
     when[0].tv_sec = when[1].tv_sec = 1;
     assert_int_equal(utimensat(AT_FDCWD, "past.csv", when, 0), 0);
-    settle_dirty(s, "future.csv", WATCH_SCANNED, now);
-    settle_dirty(s, "past.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "future.csv", SETTLE_SCANNED, now);
+    settle_dirty(s, "past.csv", SETTLE_SCANNED, now);
     run(s, &now, 1.9);
     assert_int_equal(told.all, 0);
     run(s, &now, 2);
@@ -171,7 +171,7 @@ static void two_looks_find_growth_without_events(void **state)
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, now);
     for (int i = 1; i <= 4; i++) {
         append("a.csv", "more\n");
         run(s, &now, now + 2);
@@ -201,14 +201,14 @@ static void a_slow_writer_that_keeps_its_file_open_is_waited_for(void **state)
             skip();
         }
         h5_writer_do(&w, "open", "x.hdf5", libver[v]);
-        settle_dirty(s, "x.hdf5", WATCH_SCANNED, now);
+        settle_dirty(s, "x.hdf5", SETTLE_SCANNED, now);
         run(s, &now, 40); /* gaps far longer than the quiet period */
         assert_int_equal(told.all, 0);
         h5_writer_do(&w, "flush", "x.hdf5", libver[v]);
         run(s, &now, 300);
         assert_int_equal(told.all, 0);
         h5_writer_do(&w, "close", "x.hdf5", libver[v]);
-        settle_dirty(s, "x.hdf5", WATCH_CLOSED,
+        settle_dirty(s, "x.hdf5", SETTLE_CLOSED,
                      now); /* does not wait for the doubled look */
         run(s, &now, 304);
         assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
@@ -233,16 +233,16 @@ static void a_killed_writers_file_is_reported_bad_and_never_settles(void **state
     }
     h5_writer_do(&w, "open", "x.hdf5", "v0");
     h5_writer_do(&w, "flush", "x.hdf5", "v0");
-    settle_dirty(s, "x.hdf5", WATCH_SCANNED, now);
+    settle_dirty(s, "x.hdf5", SETTLE_SCANNED, now);
     h5_writer_kill(&w);
-    settle_dirty(s, "x.hdf5", WATCH_CLOSED, now); /* the kernel closes it */
-    run(s, &now, 7.9);                            /* four quiet periods */
+    settle_dirty(s, "x.hdf5", SETTLE_CLOSED, now); /* the kernel closes it */
+    run(s, &now, 7.9);                             /* four quiet periods */
     assert_int_equal(told.all, 0);
     run(s, &now, 5000);
     assert_int_equal(told.n[SETTLE_IS_BAD], 1);
     assert_int_equal(told.all, 1);
     assert_non_null(strstr(told.reason, "open for writing"));
-    settle_dirty(s, "x.hdf5", WATCH_SCANNED, now);
+    settle_dirty(s, "x.hdf5", SETTLE_SCANNED, now);
     run(s, &now, 9000);
     assert_int_equal(told.all, 0); /* said once */
     settle_free(s);
@@ -255,11 +255,11 @@ static void a_bad_file_that_is_finished_after_all_settles(void **state)
 
     (void)state;
     write_file("a.json", "{\"a\": 1");
-    settle_dirty(s, "a.json", WATCH_CLOSED, now);
+    settle_dirty(s, "a.json", SETTLE_CLOSED, now);
     run(s, &now, 100);
     assert_int_equal(told.n[SETTLE_IS_BAD], 1);
     append("a.json", "}\n");
-    settle_dirty(s, "a.json", WATCH_CLOSED, now);
+    settle_dirty(s, "a.json", SETTLE_CLOSED, now);
     run(s, &now, 200);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
     assert_int_equal(told.all, 1); /* and no CHANGED: it never was settled */
@@ -277,7 +277,7 @@ static void a_file_that_never_ends_is_overdue_once_and_still_settles(void **stat
     (void)state;
     write_file("a.csv", "x\n");
     fd = open("a.csv", O_WRONLY | O_APPEND);
-    settle_dirty(s, "a.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, now);
     run(s, &now, 99);
     assert_int_equal(told.all, 0);
     run(s, &now, 100);
@@ -306,7 +306,7 @@ static void a_file_always_in_motion_is_overdue_too(void **state)
     write_file("a.csv", "x\n");
     for (int i = 0; i < 60; i++) {
         append("a.csv", "y\n");
-        settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+        settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
         run(s, &now, now + 1);
         assert_int_equal(told.n[SETTLE_IS_SETTLED], 0);
         overdue += told.n[SETTLE_IS_OVERDUE];
@@ -325,7 +325,7 @@ static void looks_become_rarer_up_to_a_minute(void **state)
     (void)state;
     write_file("a.csv", "x\n");
     fd = open("a.csv", O_WRONLY);
-    settle_dirty(s, "a.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, now);
     run(s, &now, 125); /* looks at 2, 4, 8, 16, 32, 64, 124 */
     settle_stats(s, now, &stats);
     assert_int_equal(stats.probes, 7);
@@ -350,7 +350,7 @@ static void a_preallocated_copy_that_stops_half_way_never_settles(void **state)
     assert_int_equal(ftruncate(fd, 1 << 20), 0);
     assert_int_equal(write(fd, zero, sizeof zero), sizeof zero);
     close(fd);
-    settle_dirty(s, "a.bin", WATCH_CLOSED, now);
+    settle_dirty(s, "a.bin", SETTLE_CLOSED, now);
     run(s, &now, 4000);
     assert_int_equal(told.n[SETTLE_IS_BAD], 1);
     assert_int_equal(told.all, 1);
@@ -367,17 +367,17 @@ static void a_settled_file_seen_again_is_no_news(void **state)
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, 10);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
-    settle_dirty(s, "a.csv", WATCH_RENAMED, now);
-    settle_dirty(s, "a.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_RENAMED, now);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, now);
     assert_int_equal(link("a.csv", "b.csv"),
                      0); /* changes its ctime, not its content */
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, 100);
-    settle_dirty(s, "a.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, now);
     settle_recheck(s, NULL, now);
     run(s, &now, 200);
     assert_int_equal(told.all, 0);
@@ -393,13 +393,13 @@ static void a_rewritten_file_is_changed_and_settles_again(void **state)
         double now = 0;
 
         write_file("a.csv", "x\n");
-        settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+        settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
         run(s, &now, 100);
         append("a.csv", "y\n");
         if (by_scan)
             settle_recheck(s, NULL, now);
         else
-            settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+            settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
         run(s, &now, 101);
         assert_int_equal(told.n[SETTLE_IS_CHANGED], 1);
         assert_int_equal(told.all, 1);
@@ -418,11 +418,11 @@ static void another_file_renamed_over_a_settled_one_settles_at_once(void **state
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, 100);
     write_file("b", "z\n");
     assert_int_equal(rename("b", "a.csv"), 0);
-    settle_dirty(s, "a.csv", WATCH_RENAMED, now);
+    settle_dirty(s, "a.csv", SETTLE_RENAMED, now);
     run(s, &now, 100);
     assert_int_equal(told.n[SETTLE_IS_CHANGED], 1);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
@@ -437,11 +437,11 @@ static void what_vanishes_before_it_settles_leaves_no_trace(void **state)
     double now = 0;
 
     (void)state;
-    settle_dirty(s, "never.csv", WATCH_CLOSED, now); /* gone before we look */
+    settle_dirty(s, "never.csv", SETTLE_CLOSED, now); /* gone before we look */
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     write_file("b.csv", "x\n");
-    settle_dirty(s, "b.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "b.csv", SETTLE_CLOSED, now);
     unlink("a.csv");
     assert_int_equal(rename("b.csv", "c"), 0);
     run(s, &now, 100);
@@ -459,7 +459,7 @@ static void a_settled_file_that_vanishes_is_told_and_forgotten(void **state)
 
     (void)state;
     write_file("a.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     run(s, &now, 100);
     unlink("a.csv");
     settle_recheck(s, "/elsewhere", now);
@@ -485,7 +485,7 @@ static void forgetting_a_prefix_forgets_only_what_is_below(void **state)
     for (int i = 0; i < 1000; i++) {
         snprintf(path, sizeof path, "%s/%d.csv", i % 3 == 0 ? "in2" : "in", i);
         write_file(path, "x\n");
-        settle_dirty(s, path, WATCH_CLOSED, now);
+        settle_dirty(s, path, SETTLE_CLOSED, now);
     }
     run(s, &now, 1); /* half of them are asked for again while they wait */
     settle_forget(s, "in/");
@@ -518,7 +518,7 @@ static void names_are_bytes(void **state)
         const char *path = i < 4 ? name[i] : longest;
 
         write_file(path, "x\n");
-        settle_dirty(s, path, WATCH_CLOSED, now);
+        settle_dirty(s, path, SETTLE_CLOSED, now);
         run(s, &now, now + 2);
         assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
         assert_string_equal(told.path, path);
@@ -536,11 +536,11 @@ static void what_is_no_file_is_ignored(void **state)
     (void)state;
     assert_int_equal(mkfifo("fifo.csv", 0644), 0);
     assert_int_equal(symlink("/etc/passwd", "link.csv"), 0);
-    settle_dirty(s, "fifo.csv", WATCH_SCANNED, now);
-    settle_dirty(s, "link.csv", WATCH_RENAMED, now);
-    settle_dirty(s, "/dev/zero", WATCH_CLOSED, now);
+    settle_dirty(s, "fifo.csv", SETTLE_SCANNED, now);
+    settle_dirty(s, "link.csv", SETTLE_RENAMED, now);
+    settle_dirty(s, "/dev/zero", SETTLE_CLOSED, now);
     write_file("a.csv", "x\n"); /* one that becomes a FIFO while it waits */
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     assert_int_equal(rename("fifo.csv", "a.csv"), 0);
     run(s, &now, 100);
     assert_int_equal(told.all, 0);
@@ -563,15 +563,15 @@ static void an_unreadable_file_is_bad_and_others_go_on(void **state)
     assert_int_equal(chmod("a.csv", 0), 0);
     if (uid == 0)
         assert_int_equal(seteuid(65534), 0);
-    settle_dirty(s, "a.csv", WATCH_CLOSED, now);
-    settle_dirty(s, "b.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
+    settle_dirty(s, "b.csv", SETTLE_CLOSED, now);
     run(s, &now, 10);
     if (uid == 0)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(told.n[SETTLE_IS_BAD], 1);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
     assert_int_equal(chmod("a.csv", 0644), 0); /* mended: found by the next scan */
-    settle_dirty(s, "a.csv", WATCH_SCANNED, 100);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, 100);
     now = 100;
     run(s, &now, 110);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
@@ -588,9 +588,9 @@ static void sizes_outside_the_limits_are_bad(void **state)
     write_file("3.csv", "12\n");
     write_file("5.csv", "1234\n");
     write_file("7.csv", "123456\n");
-    settle_dirty(s, "3.csv", WATCH_CLOSED, now);
-    settle_dirty(s, "5.csv", WATCH_CLOSED, now);
-    settle_dirty(s, "7.csv", WATCH_CLOSED, now);
+    settle_dirty(s, "3.csv", SETTLE_CLOSED, now);
+    settle_dirty(s, "5.csv", SETTLE_CLOSED, now);
+    settle_dirty(s, "7.csv", SETTLE_CLOSED, now);
     run(s, &now, 10);
     assert_int_equal(told.n[SETTLE_IS_BAD], 2);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
@@ -607,7 +607,7 @@ static void why_says_what_is_waited_for(void **state)
     (void)state;
     write_file("a.csv", "x\n");
     fd = open("a.csv", O_WRONLY);
-    settle_dirty(s, "a.csv", WATCH_SCANNED, now);
+    settle_dirty(s, "a.csv", SETTLE_SCANNED, now);
     run(s, &now, 3);
     settle_why(s, "a.csv", text, sizeof text, now);
     assert_non_null(
@@ -625,8 +625,8 @@ static void why_says_what_is_waited_for(void **state)
 static void mark_again(void *arg, const struct settle_news *news)
 {
     note(NULL, news);
-    settle_dirty(arg, news->path, WATCH_CLOSED, 1000);
-    settle_dirty(arg, "other.csv", WATCH_CLOSED, 1000);
+    settle_dirty(arg, news->path, SETTLE_CLOSED, 1000);
+    settle_dirty(arg, "other.csv", SETTLE_CLOSED, 1000);
 }
 
 static void the_callback_may_mark_files_dirty(void **state)
@@ -636,7 +636,7 @@ static void the_callback_may_mark_files_dirty(void **state)
     (void)state;
     write_file("a.csv", "x\n");
     write_file("other.csv", "x\n");
-    settle_dirty(s, "a.csv", WATCH_RENAMED, 0);
+    settle_dirty(s, "a.csv", SETTLE_RENAMED, 0);
     memset(&told, 0, sizeof told);
     settle_tick(s, 0, mark_again, s);
     settle_tick(s, 1002, mark_again, s);
@@ -658,7 +658,7 @@ static void many_files_are_remembered_in_little_memory(void **state)
     for (int i = 0; i < N; i++) {
         snprintf(path, sizeof path, "2026-01-25T00:00:10_sb00_%06d.csv", i);
         write_file(path, "x\n");
-        settle_dirty(s, path, i % 2 == 0 ? WATCH_RENAMED : WATCH_SCANNED, now);
+        settle_dirty(s, path, i % 2 == 0 ? SETTLE_RENAMED : SETTLE_SCANNED, now);
     }
     run(s, &now, 3);
     assert_int_equal(told.n[SETTLE_IS_SETTLED], N);

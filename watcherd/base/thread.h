@@ -35,7 +35,9 @@ struct side; /* defined in thread.c */
 enum { SIDE_AGAIN = 1 };
 
 struct side_job {
-    int (*run)(struct side_job *job, void *arg, struct err *e); /* arg is side_opts' */
+    /* `arg` is side_opts'.  Status: whatever done is to be given; SIDE_AGAIN. */
+    int (*run)(struct side_job *job, void *arg, struct err *e);
+    /* rc: what run returned, -ETIMEDOUT, -EINPROGRESS or -ECANCELED, see above. */
     void (*done)(struct side_job *job, int rc, const struct err *e);
     /* Called from the loop, or from the thread when the loop is gone.  NULL: done frees the
        job, which is possible only for one that is posted. */
@@ -78,7 +80,8 @@ void side_post(struct side *s, struct side_job *job);
  * once when the thread has hung for longer than that already.  Needs job->free.
  */
 void side_ask(struct side *s, struct side_job *job, double wait_s);
-/* Not even try: done is given this status and sentence, from the loop like any other. */
+/* Do not even try: done is given e->code, a negated errno or an ERR_* code, and its sentence, from
+   the loop like any other. */
 void side_refuse(struct side *s, struct side_job *job, const struct err *e);
 
 /* The thread works and has shown no sign of life for so long; 0: it has, or rests. */

@@ -108,7 +108,7 @@ static void run_list(struct ingest_call *call, struct watch *watch,
 
     (void)settle;
     c->list = json_array();
-    watch_each_info(watch, put_root, c);
+    watch_each_root(watch, put_root, c);
     watch_stats(watch, &c->stats);
 }
 

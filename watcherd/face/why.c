@@ -53,7 +53,7 @@ static void on_dirty(void *arg, const char *path, enum watch_how how)
     struct answers *o = arg;
 
     (void)how;
-    settle_dirty(o->settle, path, WATCH_SCANNED, clock_boot_s());
+    settle_dirty(o->settle, path, SETTLE_SCANNED, clock_boot_s());
 }
 
 /* Without having watched, the file's own time is the best guess at when it came. */
@@ -88,8 +88,11 @@ static int look_at_disk(struct disk_look *look, struct err *e)
     if (rc != 0)
         return rc;
     o->settle = settle_new(&so);
-    if ((rc = watch_new(&look->watch, &wo, e)) == 0 && rule.directory)
-        settle_by_directory(o->settle, look->watch);
+    if ((rc = watch_new(&look->watch, &wo, e)) == 0 && rule.directory) {
+        struct settle_rule roots = watch_rule(look->watch);
+
+        settle_by_directory(o->settle, &roots);
+    }
     if (rc != 0 || (rc = roots_open(&o->roots, look->watch, conf, false, e)) != 0)
         return rc;
     quarantine_each(conf->paths.state, on_set_aside, o, NULL);

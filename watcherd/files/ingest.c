@@ -83,12 +83,15 @@ static struct word *word_new(const char *first, const char *second)
 
 static void on_dirty(void *arg, const char *path, enum watch_how how)
 {
+    static const enum settle_how as[] = {[WATCH_CLOSED] = SETTLE_CLOSED,
+                                         [WATCH_RENAMED] = SETTLE_RENAMED,
+                                         [WATCH_SCANNED] = SETTLE_SCANNED};
     struct ingest *ing = arg;
     double now = clock_boot_s();
 
     side_alive(ing->side);
     ing->last_event = now;
-    settle_dirty(ing->settle, path, how, now);
+    settle_dirty(ing->settle, path, as[how], now);
 }
 
 static void on_notice(void *arg, const char *text)
@@ -304,8 +307,12 @@ int ingest_new(struct ingest **out, const struct ingest_opts *opts, struct err *
     wo.notice = on_notice;
     wo.arg = ing;
     *out = ing; /* the loop has handles in it: it is freed as any other */
-    if ((rc = watch_new(&ing->watch, &wo, e)) == 0 && opts->by_directory)
-        settle_by_directory(ing->settle, ing->watch);
+    rc = watch_new(&ing->watch, &wo, e);
+    if (rc == 0 && opts->by_directory) {
+        struct settle_rule rule = watch_rule(ing->watch);
+
+        settle_by_directory(ing->settle, &rule);
+    }
     return rc;
 }
 

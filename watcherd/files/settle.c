@@ -76,7 +76,7 @@ static void table_grow(struct settle *s)
 /* Length of the part of a path that is its directory directly below a root; 0: none. */
 static size_t directory_length(const struct settle *s, const char *path)
 {
-    const char *root = s->dirs == NULL ? NULL : watch_root_of(s->watch, path);
+    const char *root = s->dirs == NULL ? NULL : s->rule.root_of(s->rule.arg, path);
     size_t n;
 
     if (root == NULL)
@@ -267,9 +267,9 @@ void settle_free(struct settle *s)
     free(s);
 }
 
-void settle_by_directory(struct settle *s, const struct watch *w)
+void settle_by_directory(struct settle *s, const struct settle_rule *rule)
 {
-    s->watch = w;
+    s->rule = *rule;
     s->dirs = dirs_new(s->opts.quiet_s, s->opts.max_wait_s);
 }
 
@@ -284,7 +284,7 @@ static void queue_recheck(struct settle *s, struct entry *e)
 }
 
 /* A path not known yet: the first of the two looks. */
-static void dirty_new(struct settle *s, const char *path, enum watch_how how,
+static void dirty_new(struct settle *s, const char *path, enum settle_how how,
                       double now)
 {
     struct probe_result r;
@@ -297,13 +297,13 @@ static void dirty_new(struct settle *s, const char *path, enum watch_how how,
     e->began = now;
     e->wait_s = (float)s->quiet_s;
     remember(e, &r, now);
-    if (how == WATCH_RENAMED)
+    if (how == SETTLE_RENAMED)
         e->flags |= RENAMED;
-    schedule(s, e, how == WATCH_RENAMED ? now : now + s->opts.quiet_s);
+    schedule(s, e, how == SETTLE_RENAMED ? now : now + s->opts.quiet_s);
 }
 
 /* One that is settled or bad: news only if it differs. */
-static void dirty_at_rest(struct settle *s, struct entry *e, enum watch_how how,
+static void dirty_at_rest(struct settle *s, struct entry *e, enum settle_how how,
                           double now)
 {
     struct probe_result r;
@@ -313,13 +313,13 @@ static void dirty_at_rest(struct settle *s, struct entry *e, enum watch_how how,
     if (r.verdict == PROBE_OK && !differs(e, &r))
         return;
     e->flags |= CHANGED;
-    if (how == WATCH_RENAMED)
+    if (how == SETTLE_RENAMED)
         e->flags |= RENAMED;
     e->changed = now;
     schedule(s, e, now);
 }
 
-void settle_dirty(struct settle *s, const char *path, enum watch_how how, double now)
+void settle_dirty(struct settle *s, const char *path, enum settle_how how, double now)
 {
     struct entry *e = settle_find(s, path);
 
@@ -328,14 +328,14 @@ void settle_dirty(struct settle *s, const char *path, enum watch_how how, double
     if (e == NULL) {
         dirty_new(s, path, how, now);
     } else if (settle_at_rest(e) && (e->flags & CHANGED) == 0) {
-        if (how != WATCH_SCANNED)
+        if (how != SETTLE_SCANNED)
             dirty_at_rest(s, e, how, now);
         else if (now - e->looked >= s->opts.recheck_s)
             queue_recheck(s, e);
-    } else if (how == WATCH_RENAMED) {
+    } else if (how == SETTLE_RENAMED) {
         e->flags |= RENAMED;
         schedule(s, e, now);
-    } else if (how == WATCH_CLOSED) {
+    } else if (how == SETTLE_CLOSED) {
         happened(e, now);
         e->wait_s = (float)s->quiet_s;
         if (e->due > now + s->opts.quiet_s)
@@ -534,7 +534,7 @@ static void work_off_rechecks(struct settle *s, double now)
         if (e->flags & DEAD)
             free(e);
         else if (settle_at_rest(e) && (e->flags & CHANGED) == 0)
-            dirty_at_rest(s, e, WATCH_SCANNED, now);
+            dirty_at_rest(s, e, SETTLE_SCANNED, now);
     }
 }
 
@@ -555,9 +555,9 @@ static void check_file(void *arg, const char *path, const struct file_id *id)
     const struct entry *e = settle_find(r->s, path);
     bool known = e != NULL && e->state == SETTLE_SETTLED && file_id_equal(&e->id, id);
 
-    if (known || !watch_wants(r->s->watch, path_base(path)))
+    if (known || !r->s->rule.wants(r->s->rule.arg, path_base(path)))
         return;
-    settle_dirty(r->s, path, e == NULL ? WATCH_SCANNED : WATCH_CLOSED, r->now);
+    settle_dirty(r->s, path, e == NULL ? SETTLE_SCANNED : SETTLE_CLOSED, r->now);
     r->out->whole = false;
     snprintf(r->out->reason, sizeof r->out->reason, "%.180s %s", path_base(path),
              e == NULL ? "is new" : "has changed");

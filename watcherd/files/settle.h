@@ -8,21 +8,22 @@
  * `max_wait_s`.  Settled and bad files are remembered by identity: seeing them again
  * is no news, seeing them changed is.
  *
- * Knows neither inotify nor a loop: the caller brings paths and the time (any clock that never
+ * Knows neither watcher nor loop: the caller brings paths and the time (any clock that never
  * steps, seconds), and asks when to come back.  All looks at the disk happen in
  * settle_dirty (one lstat) and settle_tick (one probe a due file).
  *
  *     double now = clock_boot_s();
- *     settle_dirty(s, path, WATCH_CLOSED, now);        from watch's callback
+ *     settle_dirty(s, path, SETTLE_CLOSED, now);       from watch's callback
  *     settle_tick(s, now, news, arg);                  then set a timer for settle_next_s
  */
 #ifndef WATCHERD_FILES_SETTLE_H
 #define WATCHERD_FILES_SETTLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/fileid.h"
-#include "watcherd/files/watch.h" /* enum watch_how */
 
 struct settle; /* defined in settle.c */
 
@@ -34,6 +35,13 @@ struct settle_opts {
     uint64_t min_bytes; /* smaller (but not empty) is bad */
     uint64_t max_bytes; /* larger is bad; 0: no limit */
     bool allow_holes;   /* sparse files are whole */
+};
+
+/* How a path came to be looked at. */
+enum settle_how {
+    SETTLE_CLOSED,  /* a writer of this machine closed it */
+    SETTLE_RENAMED, /* it was renamed to this name: its writer is through */
+    SETTLE_SCANNED, /* a scan found it there */
 };
 
 enum settle_state { SETTLE_NEW, SETTLE_GROWING, SETTLE_SETTLED, SETTLE_BAD };
@@ -59,20 +67,30 @@ typedef void settle_news_fn(void *arg, const struct settle_news *news);
 struct settle *settle_new(const struct settle_opts *opts);
 void settle_free(struct settle *s);
 
+/* Which directories settle as one, and which of their files count. */
+struct settle_rule {
+    /* The directory below which, directly, they lie; NULL: the path lies in none. */
+    const char *(*root_of)(const void *arg, const char *path);
+    bool (*wants)(const void *arg,
+                  const char *name); /* a file's name, without slashes */
+    const void *arg;
+};
+
 /*
  * settle_by_directory: before the first path: from now on what settles is each directory directly
- * below a root of `w`, with all files below it (dirs.h).  Told of files is only BAD and
- * OVERDUE; settle_why and settle_each_unsettled speak of directories as well, or only.
- * `w` is borrowed until settle_free.  A file in no directory settles without news.
+ * below a root, with all files below it (dirs.h).  Told of files is only BAD and OVERDUE;
+ * settle_why and settle_each_unsettled speak of directories as well, or only.
+ * What `rule` points to is borrowed until settle_free.  A file in no directory settles without
+ * news.
  *
  * When a directory is due it is walked: files that nobody told of (a writer has them open) or that
  * changed without an event are waited for, as is a casacore table that is being written
  * (probe_directory).  An empty file in a directory is whole when it is quiet.
  */
-void settle_by_directory(struct settle *s, const struct watch *w);
+void settle_by_directory(struct settle *s, const struct settle_rule *rule);
 
 /* Something may have happened to `path`.  O(1) and one lstat; never calls back. */
-void settle_dirty(struct settle *s, const char *path, enum watch_how how, double now);
+void settle_dirty(struct settle *s, const char *path, enum settle_how how, double now);
 
 /*
  * Look again at everything known below `prefix` (NULL: everything), so that files removed or

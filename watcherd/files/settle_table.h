@@ -45,7 +45,7 @@ struct settle {
     size_t nstate[4];
     uint64_t probes;
     struct dirs *dirs; /* NULL: files settle for themselves */
-    const struct watch *watch;
+    struct settle_rule rule;
 };
 
 /* NULL when the path is not known. */

@@ -29,6 +29,7 @@
 #include "core/fstype.h"
 #include "core/incoming.h"
 #include "core/mem.h"
+#include "watcherd/files/settle.h"
 
 enum { BUFFER = 256 * 1024, READS = 4 };
 
@@ -744,13 +745,22 @@ const char *watch_root_of(const struct watch *w, const char *path)
     return longest;
 }
 
-void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg)
+static const char *rule_root_of(const void *arg, const char *path)
 {
-    for (size_t i = 0; i < w->nroot; i++)
-        cb(arg, w->root[i]->path, w->root[i]->flags, w->root[i]->attached);
+    return watch_root_of(arg, path);
 }
 
-void watch_each_info(const struct watch *w, watch_info_fn *cb, void *arg)
+static bool rule_wants(const void *arg, const char *name)
+{
+    return watch_wants(arg, name);
+}
+
+struct settle_rule watch_rule(const struct watch *w)
+{
+    return (struct settle_rule){rule_root_of, rule_wants, w};
+}
+
+void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg)
 {
     for (size_t i = 0; i < w->nroot; i++) {
         const struct root *r = w->root[i];

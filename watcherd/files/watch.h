@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 struct err;
+struct settle_rule;
 struct watch; /* defined in watch.c */
 
 enum watch_how {
@@ -110,19 +111,18 @@ bool watch_wants(const struct watch *w, const char *name);
 /* The root that a path lies in or is, as it was added; NULL: none.  Callbacks may call this one. */
 const char *watch_root_of(const struct watch *w, const char *path);
 
-/* Each root: cb(arg, path, flags, attached). */
-typedef void watch_root_fn(void *arg, const char *path, unsigned flags, bool attached);
-void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg);
+/* The roots and names of `w` as settle_by_directory wants them; `w` is borrowed. */
+struct settle_rule watch_rule(const struct watch *w);
 
-/* The same with more to tell. */
 struct watch_root_info {
     const char *path;
     unsigned flags;
-    bool attached;
+    bool attached;          /* it was there at the last scan */
     size_t watched, polled; /* directories */
     double scanned;         /* caller's clock at the last full scan; < 0: never */
 };
-typedef void watch_info_fn(void *arg, const struct watch_root_info *info);
-void watch_each_info(const struct watch *w, watch_info_fn *cb, void *arg);
+/* Each root. */
+typedef void watch_root_fn(void *arg, const struct watch_root_info *info);
+void watch_each_root(const struct watch *w, watch_root_fn *cb, void *arg);
 
 #endif
