@@ -1,10 +1,10 @@
 /*
  * dirstamp.h: has a directory still the names that it had when it was read?
  *
- * Each name that comes, goes or is replaced sets the directory's times, so an equal stamp means
- * equal names, if no change can hide from the times: on the right file system
- * (dirstamp_is_exact), when the last change lay back far enough that another one would have got a
- * later time (dirstamp_rested).  What is written into a file that is there already does
+ * Each name that comes, goes or is replaced sets the directory's times, so an equal stamp
+ * means equal names, if no change can hide from the times: on the right file system
+ * (dirstamp_is_exact), when the last change lay back far enough that another one would have
+ * got a later time (dirstamp_rested).  What is written into a file that is there already does
  * not show.
  */
 #ifndef CORE_DIRSTAMP_H

@@ -98,7 +98,7 @@ static int open_dir(struct claim *claim, struct err *e)
     return 0;
 }
 
-/* 0 when the group may be claimed; what stands in the way otherwise. */
+/* May the group be claimed?  Status: 0; -EBUSY, -EUCLEAN with a sentence that says why not. */
 static int may_take(const struct lock_view *view, const struct claim_opts *opts,
                     struct record *mine, struct err *e)
 {
@@ -131,7 +131,7 @@ static int may_take(const struct lock_view *view, const struct claim_opts *opts,
                    view->why[0] != '\0' ? ": " : "", view->why);
 }
 
-/* Undo a temporary file. */
+/* Remove our own temporary file and forget its descriptor. */
 static void drop_temp(struct claim *claim, const char *temp)
 {
     crash_step("own undo");
@@ -141,21 +141,16 @@ static void drop_temp(struct claim *claim, const char *temp)
     claim->recfd = -1;
 }
 
-/* Which file is this?  Without its times: Linux 6.13 writes an inode again once its times
-                        were read. */
-static int identify(int dirfd, const char *name, int flags, struct statx *out)
+/* Which file is this?  Its times are not asked for: when they have been read, Linux 6.13 writes
+ * the inode again at the next change. */
+static int identify(int dirfd, const char *name, int flags, dev_t *dev, ino_t *ino)
 {
-    return statx(dirfd, name, flags, STATX_TYPE | STATX_INO | STATX_UID | STATX_NLINK,
-                 out);
-}
+    struct statx st;
 
-/* Note which file we have open, to know it again by name. */
-static int know_file(struct claim *claim, struct statx *st)
-{
-    if (identify(claim->recfd, "", AT_EMPTY_PATH, st) != 0)
-        return -1;
-    claim->dev = makedev(st->stx_dev_major, st->stx_dev_minor);
-    claim->ino = st->stx_ino;
+    if (statx(dirfd, name, flags, STATX_TYPE | STATX_INO, &st) != 0)
+        return -errno;
+    *dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+    *ino = st.stx_ino;
     return 0;
 }
 
@@ -195,7 +190,7 @@ static int write_record(struct claim *claim, const char *name, struct err *e)
     return rc;
 }
 
-/* Did our link happen, whatever the call said?  A reply can be lost on NFS. */
+/* Did our link happen although the call failed?  On NFS the reply can be lost. */
 static int linked_after_all(struct claim *claim, const char *name)
 {
     struct stat st;
@@ -207,7 +202,8 @@ static int linked_after_all(struct claim *claim, const char *name)
 
 /*
  * Make g.N visible, complete and locked at once.
- * Status: 0; -EEXIST somebody was faster; -EOPNOTSUPP no links here; other errnos with a sentence.
+ * Status: 0; -EEXIST somebody was faster; -EOPNOTSUPP no links here; other errnos with a
+ * sentence.
  */
 static int publish_link(struct claim *claim, const char *name, struct err *e)
 {
@@ -236,7 +232,8 @@ fail:
     return rc;
 }
 
-/* Where link(2) is missing: observers take a record still being written for an opaque one. */
+/* For file systems without link(2).  While the record is being written others see an opaque
+ * one. */
 static int publish_excl(struct claim *claim, const char *name, struct err *e)
 {
     int rc = write_record(claim, name, e);
@@ -251,7 +248,6 @@ static int publish_excl(struct claim *claim, const char *name, struct err *e)
 static int publish(struct claim *claim, struct err *e)
 {
     char name[RECORD_NAME];
-    struct statx st;
     int rc = -EOPNOTSUPP;
 
     record_name(name, 'g', claim->rec.gen);
@@ -266,10 +262,10 @@ static int publish(struct claim *claim, struct err *e)
     crash_step("own fsync of the directory");
     if (!claim->relaxed)
         fsync(claim->dirfd); /* some file systems refuse; the record itself is safe */
-    if (know_file(claim, &st) != 0)
-        return err_set(e, -errno, "cannot look at %s/%s: %s", claim->dir, name,
-                       strerror(errno));
-    return 0;
+    rc = identify(claim->recfd, "", AT_EMPTY_PATH, &claim->dev, &claim->ino);
+    if (rc != 0)
+        err_set(e, rc, "cannot look at %s/%s: %s", claim->dir, name, err_text(rc));
+    return rc;
 }
 
 /* Make the end marker of a generation.  -EEXIST when there is one already. */
@@ -284,14 +280,13 @@ static int mark_end(int dirfd, uint64_t gen, const char *line)
     if (fd == -1)
         return -errno;
     crash_step("own line of the end");
-    rc = write_all(fd, line,
-                   strlen(line)); /* the name is what counts, the line is for people */
+    rc = write_all(fd, line, strlen(line)); /* for people: the name is what counts */
     close(fd);
     return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
 }
 
-/* After the link: is ours the newest?  A claimer that slept between its scan and its link may have
- * taken a number that had been given out, ended and collected meanwhile. */
+/* After the link: is ours the newest?  A claimer that slept between its scan and its link may
+ * have taken a number that had been given out, ended and collected meanwhile. */
 static int confirm(struct claim *claim, const struct claim_opts *opts, struct err *e)
 {
     struct generations gens;
@@ -311,9 +306,10 @@ static int confirm(struct claim *claim, const struct claim_opts *opts, struct er
 }
 
 /*
- * The newest generation is in the kept file g.`series` and free.  Processes of an earlier version
- * may go on in that file, under its kernel lock, while it is also named `k`: take that name from it,
- * under the same lock, then look again.
+ * The newest generation is in the kept file g.`series` and free.  Processes of an earlier
+ * version may still claim in that file, under its kernel lock, as long as it also has the name
+ * `k`: remove that name while holding the lock, then look again.
+ * Status: 0 nobody can claim in it any more; -EEXIST look again; other errnos with a sentence.
  */
 static int leave_kept(struct claim *claim, uint64_t series, struct err *e)
 {
@@ -348,7 +344,7 @@ static int try_once(struct claim *claim, const struct claim_opts *opts, struct e
     if (rc == 0)
         rc = observer_judge(opts->observer, claim->dirfd, claim->rec.group, fs, &gens,
                             &view);
-    if (rc != 0) /* collected under our feet, perhaps: this one looks again */
+    if (rc != 0) /* perhaps a file was deleted between our two looks: look anew */
         rc = observer_look(opts->observer, claim->dirfd, claim->rec.group, &view, e);
     if (rc == 0 && view.state == LOCK_DEAD && owner_same_boot(&view.rec.owner))
         orphan_kill(view.rec.nonce);
@@ -458,23 +454,22 @@ static int lost(const struct claim *claim, struct err *e, const char *why)
                    claim->rec.group, why);
 }
 
-/* Does g.N still name our file?  A stale handle says nothing: ask again. */
+/* Does g.N still name our file?  A stale handle (ESTALE) proves nothing: ask again. */
 static int still_there(const struct claim *claim, struct err *e)
 {
     char name[RECORD_NAME];
-    struct statx st;
+    dev_t dev = 0;
+    ino_t ino = 0;
     int rc = 0;
 
     record_name(name, 'g', claim->rec.gen);
     crash_look("still there?");
     for (int i = 0; i < 3; i++) {
-        rc = identify(claim->dirfd, name, AT_SYMLINK_NOFOLLOW, &st) == 0 ? 0 : -errno;
+        rc = identify(claim->dirfd, name, AT_SYMLINK_NOFOLLOW, &dev, &ino);
         if (rc != -ESTALE)
             break;
     }
-    if (rc == -ENOENT ||
-        (rc == 0 && (makedev(st.stx_dev_major, st.stx_dev_minor) != claim->dev ||
-                     st.stx_ino != claim->ino)))
+    if (rc == -ENOENT || (rc == 0 && (dev != claim->dev || ino != claim->ino)))
         return lost(claim, e, "its record was deleted");
     if (rc != 0)
         return err_set(e, rc, "cannot look at %s/%s: %s", claim->dir, name,
@@ -557,7 +552,8 @@ int claim_may_commit(struct claim *claim, struct err *e)
     return may_commit(claim, &gens, e);
 }
 
-/* The commit marker exists: by us, in an earlier call or one whose reply was lost? */
+/* The commit marker exists.  Did we make it, in an earlier call or in one whose reply was
+ * lost? */
 static int commit_again(struct claim *claim, const char *name, struct err *e)
 {
     int ours = record_has_nonce(claim->dirfd, name, claim->rec.nonce);

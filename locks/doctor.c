@@ -19,8 +19,8 @@
 #include "core/path.h"
 #include "locks/record.h"
 
-#define SEEN_WITHIN_S                                                                  \
-    65.0 /* NFS keeps directory attributes for up to acdirmax = 60 s */
+/* NFS clients may show a directory as it was up to acdirmax = 60 s ago. */
+#define SEEN_WITHIN_S 65.0
 
 /* The two ways to one directory; b is a itself when there is no peer. */
 struct pair {
@@ -177,9 +177,8 @@ static enum coherence try_lock(const struct pair *p, int (*take)(int fd))
     } else if (errno == EWOULDBLOCK || errno == EACCES) {
         close(first);
         first = -1;
-        if (take_soon(
-                take,
-                second)) /* it was the lock that refused us, and it goes with its holder */
+        /* it was the lock that refused us if it goes with its holder */
+        if (take_soon(take, second))
             found = p->peer ? COHERENT : UNPROVED;
     }
 out:

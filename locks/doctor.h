@@ -1,10 +1,10 @@
 /*
  * doctor.h: what a directory's file system is worth for claims, measured.
  *
- * With a peer (the same directory through another mount, as another client sees it) every primitive
- * is tried across both; without, only within this one, which on a network file system
- * proves nothing about flock.  The findings go to `<dir>/.watcherd/fs.json`, which
- *                              claim_acquire follows.
+ * With a peer (the same directory through another mount, as another client sees it) every
+ * operation is tried across both; without one only within this mount, which on a network file
+ * system proves nothing about flock.  The findings go to `<dir>/.watcherd/fs.json`, which
+ * claim_acquire follows.
  */
 #ifndef LOCKS_DOCTOR_H
 #define LOCKS_DOCTOR_H
@@ -42,7 +42,8 @@ struct doctor {
 int doctor_examine(struct doctor *out, const char *dir, const char *peer,
                    struct err *e);
 
-/* Write `<dir>/.watcherd/fs.json`. */
+/* Write `<dir>/.watcherd/fs.json`.  Status: 0; -EILSEQ mount options that are no UTF-8; other
+ * negated errno of the write. */
 int doctor_write(const struct doctor *findings, const char *dir, const char *peer,
                  struct err *e);
 

@@ -9,15 +9,14 @@
 #include "locks/crashpoint.h"
 
 enum {
-    KEEP_GENERATIONS =
-        20, /* younger ones are never collected (unless the caller says so) */
-    KEEP_S = 24 * 3600, /* nor ones that ended within a day */
-    COLLECT_AT_ONCE = 64,
+    KEEP_GENERATIONS = 20, /* younger ones stay, unless the caller says otherwise */
+    KEEP_S = 24 * 3600,    /* so do those that ended within a day */
+    AT_ONCE = 64,
 };
 
 /* The oldest marker whose record is gone. */
-static void collect_orphan(int dirfd, int recfd, const struct generations *gens,
-                           uint64_t newest, uint64_t keep, double keep_s)
+static void forget_lone(int dirfd, int recfd, const struct generations *gens,
+                        uint64_t newest, uint64_t keep, double keep_s)
 {
     char name[RECORD_NAME];
     struct stat mine, st;
@@ -31,7 +30,7 @@ static void collect_orphan(int dirfd, int recfd, const struct generations *gens,
         fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
         (double)(mine.st_mtime - st.st_mtime) < keep_s)
         return;
-    crash_step("collect");
+    crash_step("forget");
     unlinkat(dirfd, name, 0);
 }
 
@@ -40,29 +39,28 @@ void forget_old(int dirfd, int recfd, const struct generations *gens, uint64_t n
 {
     uint64_t keep = keep_at_least > 0 ? keep_at_least : KEEP_GENERATIONS;
     double keep_s = keep_at_least > 0 ? 0 : KEEP_S;
-    static const char kinds[] = {'h', 'r',
-                                 'g'}; /* g last: it is what shows that it was there */
+    static const char kinds[] = "hrg"; /* g last, by which the others are found */
     char name[RECORD_NAME];
     struct stat mine, st;
     uint64_t gen = gens->g_lowest;
 
-    collect_orphan(dirfd, recfd, gens, newest, keep, keep_s);
+    forget_lone(dirfd, recfd, gens, newest, keep, keep_s);
     if (gen == 0 || gen + keep >= newest || fstat(recfd, &mine) != 0)
         return;
-    for (int i = 0; i < COLLECT_AT_ONCE && gen + keep < newest; i++, gen++) {
+    for (int i = 0; i < AT_ONCE && gen + keep < newest; i++, gen++) {
         record_name(name, 'g', gen);
         if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         if ((double)(mine.st_mtime - st.st_mtime) < keep_s)
             return;
-        for (size_t k = 0; k < sizeof kinds; k++) {
+        for (size_t k = 0; k < 3; k++) {
             record_name(name, kinds[k], gen);
-            crash_step("collect");
+            crash_step("forget");
             unlinkat(dirfd, name, 0);
         }
         record_name(name, 'c', gen);
         if (gen < gens->c) { /* the highest commit fences for ever */
-            crash_step("collect");
+            crash_step("forget");
             unlinkat(dirfd, name, 0);
         }
     }

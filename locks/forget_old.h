@@ -1,5 +1,5 @@
 /*
- * forget_old.h: deleting what nobody can ask for any more in a group's lock directory.
+ * forget_old.h: deleting the files of old generations in a group's lock directory.
  */
 #ifndef LOCKS_FORGET_OLD_H
 #define LOCKS_FORGET_OLD_H

@@ -1,5 +1,6 @@
 /*
- * idle.c: see idle.h.  The file is a struct head and its rows, as this machine has them, sorted.
+ * idle.c: see idle.h.  The file is a struct head and its rows, as this machine has them,
+ * sorted.
  */
 #include "locks/idle.h"
 

@@ -1,10 +1,10 @@
 /*
- * idle.h: lock directories in which nobody held anything when they were last read, so that a list
- * of ten thousand groups need not open them again.
+ * idle.h: lock directories in which nobody held anything when they were last read, so that a
+ * list of ten thousand groups need not open them again.
  *
  * A claim begins with a new name, g.N, and so changes its directory's times.  A directory is
- * noted with the times that it had before it was read, and only when equal times prove equal names
- * (core/dirstamp.h).  What was noted in another boot, or before the wall clock was set, is
+ * noted with the times that it had before it was read, and only when equal times prove equal
+ * names (core/dirstamp.h).  What was noted in another boot, or before the wall clock was set, is
  * not believed: a change may then have got the same time again.
  *
  * Kept in `<tree>/.watcherd/idle`.  Several threads may ask and note at once, each about
@@ -20,7 +20,8 @@ struct idle;     /* defined in idle.c */
 
 /* What was noted of the tree; nothing, when there is no file that can be believed. */
 struct idle *idle_load(const char *tree);
-/* Write it down if there is much that is new.  Best effort: without it the next list reads all. */
+/* Write it down if there is much that is new.  Best effort: without it the next list reads
+ * all. */
 void idle_save(const struct idle *idle, const char *tree);
 void idle_free(struct idle *idle);
 

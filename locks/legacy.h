@@ -1,10 +1,11 @@
 /*
- * legacy.h: lock files of other programs: `<name>.lock` with a bare PID, "PID\nHOST", JSON with a
- * "pid", or nothing at all but a flock.  Seeds' scripts, python-filelock and flock(1) make them.
+ * legacy.h: lock files of other programs: `<name>.lock` with a bare PID, "PID\nHOST", JSON
+ * with a "pid", or nothing at all but a flock.  Seeds' scripts, python-filelock and flock(1)
+ * make them.
  *
- * They are honoured.  They are removed only when their process is proved dead on this very host,
- * and only while we hold the kernel lock on the same inode that the name still names: a name
- * may at any moment have become somebody's fresh lock.
+ * They are honoured.  They are removed only when their process is proved dead on this very
+ * host, and only while we hold the kernel lock on the same inode that the name still names: a
+ * name may at any moment have become somebody's fresh lock.
  */
 #ifndef LOCKS_LEGACY_H
 #define LOCKS_LEGACY_H

@@ -1,8 +1,9 @@
 /*
- * lockfs.h: what kind of file system a lock directory lies on, and which way of claiming follows.
+ * lockfs.h: what kind of file system a lock directory lies on, and which way of claiming
+ * follows.
  *
- * Without more knowledge flock is believed on local file systems only.  `lockctl doctor` measures
- * (locks/doctor.h) and leaves its findings in `<locks>/.watcherd/fs.json`; those are
+ * Without more knowledge flock is believed on local file systems only.  `lockctl doctor`
+ * measures (locks/doctor.h) and leaves its findings in `<locks>/.watcherd/fs.json`; those are
  * believed as long as the directory is still on the same type of file system.
  */
 #ifndef LOCKS_LOCKFS_H

@@ -139,7 +139,7 @@ static bool add_group(struct walk *w, int dirfd, struct generations *gens)
     snprintf(key, sizeof key, "%.*s", (int)(strlen(entry->name) - 5), entry->name);
     /* the key as claim_acquire has it */
     rc = observer_judge(w->obs, dirfd, key, known_fs(w, dirfd), gens, &entry->view);
-    if (rc == -ENOENT || rc == -ESTALE) /* it changed under our feet */
+    if (rc == -ENOENT || rc == -ESTALE) /* it changed meanwhile */
         rc = observer_look(w->obs, dirfd, key, &entry->view, NULL);
     if (rc != 0)
         unreadable(w, rc);
@@ -335,7 +335,8 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : (int)x->legacy - (int)y->legacy;
 }
 
-/* A claim's own companion file (claim_opts.foreign) stands right behind it: one lock, not two. */
+/* A claim's own companion file (claim_opts.foreign) stands right behind it: one lock, not
+ * two. */
 static void drop_companions(struct locklist *list)
 {
     size_t kept = 0;

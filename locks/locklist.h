@@ -31,14 +31,15 @@ struct locklist {
 /*
  * locklist_read: walk the tree, not following links; ended and free claims are left out.
  * idle: what is noted there is passed over, what is found to be idle is noted; may be NULL.
- * Status: 0 (unreadable directories below are counted); -ENOENT, -ENOTDIR, -EACCES for dir itself.
+ * Status: 0 (unreadable directories below are counted); -ENOENT, -ENOTDIR, -EACCES for dir
+ * itself.
  */
 int locklist_read(struct locklist *out, const char *dir, struct observer *obs,
                   struct idle *idle, struct err *e);
 void locklist_clear(struct locklist *list);
 
-/* Age of a claim for people: by the owner's BOOTTIME when that is ours too; else by its wall clock,
- * which may be wrong.  < 0 unknown. */
+/* Age of a claim for people: by the owner's BOOTTIME when that is ours too; else by its wall
+ * clock, which may be wrong.  < 0 unknown. */
 double locklist_age_s(const struct record *rec);
 
 /*

@@ -1,4 +1,5 @@
-/* machine.c: see machine.h.  SHA-256 is written out because openssl lives in core/path.c only. */
+/* machine.c: see machine.h.  SHA-256 is written out because openssl lives in core/path.c
+ * only. */
 #include "locks/machine.h"
 
 #include <stdbool.h>

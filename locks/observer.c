@@ -19,8 +19,8 @@
 #include "core/path.h"
 #include "locks/crashpoint.h"
 
-#define LEASES_UNMOVED                                                                 \
-    1.5 /* a beat may be late by half a lease before we are suspicious */
+/* A heartbeat may be late by half a lease before we are suspicious. */
+#define LEASES_UNMOVED 1.5
 
 enum { VERDICTS = 64 };
 
@@ -210,8 +210,8 @@ static bool lock_is_free(int fd, const struct lock_view *view, const struct lock
     return true;
 }
 
-/* A record that names another user than its file's owner was not written by whom it names.  Asked
- * only where user numbers mean the same to the writer and to us. */
+/* A record that names another user than its file's owner was not written by whom it names.
+ * Asked only where user numbers mean the same to the writer and to us. */
 static bool forged(const struct lock_view *view, const struct lockfs *fs,
                    const struct owner *me)
 {
@@ -253,8 +253,8 @@ static enum owner_life judge_owner(struct observer *obs, const struct owner *who
     return life;
 }
 
-/* The newest record is a kept file.  Its owner has its kernel lock, and whoever made it had the
- * file system to itself: where we see the same locks they decide. */
+/* The newest record is a kept file of an earlier version.  Its owner holds its kernel lock,
+ * and it was made on a file system of one kernel alone: on that machine the lock decides. */
 static int judge_kept(int fd, const struct lockfs *fs, struct lock_view *view)
 {
     bool ended = view->rec.kept_ended || view->gens.r >= view->rec.gen;
@@ -355,7 +355,7 @@ int observer_look(struct observer *obs, int dirfd, const char *key,
         if (rc != 0)
             break;
         rc = observer_judge(obs, dirfd, key, &fs, &gens, view);
-        if (rc != -ENOENT && rc != -ESTALE) /* else it was collected under our feet */
+        if (rc != -ENOENT && rc != -ESTALE) /* else a file was deleted meanwhile */
             break;
     }
     if (rc != 0)

@@ -8,10 +8,11 @@
  *   EXPIRED   suspect twice, a heartbeat interval apart
  *   OPAQUE    a record that we cannot judge: damaged, newer, no regular file, another user's
  *
- * Leases are timed by the observer alone: it remembers when, by its own CLOCK_BOOTTIME, it first
- * saw a heartbeat counter at its value.  No other machine's clock and no file time is compared,
- * so clocks may be wrong by hours.  An observer that has only just started therefore knows of
- * no expired claim for 1.5 leases; keep it between looks, or save and load it.
+ * Leases are timed by the observer alone: it remembers when, by its own CLOCK_BOOTTIME, it
+ * first saw a heartbeat counter at its value.  No other machine's clock and no file time is
+ * compared, so clocks may be wrong by hours.  An observer that has only just started
+ * therefore knows of no expired claim for 1.5 leases; keep it between looks, or save and load
+ * it.
  */
 #ifndef LOCKS_OBSERVER_H
 #define LOCKS_OBSERVER_H
@@ -69,14 +70,16 @@ int observer_judge(struct observer *obs, int dirfd, const char *key,
                    struct lock_view *view);
 
 /*
- * What has been seen, kept in a file between runs of a program.  Loading ignores what
- * another boot of this machine or another machine saw, and a damaged file: what is not
- * known is merely not yet expired.
+ * What has been seen, stored in a file between runs of a program.  Loading ignores a missing or
+ * damaged file, and one that another machine or another boot of this machine wrote: an owner of
+ * whom nothing is known is merely not yet expired.
+ * Status: 0; negated errno when /proc cannot be read (both) or the file cannot be written
+ * (save).
  */
 int observer_load(struct observer *obs, const char *path, struct err *e);
 int observer_save(const struct observer *obs, const char *path, struct err *e);
 
-const char *
-lock_state_name(enum lock_state state); /* "ACTIVE" for HELD, as the list shows it */
+/* In capitals, as lists show it: "ACTIVE" for HELD. */
+const char *lock_state_name(enum lock_state state);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * orphan.h: processes that a dead owner of this host has left running.
  *
- * Whatever an owner starts inherits its claim's mark, WATCHERD_CLAIM=<nonce>, in its environment
- * (locks/run_held.h sets it), whichever process group or session it moves to.  The nonce is
- * of this one claim, so that nothing else can be meant.
+ * Whatever an owner starts inherits its claim's mark, WATCHERD_CLAIM=<nonce>, in its
+ * environment (locks/run_held.h sets it), whichever process group or session it moves to.
+ * The nonce is of this one claim, so that nothing else can be meant.
  */
 #ifndef LOCKS_ORPHAN_H
 #define LOCKS_ORPHAN_H

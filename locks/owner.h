@@ -82,7 +82,8 @@ void owner_pretend(const struct owner *me);
  */
 enum owner_life owner_judge(const struct owner *who, char why[OWNER_WHY]);
 
-/* Inode of the time namespace in which we live, whose CLOCK_BOOTTIME may be shifted; 0 unknown. */
+/* Inode of the time namespace in which we live, whose CLOCK_BOOTTIME may be shifted; 0
+ * unknown. */
 uint64_t owner_timens(void);
 
 /* Same running kernel as ours (boot ids equal)?  Kernel locks are then one and the same. */

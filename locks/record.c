@@ -230,8 +230,8 @@ static const char *plain_string(const char *p)
 }
 
 /*
- * What we write is nearly always flat, compact and plain; reading it so takes a tenth of jansson's
- * time, and lists are long.  False: not that plain, ask jansson.
+ * What we write is nearly always flat, compact and plain; reading it so takes a tenth of
+ * jansson's time, and lists are long.  False: not that plain, ask jansson.
  */
 static bool read_plain(const char *p, struct raw *raw, uint32_t *seen)
 {

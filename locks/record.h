@@ -26,8 +26,8 @@ struct record {
     uint64_t gen;
     char group[RECORD_TEXT]; /* escaped: printable ASCII and UTF-8 */
     char task[RECORD_TEXT];
-    char nonce
-        [RECORD_NONCE]; /* 32 random hex digits: was it really this call that linked? */
+    /* 32 random hex digits, by which a claimer knows its own record again */
+    char nonce[RECORD_NONCE];
     struct owner owner;
     char fs[16];
     enum claim_mode mode;
@@ -43,7 +43,8 @@ struct record {
     bool kept_ended;
 };
 
-/* Fill nonce, owner, times; the rest is the caller's. */
+/* Fill nonce, owner, times; the rest is the caller's.  Status: 0; -EIO no random numbers, or
+ * another negated errno when /proc cannot be read. */
 int record_init(struct record *rec, struct err *e);
 /* The line with its newline, malloc'ed; NULL when memory is out. */
 char *record_format(const struct record *rec, size_t *n);
@@ -60,7 +61,8 @@ char *record_format(const struct record *rec, size_t *n);
 int record_read(int dirfd, const char *name, uint64_t gen, struct record *rec,
                 char why[OWNER_WHY]);
 
-/* The same, leaving the file open as *fd (-1 when it could not be opened) for its kernel lock. */
+/* The same, leaving the file open as *fd (-1 when it could not be opened) for its kernel
+ * lock. */
 int record_read_keep(int dirfd, const char *name, uint64_t gen, struct record *rec,
                      char why[OWNER_WHY], int *fd);
 
@@ -85,11 +87,11 @@ struct generations {
  * Status: 0, or a negated errno.  -ESTALE has been tried three times.
  */
 int generations_scan(int dirfd, struct generations *out);
-/* The same on a local file system, by the caller's own descriptor (its position moves): a network
- * file system shows what is new only to those who open anew. */
+/* The same on a local file system, by the caller's own descriptor (its position moves): a
+ * network file system shows what is new only to those who open anew. */
 int generations_scan_local(int dirfd, struct generations *out);
-/* For a reader that walks the directory itself: start at zeros, note each name (others are ignored,
- * false), and finish. */
+/* For a reader that walks the directory itself: start at zeros, note each name (others are
+ * ignored, false), and finish. */
 bool generations_note(struct generations *gens, const char *name);
 void generations_finish(struct generations *gens, int dirfd);
 /* Parse "g.34"; false for everything else ("g.034", "g.34~"). */

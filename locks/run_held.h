@@ -24,12 +24,12 @@ struct claim;
  *   other     it could not be started
  *
  * Notes:
- *   1) SIGTERM, SIGINT and SIGHUP to us are passed on to the group.  Single-threaded callers only:
- *      the signals are blocked meanwhile.
+ *   1) SIGTERM, SIGINT and SIGHUP to us are passed on to the group.  Single-threaded callers
+ *      only: the signals are blocked meanwhile.
  *   2) When we are killed, the kernel kills the program itself; what it started in turn is
  *      killed by whoever takes the group over on this host (locks/orphan.h).
- *   3) A heartbeat that cannot be written (disk full) is tried again at the next beat: the lease
- *      decides.
+ *   3) A heartbeat that cannot be written (disk full) is tried again at the next beat: the
+ *      lease decides.
  */
 int run_held(struct claim *claim, const char *group, double heartbeat_s,
              char *const argv[], int *code, struct err *e);

@@ -231,7 +231,8 @@ static int count_others(const struct actor *a)
     return n;
 }
 
-/* What happens next, with `a` standing before its next step, or at its end?  Fills the path on. */
+/* What happens next, with `a` standing before its next step, or at its end?  Fills the path
+ * on. */
 static int decide(struct actor *a, bool private, bool can_crash)
 {
     bool goes_on = a->state == READY;

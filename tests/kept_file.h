@@ -1,6 +1,6 @@
 /*
- * kept_file.h: a kept file as versions before this one made it (locks/record.h, record_read), and
- * a claimer who goes on in it by their rules.
+ * kept_file.h: a kept file as versions before this one made it (locks/record.h, record_read),
+ * and a claimer who goes on in it by their rules.
  */
 #ifndef TESTS_KEPT_FILE_H
 #define TESTS_KEPT_FILE_H
@@ -18,7 +18,8 @@
 
 enum { OLD_SLOT = 4096, OLD_SPAN = 1000000 };
 
-/* Write claim `gen` of series 1 into its slot; end "-": it is held.  rec: its owner and nonce. */
+/* Write claim `gen` of series 1 into its slot; end "-": it is held.  rec: its owner and
+ * nonce. */
 static void kept_write(int fd, uint64_t gen, const char *end, struct record *rec)
 {
     uint64_t seq = 2 * gen - (strcmp(end, "-") == 0 ? 2 : 1);

@@ -5,7 +5,8 @@
  *   lockctl cleanup DIR [--timeout S]       lockctl break DIR GROUP --gen N
  *   lockctl doctor DIR [--peer DIR2]        lockctl run DIR GROUP -- PROGRAM ...
  *
- * The words of `list` and `cleanup` are those of the scripts that it replaces; others read them.
+ * The words of `list` and `cleanup` are those of the scripts that it replaces; others read
+ * them.
  */
 #include <getopt.h>
 #include <stddef.h>

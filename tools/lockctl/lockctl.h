@@ -40,7 +40,7 @@ int lockctl_run(const struct args *args);
 
 /* ---- shared.c ---- */
 
-/* Say what went wrong; returns code. */
+/* Say the sentence of e on standard error.  Returned: code, an exit status and no errno. */
 int lockctl_fail(int code, const struct err *e);
 /* The exit status for a negated errno of locks/. */
 int lockctl_code(int rc);
