@@ -11,6 +11,7 @@
 #include "core/store/queue.h"
 #include "locks/owner.h"
 #include "pipeline/pipeline.h"
+#include "tools/common/options.h"
 #include "tools/taskctl/ctl.h"
 #include "tools/taskctl/screen.h"
 #include "tools/taskctl/table.h"
@@ -154,11 +155,11 @@ static void a_time_is_a_number_and_a_unit(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        assert_int_equal(ctl_duration(good[i].text, &s), 0);
+        assert_int_equal(options_time(good[i].text, &s), 0);
         assert_true(s == good[i].s);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(ctl_duration(bad[i], &s), -EINVAL);
+        assert_int_equal(options_time(bad[i], &s), -EINVAL);
 }
 
 static void names_of_backups_sort_by_time_and_are_told_from_others(void **state)

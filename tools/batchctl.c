@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,16 +33,22 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/product/progress_json.h"
 #include "tools/batchctl/cmd_clean.h"
+#include "tools/common/options.h"
+#include "tools/common/program.h"
+
+#define PROGRAM "batchctl"
 
 enum { MOST_DIRS = 256, PRINTABLE = 4 * 256 };
 
 struct args {
+    const struct command *command;
     const char *dir[MOST_DIRS];
     size_t ndir;
     const char *feature[PROGRESS_FEATURES];
     size_t nfeature;
     const char *conf, *root;
     bool json, names, scan;
+    bool in_features; /* the last option was --features */
 };
 
 /* What was found, of one or several directories. */
@@ -54,12 +59,6 @@ struct found {
     size_t npart;
     struct progress_sum sum;
 };
-
-static int fail(int code, const struct err *e)
-{
-    fprintf(stderr, "batchctl: %s\n", e->text);
-    return code;
-}
 
 /* ---- who holds what ---- */
 
@@ -193,21 +192,13 @@ static int find_locks(struct found *f, size_t i, const char *dir, bool folders,
 
 /* ---- looking ---- */
 
-static int load_conf(struct conf *conf, const struct args *args, struct err *e)
-{
-    if (args->conf != NULL)
-        return conf_load(conf, args->conf, &pipeline_settings, e);
-    conf_defaults(conf, args->root, &pipeline_settings);
-    return 0;
-}
-
 static int find_groups(struct found *f, const struct args *args, struct err *e)
 {
     struct conf *conf = mem_malloc(sizeof *conf);
     char index[PATH_MAX];
     int rc;
 
-    if ((rc = load_conf(conf, args, e)) == 0 &&
+    if ((rc = program_conf(conf, args->conf, args->root, e)) == 0 &&
         (rc = progress_index_path(index, conf, e)) == 0 &&
         (rc = progress_groups(&f->part[0], conf, args->feature, args->nfeature,
                               args->scan ? NULL : index, e)) == 0) {
@@ -266,19 +257,12 @@ static bool is_ready(const struct progress_item *item, bool locked)
 
 /* ---- saying ---- */
 
-static void print_json(json_t *json)
-{
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(json);
-}
-
 static int say_progress(const struct found *f, const struct args *args)
 {
     const struct progress_sum *s = &f->sum;
 
     if (args->json) {
-        print_json(progress_sum_json(s));
+        program_print_json(progress_sum_json(s), 6);
         return EX_OK;
     }
     printf("Processing Progress:\n"
@@ -315,7 +299,7 @@ static int say_check(const struct found *f, const struct args *args)
         json_t *rows = json_array();
 
         each_missing(f, name_ready, rows);
-        print_json(progress_check_json(s, rows));
+        program_print_json(progress_check_json(s, rows), 6);
     } else if (args->names) {
         each_missing(f, name_ready, NULL);
     } else {
@@ -368,7 +352,7 @@ static int say_missing(const struct found *f, const struct args *args)
 
     each_missing(f, name_missing, &s);
     if (args->json)
-        print_json(s.rows);
+        program_print_json(s.rows, 6);
     return f->sum.complete < f->sum.total;
 }
 
@@ -415,82 +399,80 @@ static void usage(FILE *out)
           out);
 }
 
-static int wrong(const char *what, const char *value)
-{
-    fprintf(stderr, "batchctl: %s%s\n", what, value);
-    return EX_USAGE;
-}
-
 /* "a" or "a,b"; the text must live on. */
 static int add_features(struct args *args, char *text)
 {
     for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
         if (args->nfeature == PROGRESS_FEATURES)
-            return wrong("too many features from ", word);
+            return program_wrong(PROGRAM, "too many features from %s", word);
         args->feature[args->nfeature++] = word;
     }
-    return -1;
+    return OPTIONS_GO_ON;
 }
 
 static int add_dir(struct args *args, const char *dir)
 {
     if (args->ndir == MOST_DIRS)
-        return wrong("too many directories from ", dir);
+        return program_wrong(PROGRAM, "too many directories from %s", dir);
     args->dir[args->ndir++] = dir;
-    return -1;
+    return OPTIONS_GO_ON;
 }
 
-/* Words stand for directories, and behind --features for features.  -1 to go on, or an exit
-   code. */
-static int parse_options(int argc, char **argv, struct args *args,
-                         const struct command **command)
+/* The first word is the command; the others stand for directories, and directly behind
+   --features for features. */
+static int take_word(struct args *args, const char *word)
 {
-    static const struct option options[] = {
-        {"conf", 1, NULL, 'c'},  {"root", 1, NULL, 'r'},    {"features", 1, NULL, 'f'},
-        {"names", 0, NULL, 'n'}, {"scan", 0, NULL, 's'},    {"json", 0, NULL, 'j'},
-        {"help", 0, NULL, 'h'},  {"version", 0, NULL, 'V'}, {0}};
-    bool features = false;
-    int opt, rc = -1;
+    if (args->command != NULL)
+        return args->in_features ? add_features(args, (char *)word)
+                                 : add_dir(args, word);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(word, commands[i].name) == 0)
+            args->command = &commands[i];
+    return args->command != NULL ? OPTIONS_GO_ON
+                                 : program_wrong(PROGRAM, "no such command: %s", word);
+}
 
-    while (rc < 0 && (opt = getopt_long(argc, argv, "-c:h", options, NULL)) != -1) {
-        bool word = opt == 1;
+static int take_option(void *into, char letter, const char *text)
+{
+    struct args *args = into;
 
-        if (word && features)
-            rc = add_features(args, optarg);
-        else if (word && *command != NULL)
-            rc = add_dir(args, optarg);
-        for (size_t i = 0; word && *command == NULL && i <= 3; i++) {
-            if (i == 3)
-                return wrong("no such command: ", optarg);
-            if (strcmp(optarg, commands[i].name) == 0)
-                *command = &commands[i];
-        }
-        if (!word)
-            features = opt == 'f';
-        if (opt == 'f')
-            rc = add_features(args, optarg);
-        else if (opt == 'c')
-            args->conf = optarg;
-        else if (opt == 'r')
-            args->root = optarg;
-        else if (opt == 'V')
-            return puts("batchctl " VERSION) >= 0 ? EX_OK : EX_IOERR;
-        else if (opt == 'h')
-            return usage(stdout), EX_OK;
-        else if (opt == '?')
-            return EX_USAGE; /* getopt has said why */
-        args->names |= opt == 'n';
-        args->scan |= opt == 's';
-        args->json |= opt == 'j';
-    }
-    for (; rc < 0 && optind < argc; optind++) /* behind -- */
-        rc = add_dir(args, argv[optind]);
-    return rc;
+    if (letter == OPTIONS_WORD)
+        return take_word(args, text);
+    args->in_features = letter == 'f';
+    if (letter == 'h')
+        return usage(stdout), EX_OK;
+    if (letter == 'c')
+        args->conf = text;
+    if (letter == 'r')
+        args->root = text;
+    args->names |= letter == 'n';
+    args->scan |= letter == 's';
+    args->json |= letter == 'j';
+    return letter == 'f' ? add_features(args, (char *)text) : OPTIONS_GO_ON;
+}
+
+static int parse_options(int argc, char **argv, struct args *args)
+{
+    static const struct option_row rows[] = {
+        {"conf", 'c', OPTION_OWN, 0, 0, 0},     {"root", 'r', OPTION_OWN, 0, 0, 0},
+        {"features", 'f', OPTION_OWN, 0, 0, 0}, {"names", 'n', OPTION_DO, 0, 0, 0},
+        {"scan", 's', OPTION_DO, 0, 0, 0},      {"json", 'j', OPTION_DO, 0, 0, 0},
+        {"help", 'h', OPTION_DO, 0, 0, 0}};
+    struct options options = {.program = PROGRAM,
+                              .shorts = "-c:h",
+                              .row = rows,
+                              .n = sizeof rows / sizeof rows[0],
+                              .into = args,
+                              .take = take_option};
+    int code = options_take(&options, argc, argv);
+
+    for (; code == OPTIONS_GO_ON && optind < argc; optind++) /* behind -- */
+        code = add_dir(args, argv[optind]);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    const struct command *command = NULL;
     struct args args = {.ndir = 0};
     struct err e = {0};
     struct found f;
@@ -498,21 +480,22 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "clean") == 0)
         return cmd_clean_main(argc - 1, argv + 1);
-    code = parse_options(argc, argv, &args, &command);
+    code = parse_options(argc, argv, &args);
     if (code >= 0)
         return code;
-    if (command == NULL ||
+    if (args.command == NULL ||
         (args.ndir > 0) + (args.conf != NULL) + (args.root != NULL) != 1) {
         usage(stderr);
         return EX_USAGE;
     }
     if (args.nfeature == 0 && args.ndir > 0)
-        return wrong("which features has a complete folder?  Say --features NAME...",
-                     "");
+        return program_wrong(
+            PROGRAM, "which features has a complete folder?  Say --features NAME...");
     if (args.nfeature == 0)
         args.feature[args.nfeature++] = pipeline_for(PIPELINE_GROUP)->data_type;
     rc = find(&f, &args, &e);
-    code = rc != 0 ? fail(batchctl_exit_code(rc), &e) : command->say(&f, &args);
+    code = rc != 0 ? program_fail(PROGRAM, program_code(rc), &e)
+                   : args.command->say(&f, &args);
     forget(&f);
     return fflush(stdout) == 0 ? code : EX_IOERR;
 }

@@ -11,15 +11,17 @@
  * both.  The verbs stand in tools/taskctl/.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "core/err.h"
 #include "pipeline/pipeline.h"
+#include "tools/common/options.h"
 #include "tools/taskctl/change.h"
 #include "tools/taskctl/ctl.h"
 #include "tools/taskctl/inspect.h"
@@ -162,99 +164,48 @@ enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 /* ---- options ---- */
 
-/* Letters without a dash of their own, so that the table above can name them. */
-static const struct option options[] = {
-    {"conf", 1, NULL, 'c'},    {"config", 1, NULL, 'c'},
-    {"json", 0, NULL, 'j'},    {"help", 0, NULL, 'h'},
-    {"version", 0, NULL, 'V'}, {"status", 1, NULL, 's'},
-    {"name", 1, NULL, 'n'},    {"key", 1, NULL, 'k'},
-    {"limit", 1, NULL, 'l'},   {"newest", 0, NULL, 'N'},
-    {"all", 0, NULL, 'a'},     {"dry-run", 0, NULL, 'd'},
-    {"wait", 0, NULL, 'W'},    {"timeout", 1, NULL, 't'},
-    {"older", 1, NULL, 'o'},   {"silent", 1, NULL, 'S'},
-    {"reason", 1, NULL, 'r'},  {"undo", 0, NULL, 'u'},
-    {"every", 1, NULL, 'e'},   {"once", 0, NULL, '1'},
-    {"keep", 1, NULL, 'K'},    {"yes", 0, NULL, 'y'},
-    {"params", 1, NULL, 'p'},  {"priority", 1, NULL, 'P'},
-    {"retries", 1, NULL, 'R'}, {"again", 0, NULL, 'A'},
-    {"delay", 1, NULL, 'D'},   {0},
+/* Only -c and -h are short: the other letters are those of the table above. */
+static const struct option_row rows[] = {
+    {"conf", 'c', OPTION_TEXT, offsetof(struct ctl, settings), 0, 0},
+    {"config", 'c', OPTION_TEXT, offsetof(struct ctl, settings), 0, 0},
+    {"json", 'j', OPTION_FLAG, offsetof(struct ctl, json), 0, 0},
+    {"help", 'h', OPTION_FLAG, offsetof(struct ctl, help), 0, 0},
+    {"status", 's', OPTION_OWN, 0, 0, 0},
+    {"name", 'n', OPTION_TEXT, offsetof(struct ctl, name), 0, 0},
+    {"key", 'k', OPTION_TEXT, offsetof(struct ctl, key), 0, 0},
+    {"limit", 'l', OPTION_WHOLE, offsetof(struct ctl, limit), 0, 9e18},
+    {"newest", 'N', OPTION_FLAG, offsetof(struct ctl, newest), 0, 0},
+    {"all", 'a', OPTION_FLAG, offsetof(struct ctl, all), 0, 0},
+    {"dry-run", 'd', OPTION_FLAG, offsetof(struct ctl, dry_run), 0, 0},
+    {"wait", 'W', OPTION_FLAG, offsetof(struct ctl, wait), 0, 0},
+    {"timeout", 't', OPTION_TIME, offsetof(struct ctl, timeout_s), 0, 0},
+    {"older", 'o', OPTION_TIME, offsetof(struct ctl, older_s), 0, 0},
+    {"silent", 'S', OPTION_TIME, offsetof(struct ctl, silent_s), 0, 0},
+    {"reason", 'r', OPTION_TEXT, offsetof(struct ctl, reason), 0, 0},
+    {"undo", 'u', OPTION_FLAG, offsetof(struct ctl, undo), 0, 0},
+    {"every", 'e', OPTION_TIME, offsetof(struct ctl, every_s), 0, 0},
+    {"once", '1', OPTION_FLAG, offsetof(struct ctl, once), 0, 0},
+    {"keep", 'K', OPTION_WHOLE, offsetof(struct ctl, keep), 1, 100000},
+    {"yes", 'y', OPTION_FLAG, offsetof(struct ctl, yes), 0, 0},
+    {"params", 'p', OPTION_TEXT, offsetof(struct ctl, params), 0, 0},
+    {"priority", 'P', OPTION_WHOLE, offsetof(struct ctl, priority), INT_MIN, INT_MAX},
+    {"retries", 'R', OPTION_WHOLE, offsetof(struct ctl, retries), 0, 1000},
+    {"again", 'A', OPTION_FLAG, offsetof(struct ctl, again), 0, 0},
+    {"delay", 'D', OPTION_TIME, offsetof(struct ctl, delay_s), 0, 0},
 };
+enum { ROWS = sizeof rows / sizeof rows[0] };
 
-/* A whole number from lo to hi, or a complaint. */
-static int take_number(const char *what, const char *text, long lo, long hi, long *out)
+static int take_status(void *into, char letter, const char *text)
 {
-    char *end;
+    struct ctl *ctl = into;
 
-    errno = 0;
-    *out = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || errno != 0 || *out < lo || *out > hi)
-        return ctl_wrong("--%s %s is no whole number from %ld to %ld", what, text, lo,
-                         hi);
-    return EX_OK;
-}
-
-static int take_duration(const char *what, const char *text, double *s)
-{
-    return ctl_duration(text, s) == 0
-               ? EX_OK
-               : ctl_wrong("--%s %s is no time: 90s, 5m, 2h or 1d", what, text);
-}
-
-static int take_status(struct ctl *ctl, const char *text)
-{
+    (void)letter;
     ctl->status = task_status_of(text);
     if (ctl->status != TASK_NONE)
-        return EX_OK;
+        return OPTIONS_GO_ON;
     return ctl_wrong("--status %s: it is one of pending claimed completed failed "
                      "cancelled",
                      text);
-}
-
-static int take_option(struct ctl *ctl, int opt, const char *arg)
-{
-    const struct {
-        int opt;
-        bool *flag;
-    } flags[] = {{'j', &ctl->json},    {'N', &ctl->newest}, {'a', &ctl->all},
-                 {'d', &ctl->dry_run}, {'W', &ctl->wait},   {'u', &ctl->undo},
-                 {'1', &ctl->once},    {'y', &ctl->yes},    {'A', &ctl->again}};
-    const struct {
-        int opt;
-        const char **text;
-    } texts[] = {
-        {'n', &ctl->name}, {'k', &ctl->key}, {'r', &ctl->reason}, {'p', &ctl->params}};
-    const struct {
-        int opt;
-        const char *name;
-        double *s;
-    } times[] = {{'t', "timeout", &ctl->timeout_s},
-                 {'o', "older", &ctl->older_s},
-                 {'S', "silent", &ctl->silent_s},
-                 {'e', "every", &ctl->every_s},
-                 {'D', "delay", &ctl->delay_s}};
-    const struct {
-        int opt;
-        const char *name;
-        long lo, hi, *n;
-    } numbers[] = {{'l', "limit", 0, LONG_MAX, &ctl->limit},
-                   {'K', "keep", 1, 100000, &ctl->keep},
-                   {'P', "priority", INT_MIN, INT_MAX, &ctl->priority},
-                   {'R', "retries", 0, 1000, &ctl->retries}};
-
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-        if (flags[i].opt == opt)
-            *flags[i].flag = true;
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (texts[i].opt == opt)
-            *texts[i].text = arg;
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        if (times[i].opt == opt)
-            return take_duration(times[i].name, arg, times[i].s);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (numbers[i].opt == opt)
-            return take_number(numbers[i].name, arg, numbers[i].lo, numbers[i].hi,
-                               numbers[i].n);
-    return opt == 's' ? take_status(ctl, arg) : EX_OK;
 }
 
 /* ---- help ---- */
@@ -292,23 +243,23 @@ static const struct verb *find_verb(const char *name)
 
 /* ---- together ---- */
 
-static int load_settings(struct ctl *ctl, const char *file, struct err *e)
+static int load_settings(struct ctl *ctl, struct err *e)
 {
-    const char *name = file != NULL ? file : getenv("WATCHERD_CONF");
+    const char *name = ctl->settings != NULL ? ctl->settings : getenv("WATCHERD_CONF");
 
     if (name == NULL || name[0] == '\0')
         name = DEFAULT_FILE;
     conf_defaults(&ctl->conf, NULL, &pipeline_settings);
     if (realpath(name, ctl->file) == NULL)
         return err_set(e, -errno, "cannot read the settings %s: %s%s", name,
-                       strerror(errno), file == NULL ? "; say -c FILE" : "");
+                       strerror(errno), ctl->settings == NULL ? "; say -c FILE" : "");
     return conf_load(&ctl->conf, ctl->file, &pipeline_settings, e);
 }
 
-static int run(struct ctl *ctl, const struct verb *v, const char *file)
+static int run(struct ctl *ctl, const struct verb *v)
 {
     struct err e = {0};
-    int rc = load_settings(ctl, file, &e), code;
+    int rc = load_settings(ctl, &e), code;
 
     if (v->needs == NOTHING) {
         code = preflight_main(ctl, rc, &e);
@@ -328,11 +279,11 @@ static int run(struct ctl *ctl, const struct verb *v, const char *file)
 static int check_options(const struct verb *v, const char *seen)
 {
     for (; *seen != '\0'; seen++)
-        if (strchr(v->options, *seen) == NULL)
-            for (size_t i = 0; options[i].name != NULL; i++)
-                if (options[i].val == *seen)
+        if (strchr("chj", *seen) == NULL && strchr(v->options, *seen) == NULL)
+            for (size_t i = 0; i < ROWS; i++)
+                if (rows[i].letter == *seen)
                     return ctl_wrong("%s takes no --%s; see taskctl %s --help", v->name,
-                                     options[i].name, v->name);
+                                     rows[i].name, v->name);
     return EX_OK;
 }
 
@@ -346,36 +297,25 @@ int main(int argc, char **argv)
                              .timeout_s = -1,
                              .every_s = -1,
                              .delay_s = -1}; /* large; one for the program */
+    struct options options = {.program = "taskctl",
+                              .shorts = "c:h",
+                              .row = rows,
+                              .n = ROWS,
+                              .into = &ctl,
+                              .take = take_status};
     const struct verb *verb;
-    const char *file = NULL;
-    char seen[64] = "";
-    bool help = false;
-    int opt, code;
+    int code = options_take(&options, argc, argv);
 
-    while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        size_t n = strlen(seen);
-
-        if (opt == '?')
-            return EX_USAGE; /* getopt has said why */
-        if (opt == 'V')
-            return puts("taskctl " VERSION) >= 0 ? EX_OK : EX_IOERR;
-        if (opt == 'c')
-            file = optarg;
-        else if (opt == 'h')
-            help = true;
-        else if ((code = take_option(&ctl, opt, optarg)) != EX_OK)
-            return code;
-        if (strchr("chj", opt) == NULL && n + 1 < sizeof seen)
-            seen[n] = (char)opt;
-    }
+    if (code != OPTIONS_GO_ON)
+        return code;
     if (optind >= argc) {
-        usage(help ? stdout : stderr);
-        return help ? EX_OK : EX_USAGE;
+        usage(ctl.help ? stdout : stderr);
+        return ctl.help ? EX_OK : EX_USAGE;
     }
     verb = find_verb(argv[optind]);
     if (verb == NULL)
         return ctl_wrong("there is no verb %s; see taskctl --help", argv[optind]);
-    if (help) {
+    if (ctl.help) {
         verb_usage(verb);
         return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
     }
@@ -384,6 +324,6 @@ int main(int argc, char **argv)
     if (!verb->words && ctl.nword > 0)
         return ctl_wrong("%s takes no names; see taskctl %s --help", verb->name,
                          verb->name);
-    code = check_options(verb, seen);
-    return code != EX_OK ? code : run(&ctl, verb, file);
+    code = check_options(verb, options.seen);
+    return code != EX_OK ? code : run(&ctl, verb);
 }

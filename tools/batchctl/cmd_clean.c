@@ -1,14 +1,14 @@
 /*
- * clean.c: see clean.h.
+ * cmd_clean.c: see cmd_clean.h.
  */
 #include "tools/batchctl/cmd_clean.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,10 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
 #include "pipeline/product/sweep.h"
+#include "tools/common/options.h"
+#include "tools/common/program.h"
+
+#define PROGRAM "batchctl clean"
 
 enum { PRINTABLE = 4 * PATH_MAX, INTERRUPTED = 128 + SIGINT };
 
@@ -49,23 +53,6 @@ static volatile sig_atomic_t signalled;
 static void on_signal(int sig)
 {
     signalled = sig;
-}
-
-int batchctl_exit_code(int rc)
-{
-    switch (rc) {
-    case -ENOENT:
-    case -ENOTDIR:
-        return EX_NOINPUT;
-    case -EACCES:
-    case -EPERM:
-        return EX_NOPERM;
-    case ERR_FORMAT:
-    case -EINVAL:
-        return EX_CONFIG;
-    default:
-        return EX_IOERR;
-    }
 }
 
 /* ---- who works on it ---- */
@@ -227,9 +214,7 @@ static void print_sum(const struct clean *c)
                      "interrupted", signalled != 0, "removed", (json_int_t)c->gone,
                      "failed", (json_int_t)c->failed, "bytes", (json_int_t)c->bytes,
                      "items", c->rows);
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(json);
+    program_print_json(json, 9);
 }
 
 /* ---- the command line ---- */
@@ -254,31 +239,6 @@ static void usage(FILE *out)
         out);
 }
 
-/* "7d" in seconds; < 0: not an age. */
-static double parse_age(const char *text)
-{
-    static const struct {
-        char unit;
-        double s;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}};
-    char *end;
-    double v;
-
-    if (text[0] < '0' || text[0] > '9' || strpbrk(text, "xXnN") != NULL)
-        return -1;
-    v = strtod(text, &end);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (end[0] == units[i].unit && end[1] == '\0' && v <= 1e6)
-            return v * units[i].s;
-    return v == 0 && *end == '\0' ? 0 : -1;
-}
-
-static int wrong(const char *what, const char *value)
-{
-    fprintf(stderr, "batchctl clean: %s%s\n", what, value);
-    return EX_USAGE;
-}
-
 static unsigned parse_kind(const char *word)
 {
     for (unsigned kind = 1; kind < SWEEP_ALL; kind <<= 1)
@@ -287,53 +247,63 @@ static unsigned parse_kind(const char *word)
     return 0;
 }
 
-/* -1 to go on, or an exit code. */
+/* An age without its unit is refused: it is about what gets removed. */
+static bool parse_age(const char *text, double *s)
+{
+    return options_time(text, s) == 0 &&
+           (*s == 0 || strspn(text, "0123456789.") < strlen(text));
+}
+
+static int take_option(void *into, char letter, const char *text)
+{
+    struct clean *c = into;
+    unsigned kind;
+
+    if (letter == 'h')
+        return usage(stdout), EX_OK;
+    if (letter == 'k' && (kind = parse_kind(text)) == 0)
+        return program_wrong(PROGRAM, "a kind is ms, scratch or logs, not %s", text);
+    if (letter == 'k')
+        c->kinds |= kind;
+    if (letter == 'o' && !parse_age(text, &c->older_s))
+        return program_wrong(PROGRAM, "an age is a number with s, m, h, d or w, not %s",
+                             text);
+    return OPTIONS_GO_ON;
+}
+
 static int parse_options(struct clean *c, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"conf", 1, NULL, 'c'},    {"root", 1, NULL, 'r'},
-        {"kind", 1, NULL, 'k'},    {"older", 1, NULL, 'o'},
-        {"dry-run", 0, NULL, 'n'}, {"json", 0, NULL, 'j'},
-        {"help", 0, NULL, 'h'},    {0}};
-    unsigned kind;
-    int opt;
+    static const struct option_row rows[] = {
+        {"conf", 'c', OPTION_TEXT, offsetof(struct clean, conf_path), 0, 0},
+        {"root", 0, OPTION_TEXT, offsetof(struct clean, root), 0, 0},
+        {"dry-run", 'n', OPTION_FLAG, offsetof(struct clean, dry_run), 0, 0},
+        {"json", 0, OPTION_FLAG, offsetof(struct clean, json), 0, 0},
+        {"kind", 'k', OPTION_OWN, 0, 0, 0},
+        {"older", 'o', OPTION_OWN, 0, 0, 0},
+        {"help", 'h', OPTION_DO, 0, 0, 0},
+    };
+    struct options options = {.program = "batchctl",
+                              .shorts = "c:nh",
+                              .row = rows,
+                              .n = sizeof rows / sizeof rows[0],
+                              .into = c,
+                              .take = take_option};
+    int code = options_take(&options, argc, argv);
 
-    while ((opt = getopt_long(argc, argv, "c:nh", options, NULL)) != -1) {
-        if (opt == 'c')
-            c->conf_path = optarg;
-        else if (opt == 'r')
-            c->root = optarg;
-        else if (opt == 'n')
-            c->dry_run = true;
-        else if (opt == 'j')
-            c->json = true;
-        else if (opt == 'h')
-            return usage(stdout), EX_OK;
-        else if (opt == 'k' && (kind = parse_kind(optarg)) == 0)
-            return wrong("a kind is ms, scratch or logs, not ", optarg);
-        else if (opt == 'k')
-            c->kinds |= kind;
-        else if (opt == 'o' && (c->older_s = parse_age(optarg)) < 0)
-            return wrong("an age is a number with s, m, h, d or w, not ", optarg);
-        else if (opt == '?')
-            return EX_USAGE;
-    }
+    if (code != OPTIONS_GO_ON)
+        return code;
     if (optind < argc)
-        return wrong("what is ", argv[optind]);
+        return program_wrong(PROGRAM, "what is %s", argv[optind]);
     if ((c->conf_path != NULL) + (c->root != NULL) != 1)
         return usage(stderr), EX_USAGE;
-    return -1;
+    return OPTIONS_GO_ON;
 }
 
 static int load_conf(struct clean *c, struct err *e)
 {
     char boots[PATH_MAX];
-    int rc = 0;
+    int rc = program_conf(&c->conf, c->conf_path, c->root, e);
 
-    if (c->conf_path != NULL)
-        rc = conf_load(&c->conf, c->conf_path, &pipeline_settings, e);
-    else
-        conf_defaults(&c->conf, c->root, &pipeline_settings);
     if (rc == 0 &&
         path_join(boots, sizeof boots, c->conf.paths.state, "boots", NULL) == 0)
         owner_set_boots(boots);
@@ -365,13 +335,13 @@ static int run(struct clean *c)
     if (rc == 0 || rc == -EINTR)
         print_sum(c);
     else
-        fprintf(stderr, "batchctl clean: %s\n", e.text);
+        program_fail(PROGRAM, 0, &e);
     json_decref(c->rows);
     if (fflush(stdout) != 0)
         return EX_IOERR;
     if (rc == -EINTR)
         return signalled == SIGINT ? INTERRUPTED : EX_TEMPFAIL;
-    return rc != 0 ? batchctl_exit_code(rc) : c->failed > 0;
+    return rc != 0 ? program_code(rc) : c->failed > 0;
 }
 
 int cmd_clean_main(int argc, char **argv)

@@ -1,5 +1,5 @@
 /*
- * clean.h: `batchctl clean`: what finished work left behind, removed
+ * cmd_clean.h: `batchctl clean`: what finished work left behind, removed
  * (pipeline/product/sweep.h) while the claim on its group is ours (locks/claim.h).
  */
 #ifndef TOOLS_BATCHCTL_CMD_CLEAN_H
@@ -7,8 +7,5 @@
 
 /* The verb's own command line, argv[0] being "clean".  Returns the exit status. */
 int cmd_clean_main(int argc, char **argv);
-
-/* The exit status of a failure, for every verb. */
-int batchctl_exit_code(int rc);
 
 #endif

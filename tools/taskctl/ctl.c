@@ -47,20 +47,7 @@ int ctl_code(int rc)
 int ctl_fail(int rc, const struct err *e)
 {
     ctl_progress("%s", "");
-    fprintf(stderr, "taskctl: %s\n", e->text);
-    return ctl_code(rc);
-}
-
-int ctl_wrong(const char *fmt, ...)
-{
-    va_list ap;
-
-    fputs("taskctl: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    putc('\n', stderr);
-    return EX_USAGE;
+    return program_fail("taskctl", ctl_code(rc), e);
 }
 
 /* ---- the queue ---- */
@@ -260,30 +247,6 @@ void ctl_copy(struct task *to, const struct task *from)
 
 /* ---- words ---- */
 
-int ctl_duration(const char *text, double *s)
-{
-    static const struct {
-        const char *name;
-        double s;
-    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
-    char *end;
-    double v;
-
-    errno = 0;
-    v = strtod(text, &end);
-    if (end == text || errno != 0 || !(v >= 0) || v > 1e9 ||
-        !isdigit((unsigned char)text[0]))
-        return -EINVAL;
-    while (*end == ' ')
-        end++;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (strcmp(end, units[i].name) == 0) {
-            *s = v * units[i].s;
-            return 0;
-        }
-    return -EINVAL;
-}
-
 const char *ctl_age(double now, double then, char out[32])
 {
     if (then == 0)
@@ -293,9 +256,5 @@ const char *ctl_age(double now, double then, char out[32])
 
 int ctl_print_json(json_t *json)
 {
-    int rc = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-
-    putchar('\n');
-    json_decref(json);
-    return rc == 0 && fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+    return program_print_json(json, 12);
 }

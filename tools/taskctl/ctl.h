@@ -14,6 +14,7 @@
 
 #include "core/conf.h"
 #include "core/store/queue.h"
+#include "tools/common/program.h"
 
 struct err;
 
@@ -25,11 +26,12 @@ struct ctl {
     struct queue *q;     /* open, for verbs that want it */
     double now;          /* by the store's clock, when it was opened */
     /* the command line; what was not said is zero or what the table of options says */
+    const char *settings; /* --conf */
     char **word;
     size_t nword;
     enum task_status status; /* --status; TASK_NONE: not given */
     const char *name, *key, *reason, *params;
-    bool json, all, newest, dry_run, wait, undo, once, yes, again;
+    bool help, json, all, newest, dry_run, wait, undo, once, yes, again;
     long limit, keep, priority, retries; /* limit, keep, retries: -1 when not said */
     double older_s, silent_s, timeout_s, every_s, delay_s; /* -1 when not said */
 };
@@ -41,7 +43,7 @@ int ctl_code(int rc);
 /* Say the sentence of a failure rc (Status of a function of core/), and hand ctl_code(rc) back. */
 int ctl_fail(int rc, const struct err *e);
 /* Say why the command line cannot be; EX_USAGE. */
-int ctl_wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+#define ctl_wrong(...) program_wrong("taskctl", __VA_ARGS__)
 
 /* ---- the queue ---- */
 
@@ -70,8 +72,6 @@ void ctl_copy(struct task *to, const struct task *from);
 
 /* ---- words ---- */
 
-/* "90", "90s", "5m" or "5min", "2h", "1.5d" in seconds; -EINVAL. */
-int ctl_duration(const char *text, double *s);
 /* "12 min" from then to now, "-" when `then` is 0. */
 const char *ctl_age(double now, double then, char out[32]);
 /* Print it, and drop it; EX_OK, or EX_IOERR. */
