@@ -1,6 +1,7 @@
 #include "tests/test.h"
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sysexits.h>
 
