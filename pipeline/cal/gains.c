@@ -1,5 +1,5 @@
 /*
- * gains.c: gains in memory and how they are applied to visibilities (contract in solve.h).
+ * gains.c: gains in memory and how they are applied to visibilities (contract in gains.h).
  */
 #include "pipeline/cal/gains.h"
 
@@ -9,7 +9,7 @@
 
 #include "core/err.h"
 
-/* The two hands of each polarisation that has some (AIPS codes, as in UVH5). */
+/* The two hands of each polarisation that has any (AIPS codes, as in UVH5). */
 static const struct {
     int pol, first, second;
 } hands[] = {

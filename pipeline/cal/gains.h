@@ -48,7 +48,7 @@ bool gains_parallel(int pol);
  */
 int gains_apply(struct vis *vis, const struct gains *g, struct err *e);
 
-/* A complex number of its parts; re + im * I makes some compilers multiply. */
+/* A complex number from its parts; for re + im * I some compilers multiply. */
 static inline float complex gain_of(float re, float im)
 {
     union {
@@ -70,7 +70,8 @@ struct gains_lookup {
     int hand1[VIS_MAXPOL], hand2[VIS_MAXPOL];
 };
 
-/* Status: 0, ERR_SHAPE when the gains do not fit vis, -ENOMEM. */
+/* lk is zeroed before; gains_lookup_close ends it, also after a failure.
+ * Status: 0; ERR_SHAPE the gains do not fit vis; -ENOMEM. */
 int gains_lookup_init(struct gains_lookup *lk, const struct vis *vis,
                       const struct gains *g, struct err *e);
 void gains_lookup_close(struct gains_lookup *lk);

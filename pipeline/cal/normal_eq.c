@@ -105,7 +105,7 @@ void normal_eq_close(struct normal_eq_batch *b)
     free(b->order);
 }
 
-/* Model of one row as the fixed gains let it be seen, [chan][npol] in two parts. */
+/* Model of one row seen through the fixed gains, [chan][npol] in two parts. */
 static void row_model(struct normal_eq_batch *b, const struct vis *vis,
                       const float complex *model)
 {

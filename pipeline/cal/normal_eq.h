@@ -2,7 +2,7 @@
  * normal_eq.h: the sums over visibilities that a solution for gains needs, by baseline.
  *
  * With V = g1 conj(g2) M the least-squares problem depends only on sum w V conj(M) and
- * sum w |M|^2; the other two sums tell the noise that a solution leaves.
+ * sum w |M|^2; the other two sums give the noise that a solution leaves.
  */
 #ifndef PIPELINE_CAL_NORMAL_EQ_H
 #define PIPELINE_CAL_NORMAL_EQ_H
@@ -50,7 +50,8 @@ int normal_eq_init(struct normal_eq_batch *b, const struct vis *vis, size_t chan
 void normal_eq_close(struct normal_eq_batch *b);
 
 /*
- * normal_eq_fill: read the data of times [t0, t1) and channels [c0, c1), which the caller sets.
+ * normal_eq_fill: add up the data of times [t0, t1) and channels [c0, c1), which the caller
+ * sets in b.
  * known: gains held fixed (they multiply the model), or NULL.
  * Channels where a baseline is shorter than min_uv_lambda do not take part.
  */

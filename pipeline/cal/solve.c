@@ -2,9 +2,9 @@
  * solve.c: antenna gains by least squares: which data go into a solution, and which
  * antennas; the iteration itself is stefcal.c's.
  *
- * Everything a solution needs to know of its data are a few sums per baseline: with
+ * All that a solution needs to know of its data is a few sums per baseline: with
  * V = g1 conj(g2) M the least-squares problem depends only on sum w V conj(M) and
- * sum w |M|^2.  So the visibilities are read once a solution, and the iterations run on
+ * sum w |M|^2.  So the visibilities are read once for each solution, and the iterations run on
  * [nant][nant] matrices whatever the number of integrations and channels.
  */
 #include "pipeline/cal/solve.h"
@@ -26,7 +26,7 @@ enum { ROUNDS = 3, MAX_ITER = 100, MIN_BASELINES = 3 };
 #define TOLERANCE 1e-6
 #define MIN_SNR   3.0
 
-/* An antenna counts as well covered from this share of the best antenna's samples. */
+/* An antenna counts as well covered if it has this share of the best antenna's samples. */
 #define WELL_COVERED 0.95
 
 static struct solve_opts with_defaults(const struct solve_opts *opts)

@@ -86,7 +86,7 @@ void stefcal_sums(struct stefcal *s)
     }
 }
 
-/* One step; every second one is averaged with the step before.  Relative change. */
+/* One step; every second one is averaged with the one before.  Returns the relative change. */
 static double step(struct stefcal *s, bool average)
 {
     double change = 0, size = 0;

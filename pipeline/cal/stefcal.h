@@ -30,8 +30,8 @@ struct stefcal {
 int stefcal_init(struct stefcal *s, size_t nant, struct err *e);
 void stefcal_close(struct stefcal *s);
 
-/* Iterate until the relative change is below the tolerance.  False when it has not come below
- * the tolerance's root after max_iter steps. */
+/* Iterate until the relative change is below the tolerance.  False when it is still above the
+ * square root of the tolerance after max_iter steps. */
 bool stefcal_solve(struct stefcal *s, int max_iter, double tolerance);
 
 /* sr + i si = sum_j num_ij g_j and sd = sum_j den_ij |g_j|^2, for all i at once. */

@@ -1,11 +1,11 @@
 /*
  * clean.c: major and minor cycles, the beam and the restored image.
  *
- * A minor cycle looks only at the active pixels, those above the level that it may clean
- * down to; their residuals are exact under the PSF image, all others wait for the next major
- * cycle, which takes the new components off the visibilities.  Stopping follows WSClean:
- * down to auto_mask sigma anywhere, then to auto_threshold sigma where components were found;
- * sigma is measured anew after each major cycle.
+ * A minor cycle looks only at the active pixels, those above the level to which it may clean;
+ * their residuals are exact under the PSF image, all others wait for the next major cycle,
+ * which takes the new components off the visibilities.  Stopping follows WSClean: down to
+ * auto_mask sigma anywhere, then to auto_threshold sigma where components were found; sigma is
+ * measured anew after each major cycle.
  */
 #include "pipeline/imaging/clean.h"
 
@@ -229,7 +229,7 @@ static void place(struct state *st, size_t pixel, float flux)
  * Hogbom over the active pixels; components go to delta.
  *
  * Over many active pixels close together the PSF image, cut at its border, need not be positive
- * definite: a pattern that it hardly sees may grow while the peak falls no more.  Then the
+ * definite: a pattern that it hardly sees may grow while the peak no longer falls.  Then the
  * components since the lowest peak are taken back and the next major cycle starts from there.
  */
 static void minor_cycle(struct state *st, double floor_jy)
@@ -262,7 +262,7 @@ static void minor_cycle(struct state *st, double floor_jy)
     }
 }
 
-/* Take the new components off the visibilities and image what is left. */
+/* Subtract the new components from the visibilities and image what is left. */
 static int major_cycle(struct state *st, struct err *e)
 {
     int rc;
@@ -286,7 +286,7 @@ static int cycle(struct state *st, struct err *e)
         double floor_jy = floor_level(st);
 
         /* Near enough: sigma falls a little with each cycle and the floor with it.  A search
-         * that has stopped to gain goes on inside the mask all the same. */
+         * that no longer gains still goes on inside the mask. */
         if (!(st->res->peak_jy > 1.02 * floor_jy) || slow == 2) {
             if (st->masked || !(st->opts->auto_mask > st->opts->auto_threshold) ||
                 !mask_domain(st))

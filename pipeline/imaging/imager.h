@@ -1,5 +1,5 @@
 /*
- * imager.h: visibilities to dirty image and PSF, and a model back to visibilities.
+ * imager.h: from visibilities to a dirty image and PSF, and from a model back to visibilities.
  *
  * Wide field by the plane fit: for a (nearly) flat array w = a u + b v + w', so the image is
  * made in the slant orthographic projection (xi = -a, eta = -b), where the plane part of w

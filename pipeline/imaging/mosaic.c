@@ -1,9 +1,9 @@
 /*
  * mosaic.c: see mosaic.h.
  *
- * Each tile is read where the output's pixels fall on it.  The way there (output pixel,
- * sky, tile pixel) costs some twenty times an interpolation, so it is walked only at the
- * nodes of a coarse grid and interpolated between; image and beam share the answer.
+ * Each tile is read where the output's pixels fall on it.  The way there (output pixel, sky,
+ * tile pixel) costs about twenty times as much as an interpolation, so it is computed only at
+ * the nodes of a coarse grid and interpolated between them; image and beam share the answer.
  * The two outputs serve as accumulators, so the only other memory is that grid.
  */
 #include "pipeline/imaging/mosaic.h"

@@ -17,9 +17,9 @@ struct fits_card { /* an extra header card; ends with name == NULL */
 /*
  * fits_write_image: write [stokes=1][freq=1][dec][ra] float32 with WCS (RA---SIN, DEC--SIN,
  * PV2_1/PV2_2, RADESYS ICRS, FREQ, STOKES I), BMAJ BMIN BPA in degrees, BUNIT, DATE-OBS,
- * MJD-OBS, OBJECT, TELESCOP, ORIGIN, HISTORY-free, DATAMIN/DATAMAX and CHECKSUM/DATASUM.
+ * MJD-OBS, OBJECT, TELESCOP, ORIGIN, DATAMIN/DATAMAX and CHECKSUM/DATASUM, and no HISTORY.
  * An existing file is replaced.
- * Status: 0; negated errno or ERR_FORMAT with the file's name and CFITSIO's reason.
+ * Status: 0; -ENOMEM; other negated errnos, or ERR_FORMAT with CFITSIO's reason.
  */
 int fits_write_image(const char *path, const struct image *img,
                      const struct fits_card *extra, struct err *e);

@@ -25,7 +25,7 @@
 static const uint64_t MAX_ELEMENTS = UINT64_C(1) << 40;
 /* One string of a header; the longest real one (DSA-110's delays) has 1 KiB. */
 static const size_t MAX_TEXT = 1 << 22;
-/* No more bytes in memory than this a byte of file (deflate reaches 1032), and some for
+/* No more bytes in memory than this for each byte of file (deflate reaches 1032), and some for
  * constants that are stored as nothing at all. */
 static const uint64_t MAX_INFLATE = 2048, MAX_FILL = 1 << 20;
 
@@ -83,7 +83,7 @@ static size_t lzf_filter(unsigned flags, size_t nvalue, const unsigned *value, s
     return got;
 }
 
-/* Quiet, and able to read LZF.  Both may be said any number of times. */
+/* Make the library quiet and able to read LZF; it may be called any number of times. */
 static void library_init(void)
 {
     static const H5Z_class2_t lzf = {.version = H5Z_CLASS_T_VERS,
@@ -686,8 +686,9 @@ static hid_t creation_list(int ndim, const size_t *chunk)
 
 /*
  * The order of allocations decides the size of the file to the byte, and a simulated DSA-110
- * file shall have that of a real one.  So as h5py does: `group[name] = value` (here:
- * contiguous) writes first and links then, `create_dataset` (chunked) the other way round.
+ * file is to have the size of a real one.  So the order is that of h5py: `group[name] = value`
+ * (here: contiguous) writes first and links then, `create_dataset` (chunked) the other way
+ * round.
  */
 int h5_write(struct h5 *h5, const char *name, struct h5_dataset set, struct err *e)
 {
@@ -701,7 +702,7 @@ int h5_write(struct h5 *h5, const char *name, struct h5_dataset set, struct err 
     assert(set.ndim >= 0 && set.ndim <= H5_MAXDIM);
     for (int i = 0; i < set.ndim; i++)
         most[i] = extent[i] = set.dim[i];
-    /* It may grow, as the telescope's; so a chunk may be larger than all. */
+    /* As in the telescope's files it may grow, so a chunk may be larger than the whole. */
     if (set.chunk != NULL)
         most[0] = H5S_UNLIMITED;
     H5Pset_create_intermediate_group(links, 1);

@@ -1,5 +1,5 @@
 /*
- * lzf.h: unpack LZF, the compression that h5py brings along and the HDF5 library has not;
+ * lzf.h: unpack LZF, the compression that h5py has and the HDF5 library has not;
  * pyuvdata's default for flags and nsamples.
  *
  * A control byte below 32 is followed by that many literal bytes plus one.  Another holds a

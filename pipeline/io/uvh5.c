@@ -2,8 +2,8 @@
  * uvh5.c: UVH5 sub-band files into one struct vis.
  *
  * First all headers are read and compared, so that a group that does not fit together is
- * refused before anything large is allocated; then one file after the other is read whole and
- * scattered into the block of channels that is its own.
+ * refused before anything large is allocated; then the files are read whole, one after the
+ * other, each into its own block of channels.
  */
 #include "pipeline/io/uvh5.h"
 

@@ -160,7 +160,7 @@ static int read_site(const struct h5 *h5, struct uvh5_header *h, struct err *e)
     return 0;
 }
 
-/* Names are for people only: where there are none, the numbers do. */
+/* Names are for people only; where there are none, numbers stand in. */
 static int read_ant_names(const struct h5 *h5, struct uvh5_header *h, struct err *e)
 {
     if (h5_has(h5, "Header/antenna_names"))

@@ -14,7 +14,7 @@
 
 static const double DISH_M = 4.65;
 
-/* One file under way: the first failure sticks, later calls do nothing. */
+/* A file being written: after the first failure later calls do nothing. */
 struct writer {
     const struct uvh5_sub *sub;
     struct h5 *h5;

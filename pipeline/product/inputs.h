@@ -2,12 +2,12 @@
  * inputs.h: what a product was made of, compared with what is there now.
  *
  * An input is known by its name without folders, its size and its modification time in ns, and
- * neither by its folder nor by its place in the list.  So a product stays current when a root is
- * moved, or is reached through a symbolic link: the same bytes would give the same image.  Members
- * are put in order by what their names say, so their order in a task is no property of theirs.  A
- * file that was rewritten has another time, even when it has its old size; one that was copied
- * without its time counts as rewritten, because nothing but its bytes could tell otherwise.  The
- * inputs of a mosaic, manifests which all have one name, differ by their times.
+ * neither by its folder nor by its place in the list.  So a product stays current when a root
+ * is moved, or is reached through a symbolic link: the same bytes would give the same image.
+ * Members are put in order by what their names say, so their order in a task is no property of
+ * theirs.  A file that was rewritten has another time, even when it has its old size; one that
+ * was copied without its time counts as rewritten, because nothing but its bytes could tell
+ * otherwise.  The inputs of a mosaic, manifests which all have one name, differ by their times.
  */
 #ifndef PIPELINE_PRODUCT_INPUTS_H
 #define PIPELINE_PRODUCT_INPUTS_H

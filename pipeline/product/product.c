@@ -194,7 +194,7 @@ static int copy_dir(const char *from, const char *to, struct err *e)
     return rc;
 }
 
-/* Bring scratch next to where it is going when that is another file system. */
+/* When scratch is on another file system, copy it next to where it is going. */
 static int same_file_system(char from[PATH_MAX], const char *scratch,
                             const char *kind_dir, const char *stem, struct err *e)
 {

@@ -37,8 +37,8 @@ struct product_input {
     int64_t mtime_ns;
 };
 
-/* Fill size and mtime_ns from the file system, a directory's as in core/dirsum.h; negated errno
- * with a sentence. */
+/* Fill size and mtime_ns from the file system, a directory's as in core/dirsum.h.  Status: 0,
+ * or a negated errno. */
 int product_input_stat(struct product_input *in, const char *path, struct err *e);
 
 /* A product in the making, and what became of it. */
@@ -62,8 +62,8 @@ struct product_new {
  * Returned: p->path and p->manifest
  * Status:   0; the gate's refusal (nothing visible); -EEXIST this generation was published
  *           before; -ENOSPC and other errnos with a sentence.  After a failure scratch is kept.
- * Note:     scratch on another file system is copied to a dot-directory of kind_dir first, which
- *           goes again when publishing fails.
+ * Note:     scratch on another file system is copied to a dot-directory of kind_dir first,
+ *           which goes again when publishing fails.
  */
 int product_publish(struct product_new *p, const struct product_gate *gate,
                     struct err *e);

@@ -1,8 +1,8 @@
 /*
  * progress.h: which items of a data set still need work.
  *
- * An item is a folder of a plain data set, or a group of the incoming directories.  What it
- * has is told by names, its features:
+ * An item is a folder of a plain data set, or a group of the incoming directories.  What it has
+ * is a set of names, its features:
  *
  *   folder   the names in its info file that are not null.  That is the first of `info.json`,
  *            `NAME.info`, `manifest.json` and `.watcherd/manifest.json` in it, else the

@@ -285,8 +285,8 @@ static bool is_in_mosaic(const struct look *l, const char *name)
     return false;
 }
 
-/* What a tile lacks of the features `bits`, by its manifest: all when that cannot be read or when
- * what it was made of was rewritten.  *buf is the caller's. */
+/* What a tile lacks of the features `bits`, by its manifest: all when that cannot be read or
+ * when what it was made of was rewritten.  *buf is the caller's. */
 static uint64_t manifest_lacks(const struct look *l, const char *path, uint64_t bits,
                                char **buf, size_t *room)
 {

@@ -9,7 +9,8 @@
 
 #include "pipeline/product/progress.h"
 
-/* Items, and of those that lack something: held by a live owner; waiting for files, not held. */
+/* Items, and of those that lack something: held by a live owner; not held
+ * and waiting for files. */
 struct progress_sum {
     size_t total, complete, locked, waiting;
 };

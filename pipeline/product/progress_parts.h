@@ -1,5 +1,5 @@
 /*
- * progress_parts.h: between progress.c, progress_groups.c and progress_index.c.
+ * progress_parts.h: what progress.c, progress_groups.c and progress_index.c share.
  */
 #ifndef PIPELINE_PRODUCT_PROGRESS_PARTS_H
 #define PIPELINE_PRODUCT_PROGRESS_PARTS_H
@@ -29,7 +29,7 @@ uint64_t progress_lacks(const struct wish *wish, const char *text, size_t n,
  * a negated errno. */
 ssize_t progress_slurp(int dirfd, const char *path, char **buf, size_t *room);
 
-/* A directory as it was just before it was read; zeros: there was none. */
+/* A directory as it was just before it was read; all zeros when there was none. */
 struct progress_stamp {
     char path[PATH_MAX];
     struct dirstamp dir;

@@ -404,7 +404,8 @@ static void say_age(char out[32], double s)
         snprintf(out, 32, "%.4g s", s);
 }
 
-/* Is the product of this group there with every file, byte for byte? */
+/* Whether the product of this group has every file, byte for byte: status as
+ * product_current. */
 static int product_whole(const struct sweep *s, const char *group, struct err *e)
 {
     char dir[PATH_MAX];
@@ -554,7 +555,7 @@ static void judge_first(struct sweep *s, struct found *f)
 
 /* ---- removing ---- */
 
-/* Out of its folder, which does not become younger by that. */
+/* Remove a directory from its folder, whose modification time stays as it was. */
 static int remove_dir(const struct found *f, int dirfd, const char *name, struct err *e)
 {
     char aside[64];

@@ -20,7 +20,8 @@
  *   2) Nothing of a group goes while somebody works on it: the caller's gate holds the
  *      group meanwhile, and age and product are looked at again when it does.
  *   3) A directory is renamed to .removing-KIND-INODE before it is emptied, so that an
- *      interruption leaves no half of a Measurement Set under its name.  The next sweep ends it.
+ *      interruption leaves no half of a Measurement Set under its name; the next sweep goes
+ *      on.
  */
 #ifndef PIPELINE_PRODUCT_SWEEP_H
 #define PIPELINE_PRODUCT_SWEEP_H

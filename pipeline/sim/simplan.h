@@ -1,5 +1,5 @@
 /*
- * simplan.h: which groups a simulation makes, what their files are called, and the truth.
+ * simplan.h: which groups a simulation makes, the names of their files, and the truth.
  */
 #ifndef PIPELINE_SIM_SIMPLAN_H
 #define PIPELINE_SIM_SIMPLAN_H
@@ -42,7 +42,7 @@ double simplan_transit_start(const struct simplan *plan, const struct sim_source
  * simplan_groups: times, pointings and file names of all groups from the first's start.
  * Given: plan with sim, ngroup, nsub, cadence_s, jitter.  Status 0, -ENOMEM.
  * Note: a name carries its host's clock at the group's start, whole seconds, cut off; hosts
- * differ by as much as those of the telescope did, by the seed and the start time.
+ * differ by as much as those of the telescope did; seed and start time decide.
  */
 int simplan_groups(struct simplan *plan, double start_jd, struct err *e);
 

@@ -88,7 +88,7 @@ static int64_t second(double jd_utc)
     return llround(jd_utc * ASTRO_DAY_S);
 }
 
-/* Half of it sits on channels that are always bad, half comes and goes. */
+/* Half of it is on channels that are always bad, half comes and goes. */
 double simvis_rfi(const struct simvis *sim, double jd_utc, int sub, size_t chan)
 {
     int64_t absolute = sub * (int64_t)sim->nchan + (int64_t)chan;

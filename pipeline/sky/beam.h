@@ -37,7 +37,7 @@ int beam_kind_parse(const char *text, enum beam_kind *kind);
  * beam_mean_new sums the weights once (one pass over vis->weight); beam_mean_at is then
  * cheap enough for a catalogue.  Channels are taken in at most 32 bundles at their mean
  * frequency, which over 187.5 MHz at 1.4 GHz is good to 1e-5 of the axis response.
- * *out is NULL unless 0 is returned; -ENOMEM.  The vis may be freed after beam_mean_new.
+ * Status: 0; -ENOMEM, and *out is NULL.  The vis may be freed after beam_mean_new.
  */
 struct beam_mean;
 int beam_mean_new(struct beam_mean **out, const struct beam *beam,

@@ -3,8 +3,8 @@
  *
  * Positions are facts of the VLA calibrator manual (NRAO; J2000, on the ICRS to a few
  * milliarcseconds for position codes A and B).  Fluxes of the seven stable sources are the
- * polynomials of Perley and Butler 2017 (ApJS 230, 7); all others are the manual's
- * one-digit-a-band values, good to some ten per cent, and many of these sources vary.
+ * polynomials of Perley and Butler 2017 (ApJS 230, 7); all others are the manual's values of
+ * one digit for each band, good to about ten per cent; many of these sources vary.
  */
 #include "pipeline/sky/calibrator.h"
 
@@ -40,7 +40,7 @@
 #define K_BAND 22.46e9
 #define Q_BAND 43.34e9
 
-/* A list is passed in parentheses; UNPAREN takes them off. */
+/* A list is passed in parentheses, which UNPAREN removes. */
 #define UNPAREN(...) __VA_ARGS__
 
 /* clang-format off */
@@ -277,8 +277,8 @@ int calibrator_parse(const char *text, struct calibrator *cal, struct err *e)
     cal->dec_rad = dec_deg * ASTRO_DEG;
     cal->source = "given by the user";
     cal->npoint = sloped ? 2 : 1;
-    /* A stated slope makes two points a factor 2 apart; both ways of saying it are continued
-     * by the same factor as the table's. */
+    /* A stated slope makes two points, a factor 2 below and above; they are continued by as
+     * much as the table's. */
     cal->freq_hz[0] = freq_mhz * 1e6 / (sloped ? 2 : 1);
     cal->flux_jy[0] = flux_jy * pow(0.5, sloped ? spix : 0);
     cal->freq_hz[1] = sloped ? freq_mhz * 2e6 : 0;

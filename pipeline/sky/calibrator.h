@@ -47,7 +47,7 @@ const struct calibrator *calibrator_in_field(const struct vis *vis,
 
 /*
  * calibrator_parse: "NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]" (a command-line or settings
- * calibrator) into *cal.  Status 0 or -EINVAL with a sentence.
+ * calibrator) into *cal.  Status: 0; -EINVAL.
  */
 int calibrator_parse(const char *text, struct calibrator *cal, struct err *e);
 

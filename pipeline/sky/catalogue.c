@@ -1,7 +1,5 @@
 /*
- * catalogue.c: lists of sources as CSV (see catalogue.h).  Reading is strict: whatever is not
- * exactly a catalogue is refused with its line, because a column taken for another gives
- * fluxes that look right.
+ * catalogue.c: see catalogue.h.  Whatever is not exactly a catalogue is refused with its line.
  */
 #include "pipeline/sky/catalogue.h"
 

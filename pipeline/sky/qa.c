@@ -73,7 +73,7 @@ static double median(float *v, size_t n, bool absolute)
     return 0.5 * (lower + upper);
 }
 
-/* Moves the median of v to zero and gives 1.4826 x the median of what is then |v|. */
+/* Subtracts the median from v and returns 1.4826 x the median of what is then |v|. */
 static double centre_and_mad(float *v, size_t n)
 {
     float middle = (float)median(v, n, false);
@@ -345,7 +345,7 @@ static bool near_brighter(const struct bins *bins, const struct peaks *list,
     return false;
 }
 
-/* Sorts the list brightest first and drops what lies within a beam of a brighter one. */
+/* Sort brightest first, and drop what lies within a beam of a brighter one. */
 static int merge_peaks(struct peaks *list, const struct image *img,
                        const struct shape *s)
 {

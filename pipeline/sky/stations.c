@@ -94,8 +94,8 @@ static int pool_fill(int *pool, int first, int last)
 }
 
 /*
- * Thin a line of m stations to n: steps of one place at the start, growing evenly to
- * the end (places like i^2), never two on one place.
+ * Thin a line of m stations to n: steps of one place at the start that grow evenly to the end
+ * (place i is like i^2); no place is taken twice.
  */
 static void thin_arm(const int *pool, int m, int n, int *out)
 {

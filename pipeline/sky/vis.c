@@ -1,5 +1,5 @@
 /*
- * vis.c: visibilities in memory: make, turn to a phase centre, say where they point.
+ * vis.c: visibilities in memory: make them, turn them to a phase centre, ask where they point.
  */
 #include "pipeline/sky/vis.h"
 
