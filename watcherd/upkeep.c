@@ -52,25 +52,23 @@ int upkeep_new(struct upkeep **out, uv_loop_t *loop, const struct conf *conf,
 
     *out = NULL;
     u->crew = crew;
+    uv_timer_init(loop, &u->watchdog);
+    *out = u; /* the loop has a handle in it */
     rc = disks_new(
         &u->disks,
         &(struct disks_opts){
             .loop = loop, .conf = conf, .tell = on_told, .turned = on_turned, .arg = u},
         e);
-    if (rc != 0) {
-        free(u);
+    if (rc != 0)
         return rc;
-    }
     snprintf(u->told, sizeof u->told, "the disks have not been looked at yet");
     if (disks_stop(u->disks))
         crew_hold(crew, u->told);
-    uv_timer_init(loop, &u->watchdog);
     if (period_s > 0) {
         uint64_t ms = (uint64_t)fmax(500 * period_s, 1);
 
         uv_timer_start(&u->watchdog, on_watchdog, ms, ms);
     }
-    *out = u;
     return 0;
 }
 

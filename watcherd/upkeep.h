@@ -13,7 +13,8 @@ struct disks;
 struct err;
 struct upkeep; /* defined in upkeep.c */
 
-/* Holds the crew until the disks have been looked at.  Status: 0; what disks_new said. */
+/* Holds the crew until the disks have been looked at.  *out is always set, and upkeep_free's.
+   Status: 0; what disks_new said. */
 int upkeep_new(struct upkeep **out, uv_loop_t *loop, const struct conf *conf,
                struct crew *crew, struct err *e);
 /* Open for work. */

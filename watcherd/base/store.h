@@ -3,11 +3,11 @@
  * database that is down for minutes, a disk that hangs) stops neither signals nor operators
  * nor running tasks.
  *
- * It owns a struct queue: opens it, finds it again, closes it.  The loop posts jobs; each
- * is run by the thread, in order, and comes back to the loop.  While the store is down the
- * job in hand waits and is run again, after 0.1 s, 0.2 s ... 10 s (and up to a fifth more,
- * so that many daemons do not come back in step): every operation of core/store/queue.h is
- * safe to repeat.
+ * It owns a struct queue: opens it, opens it again when it was lost, closes it.  The loop posts
+ * jobs; each is run by the thread, in order, and comes back to the loop.  While the store is
+ * down the job in hand waits and is run again, after 0.1 s, 0.2 s ... 10 s (and up to a fifth
+ * more, so that many daemons do not come back in step): every operation of core/store/queue.h
+ * is safe to repeat.
  *
  *     store_new(&store, &opts, e);  store_post(store, &job);  ...  store_stop(store, 1);
  *     store_free(store);
@@ -38,18 +38,20 @@ struct store_opts {
 /*
  * store_new: start the thread and wait for its first attempt to open the store, at most 5 s.
  * Status: 0, also when the store cannot be reached just now (or, for a worker, has no tables
- *   yet): the thread tries on; -EBUSY another daemon has it; else what queue_open said: starting
- *   is useless.
+ *   yet): the thread tries on; -EBUSY another daemon has it; else what queue_open said:
+ *   starting is useless.
  * Note: *out is set whenever the loop has its handles, and is then store_free's, whatever the
  *   status.
  */
 int store_new(struct store **out, const struct store_opts *opts, struct err *e);
 /*
  * store_stop: let the job in hand end and join the thread; the other jobs are told -ECANCELED.
- * Status: 0; -ETIMEDOUT it hangs in a call and is left there: the process has to end by _exit().
+ * Status: 0; -ETIMEDOUT it hangs in a call and is left there: the process has to end by
+ * _exit().
  */
 int store_stop(struct store *s, double wait_s);
-/* After store_stop and when the loop has closed its handles.  Leaves a thread that hangs alone. */
+/* After store_stop and when the loop has closed its handles.  Leaves a thread that hangs
+   alone. */
 void store_free(struct store *s);
 
 /* A side_job (base/thread.h says who owns it) that is given the queue. */
@@ -66,8 +68,8 @@ struct store_job {
 /* Its done is not called before the store has answered. */
 void store_post(struct store *s, struct store_job *job);
 /*
- * store_ask: have it run before all that were posted; done is called after wait_s at the latest,
- * with ERR_STORE_DOWN at once while the store is down.
+ * store_ask: have it run before all that were posted; done is called after wait_s at the
+ * latest, with ERR_STORE_DOWN at once while the store is down.
  */
 void store_ask(struct store *s, struct store_job *job, double wait_s);
 

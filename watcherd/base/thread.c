@@ -2,8 +2,8 @@
  * thread.c: see thread.h.
  *
  * One mutex guards the lists; it is never held while anything of a job or of the room runs.
- * The loop and the thread each hold the side, and the last of them frees it: a thread that hangs
- * while everything ends may come back later and finds its side still there.
+ * The loop and the thread each hold the side, and the last of them frees it: a thread that
+ * hangs while everything ends may come back later and finds its side still there.
  */
 #include "watcherd/base/thread.h"
 

@@ -2,8 +2,9 @@
  * thread.h: threads beside the loop, for what may hang: a file system, a database.
  *
  * A `struct side` is one such thread with its list of jobs.  The loop hands jobs over and never
- * waits for them.  A job is the first member of a struct on the heap that holds all that it needs.
- * From side_post or side_ask on it belongs to the side, whatever happens, and the side calls
+ * waits for them.  A job is the first member of a struct on the heap that holds all that it
+ * needs. From side_post or side_ask on it belongs to the side, whatever happens, and the side
+ * calls
  *
  *     run     on the thread: once, or again for as long as it returns SIDE_AGAIN
  *     done    on the loop, once, with what came of it
@@ -16,8 +17,8 @@
  *     -EINPROGRESS    an asked job has begun and still runs: leave alone what run writes
  *     -ECANCELED      the side was stopped before the job began
  *
- * A job in which the thread hangs when the side is stopped gets no done; if the thread comes back
- * after all, it frees the job.
+ * A job in which the thread hangs when the side is stopped gets no done; if the thread comes
+ * back after all, it frees the job.
  */
 #ifndef WATCHERD_BASE_THREAD_H
 #define WATCHERD_BASE_THREAD_H
@@ -66,7 +67,8 @@ struct side_opts {
 /* ---- the loop's side ---- */
 
 /*
- * side_new: everything but the thread.  *out is side_free's once the loop has closed the handles.
+ * side_new: everything but the thread.  *out is side_free's once the loop has closed the
+ * handles.
  * Status: 0; a negated errno with a sentence when the process has too many descriptors.
  */
 int side_new(struct side **out, const struct side_opts *opts, struct err *e);
@@ -80,22 +82,23 @@ void side_post(struct side *s, struct side_job *job);
  * once when the thread has hung for longer than that already.  Needs job->free.
  */
 void side_ask(struct side *s, struct side_job *job, double wait_s);
-/* Do not even try: done is given e->code, a negated errno or an ERR_* code, and its sentence, from
-   the loop like any other. */
+/* Do not even try: done is given e->code, a negated errno or an ERR_* code, and its sentence,
+   from the loop like any other. */
 void side_refuse(struct side *s, struct side_job *job, const struct err *e);
 
 /* The thread works and has shown no sign of life for so long; 0: it has, or rests. */
 double side_hung_s(struct side *s);
 
-/* Before the loop runs: wait until the thread has set *flag, at most wait_s.  Call it locked. */
+/* Before the loop runs: wait until the thread has set *flag, at most wait_s.  Call it
+   locked. */
 void side_wait(struct side *s, const bool *flag, double wait_s);
 
 /*
- * side_stop: end the thread after the job in hand.  All that has ended is told, and what has not
- * begun is told -ECANCELED.
- * Status: 0; -ETIMEDOUT it still hangs after wait_s and is left alone.  Then `arg` and what the job
- *   in hand points to must stay; the process may have to end by _exit, because whoever waits for
- *   it waits for the kernel to let the thread go.
+ * side_stop: end the thread after the job in hand.  All that has ended is told, and what has
+ * not begun is told -ECANCELED.
+ * Status: 0; -ETIMEDOUT it still hangs after wait_s and is left alone.  Then `arg` and what the
+ *   job in hand points to must stay; the process may have to end by _exit, because whoever
+ *   waits for it waits for the kernel to let the thread go.
  */
 int side_stop(struct side *s, double wait_s);
 /* Close the handles, if nobody has.  NULL is fine, for side_stop and side_free too. */
@@ -107,7 +110,8 @@ void side_free(struct side *s);
 
 /* Run the next job.  Returns whether there was one. */
 bool side_run(struct side *s);
-/* Wait for a job, for the end, for something to read from fd (-1: none), or in_s (< 0: ever). */
+/* Wait for a job, for the end, for something to read from fd (-1: none), or in_s (< 0:
+   ever). */
 void side_rest(struct side *s, int fd, double in_s);
 bool side_stopping(struct side *s);
 /* A sign of life, for work that is long and not stuck. */

@@ -1,12 +1,12 @@
 /*
- * answers.h: what operators ask, and where the answers come from.  An answer is a JSON object; one
- * with "error" (and "nearest" where that helps) is a refusal.  The table of questions is in
+ * answers.h: what operators ask, and where the answers come from.  An answer is a JSON object;
+ * one with "error" (and "nearest" where that helps) is a refusal.  The table of questions is in
  * routes.c.
  *
- * The loop waits for nothing.  What only the thread at the watched file systems or the one at the
- * queue's store knows is asked of it, and the answer is sent when both have spoken, or after half
- * a second without what is missing: "why" then has "unanswered" or "store", "status" has
- * "unanswered" in "queue", and the verbs of watch refuse.  All else is looked up in memory.
+ * The loop waits for nothing.  What only the thread at the watched file systems or the one at
+ * the queue's store knows is asked of it, and the answer is sent when both have spoken, or
+ * after half a second without what is missing: "why" then has "unanswered" or "store", "status"
+ * has "unanswered" in "queue", and the verbs of watch refuse.  All else is looked up in memory.
  */
 #ifndef WATCHERD_FACE_ANSWERS_H
 #define WATCHERD_FACE_ANSWERS_H

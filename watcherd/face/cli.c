@@ -70,7 +70,8 @@ static const char *age_in(json_t *object, const char *key, char out[32])
     return text_age(json_number_value(json_object_get(object, key)), out);
 }
 
-/* Ask, and say what went wrong: 0 with an answer, else the exit status.  Consumes the request. */
+/* Ask, and say what went wrong: 0 with an answer, else the exit status.  Consumes the
+   request. */
 static int ask(const struct ask *a, json_t *request, json_t **answer)
 {
     struct err e = {0};

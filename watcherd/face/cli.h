@@ -1,6 +1,6 @@
 /*
- * ask.h: `watcherd why`, `status`, `watch` and `release`: what operators ask of the running daemon.
- * `why` is answered from the disk when no daemon runs.
+ * cli.h: `watcherd why`, `status`, `watch` and `release`: what operators ask of the running
+ * daemon. `why` is answered from the disk when no daemon runs.
  */
 #ifndef WATCHERD_FACE_CLI_H
 #define WATCHERD_FACE_CLI_H

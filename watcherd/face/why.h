@@ -12,8 +12,8 @@ struct conf;
 
 /*
  * why_main: print why `name` (a group, a mosaic, a file's path) is not done.
- * Returns 0 published and nothing more is to be done; 1 not yet; 69 not yet, and no daemon runs or
- * it does not answer in wait_s.
+ * Returns 0 published and nothing more is to be done; 1 not yet; 69 not yet, and no daemon runs
+ * or it does not answer in wait_s.
  */
 int why_main(const struct conf *conf, const char *name, bool json, double wait_s);
 

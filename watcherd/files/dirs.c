@@ -1,8 +1,8 @@
 /*
  * dirs.c: see dirs.h.
  *
- * Directories are found by path in a hash table of chains.  Those with something to do (to be told,
- * looked at or dropped) stand in an array as well; one whose files wait or are bad leaves
+ * Directories are found by path in a hash table of chains.  Those with something to do (to be
+ * told, looked at or dropped) stand in an array as well; one whose files wait or are bad leaves
  * it until a file's state changes.
  */
 #include "watcherd/files/dirs.h"

@@ -2,12 +2,12 @@
  * dirs.h: from "these files have settled" to "this directory is whole", for [group] pattern =
  * directory.
  *
- * A pure data structure, and settle's (settle_by_directory): it counts the files of each directory
- * by their state.  A directory is whole when it has files, none of them waits or is bad, nothing
- * happened to any of them for quiet_s, and a look at the disk, which the caller brings, agrees.
- * Then it is told as a file would be: SETTLED; CHANGED when a file of it changes, comes or goes;
- * GONE with its last file; OVERDUE once when it is quiet and the look has not agreed for
- * max_wait_s.
+ * A pure data structure, and settle's (settle_by_directory): it counts the files of each
+ * directory by their state.  A directory is whole when it has files, none of them waits or is
+ * bad, nothing happened to any of them for quiet_s, and a look at the disk, which the caller
+ * brings, agrees. Then it is told as a file would be: SETTLED; CHANGED when a file of it
+ * changes, comes or goes; GONE with its last file; OVERDUE once when it is quiet and the look
+ * has not agreed for max_wait_s.
  */
 #ifndef WATCHERD_FILES_DIRS_H
 #define WATCHERD_FILES_DIRS_H

@@ -2,9 +2,9 @@
  * ingest.c: see ingest.h.
  *
  * The thread goes round: read events, scan what is due, look at files that are due, do what the
- * loop asked for, then rest until an event comes or the next of these is due.  What both sides see
- * is guarded by the side; its mutex is never held during a system call that could touch a watched
- * file system.
+ * loop asked for, then rest until an event comes or the next of these is due.  What both sides
+ * see is guarded by the side; its mutex is never held during a system call that could touch a
+ * watched file system.
  *
  * Every sign of life (a file found, a piece of news, the next stage of a round) is told to the
  * side: how long ago that is, inside a round, is how long the file systems have not answered.

@@ -3,8 +3,8 @@
  * NFS mount whose server is gone) stops neither signals nor operators nor the workers.
  *
  * It owns a struct watch and a struct settle: nobody else touches them between ingest_start and
- * ingest_stop.  What they tell comes to the loop as a list, in order; what others want of them is
- * asked of the thread, which answers later.
+ * ingest_stop.  What they tell comes to the loop as a list, in order; what others want of them
+ * is asked of the thread, which answers later.
  *
  *     ingest_new(&ing, &opts, e);  roots_open(..., ingest_watch(ing), ...);
  *     ingest_start(ing, e);        opts.news and opts.notice are called from the loop
@@ -55,7 +55,8 @@ int ingest_start(struct ingest *ing, struct err *e);
  *   Whoever waits for the process may have to wait for the kernel to let the thread go.
  */
 int ingest_stop(struct ingest *ing, double wait_s);
-/* After ingest_stop and when the loop has closed its handles.  Leaves a thread that hangs alone. */
+/* After ingest_stop and when the loop has closed its handles.  Leaves a thread that hangs
+   alone. */
 void ingest_free(struct ingest *ing);
 
 /* The watcher, for roots_open before ingest_start. */

@@ -358,8 +358,9 @@ static probe_kind_fn *kind_of(const char *path)
 
 /*
  * Has any process of this machine the file open for writing?  The kernel refuses a read lease
- * then.  The lease is given back at once; whoever opens for writing meanwhile waits a microsecond,
- * and the signal that would tell us so is SIGURG (ignored by default) instead of SIGIO.
+ * then.  The lease is given back at once; whoever opens for writing meanwhile waits a
+ * microsecond, and the signal that would tell us so is SIGURG (ignored by default) instead of
+ * SIGIO.
  */
 static enum probe_writer ask_writer(int fd)
 {

@@ -48,8 +48,8 @@ struct probe_result {
  *       BAD   does not begin with SIMPLE, or unreadable header values
  * JSON  WAIT  ends before the value does.  BAD  does not parse
  * CSV, TSV  WAIT  does not end in a newline (at rest: OK).  BAD  has NUL bytes
- * any   WAIT  open for writing on this machine; empty; a hole (at rest: BAD when it reaches to the
- *             end, a cut copy into preallocated space; else OK, a sparse file)
+ * any   WAIT  open for writing on this machine; empty; a hole (at rest: BAD when it reaches
+ *             to the end, a cut copy into preallocated space; else OK, a sparse file)
  *       BAD   cannot be read (EACCES, EIO ...)
  *
  * Notes:
@@ -68,15 +68,16 @@ enum probe_verdict probe_file(int dirfd, const char *path, struct probe_result *
 /*
  * probe_directory: is a directory whose files are whole and quiet the whole of it?
  *
- * Any is, but a casacore table (a Measurement Set; told by a name ending in .ms, or by table.info,
- * table.lock or table.f0 in it) needs a table.dat that is not empty, and a table.lock that
- * no process holds for writing; the same holds for the tables directly below it, its subtables.
+ * Any is, but a casacore table (a Measurement Set; told by a name ending in .ms, or by
+ * table.info, table.lock or table.f0 in it) needs a table.dat that is not empty, and a
+ * table.lock that no process holds for writing; the same holds for the tables directly below
+ * it, its subtables.
  *
  * Status: OK; WAIT; GONE; BAD when it cannot be opened
- * Note: casacore locks byte 0 of table.lock with fcntl(2) for writing.  Seen are processes of this
- * machine, and on NFS those of others when its locks are not local; not seen: a writer between two
- * automatic locks, or one without locking.  That the table is open (byte 1) does not count:
- * readers have it open, too.
+ * Note: casacore locks byte 0 of table.lock with fcntl(2) for writing.  Seen are processes of
+ * this machine, and on NFS those of others when its locks are not local; not seen: a writer
+ * between two automatic locks, or one without locking.  That the table is open (byte 1) does
+ * not count: readers have it open, too.
  */
 enum probe_verdict probe_directory(const char *path, struct probe_result *r);
 

@@ -1,6 +1,6 @@
 /*
- * roots.h: has the directories of core/incoming.h watched, and changes which those are while the
- * daemon runs.  All but roots_top belongs to the thread that watches.
+ * roots.h: has the directories of core/incoming.h watched, and changes which those are while
+ * the daemon runs.  All but roots_top belongs to the thread that watches.
  */
 #ifndef WATCHERD_FILES_ROOTS_H
 #define WATCHERD_FILES_ROOTS_H
@@ -16,15 +16,16 @@ struct watch;
 /*
  * roots_open: watch every root.
  * Given: ours: the state directory is; else nothing is logged nor changed
- * Status: 0; what watch_add_root said of [paths] incoming; ERR_FORMAT a damaged roots.json that is
- *   not ours.  Ours is set aside as roots.json.damaged; that and a root that cannot be added
+ * Status: 0; what watch_add_root said of [paths] incoming; ERR_FORMAT a damaged roots.json that
+ *   is not ours.  Ours is set aside as roots.json.damaged; that and a root that cannot be added
  *   are logged and passed over.
  */
 int roots_open(struct roots **out, struct watch *w, const struct conf *conf, bool ours,
                struct err *e);
 void roots_close(struct roots *r);
 
-/* Status: 0; -EEXIST overlaps another; -EINVAL not absolute or not UTF-8; what saving it said. */
+/* Status: 0; -EEXIST overlaps another; -EINVAL not absolute or not UTF-8; what saving it
+   said. */
 int roots_add(struct roots *r, const char *path, unsigned flags, struct err *e);
 /* Status: 0; -ENOENT not watched; -EPERM it is in the settings. */
 int roots_remove(struct roots *r, const char *path, struct err *e);

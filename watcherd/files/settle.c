@@ -3,8 +3,8 @@
  *
  * Files are found by path in an open-addressing table of pointers (linear probing, backward
  * shift on removal).  Those that wait are also in a binary heap by the time of their next
- * look, so a tick costs what is due and not what is known.  Settled and bad files that a scan has
- * seen again stand in a list that is worked off with what time a tick has left.
+ * look, so a tick costs what is due and not what is known.  Settled and bad files that a scan
+ * has seen again stand in a list that is worked off with what time a tick has left.
  *
  * Events do not move a file in the heap unless it becomes due earlier: they only note the
  * time, and the look that comes too early goes back for the rest of the quiet period.

@@ -77,14 +77,14 @@ struct settle_rule {
 };
 
 /*
- * settle_by_directory: before the first path: from now on what settles is each directory directly
- * below a root, with all files below it (dirs.h).  Told of files is only BAD and OVERDUE;
- * settle_why and settle_each_unsettled speak of directories as well, or only.
+ * settle_by_directory: before the first path: from now on what settles is each directory
+ * directly below a root, with all files below it (dirs.h).  Told of files is only BAD and
+ * OVERDUE; settle_why and settle_each_unsettled speak of directories as well, or only.
  * What `rule` points to is borrowed until settle_free.  A file in no directory settles without
  * news.
  *
- * When a directory is due it is walked: files that nobody told of (a writer has them open) or that
- * changed without an event are waited for, as is a casacore table that is being written
+ * When a directory is due it is walked: files that nobody told of (a writer has them open) or
+ * that changed without an event are waited for, as is a casacore table that is being written
  * (probe_directory).  An empty file in a directory is whole when it is quiet.
  */
 void settle_by_directory(struct settle *s, const struct settle_rule *rule);

@@ -5,8 +5,8 @@
  * kernel counts them up, so a new one goes to the end).  A scan walks a root by directory
  * descriptors: open, attach through /proc/self/fd (so that exactly the opened directory is
  * watched), then list; a file made in between is seen by one or the other.  inotify gives the
- * same watch descriptor for the same directory, so a scan also mends the paths of directories that
- * were renamed.  What a scan of a whole root has not met is no longer watched.
+ * same watch descriptor for the same directory, so a scan also mends the paths of directories
+ * that were renamed.  What a scan of a whole root has not met is no longer watched.
  */
 #include "watcherd/files/watch.h"
 

@@ -13,8 +13,8 @@
  *
  * The callbacks may not call anything of this module but watch_root_of.
  *
- * What is passed on: regular files (symbolic links, FIFOs, devices and sockets never) with one of
- * the extensions, whose name has no leading dot, does not contain "_incomplete", and does
+ * What is passed on: regular files (symbolic links, FIFOs, devices and sockets never) with one
+ * of the extensions, whose name has no leading dot, does not contain "_incomplete", and does
  * not end in .tmp, .part, .partial or ~.  Names are bytes; only '/' and NUL cannot be in them.
  */
 #ifndef WATCHERD_FILES_WATCH_H
@@ -108,7 +108,8 @@ void watch_stats(const struct watch *w, struct watch_stats *out);
 /* Would this name (no slashes) be passed on?  For tools that list directories themselves. */
 bool watch_wants(const struct watch *w, const char *name);
 
-/* The root that a path lies in or is, as it was added; NULL: none.  Callbacks may call this one. */
+/* The root that a path lies in or is, as it was added; NULL: none.  Callbacks may call this
+   one. */
 const char *watch_root_of(const struct watch *w, const char *path);
 
 /* The roots and names of `w` as settle_by_directory wants them; `w` is borrowed. */
