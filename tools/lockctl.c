@@ -8,18 +8,19 @@
  * The words of `list` and `cleanup` are those of the scripts that it replaces; others read
  * them.
  */
-#include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
 #include "locks/owner.h"
-#include "pipeline/pipeline.h"
+#include "tools/common/options.h"
+#include "tools/common/program.h"
 #include "tools/lockctl/lockctl.h"
 
 static const struct command {
@@ -84,96 +85,35 @@ static void usage(FILE *out)
         out);
 }
 
-static bool parse_number(const char *text, double *out)
+static int take_help(void *into, char letter, const char *text)
 {
-    char *rest;
-
-    *out = strtod(text, &rest);
-    return rest != text && *rest == '\0' && *out >= 0 && *out < 1e15;
+    (void)into;
+    (void)letter;
+    (void)text;
+    usage(stdout);
+    return EX_OK;
 }
 
-/* Where an option's value goes; the letter says as what. */
-static const struct setting {
-    const char *name;
-    char kind; /* 'f'lag, 's'econds, 'n'umber, 't'ext */
-    size_t at;
-} settings[] = {
-    {"timeout", 's', offsetof(struct args, timeout_s)},
-    {"wait", 's', offsetof(struct args, wait_s)},
-    {"lease", 's', offsetof(struct args, lease_s)},
-    {"heartbeat", 's', offsetof(struct args, heartbeat_s)},
-    {"gen", 'n', offsetof(struct args, gen)},
-    {"peer", 't', offsetof(struct args, peer)},
-    {"task", 't', offsetof(struct args, task)},
-    {"state", 't', offsetof(struct args, state)},
-    {"config", 't', offsetof(struct args, settings)},
-    {"strict", 'f', offsetof(struct args, strict)},
-    {"dry-run", 'f', offsetof(struct args, dry_run)},
-    {"force", 'f', offsetof(struct args, force)},
-    {"commit", 'f', offsetof(struct args, commit)},
-    {"foreign", 'f', offsetof(struct args, foreign)},
-    {"relaxed", 'f', offsetof(struct args, relaxed)},
-    {"json", 'f', offsetof(struct args, json)},
-    {"verbose", 'f', offsetof(struct args, verbose)},
+static const struct option_row rows[] = {
+    {"timeout", 0, OPTION_REAL, offsetof(struct args, timeout_s), 0, 1e15},
+    {"wait", 0, OPTION_REAL, offsetof(struct args, wait_s), 0, 1e15},
+    {"lease", 0, OPTION_REAL, offsetof(struct args, lease_s), 0, 1e15},
+    {"heartbeat", 0, OPTION_REAL, offsetof(struct args, heartbeat_s), 0, 1e15},
+    {"gen", 0, OPTION_WHOLE, offsetof(struct args, gen), 0, 1e15},
+    {"peer", 0, OPTION_TEXT, offsetof(struct args, peer), 0, 0},
+    {"task", 0, OPTION_TEXT, offsetof(struct args, task), 0, 0},
+    {"state", 0, OPTION_TEXT, offsetof(struct args, state), 0, 0},
+    {"config", 'c', OPTION_TEXT, offsetof(struct args, settings), 0, 0},
+    {"strict", 0, OPTION_FLAG, offsetof(struct args, strict), 0, 0},
+    {"dry-run", 0, OPTION_FLAG, offsetof(struct args, dry_run), 0, 0},
+    {"force", 0, OPTION_FLAG, offsetof(struct args, force), 0, 0},
+    {"commit", 0, OPTION_FLAG, offsetof(struct args, commit), 0, 0},
+    {"foreign", 0, OPTION_FLAG, offsetof(struct args, foreign), 0, 0},
+    {"relaxed", 0, OPTION_FLAG, offsetof(struct args, relaxed), 0, 0},
+    {"json", 0, OPTION_FLAG, offsetof(struct args, json), 0, 0},
+    {"verbose", 'v', OPTION_FLAG, offsetof(struct args, verbose), 0, 0},
+    {"help", 'h', OPTION_DO, 0, 0, 0},
 };
-enum { NSETTING = sizeof settings / sizeof *settings, OPT_FIRST = 256 };
-
-static bool take_setting(const struct setting *s, const char *value, struct args *args)
-{
-    char *field = (char *)args + s->at;
-    const char *text = value;
-    bool ok = true, flag = true;
-    double number = 0;
-
-    if (s->kind == 't')
-        memcpy(field, &text, sizeof text);
-    if (s->kind == 'f')
-        memcpy(field, &flag, sizeof flag);
-    if (s->kind == 's' || s->kind == 'n')
-        ok = parse_number(value, &number);
-    if (s->kind == 's')
-        memcpy(field, &number, sizeof number);
-    if (s->kind == 'n') {
-        long long whole = (long long)number;
-
-        ok = ok && (double)whole == number;
-        memcpy(field, &whole, sizeof whole);
-    }
-    if (!ok)
-        fprintf(stderr, "lockctl: --%s wants a number, not %s\n", s->name, value);
-    return ok;
-}
-
-/* Returns -1 to go on, or an exit code. */
-static int parse_options(int argc, char **argv, struct args *args)
-{
-    struct option options[NSETTING + 3] = {{0}};
-    int opt;
-
-    for (int i = 0; i < NSETTING; i++)
-        options[i] = (struct option){settings[i].name, settings[i].kind != 'f', NULL,
-                                     OPT_FIRST + i};
-    options[NSETTING] = (struct option){"version", 0, NULL, 'V'};
-    options[NSETTING + 1] = (struct option){"help", 0, NULL, 'h'};
-    while ((opt = getopt_long(argc, argv, "hvc:", options, NULL)) != -1) {
-        if (opt == 'V' || opt == 'h') {
-            if (opt == 'V')
-                puts("lockctl " VERSION);
-            else
-                usage(stdout);
-            return EX_OK;
-        }
-        if (opt == 'v')
-            args->verbose = true;
-        else if (opt == 'c')
-            args->settings = optarg;
-        else if (opt < OPT_FIRST)
-            return EX_USAGE; /* getopt has said why */
-        else if (!take_setting(&settings[opt - OPT_FIRST], optarg, args))
-            return EX_USAGE;
-    }
-    return -1;
-}
 
 /* Where the daemon of this machine notes its boots.  Returns -1 to go on, or an exit code. */
 static int find_history(const struct args *args)
@@ -184,8 +124,7 @@ static int find_history(const struct args *args)
     struct err e = {0};
 
     if (args->state == NULL && args->settings != NULL) {
-        conf_defaults(&conf, NULL, &pipeline_settings);
-        if (conf_load(&conf, args->settings, &pipeline_settings, &e) != 0)
+        if (program_conf(&conf, args->settings, NULL, &e) != 0)
             return lockctl_fail(EX_CONFIG, &e);
         state = conf.paths.state;
     }
@@ -198,7 +137,13 @@ static int find_history(const struct args *args)
 int main(int argc, char **argv)
 {
     struct args args = {.timeout_s = 3600};
-    int code = parse_options(argc, argv, &args);
+    struct options options = {.program = "lockctl",
+                              .shorts = "hvc:",
+                              .row = rows,
+                              .n = sizeof rows / sizeof rows[0],
+                              .into = &args,
+                              .take = take_help};
+    int code = options_take(&options, argc, argv);
     int nwords = argc - optind;
 
     if (code >= 0)

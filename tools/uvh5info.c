@@ -2,17 +2,22 @@
  * uvh5info: what UVH5 files say of themselves, and chosen visibilities as the pipeline
  * reads them.
  */
-#include <getopt.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "core/err.h"
 #include "pipeline/io/uvh5.h"
+#include "tools/common/options.h"
+#include "tools/common/program.h"
+
+#define PROGRAM "uvh5info"
 #include "pipeline/io/uvh5_header.h"
 
 /* ROW,CHAN,POL: what to dump; ALL for a "*". */
@@ -21,7 +26,7 @@ struct pick {
 };
 enum { ALL = -1 };
 
-struct options {
+struct args {
     bool json, dump;
     struct pick pick;
     struct uvh5_opts read;
@@ -140,7 +145,7 @@ static void info_text(const char *path, const struct uvh5_info *info, double dut
     printf("\n");
 }
 
-static int show_headers(char **path, int n, const struct options *opts)
+static int show_headers(char **path, int n, const struct args *args)
 {
     struct uvh5_info info;
     struct err e;
@@ -148,12 +153,11 @@ static int show_headers(char **path, int n, const struct options *opts)
 
     for (int i = 0; i < n; i++) {
         if (uvh5_info(path[i], &info, &e) != 0) {
-            fprintf(stderr, "uvh5info: %s\n", e.text);
-            status = EXIT_FAILURE;
-        } else if (opts->json) {
-            info_json(path[i], &info, opts->read.dut1_s);
+            status = program_fail(PROGRAM, EXIT_FAILURE, &e);
+        } else if (args->json) {
+            info_json(path[i], &info, args->read.dut1_s);
         } else {
-            info_text(path[i], &info, opts->read.dut1_s);
+            info_text(path[i], &info, args->read.dut1_s);
         }
     }
     return status;
@@ -196,7 +200,7 @@ static bool range(long pick, size_t n, size_t *first, size_t *end)
     return *end <= n;
 }
 
-static int dump(char **path, int n, const struct options *opts)
+static int dump(char **path, int n, const struct args *args)
 {
     size_t row0, row1, chan0, chan1, pol0, pol1;
     struct vis *vis = NULL;
@@ -205,14 +209,13 @@ static int dump(char **path, int n, const struct options *opts)
     struct err e;
     int status = EXIT_FAILURE;
 
-    if (uvh5_read_group(&vis, (const char *const *)path, (size_t)n, &opts->read, &e) !=
+    if (uvh5_read_group(&vis, (const char *const *)path, (size_t)n, &args->read, &e) !=
         0) {
-        fprintf(stderr, "uvh5info: %s\n", e.text);
-        return EXIT_FAILURE;
+        return program_fail(PROGRAM, EXIT_FAILURE, &e);
     }
-    if (!range(opts->pick.row, vis->nrow, &row0, &row1) ||
-        !range(opts->pick.chan, vis->nchan, &chan0, &chan1) ||
-        !range(opts->pick.pol, vis->npol, &pol0, &pol1)) {
+    if (!range(args->pick.row, vis->nrow, &row0, &row1) ||
+        !range(args->pick.chan, vis->nchan, &chan0, &chan1) ||
+        !range(args->pick.pol, vis->npol, &pol0, &pol1)) {
         fprintf(stderr,
                 "uvh5info: --dump: the group has %zu rows, %zu channels and %zu "
                 "polarisations\n",
@@ -231,7 +234,7 @@ static int dump(char **path, int n, const struct options *opts)
     for (size_t r = row0; r < row1; r++)
         for (size_t c = chan0; c < chan1; c++)
             for (size_t p = pol0; p < pol1; p++)
-                (opts->json ? sample_json : sample_text)(vis, r, c, p, uvw_m[r]);
+                (args->json ? sample_json : sample_text)(vis, r, c, p, uvw_m[r]);
     status = EX_OK;
 out:
     free(uvw_m);
@@ -269,47 +272,48 @@ static bool parse_dut1(const char *text, double *dut1_s)
     return end != text && *end == '\0' && fabs(*dut1_s) < 1;
 }
 
-/* EX_OK to go on; otherwise *status is how to leave. */
-static bool parse(int argc, char **argv, struct options *opts, int *status)
+static int take_option(void *into, char letter, const char *text)
 {
-    static const struct option option[] = {
-        {"json", no_argument, NULL, 'j'},       {"dump", required_argument, NULL, 'd'},
-        {"dut1", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},    {0}};
-    int c;
+    struct args *args = into;
 
-    *status = EX_USAGE;
-    while ((c = getopt_long(argc, argv, "", option, NULL)) != -1) {
-        if (c == 'j') {
-            opts->json = true;
-        } else if (c == 'd' && parse_pick(optarg, &opts->pick)) {
-            opts->dump = true;
-        } else if (c == 'u' && parse_dut1(optarg, &opts->read.dut1_s)) {
-            continue;
-        } else if (c == 'h' || c == 'v') {
-            fputs(c == 'h' ? usage : "uvh5info " VERSION "\n", stdout);
-            *status = EX_OK;
-            return false;
-        } else {
-            if (c != '?')
-                fprintf(stderr, "uvh5info: cannot understand '%s'\n", optarg);
-            fputs(usage, stderr);
-            return false;
-        }
-    }
-    if (optind < argc)
-        return true;
-    fputs(usage, stderr);
-    return false;
+    if (letter == 'h')
+        return fputs(usage, stdout) >= 0 ? EX_OK : EX_IOERR;
+    args->dump |= letter == 'd';
+    return (letter == 'd' ? parse_pick(text, &args->pick)
+                          : parse_dut1(text, &args->read.dut1_s))
+               ? OPTIONS_GO_ON
+               : program_wrong(PROGRAM, "cannot understand '%s'", text);
+}
+
+static int parse_options(int argc, char **argv, struct args *args)
+{
+    static const struct option_row rows[] = {
+        {"json", 0, OPTION_FLAG, offsetof(struct args, json), 0, 0},
+        {"dump", 'd', OPTION_OWN, 0, 0, 0},
+        {"dut1", 'u', OPTION_OWN, 0, 0, 0},
+        {"help", 'h', OPTION_DO, 0, 0, 0},
+    };
+    struct options options = {.program = PROGRAM,
+                              .shorts = "",
+                              .row = rows,
+                              .n = sizeof rows / sizeof rows[0],
+                              .into = args,
+                              .take = take_option};
+    int code = options_take(&options, argc, argv);
+
+    if (code == OPTIONS_GO_ON && optind == argc)
+        code = EX_USAGE;
+    if (code == EX_USAGE)
+        fputs(usage, stderr);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    struct options opts = {0};
-    int status;
+    struct args args = {0};
+    int status = parse_options(argc, argv, &args);
 
-    if (!parse(argc, argv, &opts, &status))
-        return status;
-    status = (opts.dump ? dump : show_headers)(argv + optind, argc - optind, &opts);
+    if (status == OPTIONS_GO_ON)
+        status = (args.dump ? dump : show_headers)(argv + optind, argc - optind, &args);
     return fflush(stdout) == 0 ? status : EX_IOERR;
 }

@@ -17,7 +17,6 @@ int program_code(int rc)
         return EX_NOINPUT;
     case -EACCES:
     case -EPERM:
-    case -EROFS:
         return EX_NOPERM;
     case ERR_FORMAT:
     case -EINVAL:

@@ -111,10 +111,10 @@ int lockctl_break(const struct args *args)
     if (rc >= 0)
         rc = observer_look(NULL, dirfd, args->group, &view, &e);
     if (rc == 0 && view.gens.g != (uint64_t)args->gen)
-        rc = err_set(&e, -ESTALE, "%s is at generation %" PRIu64 ", not %lld",
+        rc = err_set(&e, -ESTALE, "%s is at generation %" PRIu64 ", not %ld",
                      args->group, view.gens.g, args->gen);
     if (rc == 0 && view.state == LOCK_FREE)
-        rc = err_set(&e, -ESTALE, "generation %lld of %s has already ended", args->gen,
+        rc = err_set(&e, -ESTALE, "generation %ld of %s has already ended", args->gen,
                      args->group);
     if (rc == 0 && view.state == LOCK_HELD && !args->force &&
         strcmp(view.why, "process is running") == 0)
@@ -130,6 +130,6 @@ int lockctl_break(const struct args *args)
         close(dirfd);
     if (rc != 0)
         return lockctl_fail(rc == -ESTALE || rc == -EEXIST ? 1 : lockctl_code(rc), &e);
-    printf("Broke generation %lld of %s\n", args->gen, args->group);
+    printf("Broke generation %ld of %s\n", args->gen, args->group);
     return EX_OK;
 }

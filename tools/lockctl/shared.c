@@ -8,11 +8,11 @@
 
 #include "core/err.h"
 #include "core/path.h"
+#include "tools/common/program.h"
 
 int lockctl_fail(int code, const struct err *e)
 {
-    fprintf(stderr, "lockctl: %s\n", e->text);
-    return code;
+    return program_fail("lockctl", code, e);
 }
 
 int lockctl_code(int rc)
@@ -59,9 +59,7 @@ void lockctl_remember(const struct observer *obs, const struct args *args)
 
 void lockctl_print_json(json_t *json)
 {
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    putchar('\n');
-    json_decref(json);
+    program_print_json(json, 12);
 }
 
 void lockctl_print_entry(const struct lock_entry *entry, bool verbose)
