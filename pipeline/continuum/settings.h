@@ -10,41 +10,41 @@
 
 struct window_opts;
 
+/* Units are in the names; ranges, defaults and meanings in the rows of settings.c. */
 struct continuum_settings {
     struct {
-        double dut1_s; /* 0 */
-        char beam[16]; /* airy | gaussian | none */
+        double dut1_s;
+        char beam[16];
         double dish_m; /* 0: from the file */
     } instrument;
     struct {
-        char calibrator
-            [512]; /* auto | none | NAME | NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX] */
-        double min_beam;         /* 0.3 */
-        double min_flux_jy;      /* 0.5, apparent */
-        double bandpass_valid_h; /* 24, either side */
-        long refant;             /* antenna number; -1 automatic */
-        /* solve again with the field's own sources in the model, 1 */
+        /* auto | none | NAME | NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX] */
+        char calibrator[512];
+        double min_beam;
+        double min_flux_jy;      /* apparent */
+        double bandpass_valid_h; /* either side */
+        long refant;             /* antenna number; -1: automatic */
         long model_rounds;
     } calibration;
     struct {
-        long size;                        /* pixels a side; 0 from beam and cell */
-        double cell_arcsec;               /* 0 from the longest baseline */
-        char weighting[16];               /* briggs | natural */
-        double robust;                    /* 0.5 */
-        long niter;                       /* 20000 */
-        double auto_mask, auto_threshold; /* 5, 1 */
-        double mgain;                     /* 0.8 */
+        long size;          /* pixels a side; 0: from beam and cell */
+        double cell_arcsec; /* 0: from the longest baseline */
+        char weighting[16];
+        double robust;
+        long niter;
+        double auto_mask, auto_threshold; /* sigma */
+        double mgain;
     } imaging;
     struct {
-        long tiles;               /* 10 */
-        long overlap;             /* 2; at most tiles - 1 counts */
-        double max_gap_s;         /* 420 between successive tiles */
-        double pb_cut;            /* 0.2 */
-        double dec_tolerance_deg; /* 0.1 */
+        long tiles;
+        long overlap;     /* at most tiles - 1 counts */
+        double max_gap_s; /* between successive tiles */
+        double pb_cut;    /* of images, too */
+        double dec_tolerance_deg;
     } mosaic;
     struct {
         char catalogue[PATH_MAX]; /* CSV; empty: built-in calibrators only */
-        double find_sigma;        /* 7 */
+        double find_sigma;
     } qa;
 };
 

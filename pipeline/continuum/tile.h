@@ -39,13 +39,13 @@ struct tile_run {
     struct calibrator own;        /* a calibrator given in the settings */
     const struct calibrator *cal; /* the one in the field, NULL for none */
     double cal_apparent_jy;
-    float complex
-        *model; /* [nrow][nchan] the calibrator's visibilities; NULL without one */
+    /* [nrow][nchan] the calibrator's visibilities; NULL without one */
+    float complex *model;
     struct gains *bandpass;   /* solved here; NULL when an older one was applied */
     struct gains *gain;       /* per integration, solved here */
     char bandpass_path[4096]; /* the older table that was applied, or empty */
-    double phase_rms_raw_deg, phase_rms_bandpass_deg,
-        phase_rms_deg; /* against model; NAN */
+    /* against model, as observed and after each solution; NAN: not measured */
+    double phase_rms_raw_deg, phase_rms_bandpass_deg, phase_rms_deg;
 
     double (*uvw_m)[3];      /* [nrow] */
     float complex *stokes_i; /* [nrow][nchan] */

@@ -158,6 +158,21 @@ int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
     return 0;
 }
 
+/* run->model: what the calibrator in the field alone would give. */
+static int make_model(struct tile_run *run, struct err *e)
+{
+    const struct vis *vis = run->vis;
+    int rc;
+
+    run->model = malloc(vis->nrow * vis->nchan * sizeof *run->model);
+    if (run->model == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the model of %s", run->group);
+    rc = model_point(run->model, vis, run->cal, &run->beam, e);
+    if (rc == 0)
+        run->phase_rms_raw_deg = solve_phase_rms_deg(vis, run->model);
+    return rc;
+}
+
 int tile_calibrate(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
@@ -171,15 +186,8 @@ int tile_calibrate(void *arg, struct err *e)
                  "not calibrated, as the settings say");
         return 0;
     }
-    if (run->cal != NULL) {
-        run->model = malloc(vis->nrow * vis->nchan * sizeof *run->model);
-        if (run->model == NULL)
-            return err_set(e, -ENOMEM, "out of memory for the model of %s", run->group);
-        rc = model_point(run->model, vis, run->cal, &run->beam, e);
-        if (rc != 0)
-            return rc;
-        run->phase_rms_raw_deg = solve_phase_rms_deg(vis, run->model);
-    }
+    if (run->cal != NULL && (rc = make_model(run, e)) != 0)
+        return rc;
     stored = apply_stored(run, e);
     if (stored < 0)
         return stored;
