@@ -32,7 +32,7 @@ struct rig {
 /* Until the server lets one in. */
 static inline int rig_wait(const struct rig *rig)
 {
-    double until = clock_boot_s() + 60;
+    double until = clock_boot_s() + PATIENCE_MS / 1000.0;
 
     while (clock_boot_s() < until) {
         if (PQping(rig->admin) == PQPING_OK)
@@ -232,7 +232,7 @@ static inline long rig_reads(struct rig *rig)
 /* The backends of ours that have ended have told their counts. */
 static inline void rig_wait_for_counts(struct rig *rig)
 {
-    double until = clock_boot_s() + 20;
+    double until = clock_boot_s() + PATIENCE_MS / 1000.0;
 
     while (clock_boot_s() < until &&
            strcmp(rig_ask(rig, "SELECT count(*) FROM pg_stat_activity"

@@ -1047,7 +1047,7 @@ static void others_learn_of_a_change(void **state)
     while (queue_changed(q, &e) == 1) /* our own */
         ;
     by_hand("UPDATE t_tasks SET status = 'pending'");
-    for (int i = 0; i < 2000 && (heard = queue_changed(q, &e)) == 0; i++)
+    for (int i = 0; i < PATIENCE_MS / 10 && (heard = queue_changed(q, &e)) == 0; i++)
         poll(NULL, 0, 10); /* PostgreSQL's word comes over a socket */
     assert_int_equal(heard, 1);
     assert_string_equal(status_of("a"), "pending");

@@ -80,7 +80,7 @@ alone/watcherd -c w.conf 2>log &
 wait_for log 'event=start.*there is no watcherd-task beside watcherd'
 kill %1
 wait %1 || fail "the daemon that could start nothing did not end well"
-timeout 60 alone/watcherd -c w.conf --once 2>>log && fail "--once without its worker program: exit 0"
+timeout "$patience_s" alone/watcherd -c w.conf --once 2>>log && fail "--once without its worker program: exit 0"
 [ $? -ne 124 ] || fail "--once without its worker program does not end"
 lines 1 'event=task_failed task=noop group=a reason="cannot start a worker: there is no watcherd-task'
 rm -rf root in w.conf log alone

@@ -11,7 +11,7 @@ conf() { # LOCKS
     printf '[paths]\nroot = %s/root\nincoming = %s/in\nlocks = %s\n' "$rig" "$rig" "$1" >w.conf
 }
 once() {
-    timeout 30 "$daemon" -c w.conf --once 2>log
+    timeout 600 "$daemon" -c w.conf --once 2>log
 }
 said() { # LEVEL MODE WORDS
     [ "$(grep -c 'event=locks ' log)" = 1 ] || fail "not said once: $(cat log)"

@@ -118,7 +118,7 @@ for what in link-eexist link-eio; do
 done
 
 # without links: by O_EXCL, and still one at a time
-start env ODD=no-link "LD_PRELOAD=$rig/odd.so" "$lockctl" run d nl --heartbeat 0.05 -- sleep 100
+start env ODD=no-link "LD_PRELOAD=$rig/odd.so" "$lockctl" run d nl --heartbeat 0.05 -- sleep 3600
 until_true test -s d/nl/h.1
 grep -q '"mode":"excl"' d/nl/g.1 || fail "no-link: $(cat d/nl/g.1)"
 odd no-link "$lockctl" run d nl -- true 2>/dev/null
@@ -128,7 +128,7 @@ odd no-link "$lockctl" run d nl -- true || fail "no-link: a dead owner stays"
 [ -e d/nl/g.2 ] || fail "no-link: no second generation"
 odd no-link "$lockctl" doctor d --dry-run | grep -qx 'mode: excl' || fail "no-link: doctor"
 
-start "$lockctl" run d st --heartbeat 0.05 -- sleep 100
+start "$lockctl" run d st --heartbeat 0.05 -- sleep 3600
 until_true test -s d/st/h.1
 odd stale-once "$lockctl" run d st -- true 2>err
 [ $? = 75 ] || fail "stale once: $(cat err)"

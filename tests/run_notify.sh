@@ -17,7 +17,7 @@ export NOTIFY_SOCKET=$dir/notify.sock WATCHDOG_USEC=200000
 story() { # story LOG: what was heard of the process $daemon, in order
     wait_for heard READY=1
     until_true eval '[ "$(count WATCHDOG=1 heard)" -ge 3 ]'
-    noop "of-$1" '{"ms": 60000}'
+    noop "of-$1" '{"ms": 3600000}'
     wait_for "$1" "event=start task=noop group=of-$1"
     tr '\0' '\n' <"/proc/$(pgrep -P "$daemon" | head -1)/environ" | grep -E '^(NOTIFY_SOCKET|WATCHDOG_)' && fail "the worker has it"
     kill -HUP "$daemon"

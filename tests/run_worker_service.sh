@@ -33,7 +33,7 @@ wait_for log-one 'event=done task=noop group=first'
 queue "SELECT worker_id FROM t_tasks WHERE task_key = 'first'" | grep -q ":one:${workers[one]}$" || fail "by whom?"
 
 # Killed: known by its pidfd, handed back without an attempt, and the next one has it.
-noop taken '{"ms": 60000}'
+noop taken '{"ms": 3600000}'
 wait_for log-one 'event=start task=noop group=taken'
 until_true eval '[ "$(queue "SELECT count(*) FROM t_workers")" -eq 2 ]'
 wait_for log 'event=watching worker=[^ ]*:one:'
@@ -52,7 +52,7 @@ wait "$daemon" 2>/dev/null || true
 wait_for log-two 'event=done task=noop group=taken'
 noop meanwhile
 wait_for log-two 'event=done task=noop group=meanwhile'
-noop held '{"ms": 60000}'
+noop held '{"ms": 3600000}'
 wait_for log-two 'event=start task=noop group=held'
 start
 wait_for log 'event=watching worker=[^ ]*:two:'
@@ -69,7 +69,7 @@ is_state held 'pending released' || fail "held: $(state_of held)"
 # --once works off what is there.
 queue "UPDATE t_tasks SET params = '{}' WHERE task_key = 'held'"
 rc=0
-timeout 20 "$build/watcherd" worker -c w.conf --once 2>log-once || rc=$?
+timeout "$patience_s" "$build/watcherd" worker -c w.conf --once 2>log-once || rc=$?
 [ $rc -eq 0 ] || fail "--once: exit $rc: $(cat log-once)"
 is_state held 'completed released completed' || fail "held: $(state_of held)"
 stop

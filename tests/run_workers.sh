@@ -58,7 +58,7 @@ is_state a1 'completed completed' || fail "a1: $(state_of a1)"
     FROM t_attempts WHERE task_id = '$(id_of a1)'")" = 1 ] || fail "usage: $(queue 'SELECT * FROM t_attempts')"
 
 # Killed: again, long before its lease has run out, and the attempt recorded.
-noop killed '{"ms": 60000}'
+noop killed '{"ms": 3600000}'
 running killed
 kill -KILL "$pid"
 gone "$pid"
@@ -74,7 +74,7 @@ gone "$old"
 wait_for log 'event=done task=noop group=killed'
 
 # Cancelled while it runs: also a child that ignores TERM, and one that has left the session.
-noop stray '{"ms": 60000, "children": 2, "escape": true, "deaf": true}'
+noop stray '{"ms": 3600000, "children": 2, "escape": true, "deaf": true}'
 running stray
 until_true eval '[ "$(marked $pid | wc -l)" -eq 2 ]'
 mapfile -t strays < <(marked "$pid")
@@ -84,7 +84,7 @@ all_gone "$pid" "${strays[@]}" || fail "left: $pid ${strays[*]}"
 is_state stray 'cancelled cancelled' || fail "stray: $(state_of stray)"
 
 # Limits: TERM and again; KILL and again; failed when the retries are used up, and the others go on.
-noop hard '{"ms": 60000, "deaf": true}' 'timeout_sec, max_retries' '0.3, 1'
+noop hard '{"ms": 3600000, "deaf": true}' 'timeout_sec, max_retries' '0.3, 1'
 noop poison '{"crash": true}' max_retries 2
 noop bad '{"bad": "no such thing"}'
 noop good
@@ -107,7 +107,7 @@ grep -q 'cut: \[workers\] log_max_kib' "root/state/logs/$(id_of loud).log" || fa
 
 # More slots and fewer, while it runs.
 [ "$(ask scale count 5 | grep -c '"slots": *5')" -eq 1 ] || fail "scale"
-for i in 1 2 3 4 5; do noop "many$i" '{"ms": 60000}' max_retries 1; done
+for i in 1 2 3 4 5; do noop "many$i" '{"ms": 3600000}' max_retries 1; done
 for i in 1 2 3 4 5; do running "many$i"; done
 sed -i 's/^count = .*/count = 8/; s/^\[workers\]/[workers]\nsoft_limit_s = 0.2/' w.conf
 kill -HUP "$daemon"
@@ -128,7 +128,7 @@ if [ $memory -gt 0 ]; then
 fi
 
 # The daemon killed: its processes end, and with them what they had started.
-noop left '{"ms": 60000, "children": 2, "escape": true}'
+noop left '{"ms": 3600000, "children": 2, "escape": true}'
 running left
 until_true eval '[ "$(marked $pid | wc -l)" -eq 2 ]'
 mapfile -t strays < <(marked "$pid")
@@ -141,7 +141,7 @@ wait_for log 'event=recovered tasks=1'
 wait_for log 'event=done task=noop group=left'
 
 # TERM with eight running tasks: nothing stays claimed.
-for i in 1 2 3 4 5 6 7 8; do noop "last$i" '{"ms": 60000}'; done
+for i in 1 2 3 4 5 6 7 8; do noop "last$i" '{"ms": 3600000}'; done
 for i in 1 2 3 4 5 6 7 8; do running "last$i"; done
 stop
 [ $rc -eq 0 ] || fail "TERM: exit $rc"

@@ -43,8 +43,8 @@ for k in a b; do until_true is_state $k completed; done
 [ "$(queue 'SELECT count(*) FROM absurd.t_attempts')" = 2 ] || fail "attempts: $(queue 'SELECT * FROM absurd.t_attempts')"
 
 # Killed on this host, far below the lease; and an edit while it runs.
-noop c '{"ms": 60000}'
-noop d '{"ms": 60000}'
+noop c '{"ms": 3600000}'
+noop d '{"ms": 3600000}'
 wait_for log 'event=start task=noop group=[cd] '
 wait_for log-one 'event=start task=noop group=[cd] '
 kill -KILL "$one"
@@ -53,7 +53,7 @@ queue "UPDATE absurd.t_tasks SET status = 'pending', params = '{}' WHERE task_ke
 wait_for log 'event=lost task=noop'
 for k in c d; do until_true is_state $k completed; done
 
-noop e '{"ms": 60000}'
+noop e '{"ms": 3600000}'
 wait_for log 'event=start task=noop group=e'
 stop
 [ $rc -eq 0 ] || fail "exit $rc"

@@ -311,7 +311,7 @@ static void a_lost_connection_is_found_again(void **state)
 /* matrix: queue 1 backend killed: the server starts anew */
 static void a_killed_backend_takes_the_server_down_for_a_moment(void **state)
 {
-    double until = clock_boot_s() + 30;
+    double until = clock_boot_s() + PATIENCE_MS / 1000.0;
     int pid, rc;
 
     (void)state;
@@ -393,7 +393,7 @@ static void *work_on(void *arg)
 static void a_server_that_ends_and_returns_loses_and_doubles_nothing(void **state)
 {
     struct racer r[2] = {0};
-    double until = clock_boot_s() + 60;
+    double until = clock_boot_s() + PATIENCE_MS / 1000.0;
     char key[16];
 
     (void)state;
@@ -456,7 +456,7 @@ static int end_other(void **state)
 static void a_full_disk_of_the_server_is_waited_for(void **state)
 {
     static char big[8000];
-    double until = clock_boot_s() + 60;
+    double until = clock_boot_s() + PATIENCE_MS / 1000.0;
     char cmd[256], dir[96], filler[128], key[16], params[8100];
     struct queue *p;
     int made = 0, rc;

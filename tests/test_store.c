@@ -100,7 +100,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 static void end(struct rig *r)
 {
-    assert_int_equal(store_stop(r->store, 10), 0);
+    assert_int_equal(store_stop(r->store, PATIENCE_MS / 1000), 0);
     uv_walk(&r->loop, close_handle, NULL);
     uv_run(&r->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&r->loop), 0);
