@@ -10,8 +10,8 @@ simulate made 2026-01-26T08:01:58 --jitter none --subbands 1
 h5=$(echo made/*.hdf5)
 
 why() { # why STATUS PATTERN NAME: ask until the first line matches
-    local want=$1 got=0 i
-    for ((i = 0; i < 200; i++)); do
+    local want=$1 got=0 end=$((SECONDS + patience_s))
+    while [ $SECONDS -lt $end ]; do
         got=0
         "$W" why "$3" -c w.conf >out 2>&1 || got=$?
         ! head -1 out | grep -q -E -e "$2" || break

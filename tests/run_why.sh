@@ -8,11 +8,11 @@ g=2026-01-26T08:01:58
 simulate made "$g" --jitter none --subbands 3
 W=$build/watcherd
 
-# why STATUS PATTERN [ARG...]: ask until the first line matches (10 s), then the exit status must be so.
+# why STATUS PATTERN [ARG...]: ask until the first line matches, then the exit status must be so.
 why() {
-    local want=$1 pattern=$2 got=0 i
+    local want=$1 pattern=$2 got=0 end=$((SECONDS + patience_s))
     shift 2
-    for ((i = 0; i < 200; i++)); do
+    while [ $SECONDS -lt $end ]; do
         got=0
         "$W" why "$@" -c w.conf >out 2>&1 || got=$?
         ! head -1 out | grep -q -E -e "$pattern" || break

@@ -262,7 +262,6 @@ static void the_end_does_not_wait_for_a_thread_that_hangs(void **state)
 {
     static sem_t begun, go_on, freed; /* the thread lives on, with what it uses */
     static struct ingest *left;
-    double before = clock_boot_s();
     struct told t;
 
     (void)state;
@@ -276,7 +275,6 @@ static void the_end_does_not_wait_for_a_thread_that_hangs(void **state)
     left = t.ing;
     assert_int_equal(end(&t, 0.1), -ETIMEDOUT);
     assert_non_null(left);
-    assert_true(clock_boot_s() - before < 5);
     /* When it wakes after all, the loop is gone, and it harms nobody. */
     sem_post(&go_on);
     sem_wait(&freed);
