@@ -60,7 +60,7 @@ echo "$dead" >tree/held.lock
 flock tree/held.lock "$lockctl" cleanup tree | grep -q '^Removed 0' || fail "a held flock was broken"
 "$lockctl" cleanup tree | grep -q '^Removed dead lock: held.lock' || fail "held.lock stays"
 
-"$lockctl" list tree --json | python3 -c '
+"$lockctl" list tree --json | /usr/bin/python3 -c '
 import json, sys
 rows = {r["lock"]: r for r in json.load(sys.stdin)}
 assert set(rows) == {"Track123.lock", "odd name/far.lock"}, rows
