@@ -11,9 +11,9 @@ if mkdir ram && mount -t tmpfs none ram 2>/dev/null; then
     mounts=("$rig/ram")
     cd ram || exit 1
 fi
-src=("$top"/locks/*.c "$top"/core/err.c "$top"/core/clock.c "$top"/core/path.c "$top"/core/dirlist.c "$top"/core/parallel.c "$top"/core/text.c)
-${CC:-cc} -std=c11 -D_GNU_SOURCE -DVERSION='"0"' -O2 -I"$top" -o "$rig/race" "$top/tests/race_locks.c" \
-    "${src[@]}" $(pkg-config --cflags --libs jansson libcrypto) -lm -lpthread || fail "cannot build"
+lib=$(dirname "$lockctl")
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -I"$top" -o "$rig/race" "$top/tests/race_locks.c" "$lib/liblocks.a" "$lib/libcore.a" \
+    $(pkg-config --libs jansson libcrypto) -lm -lpthread || fail "cannot build"
 run_race() { # NAME ATTEMPTS DIR...
     local name=$1 n=$(($2 * rounds / 10000)) out
     shift 2
