@@ -239,7 +239,7 @@ static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
     size_t n;
 
     (void)state;
-    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, &(int64_t){0}, 600, &tile, &n, &e), 0);
     assert_int_equal(n, 0);
     assert_null(tile);
     note(image("g3", 61000.3, 1));
@@ -247,7 +247,7 @@ static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
     note(image("g10", 61000.4, 1)); /* a name that holds another */
     note(image("g2", 61000.2, 1));
     note(mosaic("m1", "g10,g1", 2, 1));
-    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, &(int64_t){0}, 600, &tile, &n, &e), 0);
     assert_int_equal(n, 4);
     assert_string_equal(tile[0].group, "g1");
     assert_string_equal(tile[1].group, "g2");
@@ -262,7 +262,7 @@ static void tiles_come_in_time_order_with_their_mosaics_mark(void **state)
     free(tile);
 
     note(mosaic("m1", "g2", 1, 2)); /* made again with other tiles: those are free */
-    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, &(int64_t){0}, 600, &tile, &n, &e), 0);
     assert_int_equal(tile[0].in_mosaic, 0);
     assert_int_equal(tile[1].in_mosaic, 1);
     free(tile);
@@ -279,7 +279,7 @@ static void more_tiles_than_fit_at_first_are_listed(void **state)
         " INSERT INTO images(group_id, path, created_at, cal_applied, status,"
         " published_path, published_at, generation, start_mjd)"
         " SELECT 'g' || i, '', '', 1, 'published', '', '', 1, 1000 - i FROM n");
-    assert_int_equal(registry_tiles(r, 0, 600, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, &(int64_t){0}, 600, &tile, &n, &e), 0);
     assert_int_equal(n, 201);
     assert_string_equal(tile[0].group, "g201");
     assert_string_equal(tile[200].group, "g1");
@@ -292,13 +292,15 @@ static void assert_stretches(int64_t after, const char *want)
     char got[256] = "";
     size_t n;
 
-    assert_int_equal(registry_tiles(r, after, 600, &tile, &n, &e), 0);
+    assert_int_equal(registry_tiles(r, &after, 600, &tile, &n, &e), 0);
     for (size_t i = 0; i < n; i++) {
         strcat(got, i > 0 ? " " : "");
         strcat(got, tile[i].group);
     }
     free(tile);
     assert_string_equal(got, want);
+    snprintf(got, sizeof got, "%lld", (long long)after);
+    assert_string_equal(got, ask("products.sqlite3", "SELECT max(id) FROM images"));
 }
 
 static void only_stretches_with_a_new_tile_are_listed(void **state)

@@ -253,6 +253,13 @@ static void on_found(void *arg, size_t n)
     plan(arg, 0);
 }
 
+static void on_rewritten(void *arg, const char *group)
+{
+    struct daemon *d = arg;
+
+    rework_note(d->rework, group);
+}
+
 static void on_refused(void *arg, const char *group)
 {
     struct daemon *d = arg;
@@ -323,10 +330,9 @@ static bool is_idle(struct daemon *d)
     struct crew_look crew;
 
     crew_look(d->crew, &crew);
-    return crew.idle && intake_loaded(d->intake) && !intake_busy(d->intake) &&
+    return crew.idle && !intake_busy(d->intake) &&
            (intake_held(d->intake) == NULL || crew.mode == QUEUE_DRAINS) &&
-           !rework_busy(d->rework) && !d->windows.busy &&
-           (!d->windows.due || d->windows.held);
+           !rework_busy(d->rework) && !windows_busy(&d->windows);
 }
 
 /* With --once: is there nothing left that anybody will do? */
@@ -412,7 +418,7 @@ static void on_signal(uv_signal_t *handle, int sig)
         upkeep_reloaded(d->upkeep, d->conf);
         crew_scale(d->crew, d->conf->workers.count);
         crew_renew(d->crew);
-        d->windows.due = true;
+        windows_renew(&d->windows);
         intake_news(d->intake, true);
         plan(d, 0);
     }
@@ -497,8 +503,8 @@ static int open_queue(struct daemon *d, struct err *e)
     d->intake = intake_new(&(struct intake_opts){.conf = d->conf,
                                                  .store = d->store,
                                                  .groups = d->groups,
-                                                 .rework = d->rework,
                                                  .loaded = on_loaded,
+                                                 .rewritten = on_rewritten,
                                                  .queued = on_tasks,
                                                  .refused = on_refused,
                                                  .arg = d});

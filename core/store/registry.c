@@ -547,17 +547,20 @@ static int add_stretch(struct registry *r, struct tiles *t, double start_mjd,
     return rc;
 }
 
-int registry_tiles(struct registry *r, int64_t after, double max_gap_s,
+int registry_tiles(struct registry *r, int64_t *seen, double max_gap_s,
                    struct reg_tile **out, size_t *n, struct err *e)
 {
     struct tiles fresh = {NULL, 0, 0}, all = {NULL, 0, 0};
+    int64_t newest = *seen;
     sqlite3_stmt *st;
-    int rc = db_start(r->products, &st, e, sql_new_tiles, "i", after);
+    int rc = db_start(r->products, &st, e, sql_new_tiles, "i", *seen);
 
     while (rc == 0 && (rc = db_row(r->products, st, e)) == 1)
         if ((rc = append(&fresh, st, e)) != 0)
             db_done(st);
-    for (size_t i = 0; rc == 0 && after > 0 && i < fresh.n; i++) {
+    for (size_t i = 0; rc == 0 && i < fresh.n; i++) /* not of what comes meanwhile */
+        newest = fresh.item[i].id > newest ? fresh.item[i].id : newest;
+    for (size_t i = 0; rc == 0 && *seen > 0 && i < fresh.n; i++) {
         double start_mjd;
 
         if (all.n > 0 && fresh.item[i].start_mjd <= all.item[all.n - 1].start_mjd)
@@ -566,7 +569,7 @@ int registry_tiles(struct registry *r, int64_t after, double max_gap_s,
         if (rc == 0)
             rc = add_stretch(r, &all, start_mjd, max_gap_s, e);
     }
-    if (after == 0) { /* everything is new */
+    if (*seen <= 0) { /* everything is new */
         all = fresh;
         fresh.item = NULL;
     }
@@ -574,6 +577,8 @@ int registry_tiles(struct registry *r, int64_t after, double max_gap_s,
     if (rc != 0) {
         free(all.item);
         all = (struct tiles){NULL, 0, 0};
+    } else {
+        *seen = newest;
     }
     *out = all.item;
     *n = all.n;

@@ -79,14 +79,14 @@ struct reg_tile {
 /*
  * registry_tiles: the stretches of time in which there is a new tile.
  *
- * Given:    after: new is what has a larger id; 0: everything
+ * Given:    *seen: new is what has a larger id; <= 0: everything
  *           max_gap_s: a longer gap between the middles of two tiles ends a stretch
  * Returned: *out [*n] all published images of these stretches by start_mjd, yours to free, NULL
- *           when there are none
+ *           when there are none; *seen the largest id of what was new
  * Status:   0; failures of the file; -ENOMEM
  * Note:     reads, by their indexes, what is new and its stretches, and nothing else.
  */
-int registry_tiles(struct registry *r, int64_t after, double max_gap_s,
+int registry_tiles(struct registry *r, int64_t *seen, double max_gap_s,
                    struct reg_tile **out, size_t *n, struct err *e);
 /* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
  * cal_applied, ... : note a window that is to be made.  Status: 0, or a negated errno of the

@@ -13,8 +13,8 @@
 #include "core/mem.h"
 #include "core/store/queue.h"
 #include "pipeline/pipeline.h"
-#include "watcherd/todo/rework.h"
 #include "watcherd/todo/group_copy.h"
+#include "watcherd/todo/todo.h"
 #include "watcherd/base/store.h"
 
 /* So many groups' tasks are looked at in one go, so often at most, when others do the work. */
@@ -89,39 +89,20 @@ void intake_free(struct intake *in)
     free(in);
 }
 
-int intake_drains(struct queue *q, bool *yes, struct err *e)
-{
-    enum queue_mode mode = QUEUE_RUNS;
-    double since;
-    int rc = queue_get_mode(q, &mode, NULL, 0, &since, e);
-
-    *yes = mode == QUEUE_DRAINS;
-    return rc;
-}
-
 /* ---- new tasks: on the store's thread ---- */
 
 /* A failed group is formed again only when its files were all there anew. */
-static int spec_of(const struct batch *b, struct queue *q, struct entry *entry,
-                   struct task_spec *spec, struct err *e)
+static void spec_of(const struct batch *b, struct entry *entry,
+                    const struct todo_row *row, struct task_spec *spec)
 {
-    struct task old = {0};
-    int rc = queue_status(q, pipeline_for(PIPELINE_GROUP)->name, entry->roster->name,
-                          &old, e);
-
-    if (rc != 0 && rc != -ENOENT)
-        return rc;
-    entry->old = old.status;
-    task_clear(&old);
+    entry->old = row->task;
     *spec = (struct task_spec){
         .name = pipeline_for(PIPELINE_GROUP)->name,
         .key = entry->roster->name,
         .params = group_copy_params(entry->roster),
         .max_retries = (int)b->max_retries,
-        .again = entry->old == TASK_FAILED ||
-                 (entry->old == TASK_COMPLETED &&
-                  !rework_is_current(b->in->opts.conf, entry->roster))};
-    return 0;
+        .again = row->task == TASK_FAILED ||
+                 (row->task == TASK_COMPLETED && row->product != TODO_CURRENT)};
 }
 
 /* All at once; when one of them cannot be, one by one, so that the others are. */
@@ -144,41 +125,38 @@ static int spawn_all(struct batch *b, struct queue *q, struct task_spec *spec,
     return rc == -EINVAL ? 0 : rc;
 }
 
-static int find_room(struct batch *b, struct queue *q, struct err *e)
+static void find_room(struct batch *b, const struct todo *todo)
 {
-    size_t pending = 0, max = (size_t)b->max_pending;
-    bool drains;
-    int rc = intake_drains(q, &drains, e);
+    size_t room = todo->drains ? 0 : todo->room;
 
-    b->taken = b->n;
-    b->held = NOT_HELD;
-    if (rc == 0 && drains) {
-        b->taken = 0;
-        b->held = HELD_DRAINS;
-    } else if (rc == 0 && max > 0) {
-        rc = queue_count(q, TASK_PENDING, &pending, e);
-        if (pending + b->n > max) {
-            b->taken = max > pending ? max - pending : 0;
-            b->held = HELD_FULL;
-        }
-    }
-    return rc;
+    b->taken = b->n < room ? b->n : room;
+    b->held = todo->drains ? HELD_DRAINS : b->taken < b->n ? HELD_FULL : NOT_HELD;
 }
 
 static int run_batch(struct store_job *job, struct queue *q, struct err *e)
 {
     struct batch *b = (struct batch *)job;
     struct task_spec *spec = mem_calloc(b->n + 1, sizeof *spec);
+    struct todo_row *row = mem_calloc(b->n + 1, sizeof *row);
+    struct todo todo = {.max_pending = b->max_pending};
     int rc;
 
-    rc = find_room(b, q, e);
+    for (size_t i = 0; i < b->n; i++)
+        row[i] = (struct todo_row){.name = b->entry[i].roster->name,
+                                   .group = b->entry[i].roster,
+                                   .ask_product = true};
+    rc = todo_look(q, b->in->opts.conf, pipeline_for(PIPELINE_GROUP), &todo, row, b->n,
+                   e);
+    if (rc == 0)
+        find_room(b, &todo);
     for (size_t i = 0; rc == 0 && i < b->taken; i++)
-        rc = spec_of(b, q, &b->entry[i], &spec[i], e);
+        spec_of(b, &b->entry[i], &row[i], &spec[i]);
     if (rc == 0 && b->taken > 0)
         rc = spawn_all(b, q, spec, e);
     for (size_t i = 0; i < b->n; i++)
         free((char *)spec[i].params);
     free(spec);
+    free(row);
     return rc;
 }
 
@@ -279,7 +257,7 @@ void intake_send(struct intake *in)
 struct known {
     char name[QUEUE_TEXT];
     enum task_status status;
-    bool published, changed;
+    enum todo_product product;
 };
 
 struct survey {
@@ -310,16 +288,15 @@ static void add_task(void *arg, const struct task *t)
 static int run_load(struct store_job *job, struct queue *q, struct err *e)
 {
     struct survey *s = (struct survey *)job;
+    const struct pipeline *group = pipeline_for(PIPELINE_GROUP);
     int rc;
 
     s->n = 0;
-    rc =
-        queue_each(q, &(struct task_filter){.name = pipeline_for(PIPELINE_GROUP)->name},
-                   add_task, s, e);
+    rc = queue_each(q, &(struct task_filter){.name = group->name}, add_task, s, e);
     for (size_t i = 0; rc == 0 && i < s->n; i++)
         if (s->known[i].status == TASK_COMPLETED)
-            s->known[i].published = rework_published(s->in->opts.conf, s->known[i].name,
-                                                     &s->known[i].changed);
+            s->known[i].product =
+                todo_product(s->in->opts.conf, group, s->known[i].name, NULL);
     return rc;
 }
 
@@ -349,10 +326,10 @@ static void end_load(struct store_job *job, int rc, const struct err *e)
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
         const struct known *k = &s->known[i];
 
-        if (k->status != TASK_COMPLETED || k->published)
+        if (k->status != TASK_COMPLETED || k->product != TODO_NONE)
             group_mark(in->opts.groups, k->name, state_of(k->status, false));
-        if (k->changed)
-            rework_note(in->opts.rework, k->name);
+        if (k->product == TODO_STALE)
+            in->opts.rewritten(in->opts.arg, k->name);
     }
     in->loaded = rc == 0;
     in->load_wanted = rc != 0; /* at the next news */
@@ -379,17 +356,18 @@ void intake_load(struct intake *in)
 static int run_sync(struct store_job *job, struct queue *q, struct err *e)
 {
     struct survey *s = (struct survey *)job;
-    int rc = 0;
+    struct todo_row *row = mem_calloc(s->n + 1, sizeof *row);
+    struct todo todo = {0};
+    int rc;
 
-    for (size_t i = 0; (rc == 0 || rc == -ENOENT) && i < s->n; i++) {
-        struct task t = {0};
-
-        rc = queue_status(q, pipeline_for(PIPELINE_GROUP)->name, s->known[i].name, &t,
-                          e);
-        s->known[i].status = t.status;
-        task_clear(&t);
-    }
-    return rc == -ENOENT ? 0 : rc;
+    for (size_t i = 0; i < s->n; i++)
+        row[i].name = s->known[i].name;
+    rc = todo_look(q, s->in->opts.conf, pipeline_for(PIPELINE_GROUP), &todo, row, s->n,
+                   e);
+    for (size_t i = 0; i < s->n; i++)
+        s->known[i].status = row[i].task;
+    free(row);
+    return rc;
 }
 
 static void end_sync(struct store_job *job, int rc, const struct err *e)
@@ -457,7 +435,7 @@ bool intake_loaded(const struct intake *in)
 
 bool intake_busy(const struct intake *in)
 {
-    return in->jobs > 0 || in->open != NULL;
+    return !in->loaded || in->jobs > 0 || in->open != NULL;
 }
 
 const char *intake_held(const struct intake *in)

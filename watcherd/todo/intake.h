@@ -15,20 +15,17 @@
 #include "core/group.h"
 
 struct conf;
-struct err;
 struct intake; /* defined in intake.c */
-struct queue;
-struct rework;
 struct store;
 
 struct intake_opts {
-    const struct conf *conf; /* these four are borrowed */
+    const struct conf *conf; /* these three are borrowed */
     struct store *store;
     struct group_table *groups;
-    struct rework *rework;
     void (*loaded)(void *arg); /* it is known which groups had tasks */
-    void (*queued)(void *arg); /* there are new tasks */
-    void (*refused)(void *arg, const char *group); /* it cannot become a task: said */
+    void (*rewritten)(void *arg, const char *group); /* its product is stale */
+    void (*queued)(void *arg);                       /* there are new tasks */
+    void (*refused)(void *arg, const char *group);   /* it cannot become a task: said */
     void *arg;
 };
 
@@ -47,14 +44,11 @@ void intake_send(struct intake *in);
 void intake_news(struct intake *in, bool others);
 
 bool intake_loaded(const struct intake *in);
-/* Is something of it at the store? */
+/* Does it wait for the store? */
 bool intake_busy(const struct intake *in);
 /* Why no group is taken up just now; NULL. */
 const char *intake_held(const struct intake *in);
 /* Is this group waiting for the store's answer? */
 bool intake_waits(const struct intake *in, const char *group);
-
-/* On the store's thread: do operators drain the queue? */
-int intake_drains(struct queue *q, bool *yes, struct err *e);
 
 #endif

@@ -14,10 +14,8 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "pipeline/pipeline.h"
-#include "pipeline/product/inputs.h"
-#include "pipeline/product/product.h"
-#include "watcherd/todo/intake.h"
 #include "watcherd/todo/group_copy.h"
+#include "watcherd/todo/todo.h"
 #include "watcherd/base/store.h"
 
 struct rework {
@@ -65,44 +63,6 @@ bool rework_waits(const struct rework *r, const char *group)
     return json_object_get(r->noted, group) != NULL;
 }
 
-/* ---- a product and its inputs ---- */
-
-static json_t *manifest_of(const struct conf *conf, const char *group)
-{
-    char dir[PATH_MAX];
-    json_t *manifest = NULL;
-
-    if (path_join(dir, sizeof dir, conf->paths.products,
-                  pipeline_for(PIPELINE_GROUP)->folder, NULL) == 0)
-        product_current(&manifest, NULL, dir, group, 0, NULL);
-    return manifest;
-}
-
-bool rework_published(const struct conf *conf, const char *group, bool *changed)
-{
-    json_t *manifest = manifest_of(conf, group);
-    bool published = manifest != NULL;
-
-    *changed = published && inputs_rewritten(manifest);
-    json_decref(manifest);
-    return published;
-}
-
-bool rework_is_current(const struct conf *conf, const struct group_copy *group)
-{
-    json_t *manifest = manifest_of(conf, group->name);
-    struct product_input *in = mem_calloc((size_t)group->n + 1, sizeof *in);
-    bool same;
-
-    for (int i = 0; i < group->n; i++)
-        in[i] = (struct product_input){group->file[i].path, group->file[i].id.size,
-                                       group->file[i].id.mtime_ns};
-    same = inputs_same(manifest, in, (size_t)group->n);
-    free(in);
-    json_decref(manifest);
-    return same;
-}
-
 /* ---- back into the queue: on the store's thread ---- */
 
 struct look {
@@ -110,27 +70,10 @@ struct look {
     struct rework *rework;
     struct group_copy *group;
     int max_retries;
-    json_int_t used; /* returned: how many files its task was given; -1: no task */
+    json_int_t used; /* returned: how many files its task was given */
     enum { WAIT, DROP, AGAIN, LATER } verdict;
     bool made;
 };
-
-static int files_used(struct look *look, struct queue *q, struct err *e)
-{
-    const struct pipeline *of = pipeline_for(PIPELINE_GROUP);
-    struct task task = {0};
-    int rc = queue_status(q, of->name, look->group->name, &task, e);
-
-    look->used = -1;
-    if (rc == 0) {
-        json_t *params = json_loads(task.params, 0, NULL);
-
-        look->used = (json_int_t)json_array_size(json_object_get(params, of->items));
-        json_decref(params);
-    }
-    task_clear(&task);
-    return rc == -ENOENT ? 0 : rc;
-}
 
 static int spawn_again(struct look *look, struct queue *q, struct err *e)
 {
@@ -151,19 +94,20 @@ static int run_look(struct store_job *job, struct queue *q, struct err *e)
 {
     struct look *look = (struct look *)job;
     const struct group_copy *g = look->group;
-    bool drains = false;
-    int rc = files_used(look, q, e);
+    struct todo_row row = {.name = g->name, .group = g, .ask_product = true};
+    struct todo todo = {0};
+    int rc = todo_look(q, look->rework->conf, pipeline_for(PIPELINE_GROUP), &todo, &row,
+                       1, e);
 
-    if (rc == 0)
-        rc = intake_drains(q, &drains, e);
     if (rc != 0)
         return rc;
+    look->used = (json_int_t)row.ninput;
     if (g->n < look->used || g->n == 0)
         look->verdict = WAIT;
-    else if (g->state == GROUP_DONE && rework_is_current(look->rework->conf, g))
+    else if (g->state == GROUP_DONE && row.product == TODO_CURRENT)
         look->verdict = DROP;
     else
-        look->verdict = drains ? LATER : AGAIN;
+        look->verdict = todo.drains ? LATER : AGAIN;
     return look->verdict == AGAIN ? spawn_again(look, q, e) : 0;
 }
 

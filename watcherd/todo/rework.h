@@ -35,12 +35,4 @@ bool rework_busy(const struct rework *r);
 /* Is this group noted and waits for files to settle again? */
 bool rework_waits(const struct rework *r, const char *group);
 
-/*
- * rework_published: is a complete product of this group there?
- * Returned: *changed: an input of it that still exists has another size or time now
- */
-bool rework_published(const struct conf *conf, const char *group, bool *changed);
-/* Is a product of exactly these members (by name, size and time) published? */
-bool rework_is_current(const struct conf *conf, const struct group_copy *group);
-
 #endif

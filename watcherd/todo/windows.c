@@ -14,15 +14,9 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
-#include "pipeline/pipeline.h"
-#include "pipeline/product/product.h"
-#include "watcherd/todo/intake.h"
 #include "watcherd/base/store.h"
+#include "watcherd/todo/todo.h"
 #include "watcherd/todo/window.h"
-
-struct open_task {
-    char key[QUEUE_TEXT];
-};
 
 /* One look for windows. */
 struct search {
@@ -30,8 +24,10 @@ struct search {
     struct windows *m;
     struct window_opts opts;
     int max_retries;
-    bool drains; /* these are returned */
-    char why[512];
+    int64_t after; /* tiles newer than this one are new */
+    bool drains;   /* these are returned */
+    int64_t seen;  /* all windows up to this tile have their task */
+    char why[512]; /* "": nothing to say */
     struct found {
         char id[128], *list;
     } * found;
@@ -39,27 +35,6 @@ struct search {
 };
 
 /* ---- on the store's thread ---- */
-
-static void earliest_open(void *arg, const struct task *t)
-{
-    struct open_task *first = arg;
-
-    if (first->key[0] == '\0' || strcmp(t->key, first->key) < 0)
-        snprintf(first->key, sizeof first->key, "%s", t->key);
-}
-
-/* The product of a window is what its manifest says, not what the queue remembers. */
-static bool is_published(const struct search *s, const char *name)
-{
-    char dir[PATH_MAX];
-    json_t *manifest = NULL;
-    bool yes = path_join(dir, sizeof dir, s->m->conf->paths.products,
-                         pipeline_for(PIPELINE_WINDOW)->folder, NULL) == 0 &&
-               product_current(&manifest, NULL, dir, name, 0, NULL) == 0;
-
-    json_decref(manifest);
-    return yes;
-}
 
 /* "A,B,C", cut to size */
 static void list_tiles(const struct reg_tile *tile, size_t n, char *list, size_t size)
@@ -98,27 +73,27 @@ static void note_window(struct search *s, const char *id, const char *list)
     found[s->nfound++].list = mem_strdup(list);
 }
 
-/* Safe to repeat: the row is also written when the task was made by a call whose answer was
-   lost. */
+/* The product of a window is what its manifest says, not what the queue remembers.  Safe to
+ * repeat: the row is also written when the task was made by a call whose answer was lost. */
 static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
                  size_t n, struct err *e)
 {
-    const struct pipeline *of = pipeline_for(PIPELINE_WINDOW);
+    const struct pipeline *window = pipeline_for(PIPELINE_WINDOW);
     char id[128], list[4096];
     struct task_spec spec = {
-        .name = of->name, .key = id, .priority = 1, .max_retries = s->max_retries};
-    struct task old = {0};
+        .name = window->name, .key = id, .priority = 1, .max_retries = s->max_retries};
+    struct todo_row row = {.name = id, .ask_product = true};
+    struct todo todo = {0};
     bool fresh;
     int rc;
 
     window_name(tile, id, sizeof id);
     list_tiles(tile, n, list, sizeof list);
-    rc = queue_status(q, of->name, id, &old, e);
-    if (rc != 0 && rc != -ENOENT)
+    rc = todo_look(q, s->m->conf, window, &todo, &row, 1, e);
+    if (rc != 0)
         return rc;
-    spec.again = rc == 0 && old.status == TASK_COMPLETED && !is_published(s, id);
-    fresh = s->job.tries > 0 && rc == 0 && old.status == TASK_PENDING;
-    task_clear(&old);
+    spec.again = row.task == TASK_COMPLETED && row.product == TODO_NONE;
+    fresh = s->job.tries > 0 && row.task == TASK_PENDING;
     spec.params = params_of(tile, n);
     rc = queue_spawn(q, &spec, 1, e);
     free((char *)spec.params);
@@ -129,49 +104,41 @@ static int spawn(struct search *s, struct queue *q, const struct reg_tile *tile,
 }
 
 /* Is a tile of this window still to come?  Then why[] says which. */
-static bool must_wait(const struct open_task *open, const struct reg_tile *last,
-                      char *why, size_t size)
+static bool must_wait(const char *first_open, const struct reg_tile *last, char *why,
+                      size_t size)
 {
-    if (open->key[0] == '\0' || strcmp(open->key, last->group) >= 0)
+    if (first_open[0] == '\0' || strcmp(first_open, last->group) >= 0)
         return false;
-    snprintf(why, size, "group %s is still to come", open->key);
+    snprintf(why, size, "group %s is still to come", first_open);
     return true;
-}
-
-static int find_open(struct queue *q, struct open_task *open, struct err *e)
-{
-    int rc = 0;
-
-    for (enum task_status s = TASK_PENDING; rc == 0 && s <= TASK_CLAIMED; s++)
-        rc = queue_each(q,
-                        &(struct task_filter){
-                            .name = pipeline_for(PIPELINE_GROUP)->name, .status = s},
-                        earliest_open, open, e);
-    return rc;
 }
 
 static int run_search(struct store_job *job, struct queue *q, struct err *e)
 {
     struct search *s = (struct search *)job;
-    struct open_task open = {""};
-    struct reg_tile *tile = NULL;
-    size_t n = 0, first = 0, count;
-    int rc = intake_drains(q, &s->drains, e);
+    struct todo_tiles tiles = {0};
+    struct todo todo = {0};
+    size_t first = 0, count = 0;
+    bool waits = false;
+    int rc = todo_look(q, s->m->conf, pipeline_for(PIPELINE_WINDOW), &todo, NULL, 0, e);
 
     s->why[0] = '\0';
-    if (rc != 0 || s->drains)
-        return rc;
-    if ((rc = registry_tiles(s->m->registry, 0, 0, &tile, &n, e)) == 0)
-        rc = find_open(q, &open, e);
-    while (rc == 0 &&
-           (count = window_find(tile, n, &s->opts, &first, s->why, sizeof s->why)) >
-               0 &&
-           !must_wait(&open, &tile[first + count - 1], s->why, sizeof s->why)) {
-        rc = spawn(s, q, tile + first, count, e);
+    s->drains = todo.drains;
+    if (rc == 0 && !s->drains)
+        rc = todo_tiles(q, s->m->registry, s->after, s->opts.max_gap_s, &tiles, e);
+    while (rc == 0 && !waits && (tiles.n > 0 || s->after <= 0) && !s->drains &&
+           (count = window_find(tiles.tile, tiles.n, &s->opts, &first, s->why,
+                                sizeof s->why)) > 0) {
+        struct reg_tile *tile = tiles.tile + first;
+
+        waits = must_wait(tiles.first_open, &tile[count - 1], s->why, sizeof s->why);
+        if (!waits)
+            rc = spawn(s, q, tile, count, e);
         for (size_t i = 0; i < count; i++)
-            tile[first + i].in_mosaic = 1;
+            tile[i].in_mosaic = 1;
     }
-    free(tile);
+    s->seen = rc != 0 || s->drains || waits ? s->after : tiles.newest;
+    free(tiles.tile);
     return rc;
 }
 
@@ -190,7 +157,9 @@ static void end_search(struct store_job *job, int rc, const struct err *e)
                   s->found[i].list, NULL);
         free(s->found[i].list);
     }
-    if (rc == 0 && strcmp(s->why, m->said) != 0) {
+    if (m->seen == s->after) /* else all are wanted again */
+        m->seen = s->seen;
+    if (rc == 0 && s->why[0] != '\0' && strcmp(s->why, m->said) != 0) {
         log_event(LOG_INFO, "no_mosaic_yet", "reason", s->why, NULL);
         snprintf(m->said, sizeof m->said, "%s", s->why);
     }
@@ -215,9 +184,21 @@ void windows_find(struct windows *m)
     s->job.run = run_search;
     s->job.done = end_search;
     s->m = m;
+    s->after = s->seen = m->seen;
     pipeline_for(PIPELINE_WINDOW)->window(conf, &s->opts);
     s->max_retries = (int)conf->workers.max_retries;
     m->due = false;
     m->busy = true;
     store_post(m->store, &s->job);
+}
+
+void windows_renew(struct windows *m)
+{
+    m->due = true;
+    m->seen = m->seen > 0 ? 0 : m->seen - 1; /* other than what a search was given */
+}
+
+bool windows_busy(const struct windows *m)
+{
+    return m->busy || (m->due && !m->held);
 }

@@ -1,6 +1,9 @@
 /*
  * windows.h: which published tiles are put together next, and the tasks for it.
  *
+ * The first search after a start looks at every tile; later ones at those that are new, and at the
+ * stretch of time without a gap that each of them lies in.
+ *
  * A tile that is still to come inside a window is waited for, so that the result does not
  * depend on which worker was faster.  A window counts as used up once its task exists, also
  * when that failed: the next ones go on.
@@ -10,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct conf;
 struct registry;
@@ -22,9 +26,11 @@ struct windows {
     struct registry *registry;
     void (*found)(void *arg, size_t n); /* a search is over: so many new tasks */
     void *arg;
-    bool due;       /* something has changed: windows_find may find more */
-    bool held;      /* the queue is drained: not before there are news of it */
-    bool busy;      /* a search is at the store */
+    bool due;  /* something has changed: windows_find may find more */
+    bool held; /* the queue is drained: not before there are news of it */
+    bool busy; /* a search is at the store */
+    int64_t
+        seen; /* windows with this tile and older ones have been looked for; <= 0: none */
     char said[512]; /* the last reason why no mosaic can be made */
 };
 
@@ -33,5 +39,9 @@ struct windows {
  * published tiles allow. Logs what it does, and each new reason why there is none.
  */
 void windows_find(struct windows *m);
+/* The settings have changed: look at every tile again. */
+void windows_renew(struct windows *m);
+/* Is a search at the store, or due? */
+bool windows_busy(const struct windows *m);
 
 #endif
