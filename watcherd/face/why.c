@@ -21,6 +21,7 @@
 #include "core/text.h"
 #include "locks/observer.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/product/inputs.h"
 #include "pipeline/product/product.h"
 #include "watcherd/face/reply.h"
 #include "watcherd/face/routes.h"
@@ -140,8 +141,10 @@ static json_t *product_of(const char *products, const char *kind, const char *na
         return json_pack("{s:b}", "published", 0);
     rc = product_current(&manifest, path, dir, name, 0, &e);
     if (rc == 0)
-        out = json_pack("{s:b, s:o, s:O?}", "published", 1, "path", text_json(path),
-                        "generation", json_object_get(manifest, "generation"));
+        out =
+            json_pack("{s:b, s:o, s:O?, s:b}", "published", 1, "path", text_json(path),
+                      "generation", json_object_get(manifest, "generation"), "stale",
+                      (int)inputs_rewritten(manifest));
     else
         out = json_pack("{s:b, s:o*}", "published", 0, "wrong",
                         rc == -ENOENT ? NULL : text_json(e.text));
@@ -315,6 +318,10 @@ static bool because(struct text *w, const struct conf *conf, json_t *a, bool dae
     } else if (json_object_get(a, "rewritten") != NULL) {
         text_put(w, "files of it were rewritten: ");
         say_members(w, conf, a);
+    } else if (published && strcmp(string_in(a, "kind"), "mosaic") != 0 &&
+               json_is_true(json_object_get(product, "stale"))) {
+        text_put(w, "files of it were rewritten after generation %.0f was made of them",
+                 number_in(product, "generation"));
     } else if (published) {
         text_put(w, "published as generation %.0f: %s",
                  number_in(product, "generation"), string_in(product, "path"));
