@@ -14,6 +14,7 @@
 #include "core/path.h"
 #include "core/store/queue.h"
 #include "core/store/registry.h"
+#include "pipeline/pipeline.h"
 #include "watcherd/base/store.h"
 #include "watcherd/todo/todo.h"
 #include "watcherd/todo/window.h"
