@@ -110,7 +110,8 @@ static void *ask(void *arg)
     double before = clock_boot_s();
     struct err e;
 
-    c->rc = client_call(c->rig->conf.paths.state, request, 1e-3 * PATIENCE_MS, &c->answer, &e);
+    c->rc = client_call(c->rig->conf.paths.state, request, 1e-3 * PATIENCE_MS,
+                        &c->answer, &e);
     c->took_s = clock_boot_s() - before;
     json_decref(request);
     c->rig->nanswered++;
@@ -205,6 +206,7 @@ static void open_queue(struct rig *r)
     struct intake_opts io = {.conf = &r->conf,
                              .groups = r->answers.groups,
                              .loaded = nothing,
+                             .rewritten = on_refused,
                              .queued = nothing,
                              .refused = on_refused};
 
@@ -213,7 +215,6 @@ static void open_queue(struct rig *r)
     assert_int_equal(crew_new(&r->rooms.crew, &co, NULL), 0);
     r->rooms.rework =
         rework_new(&r->conf, r->answers.groups, r->rooms.store, nothing, NULL);
-    io.rework = r->rooms.rework;
     r->rooms.intake = intake_new(&io);
 }
 

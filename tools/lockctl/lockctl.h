@@ -26,7 +26,7 @@ struct args {
     bool force, commit, foreign, relaxed;
     double timeout_s; /* an expired lock younger than this is left alone */
     double wait_s; /* cleanup: how long to watch owners that cannot be judged at once */
-    long gen; /* break: which */
+    long gen;      /* break: which */
     bool dry_run, json, verbose, strict;
 };
 

@@ -318,7 +318,7 @@ static bool because(struct text *w, const struct conf *conf, json_t *a, bool dae
     } else if (json_object_get(a, "rewritten") != NULL) {
         text_put(w, "files of it were rewritten: ");
         say_members(w, conf, a);
-    } else if (published && strcmp(string_in(a, "kind"), "mosaic") != 0 &&
+    } else if (published && of->input == PIPELINE_GROUP &&
                json_is_true(json_object_get(product, "stale"))) {
         text_put(w, "files of it were rewritten after generation %.0f was made of them",
                  number_in(product, "generation"));
