@@ -530,7 +530,7 @@ static void claims_read_no_history(void **state)
     spawn("continuum", "b", 0);
     assert_in_range(steps_to_find_the_next(), 1, 99);
     claim("a");
-    by_hand("DROP INDEX t_ready"); /* and queue_claim asks by this very index */
+    by_hand("DROP INDEX t_ready"); /* and a claim asks by this very index */
     task_clear(&t);
     assert_true(claim_one(q, "w1", LEASE_S, &t, &e) != 0);
     assert_non_null(strstr(e.text, "no such index: t_ready"));

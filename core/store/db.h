@@ -29,9 +29,9 @@ struct db_kind {
 
 /*
  * db_open: open or make the file.
- * Status: 0; -EBUSY an exclusive one is in use (the sentence names the process); ERR_FORMAT another
- * program's file, damaged, or from a newer watcherd; -ENOTSUP a network file system; else a negated
- * errno.  *out is NULL unless 0.
+ * Status: 0; -EBUSY an exclusive one is in use (the sentence names the process); ERR_FORMAT
+ * another program's file, damaged, or from a newer watcherd; -ENOTSUP a network file system;
+ * else a negated errno.  *out is NULL unless 0.
  * Notes:
  *   1) A flock on `<path>.lock` is held while the file is opened (several processes may make it at
  *      once), or until db_close when exclusive.  Operators' sqlite3 does not look at it.
@@ -53,9 +53,9 @@ int db_version(const char *path, const struct db_kind *kind, int *version,
                struct err *e);
 
 /*
- * db_start: a statement with its parameters bound, ready for db_row; prepared once per `sql`, which
- * must be a constant (its address is the key).  One letter of `types` for each parameter:
- * t const char * (NULL: null), i int64_t, d double (NaN: null).
+ * db_start: a statement with its parameters bound, ready for db_row; prepared once per `sql`,
+ * which must be a constant (its address is the key).  One letter of `types` for each
+ * parameter: t const char * (NULL: null), i int64_t, d double (NaN: null).
  */
 int db_start(struct db *db, struct sqlite3_stmt **out, struct err *e, const char *sql,
              const char *types, ...);
@@ -91,7 +91,7 @@ struct sqlite3 *db_handle(struct db *db);
 int db_failed(struct db *db, const char *verb, struct err *e);
 
 /* BEGIN IMMEDIATE; then COMMIT when rc is 0, else ROLLBACK.  db_end hands rc or the commit's
- * failure back.  Status as db_failed: -EBUSY another has written for longer than busy_ms. */
+ * failure back.  Status as db_failed: -EBUSY another has written for longer than busy_ms.  */
 int db_begin(struct db *db, struct err *e);
 int db_end(struct db *db, int rc, struct err *e);
 

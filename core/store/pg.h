@@ -30,10 +30,9 @@ struct pg_opts {
 
 /*
  * pg_open: connect, once.  *out is NULL unless 0.
- * Status: 0; -EINVAL a wrong connection string; -EACCES password, user or permission;
- * -ENOENT no such database;
- * -ENOTSUP a server before PostgreSQL 15; ERR_STORE_DOWN not reached just now; or what
- * `found` says.
+ * Status: 0; -EINVAL a wrong connection string; -EACCES password, user or permission; -ENOENT
+ * no such database; -ENOTSUP a server before PostgreSQL 15; ERR_STORE_DOWN not reached just
+ * now; or what `found` says.
  */
 int pg_open(struct pg **out, const struct pg_opts *opts, struct err *e);
 void pg_close(struct pg *pg);
@@ -42,10 +41,9 @@ const char *pg_where(const struct pg *pg); /* "PostgreSQL dsa110 at db7:5432" */
 double pg_found_s(const struct pg *pg);
 
 /*
- * pg_ask: run one statement, prepared once a connection (the address of `sql`, a constant,
- * is the key).
- * *out is the caller's (PQclear), NULL unless 0.  Deadlocks and serialization failures are
- * tried again inside.
+ * pg_ask: run one statement, prepared once a connection (the address of `sql`, a constant, is
+ * the key).  *out is the caller's (PQclear), NULL unless 0.  Deadlocks and serialization
+ * failures are tried again inside.
  * Status: 0; ERR_STORE_DOWN not reached, or the connection was lost; -EACCES no permission;
  * -EINVAL a value that cannot be; -ENOENT no such table; -ENOSPC too many prepared statements;
  * -EIO any other refusal; what pg_open hands back, when it had to connect anew.
@@ -74,7 +72,7 @@ int pg_told(struct pg *pg, struct err *e);
 
 /* The connection's options for a program to be started, "host='...' dbname='...'", without
    the password, which *password borrows
- * (NULL: none was given).  Free it; NULL: no memory. */
+ * (NULL: none was given).  Free it; NULL: no memory.  */
 char *pg_conninfo(struct pg *pg, const char **password);
 
 /* ---- values ---- */

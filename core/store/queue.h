@@ -11,13 +11,12 @@
  *   pending --claim--> claimed --end--> completed | failed | cancelled | pending (again, or
  *   handed back)
  *
- * Every operation is one transaction and safe to repeat: whoever is told ERR_STORE_DOWN
- * does not know whether it happened, and calls again with the same arguments.  `fence` is
- * given at each claim and checked by every later word about the task, so that an overtaken
- * worker's word does not count
- * (ERR_LOST_TASK).  An operator may change status and priority by plain SQL at any moment: a task
- * that leaves `claimed` so has lost its worker, and one put back to `pending` has all its
- * retries again.
+ * Every operation is one transaction and safe to repeat: whoever is told ERR_STORE_DOWN does
+ * not know whether it happened, and calls again with the same arguments.  `fence` is given at
+ * each claim and checked by every later word about the task, so that an overtaken worker's
+ * word does not count (ERR_LOST_TASK).  An operator may change status and priority by plain
+ * SQL at any moment: a task that leaves `claimed` so has lost its worker, and one put back to
+ * `pending` has all its retries again.
  *
  * Times are Unix seconds by the store's clock.  Leases are timed by the store alone:
  * PostgreSQL's now(), or the machine's CLOCK_BOOTTIME, which no wall clock moves.
@@ -100,7 +99,7 @@ struct queue_opts {
  * Status: 0; -EBUSY a daemon has it (SQLite); -ENOENT no tables yet; ERR_FORMAT another
  * program's tables, or of a newer or (but for the daemon on SQLite) older watcherd;
  * ERR_STORE_DOWN not reached just now; -EINVAL a wrong connection string; -ENOTSUP SQLite
- * on a network file system, or a server before PostgreSQL 15. Note: the daemon upgrades
+ * on a network file system, or a server before PostgreSQL 15.  Note: the daemon upgrades
  * SQLite's older tables by itself, after a copy `<path>.v<N>`; PostgreSQL's only `taskctl
  * migrate` does, because other machines may still use them.
  */
@@ -175,7 +174,7 @@ struct queue_turn {
 /*
  * queue_turn: end tasks, then claim due ones: highest priority, then smallest key, then oldest.
  * Status: 0, also when ngot is 0; or a failure, with nothing done (but see ERR_STORE_DOWN)
- * and ngot 0. Notes:
+ * and ngot 0.  Notes:
  *   1) A task whose cancel was asked for becomes cancelled where else it would become pending.
  *   2) What was claimed by a call whose answer was lost is handed back by the next queue_beat.
  *   3) Only ends are forced to disk: a claim that a power cut forgets was held by nobody.
@@ -328,7 +327,7 @@ const char *queue_mode_name(enum queue_mode mode); /* "running", "draining", "pa
 int queue_vacuum(struct queue *q, struct err *e);
 /* A consistent copy while everything runs: an SQLite file, or what pg_dump makes of schema absurd.
  * Complete under its name or not there.  Status: the store's; -ENAMETOOLONG; -EIO pg_dump
- * failed, the sentence is its first line; else an errno of the file system. */
+ * failed, the sentence is its first line; else an errno of the file system.  */
 int queue_backup(struct queue *q, const char *path, struct err *e);
 /* Put a backup in the place of the queue.  Status as queue_open; -EBUSY a daemon or worker is
    alive; -ENOENT or ERR_FORMAT `path` is no backup. */

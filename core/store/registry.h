@@ -1,8 +1,8 @@
 /*
- * registry.h: the three databases that operators and scripts ask: products.sqlite3
- * (images, mosaics, mosaic_groups), data_registry.sqlite3 (data_registry),
- * cal_registry.sqlite3 (caltables, calibrators).  A row is written after its product is visible, in
- * one transaction, only if its generation is not older than the row's.
+ * registry.h: the three databases that operators and scripts ask: products.sqlite3 (images,
+ * mosaics, mosaic_groups), data_registry.sqlite3 (data_registry), cal_registry.sqlite3
+ * (caltables, calibrators).  A row is written after its product is visible, in one
+ * transaction, only if its generation is not older than the row's.
  */
 #ifndef CORE_STORE_REGISTRY_H
 #define CORE_STORE_REGISTRY_H
@@ -44,9 +44,9 @@ struct reg_product {
     int uncalibrated;  /* 1: imaged without gains; shown as cal_applied = 0 */
 };
 /*
- * registry_product: note a published product: a row in data_registry, and one in its table, if any
- * (of mosaics also in mosaic_tiles, and a mosaic_groups row of this name becomes completed).
- * NaN is noted as NULL.  Repeating is harmless.
+ * registry_product: note a published product: a row in data_registry, and one in its table, if
+ * any (of mosaics also in mosaic_tiles, and a mosaic_groups row of this name becomes
+ * completed).  NaN is noted as NULL. Repeating is harmless.
  * Status: 0; -ESTALE a newer generation is noted already, nothing was changed; -EINVAL no
  * type, name or path, or a name that is too long; else a negated errno of the database.
  */
@@ -90,7 +90,7 @@ int registry_tiles(struct registry *r, int64_t *seen, double max_gap_s,
                    struct reg_tile **out, size_t *n, struct err *e);
 /* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
  * cal_applied, ... : note a window that is to be made.  Status: 0, or a negated errno of the
- * database. */
+ * database.  */
 int registry_mosaic_group(struct registry *r, const char *id, const char *tiles,
                           const char *stage, const char *status, struct err *e);
 

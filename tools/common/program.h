@@ -12,7 +12,7 @@ struct err;
 
 /* The exit code of a failure (a negative errno or ERR_*) of a program that works on files. */
 int program_code(int rc);
-/* Say "PROGRAM: sentence" of a failure (the Status of a function of core/ ...); hands code back. */
+/* Say "PROGRAM: sentence" of a failure, whatever its Status was; hands code back. */
 int program_fail(const char *program, int code, const struct err *e);
 /* Say why the command line cannot be; EX_USAGE. */
 int program_wrong(const char *program, const char *fmt, ...)

@@ -40,7 +40,7 @@ struct ctl {
 
 /* Exit status for a status of core/: 0 or a negative one (errno, ERR_*). */
 int ctl_code(int rc);
-/* Say the sentence of a failure rc (Status of a function of core/), and hand ctl_code(rc) back. */
+/* Say the sentence of a failure of Status rc; hands ctl_code(rc) back. */
 int ctl_fail(int rc, const struct err *e);
 /* Say why the command line cannot be; EX_USAGE. */
 #define ctl_wrong(...) program_wrong("taskctl", __VA_ARGS__)
