@@ -70,13 +70,10 @@ static void the_meridian_point_is_astropys(void **state)
     assert_near(dec / ASTRO_DEG, 54.68636567419287, 1e-7);
 }
 
-static void sidereal_times_are_astropys(void **state)
+static void the_sidereal_time_is_astropys(void **state)
 {
-    struct astro_epoch ep = epoch();
-
     (void)state;
     assert_near(astro_lst(JD, DUT1_S, OVRO.lon_rad), 3.1207631464072274, 1e-9);
-    assert_near(astro_era_local(&ep, &OVRO), 3.116201260746205, 1e-9);
 }
 
 static void the_site_is_where_astropy_puts_it(void **state)
@@ -173,7 +170,7 @@ int main(void)
         cmocka_unit_test(the_apparent_place_of_a_calibrator_is_astropys),
         cmocka_unit_test(itrf_to_icrs_undoes_icrs_to_itrf),
         cmocka_unit_test(the_meridian_point_is_astropys),
-        cmocka_unit_test(sidereal_times_are_astropys),
+        cmocka_unit_test(the_sidereal_time_is_astropys),
         cmocka_unit_test(the_site_is_where_astropy_puts_it),
         cmocka_unit_test(direction_cosines_count_east_and_north),
         cmocka_unit_test(zero_hours_is_no_seam),

@@ -13,14 +13,14 @@ struct gains;
 struct vis;
 
 struct solve_opts {
-    int refant;   /* antenna index; -1: the one with most unflagged data nearest to the
-                            array's centre */
-    int max_iter; /* 0 means 100 */
+    /* antenna index; -1: of those with most unflagged data the nearest to the array's centre */
+    int refant;
+    int max_iter;         /* 0 means 100 */
     double tolerance;     /* relative change; 0 means 1e-6 */
     size_t min_baselines; /* antennas with fewer get no solution; 0 means 3 */
     double min_uv_lambda; /* baselines shorter than this do not take part */
-    double min_snr; /* a gain below this many times its error is no solution; 0 means 3,
-                            negative: no such test */
+    /* a gain below this many times its error is no solution; 0 means 3, negative: no test */
+    double min_snr;
 };
 
 /*

@@ -12,7 +12,8 @@ static const struct {
     int w;
 } support[] = {{2e-3, 4}, {2e-4, 5}, {3e-5, 6}, {3e-6, 7}, {0.0, 8}};
 
-double kernel_value(const struct kernel *ker, double d)
+/* The kernel itself at `d` cells from its middle. */
+static double value_at(const struct kernel *ker, double d)
 {
     double z = 2.0 * d / ker->w, s = 1.0 - z * z;
 
@@ -29,7 +30,7 @@ static void fit_tap(struct kernel *ker, int tap)
     for (int j = 0; j < n; j++) {
         double t = cos(M_PI * (j + 0.5) / n);
 
-        value[j] = kernel_value(ker, tap - 0.5 * ker->w + 0.5 * (t + 1.0));
+        value[j] = value_at(ker, tap - 0.5 * ker->w + 0.5 * (t + 1.0));
     }
     for (int m = 0; m < n; m++) {
         double c = 0.0, next[KERNEL_MAXCOEF] = {0};

@@ -19,16 +19,12 @@ struct kernel {
     int w;       /* support, cells: 4 to KERNEL_TAPS */
     double beta; /* shape */
     int ncoef;   /* polynomial coefficients of a tap */
-    float coef[KERNEL_MAXCOEF]
-              [KERNEL_TAPS]; /* highest power first, in t of [-1, 1] across
-                                                a cell; taps from w on are 0 */
+    /* highest power first, in t of [-1, 1] across a cell; taps from w on are 0 */
+    float coef[KERNEL_MAXCOEF][KERNEL_TAPS];
 };
 
 /* Choose the support for this relative error (1e-3 to 1e-7) and fit the polynomials. */
 void kernel_init(struct kernel *ker, double accuracy);
-
-/* The kernel itself at `d` cells from its middle. */
-double kernel_value(const struct kernel *ker, double d);
 
 /* Its Fourier transform, the integral of K(d) cos(2 pi f d): f in cycles per cell. */
 double kernel_transform(const struct kernel *ker, double f);

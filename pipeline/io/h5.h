@@ -94,9 +94,9 @@ struct h5_dataset {
     int ndim;            /* 0: scalar; at most H5_MAXDIM */
     const size_t *dim;   /* [ndim] extents, slowest first */
     const size_t *chunk; /* [ndim]; NULL: contiguous */
-    const void
-        *data; /* in dim's order, of the type on disk: H5_BOOL bytes 0 or 1, H5_STRING
-                            `size` bytes each; H5_VSTRING: the text itself, a char * */
+    /* in dim's order, of the type on disk: H5_BOOL bytes 0 or 1, H5_STRING `size` bytes each;
+     * H5_VSTRING: the text itself, a char * */
+    const void *data;
 };
 
 static inline struct h5_dataset h5_scalar(enum h5_type type, const void *data)

@@ -86,11 +86,6 @@ void astro_uvw_basis(const struct astro_epoch *ep, double ra_rad, double dec_rad
     astro_icrs_to_itrf(ep, ra_rad, dec_rad, basis[2]);
 }
 
-double astro_era_local(const struct astro_epoch *ep, const struct site *site)
-{
-    return eraAnp(ep->era_rad + site->lon_rad);
-}
-
 double astro_lst(double jd_utc, double dut1_s, double lon_rad)
 {
     double day = floor(jd_utc - 0.5) + 0.5, frac = jd_utc - day;

@@ -66,9 +66,6 @@ void astro_zenith(const struct site *site, double v[3]);
 void astro_uvw_basis(const struct astro_epoch *ep, double ra_rad, double dec_rad,
                      double basis[3][3]);
 
-/* Local apparent sidereal time in the CIO sense: ERA + longitude, rad in [0, 2 pi). */
-double astro_era_local(const struct astro_epoch *ep, const struct site *site);
-
 /* Local apparent sidereal time (equinox based), rad in [0, 2 pi): UVH5's lst_array. */
 double astro_lst(double jd_utc, double dut1_s, double lon_rad);
 

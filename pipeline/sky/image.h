@@ -14,8 +14,8 @@ struct image {
     size_t nx, ny; /* columns (right ascension falls with x) and rows (north is up) */
     float *pix;    /* [ny][nx]; NaN where there is no value */
     struct wcs wcs;
-    double bmaj_rad, bmin_rad, bpa_rad; /* restoring beam FWHM; position angle north to
-                                           east; 0 0 0 when there is none */
+    /* restoring beam: FWHM, and position angle north to east; 0 0 0 when there is none */
+    double bmaj_rad, bmin_rad, bpa_rad;
     double freq_hz, width_hz; /* mean frequency (weighted) and total bandwidth */
     double mjd_beg, mjd_end;  /* UTC */
     char unit[16];            /* FITS BUNIT, e.g. "Jy/beam" */

@@ -58,9 +58,10 @@ struct vis {
     int pol[VIS_MAXPOL]; /* AIPS codes: -1 RR, -2 LL, -5 XX, -6 YY, 1 I ... */
 
     float complex *data; /* [nrow][nchan][npol] as correlated, Jy once calibrated */
-    float *weight;       /* [nrow][nchan][npol]; 0 = flagged.  From the reader: 2 x
-                               bandwidth x time x valid fraction (variance SEFD^2 / weight);
-                               applying gains scales it by |g1 g2|^2 */
+    /* [nrow][nchan][npol]; 0 = flagged: the sample is then finite, and 0 when the reader or
+     * gains_apply flagged it.  From the reader: 2 x bandwidth x time x valid fraction (variance
+     * SEFD^2 / weight); gains_apply scales it by |g1 g2|^2. */
+    float *weight;
 };
 
 /* Free all arrays and the struct; NULL does nothing. */
