@@ -125,6 +125,15 @@ static size_t gather(const struct idle *idle, struct dirstamp *out)
     return once;
 }
 
+/* Is `path` there, or ours to make?  root must not make one in which the daemon that owns the tree
+ * could not write. */
+static bool may_make(const char *path, const char *tree)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 || (stat(tree, &st) == 0 && st.st_uid == geteuid());
+}
+
 void idle_save(const struct idle *idle, const char *tree)
 {
     char path[4096], *text;
@@ -134,7 +143,7 @@ void idle_save(const struct idle *idle, const char *tree)
         head.boot[0] == '\0')
         return;
     snprintf(path, sizeof path, "%.4000s/.watcherd", tree);
-    if (path_mkdirs(path, NULL) != 0)
+    if (!may_make(path, tree) || path_mkdirs(path, NULL) != 0)
         return;
     text = mem_malloc(sizeof head + (idle->nfresh + idle->n) * sizeof(struct dirstamp));
     head.n = gather(idle, (struct dirstamp *)(void *)(text + sizeof head));

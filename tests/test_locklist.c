@@ -441,6 +441,26 @@ static void a_directory_that_has_just_changed_is_not_noted(void **state)
     assert_int_not_equal(access("tree/.watcherd/idle", F_OK), 0);
 }
 
+static void nothing_is_made_in_a_tree_of_another_user(void **state)
+{
+    struct locklist list;
+
+    (void)state;
+    idle_tree(0);
+    if (getuid() != 0) {
+        print_message("skipped: only root can give a directory away\n");
+        skip();
+    }
+    assert_int_equal(chown("tree", 65534, 65534), 0);
+    list_tree(&list, 10);
+    locklist_clear(&list);
+    assert_int_not_equal(access("tree/.watcherd", F_OK), 0);
+    assert_int_equal(chown("tree", 0, 0), 0);
+    list_tree(&list, 10);
+    locklist_clear(&list);
+    assert_true(is_noted("g5"));
+}
+
 static void what_can_change_without_a_new_name_is_not_noted(void **state)
 {
     struct record rec;
@@ -670,6 +690,7 @@ int main(void)
         OWN_DIR(cleaning_ends_a_dead_claim_once),
         OWN_DIR(a_claim_in_a_directory_noted_as_idle_is_always_seen),
         OWN_DIR(a_directory_that_has_just_changed_is_not_noted),
+        OWN_DIR(nothing_is_made_in_a_tree_of_another_user),
         OWN_DIR(what_can_change_without_a_new_name_is_not_noted),
         OWN_DIR(what_was_noted_is_believed_in_the_same_boot_and_time_only),
         OWN_DIR(a_cleaner_killed_in_the_middle_leaves_the_lock_to_the_next),
