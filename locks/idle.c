@@ -125,8 +125,8 @@ static size_t gather(const struct idle *idle, struct dirstamp *out)
     return once;
 }
 
-/* Is `path` there, or ours to make?  root must not make one in which the daemon that owns the tree
- * could not write. */
+/* Is `path` there, or ours to make?  root must not make one in which the daemon that owns the
+ * tree could not write. */
 static bool may_make(const char *path, const char *tree)
 {
     struct stat st;
