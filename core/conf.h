@@ -44,62 +44,48 @@ struct conf_parts {
 
 enum { CONF_MORE = 16384 }; /* room for the values of all parts, bytes */
 
+/* The values.  What they mean, their ranges and defaults stand in conf.c's table. */
 struct conf {
     struct {
-        char root[PATH_MAX], incoming[PATH_MAX], state[PATH_MAX], scratch[PATH_MAX],
-            products[PATH_MAX],
-            locks[PATH_MAX]; /* absolute; derived from root when empty */
+        /* absolute; below root when empty in the file */
+        char root[PATH_MAX], incoming[PATH_MAX], state[PATH_MAX], scratch[PATH_MAX];
+        char products[PATH_MAX], locks[PATH_MAX];
     } paths;
     struct {
-        double stabilization_time_s; /* quiet period, 2.0 */
-        double max_wait_s;    /* a file that still grows after this is reported, 1800 */
-        double rescan_s;      /* periodic scan of local file systems, 60 */
-        char extensions[256]; /* ".hdf5 .uvh5" */
-        bool recursive;       /* false */
-        char also[900];       /* more roots, absolute, separated by spaces */
-        long min_bytes, max_bytes; /* of a file; 0: no limit */
+        double stabilization_time_s, max_wait_s, rescan_s;
+        char extensions[256]; /* incoming_names */
+        bool recursive;
+        char also[900];            /* absolute paths, separated by spaces */
+        long min_bytes, max_bytes; /* 0: no limit */
     } watch;
     struct {
-        char pattern[128];         /* groupname.h; "subband" */
-        double tolerance_s;        /* 120 */
-        long expected;             /* 16 */
-        double header_tolerance_s; /* header time against name, 300 */
-        double deadline_s;         /* partial after this since the last arrival, 600 */
-        char partial[16];          /* hold | process | quarantine */
-        long min_members;          /* for process; 0: expected */
+        char pattern[128]; /* groupname.h */
+        double tolerance_s;
+        long expected;
+        double header_tolerance_s, deadline_s;
+        char partial[16];
+        long min_members; /* 0: expected */
     } group;
     struct {
-        char store[512];  /* "sqlite" or a PostgreSQL connection string */
-        char name[64];    /* "dsa110-pipeline" */
-        double poll_s;    /* look for tasks at least this often, 1 */
-        long max_pending; /* 0: no limit */
-        long aging;       /* every so many claims take the oldest task; 0: never */
+        char store[512];
+        char name[64];
+        double poll_s;
+        long max_pending, aging; /* 0: none */
     } queue;
     struct {
-        long count;            /* 1 */
-        long max_retries;      /* 3 */
-        double retry_delay_s;  /* 30, doubled each time */
-        double retry_max_s;    /* and not more than this, 3600 */
-        double lease_s;        /* 60 */
-        double heartbeat_s;    /* 15 */
-        double stop_grace_s;   /* SIGTERM: let running tasks finish this long, 30 */
-        double soft_limit_s;   /* then TERM, 7200; 0: none */
-        double hard_limit_s;   /* then KILL, 10800; 0: none */
-        double cancel_grace_s; /* from TERM to KILL, 10 */
-        long memory_mib;       /* of a worker process; 0: no limit */
-        long max_tasks;        /* then a worker process is replaced, 100 */
-        long log_max_kib;      /* of a task's log, 1024 */
+        long count, max_retries;
+        double retry_delay_s, retry_max_s;
+        double lease_s, heartbeat_s;
+        double stop_grace_s, soft_limit_s, hard_limit_s; /* limits: 0: none */
+        double cancel_grace_s;
+        long memory_mib; /* 0: no limit */
+        long max_tasks, log_max_kib;
     } workers;
     struct {
-        double warn_pct;   /* 80 */
-        double stop_pct;   /* 95 */
-        double resume_pct; /* 90 */
-        double check_s;    /* 10 */
+        double warn_pct, stop_pct, resume_pct, check_s;
     } disk;
     struct {
-        double ms_age_d;      /* 7 */
-        double scratch_age_d; /* 1 */
-        double log_age_d;     /* 30 */
+        double ms_age_d, scratch_age_d, log_age_d;
     } clean;
     const struct conf_parts *parts; /* whose values are these: */
     _Alignas(max_align_t) char more[CONF_MORE];
@@ -113,8 +99,9 @@ void conf_defaults(struct conf *conf, const char *root, const struct conf_parts 
 
 /*
  * conf_load: read FILE over the defaults; relative paths are relative to the file's folder.
- * Status: 0; -ENOENT and other errnos; ERR_FORMAT with one sentence naming file, section,
- * name, reason.
+ * parts: as for conf_defaults.
+ * Status: 0; -ENOENT there is no such file, and other errnos; ERR_FORMAT it cannot be
+ * understood: the sentence names file, line, section, name and reason.
  */
 int conf_load(struct conf *conf, const char *path, const struct conf_parts *parts,
               struct err *e);

@@ -18,12 +18,13 @@ struct err;
 
 /* The socket `name` in the directory open at `dir`: short, however long its path is. */
 struct sockaddr_un client_address(int dir, const char *name);
-/* Open the state directory for that: an O_PATH descriptor, or a negated errno. */
+/* Open the state directory for that.  Returns an O_PATH descriptor, yours to close, or a
+ * negated errno. */
 int client_open_dir(const char *state, struct err *e);
 
 /*
  * client_call: ask the daemon of `state` and wait for its answer, at most wait_s.
- * Returned: *answer a new object
+ * Returned: *answer a new object, yours; NULL unless 0
  * Status: 0; -ECONNREFUSED nobody listens; -ETIMEDOUT no answer in time; ERR_FORMAT no JSON
  *   object came back; other errnos, with a sentence.
  */

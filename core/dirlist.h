@@ -24,7 +24,8 @@ struct dirlist {
     size_t nslot;
 };
 
-/* Read the open directory (from its start).  0, or a negated errno with the name `what`. */
+/* Read the open directory from its start; the sentence of a failure calls it `what`.
+ * Status: 0; a negated errno, and *out is empty.  dirlist_clear frees it. */
 int dirlist_read(struct dirlist *out, int dirfd, const char *what, struct err *e);
 /* The entry of this name, or NULL.  The first call builds the table. */
 const struct dirlist_entry *dirlist_find(struct dirlist *list, const char *name);

@@ -1,20 +1,22 @@
 /*
- * disk.h: how full the file systems of our directories are, and whether that is too full to start
- * anything.
+ * disk.h: how full the file systems of our directories are, and whether that is too full to
+ * start anything.
  *
- * Two halves.  disk_look asks the kernel, the way df does; it waits for as long as a file system
- * hangs, so a program with a loop calls it from another thread, which shares nothing with
- * the guard. disk_judge is arithmetic: it takes what a look found, remembers the levels,
+ * Two halves.  disk_look asks the kernel, the way df does.  It waits for as long as a file
+ * system hangs, so a program with a loop calls it from another thread, which shares nothing
+ * with the guard.  disk_judge is arithmetic: it takes what a look found, remembers the levels,
  * and tells each change in one sentence.
  *
  *   percent   the larger of used / (used + available to us) of blocks and of inodes: a full
- *             inode table is a full file system.  Blocks kept back for root do not count, as in df.
+ *             inode table is a full file system.  Blocks that are kept back for
+ *             root do not count, as in df.
  *   WARN      at or above warn_pct
  *   STOP      one is at or above stop_pct; from then on all above resume_pct are at STOP,
  *             until none is
  *
- * Directories on one file system are one; the first stands for the others.  One that is not there
- * counts where it would be made.  One that cannot be asked keeps its level, and that is told.
+ * Directories on one file system count as one; the first stands for the others.  A directory
+ * that does not exist counts where it would be made.  One that cannot be asked keeps its level,
+ * and that is told.
  */
 #ifndef CORE_DISK_H
 #define CORE_DISK_H
@@ -65,14 +67,15 @@ struct disk_news {
 };
 typedef void disk_tell_fn(void *arg, const struct disk_news *news);
 
-/* dir: [n] absolute paths, copied; an empty one and one that came before are left out, as is what
- * exceeds DISK_MOST. */
+/* dir: [n] absolute paths, copied.  Empty ones, repeated ones and those beyond DISK_MOST are
+ * left out. */
 void disk_guard_init(struct disk_guard *g, const struct disk_limits *limits,
                      const char *const *dir, size_t n);
 
 /*
- * disk_look: ask for every directory of dir[n] into fill[n].  Touches nothing else, may block, and
- * may be called from any thread; *at (NULL: nobody asks) says meanwhile which one is being asked.
+ * disk_look: ask for every directory of dir[n] into fill[n].  Touches nothing else, may block,
+ * and may be called from any thread; *at (NULL: nobody asks) says meanwhile which one is being
+ * asked.
  */
 void disk_look(struct disk_fill *fill, const char (*dir)[PATH_MAX], size_t n,
                _Atomic size_t *at);

@@ -2,22 +2,22 @@
  * group.h: which files belong together, and what the group is called.
  *
  * A pure data structure: no disk, no clock, no loop.  The file's name gives a time and a member
- * index, by a rule that is a setting (groupname.h); files cluster by time, greedily from the
- * earliest: a cluster is everything within tolerance_s of its first file.  Which groups
- * there are, which file is which member, and their names depend only on the set of files,
- * never on the order in which they came; so two daemons agree on the name and therefore on
- * the claim.
+ * index, by a rule that is a setting (groupname.h).  Files cluster by time, greedily from the
+ * earliest: a cluster is everything within tolerance_s of its first file.  Which groups there
+ * are, how they are called and which file is which member depends only on the set of files,
+ * never on the order in which they came; so two daemons agree on the name, and therefore on the
+ * claim.
  *
- * A group is named by the earliest time among its members, "2025-05-07T00:04:06", and is complete
- * when each index 0 .. expected-1 has exactly one member.  Two files with the same index:
- * the one nearest to the cluster's median time is the member (then the later time, then the
- * newer modification, then the name), the other a recorded duplicate.
+ * A group is named by the earliest time among its members, "2025-05-07T00:04:06", and is
+ * complete when each index 0 .. expected-1 has exactly one member.  Two files with the same
+ * index: the one nearest to the cluster's median time is the member (then the later time, then
+ * the newer modification, then the name), the other a recorded duplicate.
  *
  * Once marked (enqueued, done, failed) a group is frozen: name and members never change again.
  * Whatever comes later within tolerance_s of its name, before or after, is recorded as late.
  *
- * With a rule that has a name instead of a time, files of one name are one group, and the tolerance
- * does not count; times below are then 0, and groups come in no particular order.
+ * With a rule that has a name instead of a time, files of one name are one group, and the
+ * tolerance does not count; times below are then 0, and groups are told in no particular order.
  *
  * Precondition of the agreement between machines: groups lie further apart than tolerance_s
  * (DSA-110: within a group at most 82 s, between groups at least 234 s, tolerance 120 s).
@@ -48,9 +48,9 @@ enum group_policy {
 };
 
 struct group_opts {
-    double tolerance_s; /* [group] tolerance_s, 120; whole seconds count */
-    int expected;       /* [group] expected, 16; 1 .. GROUP_MAX_EXPECTED */
-    double deadline_s;  /* [group] deadline_s, 600; <= 0: never */
+    double tolerance_s; /* whole seconds count */
+    int expected;       /* 1 .. GROUP_MAX_EXPECTED */
+    double deadline_s;  /* <= 0: never */
     enum group_policy policy;
     int min_members;              /* for GROUP_PROCESS */
     const struct groupname *rule; /* copied; NULL: "subband" */
@@ -102,18 +102,20 @@ struct group_news {
 typedef void group_news_fn(void *arg, const struct group_news *news);
 typedef void group_each_fn(void *arg, const struct group_view *group);
 
-struct group_table *
-group_table_new(const struct group_opts *opts); /* NULL: opts out of range */
+/* NULL: opts are out of range. */
+struct group_table *group_table_new(const struct group_opts *opts);
 void group_table_free(struct group_table *t);
 
 /*
- * A settled file.  The same path again replaces its identity.
+ * group_add: take in a settled file, at `now` (seconds of any clock that does not step, the
+ * same for all calls).  The same path again replaces its identity.
  * Status: 0; -EINVAL when the name is foreign (not recorded; counted in group_stats).
  */
 int group_add(struct group_table *t, const char *path, const struct file_id *id,
               double now);
 
-/* The file is gone or being rewritten.  A frozen group keeps its name.  0 or -ENOENT. */
+/* The file is gone or being rewritten.  A frozen group keeps its name.  Status: 0; -ENOENT the
+ * file is not known. */
 int group_remove(struct group_table *t, const char *path);
 
 /* Forget the files below a folder in groups that are not frozen.  Returns how many. */
@@ -128,8 +130,8 @@ int group_of(struct group_table *t, const char *path, char name[GROUP_NAME],
              const char **role);
 
 /*
- * Tell what is ready, in time order of the groups, then the recorded oddities.  The callback may
- * group_mark the group in hand with a frozen state, and call nothing else of this module.
+ * Tell what is ready, in time order of the groups, then the recorded oddities.  The callback
+ * may group_mark the group in hand with a frozen state, and call nothing else of this module.
  */
 void group_ready(struct group_table *t, double now, group_news_fn *cb, void *arg);
 
@@ -137,15 +139,15 @@ void group_ready(struct group_table *t, double now, group_news_fn *cb, void *arg
 double group_next_s(struct group_table *t, double now);
 
 /*
- * Set the state of the group with exactly this name.  A frozen state for a name that has no group
- * yet makes an empty frozen one (a restart: mark what the queue knows, then scan): files
+ * Set the state of the group with exactly this name.  A frozen state for a name that has no
+ * group yet makes an empty frozen one (a restart: mark what the queue knows, then scan): files
  * that come within [name, name + tolerance] become its members, by the same rule.
  * GROUP_COLLECTING thaws it (the operator wants it formed again).
  * Status: 0; -EINVAL not a group's name; -ENOENT no such group to thaw.
  */
 int group_mark(struct group_table *t, const char *name, enum group_state state);
 
-/* Look at one group; -ENOENT.  cb may be NULL (does it exist?). */
+/* Look at one group; cb may be NULL (does it exist?).  Status: 0; -ENOENT. */
 int group_find(struct group_table *t, const char *name, group_each_fn *cb, void *arg);
 
 /* Every group in time order. */

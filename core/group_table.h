@@ -1,6 +1,6 @@
 /*
- * group_table.h: the inside of struct group_table, for group.c (which files make which group) and
- * group_tell.c (what is told of them).
+ * group_table.h: the inside of struct group_table, for group.c (which files make which group)
+ * and group_tell.c (what is told of them).
  */
 #ifndef CORE_GROUP_TABLE_H
 #define CORE_GROUP_TABLE_H

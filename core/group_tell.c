@@ -1,6 +1,6 @@
 /*
- * group_tell.c: see group.h; what is told of the groups: news, views and words.  Which groups there
- * are is decided in group.c.
+ * group_tell.c: see group.h; what is told of the groups: news, views and words.  Which groups
+ * there are is decided in group.c.
  */
 #include "core/group.h"
 

@@ -229,6 +229,46 @@ static uint64_t hash(const char *s, size_t n)
     return h ^ (h >> 29);
 }
 
+/* Does s[0..n) end a name in a way that we give a meaning to: "lock", "gen34"? */
+static bool is_our_ending(const char *s, size_t n)
+{
+    if (n == 4 && memcmp(s, "lock", 4) == 0)
+        return true;
+    if (n < 4 || memcmp(s, "gen", 3) != 0)
+        return false;
+    for (size_t i = 3; i < n; i++)
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+    return true;
+}
+
+/* A name made fit for a directory: groupname.h says how. */
+static void make_safe(char out[GROUPNAME_SIZE], const char *name, size_t n)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789_+=,@:-";
+    size_t tail = 17; /* '~' and the hash */
+    size_t m = 0, cut = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool dot = name[i] == '.' && i > 0 && !is_our_ending(name + i + 1, n - i - 1);
+        size_t need = dot || memchr(plain, name[i], sizeof plain - 1) != NULL ? 1 : 3;
+
+        if (m + need >= GROUPNAME_SIZE) {
+            snprintf(out + cut, GROUPNAME_SIZE - cut, "~%016" PRIx64, hash(name, n));
+            return;
+        }
+        if (need == 1)
+            out[m] = name[i];
+        else
+            snprintf(out + m, 4, "%%%02X", (unsigned)(unsigned char)name[i]);
+        m += need;
+        if (m + tail < GROUPNAME_SIZE)
+            cut = m;
+    }
+    out[m] = '\0';
+}
+
 /* Above all times, and far enough from the ends for differences. */
 static int64_t key_of(const char *safe)
 {
@@ -263,7 +303,7 @@ int groupname_parse(const struct groupname *rule, const char *base,
             if (*base != s->literal)
                 return -EINVAL;
         } else if (s->kind == '*') {
-            groupname_safe(out->name, base, n - fixed);
+            make_safe(out->name, base, n - fixed);
             base += n - fixed;
         } else {
             v = digits(base, s->width);
@@ -337,43 +377,4 @@ void groupname_of_time(char out[GROUPNAME_SIZE], int64_t unix_s)
     put_digits(out + 11, second / 3600, 2);
     put_digits(out + 14, second / 60 % 60, 2);
     put_digits(out + 17, second % 60, 2);
-}
-
-/* Does s[0..n) end a name in a way that we give a meaning to: "lock", "gen34"? */
-static bool is_our_ending(const char *s, size_t n)
-{
-    if (n == 4 && memcmp(s, "lock", 4) == 0)
-        return true;
-    if (n < 4 || memcmp(s, "gen", 3) != 0)
-        return false;
-    for (size_t i = 3; i < n; i++)
-        if (s[i] < '0' || s[i] > '9')
-            return false;
-    return true;
-}
-
-void groupname_safe(char out[GROUPNAME_SIZE], const char *name, size_t n)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                "0123456789_+=,@:-";
-    size_t tail = 17; /* '~' and the hash */
-    size_t m = 0, cut = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        bool dot = name[i] == '.' && i > 0 && !is_our_ending(name + i + 1, n - i - 1);
-        size_t need = dot || memchr(plain, name[i], sizeof plain - 1) != NULL ? 1 : 3;
-
-        if (m + need >= GROUPNAME_SIZE) {
-            snprintf(out + cut, GROUPNAME_SIZE - cut, "~%016" PRIx64, hash(name, n));
-            return;
-        }
-        if (need == 1)
-            out[m] = name[i];
-        else
-            snprintf(out + m, 4, "%%%02X", (unsigned)(unsigned char)name[i]);
-        m += need;
-        if (m + tail < GROUPNAME_SIZE)
-            cut = m;
-    }
-    out[m] = '\0';
 }

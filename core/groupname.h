@@ -1,5 +1,6 @@
 /*
- * groupname.h: the rule by which a file's name says which group it belongs to ([group] pattern).
+ * groupname.h: the rule by which a file's name says which group it belongs to ([group]
+ * pattern).
  *
  *   subband     {time:%Y-%m-%dT%H:%M:%S}_sb{member:2}, and the extension .hdf5 or .uvh5
  *   file        one file is one group, named by the file's name without its extension
@@ -13,8 +14,11 @@
  * %d or %j), {member:N} exactly N digits, {name} one or more characters.  There is either a
  * time or a name, each part at most once; {{ and }} stand for braces, %% for %.
  *
- * With a time, files cluster (group.h) and a group is named like 2025-05-07T00:04:06.  With a name,
- * files of equal names make a group; the name is made fit for a directory by groupname_safe.
+ * With a time, files cluster (group.h) and a group is named like 2025-05-07T00:04:06.  With a
+ * name, files of equal names make a group; the name is made fit for a directory: bytes other
+ * than A-Z a-z 0-9 _ + = , @ : - and . become %XX, and so does a dot at the start and one
+ * before a last "lock" or "gen" with digits (our own endings).  Names that would not fit end in
+ * '~' and a hash.  Different names stay different.
  */
 #ifndef CORE_GROUPNAME_H
 #define CORE_GROUPNAME_H
@@ -46,7 +50,8 @@ struct groupname {
     } step[GROUPNAME_PATTERN];
 };
 
-/* Compile; -EINVAL with one sentence saying what is wrong with the pattern. */
+/* Make a pattern ready for use.
+ * Status: 0; -EINVAL, and the sentence says what is wrong with the pattern. */
 int groupname_compile(struct groupname *rule, const char *pattern, struct err *e);
 
 /* What a file's name says. */
@@ -56,21 +61,15 @@ struct groupname_hit {
     char name[GROUPNAME_SIZE]; /* safe; empty when timed */
 };
 
-/* `base` is a name without folders.  0, or -EINVAL: the name is foreign. */
+/* Take apart a file's name `base`, without folders.  Status: 0; -EINVAL the name is foreign. */
 int groupname_parse(const struct groupname *rule, const char *base,
                     struct groupname_hit *out);
 
-/* Key of a group's own name ("2025-05-07T00:04:06", or a safe name); 0 or -EINVAL. */
+/* The key of a group's own name ("2025-05-07T00:04:06", or a safe name).  Status: 0; -EINVAL it
+ * is no group's name. */
 int groupname_key(const struct groupname *rule, const char *name, int64_t *key);
 
 /* The name of a time, "2025-05-07T00:04:06". */
 void groupname_of_time(char out[GROUPNAME_SIZE], int64_t unix_s);
-
-/*
- * groupname_safe: bytes other than A-Z a-z 0-9 _ + = , @ : - and . become %XX, and so does a dot
- * at the start and one before a last "lock" or "gen" with digits (our own endings).  Names that
- * would not fit end in '~' and a hash.  Different names stay different.
- */
-void groupname_safe(char out[GROUPNAME_SIZE], const char *name, size_t n);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * incoming.h: which directories are looked at, which names count in them, and how files form
- * groups.  Everybody who asks "what has arrived" asks here: the watch, batchctl, why, preflight.
+ * groups.  Everybody who asks "what has arrived" asks here: the watch, batchctl, why,
+ * preflight.
  *
- * The directories (roots) are [paths] incoming, [watch] also, and those that operators added to a
- * running daemon, which are kept in `<state>/roots.json`:
+ * The directories (roots) are [paths] incoming, [watch] also, and those that operators added to
+ * a running daemon, which are kept in `<state>/roots.json`:
  *
  *   {"roots": [{"path": DIR, "recursive": BOOL, "poll": BOOL}, ...]}
  *
@@ -41,8 +42,8 @@ struct incoming_names {
  */
 int incoming_names(struct incoming_names *out, const char *extensions, struct err *e);
 
-/* Does a regular file of this name (without slashes) count?  None does that is still written by its
- * name (dirsum_unfinished). */
+/* Does a regular file of this name (without slashes) count?  None does that is still written by
+ * its name (dirsum_unfinished). */
 bool incoming_wants(const struct incoming_names *names, const char *name);
 
 /* ---- roots ---- */
@@ -58,17 +59,18 @@ struct incoming_roots {
     size_t n;
     bool by_directory;   /* [group] pattern = directory: every root is recursive */
     char file[PATH_MAX]; /* roots.json */
-    char
-        damaged[256]; /* why that could not be understood; "" it is well or not there */
+    /* why that could not be understood; "" it is well or not there */
+    char damaged[256];
 };
 
 /* This directory is no root, and why: one sentence. */
 typedef void incoming_refused_fn(void *arg, const char *path, const char *why);
 
 /*
- * incoming_roots_load: all roots.  Entries that cannot be roots are told to `refused` (may be NULL)
- * and left out.  A roots.json that cannot be read or is no JSON counts as empty, and `damaged` says
- * why: whoever owns the state directory mends it, everybody else should refuse to answer.
+ * incoming_roots_load: all roots.  Entries that cannot be roots are told to `refused` (may be
+ * NULL) and left out.  A roots.json that cannot be read or is no JSON counts as empty, and
+ * `damaged` says why: whoever owns the state directory mends it, everybody else should refuse
+ * to answer.
  * Returned: *out, to be cleared also after a failure
  * Status: 0; -ENAMETOOLONG [paths] state is too long
  */
@@ -85,7 +87,8 @@ bool incoming_is_recursive(const struct incoming_roots *r,
 
 /*
  * incoming_roots_fits: may this directory be added?  Asks the file system where paths lead.
- * Status: 0; -EINVAL not absolute or not UTF-8; -EEXIST another root would show its files, or it
+ * Status: 0; -EINVAL not absolute or not UTF-8; -EEXIST another root would show its files, or
+ * it
  *   the other's
  */
 int incoming_roots_fits(const struct incoming_roots *r,

@@ -40,26 +40,17 @@ static int say(const char *text)
     return rc;
 }
 
-/* STATUS= takes one line. */
-static int say_with_status(const char *first, const char *status)
-{
-    char text[1024];
-    size_t n = (size_t)snprintf(text, sizeof text, "%sSTATUS=", first);
-
-    for (; *status != '\0' && n + 1 < sizeof text; status++)
-        text[n++] = *status == '\n' ? ' ' : *status;
-    text[n] = '\0';
-    return say(text);
-}
-
 int notify_ready(const char *status)
 {
-    return status != NULL ? say_with_status("READY=1\n", status) : say("READY=1");
-}
+    char text[1024];
+    size_t n = (size_t)snprintf(text, sizeof text, "READY=1\nSTATUS=");
 
-int notify_status(const char *status)
-{
-    return say_with_status("", status);
+    if (status == NULL)
+        return say("READY=1");
+    for (; *status != '\0' && n + 1 < sizeof text; status++)
+        text[n++] = *status == '\n' ? ' ' : *status; /* STATUS= takes one line */
+    text[n] = '\0';
+    return say(text);
 }
 
 int notify_reloading(void)
@@ -98,24 +89,10 @@ static unsigned long long number(const char *text)
 
 double notify_watchdog_s(void)
 {
-    const char *pid = getenv("WATCHDOG_PID");
+    const char *name = getenv("NOTIFY_SOCKET"), *pid = getenv("WATCHDOG_PID");
 
-    if (!notify_wanted() ||
+    if (name == NULL || name[0] == '\0' ||
         (pid != NULL && number(pid) != (unsigned long long)getpid()))
         return 0;
     return (double)number(getenv("WATCHDOG_USEC")) / 1e6;
-}
-
-bool notify_wanted(void)
-{
-    const char *name = getenv("NOTIFY_SOCKET");
-
-    return name != NULL && name[0] != '\0';
-}
-
-void notify_forget(void)
-{
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    unsetenv("WATCHDOG_PID");
 }

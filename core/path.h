@@ -1,5 +1,5 @@
 /*
- * path.h: directories, whole-file writes and digests.
+ * path.h: directories, files read and written whole, digests.  Sentences name the path.
  */
 #ifndef CORE_PATH_H
 #define CORE_PATH_H
@@ -12,28 +12,45 @@ struct err;
 
 enum { PATH_SHA256 = 65 }; /* hex digits and NUL */
 
-/* "a/b" into out; -ENAMETOOLONG with a sentence.  Never two slashes at the joint. */
+/* Join dir and name to "dir/name" in out[size], never with two slashes where they meet.
+ * Status: 0; -ENAMETOOLONG. */
 int path_join(char *out, size_t size, const char *dir, const char *name, struct err *e);
-/* mkdir -p, mode 0755. */
-int path_mkdirs(const char *dir, struct err *e);
-/* Write a file so that it is either whole or absent: temp, fsync, rename, fsync of the folder. */
-int path_write(const char *path, const void *data, size_t n, struct err *e);
-/* Give the complete file `temp` its name `path`: fsync, rename, fsync of the folder.
-   Removed on failure. */
-int path_replace(const char *temp, const char *path, struct err *e);
-/* Whole file into a malloc'ed, NUL-terminated buffer; refuses more than max bytes (ERR_SHAPE). */
-int path_read(char **out, size_t *n, const char *path, size_t max, struct err *e);
-int path_fsync_dir(const char *dir, struct err *e);
-/* fsync each regular file below dir and the folders. */
-int path_fsync_tree(const char *dir, struct err *e);
-/* rm -r, does not follow links; missing is fine. */
-int path_remove_tree(const char *dir, struct err *e);
-/* The same for `name` in the open folder dirfd: no link on the way there can lead elsewhere. */
-int path_remove_at(int dirfd, const char *name, struct err *e);
-/* SHA-256 of a file, lower-case hex, and its size. */
-int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct err *e);
+/* What follows the last slash; points into path. */
 const char *path_base(const char *path);
-/* Free bytes for us on the file system of `path`. */
+
+/* Make a directory and all those above it, mode 0755.  One that exists is fine.
+ * Status: 0; -ENOTDIR a file has the name of one of them; -ENAMETOOLONG; other errnos. */
+int path_mkdirs(const char *dir, struct err *e);
+
+/* Write n bytes so that the file is whole or, as before, old or absent, even after a power cut:
+ * into a temporary file beside it, fsync, rename, fsync of the directory.
+ * Status: 0; errnos (-ENOSPC, -EROFS ...), and the temporary file is gone again. */
+int path_write(const char *path, const void *data, size_t n, struct err *e);
+/* The second half of that: give the complete file `temp` its name `path`; on the same file
+ * system.  Status: as path_write; temp is removed on failure. */
+int path_replace(const char *temp, const char *path, struct err *e);
+
+/* Read a whole file of at most max bytes; *out is malloc'ed, ends with a NUL that *n does not
+ * count, and is NULL unless 0.
+ * Status: 0; ERR_SHAPE longer than max; ERR_FORMAT not a regular file; -ENOMEM; other errnos. */
+int path_read(char **out, size_t *n, const char *path, size_t max, struct err *e);
+/* SHA-256 of a regular file, as lower-case hex digits, and its size in bytes.
+ * Status: 0; ERR_FORMAT not a regular file; -ENOMEM; other errnos. */
+int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct err *e);
+
+/* Force to disk: the names in a directory; all files and directories below it, too.
+ * Status: 0; errnos, -EIO when the disk failed. */
+int path_fsync_dir(const char *dir, struct err *e);
+int path_fsync_tree(const char *dir, struct err *e);
+
+/* Remove a file, or a directory with all that is below it; links are removed, not followed.
+ * What is not there is fine.  Status: 0; errnos of what would not go. */
+int path_remove_tree(const char *dir, struct err *e);
+/* The same for `name` in the open directory dirfd: no link on the way to it can lead
+ * elsewhere.  Status: as path_remove_tree. */
+int path_remove_at(int dirfd, const char *name, struct err *e);
+
+/* Bytes that are free for us on the file system of `path`.  Status: 0; errnos. */
 int path_free_bytes(const char *path, uint64_t *bytes, struct err *e);
 
 #endif
