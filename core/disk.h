@@ -83,7 +83,7 @@ void disk_look(struct disk_fill *fill, const char (*dir)[PATH_MAX], size_t n,
 /* Percent that is used; 0 of a file system without blocks (proc). */
 double disk_pct(const struct disk_fill *fill);
 
-/* Take in a look at g's directories, fill[g->n]; tell (may be NULL) is called for each change. */
+/* Take in a look at g's directories, fill[g->n].  tell (may be NULL) hears of each change. */
 void disk_judge(struct disk_guard *g, const struct disk_fill *fill, disk_tell_fn *tell,
                 void *arg);
 

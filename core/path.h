@@ -32,7 +32,7 @@ int path_replace(const char *temp, const char *path, struct err *e);
 
 /* Read a whole file of at most max bytes; *out is malloc'ed, ends with a NUL that *n does not
  * count, and is NULL unless 0.
- * Status: 0; ERR_SHAPE longer than max; ERR_FORMAT not a regular file; -ENOMEM; other errnos. */
+ * Status: 0; ERR_SHAPE longer than max; ERR_FORMAT no regular file; -ENOMEM; other errnos. */
 int path_read(char **out, size_t *n, const char *path, size_t max, struct err *e);
 /* SHA-256 of a regular file, as lower-case hex digits, and its size in bytes.
  * Status: 0; ERR_FORMAT not a regular file; -ENOMEM; other errnos. */
