@@ -26,9 +26,6 @@ static const double LONGEST_POLL_S = 3600;
 static const double NO_HANG_S =
     0.1; /* a thread silent for less than this is only busy */
 
-/* JOB_LEFT: it runs, and done has been called already. */
-enum { JOB_WAITS, JOB_RUNS, JOB_ENDED, JOB_LEFT };
-
 struct job_list {
     struct side_job *first, **last;
 };
@@ -184,12 +181,9 @@ static void job_ended(struct side *s, struct side_job *job, int rc)
     if (gone) {
         /* nobody is there to be told */
     } else if (rc == SIDE_AGAIN && !s->stop) {
-        job->state = JOB_WAITS;
         list_insert(&s->wanted, &s->wanted.first, job);
     } else {
         job->rc = rc == SIDE_AGAIN ? -ECANCELED : rc;
-        if (job->state == JOB_RUNS)
-            job->state = JOB_ENDED;
         list_insert(&s->finished, s->finished.last, job);
         side_tell(s);
     }
@@ -204,8 +198,6 @@ bool side_run(struct side *s)
 
     side_lock(s);
     job = s->stop ? NULL : list_take(&s->wanted, &s->wanted.first);
-    if (job != NULL)
-        job->state = JOB_RUNS;
     s->running = job;
     side_unlock(s);
     if (job == NULL)
@@ -245,7 +237,7 @@ static void tell_all(struct side_job *job)
         void (*end)(struct side_job *) = job->free; /* without it done frees the job */
 
         next = job->next;
-        if (job->state != JOB_LEFT)
+        if (!job->told)
             job->done(job, job->rc, &job->err);
         if (end != NULL)
             end(job);
@@ -291,6 +283,14 @@ static void say_late(const struct side *s, const struct side_job *job, int rc,
 
 static void on_deadline(uv_timer_t *timer);
 
+/* Locked: the job in hand, if somebody still waits for its answer. */
+static struct side_job *awaited(const struct side *s)
+{
+    struct side_job *job = s->running;
+
+    return job != NULL && side_asked(job) && !job->told ? job : NULL;
+}
+
 /* Locked: come back for the next deadline. */
 static void arm(struct side *s)
 {
@@ -299,7 +299,7 @@ static void arm(struct side *s)
     for (const struct side_job *job = s->wanted.first; job != NULL; job = job->next)
         if (side_asked(job))
             until = fmin(until, job->until);
-    if (s->running != NULL && s->running->state == JOB_RUNS && side_asked(s->running))
+    if (awaited(s) != NULL)
         until = fmin(until, s->running->until);
     if (until == INFINITY)
         return;
@@ -327,12 +327,10 @@ static void on_deadline(uv_timer_t *timer)
         say_late(s, job, job->rc = -ETIMEDOUT, &job->err);
         list_insert(&late, late.last, job);
     }
-    running = s->running;
-    if (running == NULL || running->state != JOB_RUNS || !side_asked(running) ||
-        running->until > now) {
+    if ((running = awaited(s)) != NULL && running->until > now)
         running = NULL;
-    } else {
-        running->state = JOB_LEFT;
+    if (running != NULL) {
+        running->told = true;
         say_late(s, running, -EINPROGRESS, &e);
     }
     arm(s);
@@ -346,7 +344,7 @@ static void on_deadline(uv_timer_t *timer)
 
 void side_post(struct side *s, struct side_job *job)
 {
-    job->state = JOB_WAITS;
+    job->told = false;
     job->until = 0;
     side_lock(s);
     list_insert(&s->wanted, s->wanted.last, job);
@@ -357,7 +355,7 @@ void side_post(struct side *s, struct side_job *job)
 /* Locked. */
 static void refuse(struct side *s, struct side_job *job)
 {
-    job->state = JOB_ENDED;
+    job->told = false;
     job->rc = job->err.code;
     list_insert(&s->finished, s->finished.last, job);
     side_tell(s);
@@ -376,7 +374,7 @@ void side_ask(struct side *s, struct side_job *job, double wait_s)
     struct side_job **at = &s->wanted.first;
 
     assert(job->free != NULL);
-    job->state = JOB_WAITS;
+    job->told = false;
     job->asked_at = clock_boot_s();
     job->until = job->asked_at + wait_s;
     side_lock(s);
@@ -467,10 +465,8 @@ static void cancel_wanted(struct side *s)
     first = s->wanted.first;
     list_clear(&s->wanted);
     side_unlock(s);
-    for (struct side_job *job = first; job != NULL; job = job->next) {
-        job->state = JOB_ENDED;
+    for (struct side_job *job = first; job != NULL; job = job->next)
         job->rc = err_set(&job->err, -ECANCELED, "the daemon ends");
-    }
     tell_all(first);
 }
 

@@ -46,14 +46,15 @@ struct side_job {
     struct side_job *next; /* this and all that follows is the side's */
     struct err err;
     double asked_at, until; /* boot clock; until 0: it was posted */
-    int rc, state;
+    int rc;
+    bool told; /* done has been called while it still runs */
 };
 
 struct side_opts {
     uv_loop_t *loop;
     /*
-     * On the thread, over and over until the side is stopped: side_run, then side_rest, and what
-     * the room does between jobs.  NULL: only jobs.
+     * On the thread, over and over until the side is stopped: side_run, then side_rest, and
+     * what the room does between jobs.  NULL: only jobs.
      */
     void (*round)(void *arg);
     void (*end)(void *arg); /* on the thread, last; may be NULL */

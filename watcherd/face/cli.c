@@ -18,10 +18,10 @@
 #include "pipeline/pipeline.h"
 #include "watcherd/face/why.h"
 
-/* How long an answer is waited for: a daemon that scans a slow disk answers after it. */
+/* Patience with a busy daemon; it answers within a second unless its loop stands still. */
 #define ANSWER_S 20.0
 
-/* A file system that is slower than this is spoken of. */
+/* A file system that has not answered for longer than this is worth a line. */
 #define STUCK_S 0.5
 
 const char cli_usage[] =

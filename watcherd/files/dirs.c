@@ -23,7 +23,7 @@ struct dir {
     double changed, began, retry, wait_s;
     bool told;    /* as settled, and nothing happened since */
     bool stale;   /* since it was looked at a file came, went or changed */
-    bool lost;    /* a file went: nobody said when */
+    bool lost;    /* a file is gone, and it is not known since when */
     bool overdue; /* said */
     bool again;   /* it was told before with other content */
     struct file_id id;
@@ -295,7 +295,7 @@ static void look_at(struct dirs *d, struct dir *dir, double now, dirs_look_fn *l
 void dirs_tick(struct dirs *d, double now, dirs_look_fn *look, void *look_arg,
                settle_news_fn *news, void *arg)
 {
-    /* From the end: what leaves is replaced by one that has had its turn. */
+    /* From the end, because what leaves is replaced by the last one, which has had its turn. */
     for (size_t i = d->ntodo; i-- > 0;) {
         struct dir *dir = d->todo[i];
 

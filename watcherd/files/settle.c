@@ -164,7 +164,7 @@ static void heap_remove(struct settle *s, struct entry *e)
     heap_down(s, last, last->heap - 1);
 }
 
-/* Look at e at `due`. */
+/* Have e looked at again at `due`. */
 static void schedule(struct settle *s, struct entry *e, double due)
 {
     heap_remove(s, e);
@@ -384,7 +384,7 @@ void settle_forget(struct settle *s, const char *prefix)
 
 /* ---- the tick ---- */
 
-/* The verdict in which everything but the quiet is considered. */
+/* The verdict, with everything considered but how long the file has been quiet. */
 static enum probe_verdict judge(const struct settle *s, const struct entry *e,
                                 double now, struct probe_result *r)
 {
@@ -417,7 +417,7 @@ static enum probe_verdict judge(const struct settle *s, const struct entry *e,
     return r->verdict;
 }
 
-/* Not whole yet: when to look again, and whether to complain. */
+/* Not whole yet: decide when to look again, and whether to report it as overdue. */
 static void wait_on(struct settle *s, struct entry *e, const struct probe_result *r,
                     double now, settle_news_fn *news, void *arg)
 {

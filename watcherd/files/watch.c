@@ -152,7 +152,7 @@ static void dir_remove(struct watch *w, int wd)
     memmove(w->dir + i, w->dir + i + 1, (w->ndir - i) * sizeof(struct dir *));
 }
 
-/* Stop watching the directories of a root that scan number `visit` has not met (0: all). */
+/* Stop watching the directories of a root that scan number `visit` has not seen (0: all). */
 static void dir_sweep(struct watch *w, const struct root *r, uint64_t visit)
 {
     size_t kept = 0;
@@ -524,7 +524,7 @@ int watch_read(struct watch *w)
 
 /* ---- the watcher ---- */
 
-/* 80 % of what this user may have; the rest is for others. */
+/* 80 % of what this user may have, so that other programs get some, too. */
 static size_t default_watches(void)
 {
     FILE *f = fopen("/proc/sys/fs/inotify/max_user_watches", "re");
