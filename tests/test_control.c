@@ -237,7 +237,7 @@ static void a_client_that_does_not_read_keeps_nobody_waiting(void **state)
     fd = dial();
     for (int i = 0; i < 100; i++)
         assert_int_equal(write(fd, big, sizeof big - 1), sizeof big - 1);
-    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
+    assert_int_equal(client_call(".", q, PATIENCE_MS / 1000, &a, &e), 0);
     /* Of the hundred only the one whose answer is on its way was taken. */
     assert_in_range(json_integer_value(json_object_get(a, "count")), 1, 2);
     json_decref(a);
@@ -277,7 +277,7 @@ static void an_answer_that_comes_late_keeps_nobody_else_waiting(void **state)
     start(".", said);
     fd = dial();
     assert_int_equal(write(fd, "{\"later\":1500}\n{}\n", 18), 18);
-    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
+    assert_int_equal(client_call(".", q, PATIENCE_MS / 1000, &a, &e), 0);
     assert_int_equal(json_integer_value(json_object_get(a, "count")), 2);
     json_decref(a);
     /* Its own next request is taken when it has the answer. */
@@ -306,7 +306,7 @@ static void a_client_that_leaves_before_its_answer_harms_nobody(void **state)
         assert_int_equal(write(fd, "{\"later\":100}\n", 14), 14);
         close(fd);
     }
-    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
+    assert_int_equal(client_call(".", q, PATIENCE_MS / 1000, &a, &e), 0);
     assert_int_equal(json_integer_value(json_object_get(a, "count")), 4);
     json_decref(a);
     json_decref(q);
@@ -345,13 +345,13 @@ static void the_socket_of_a_dead_daemon_is_replaced(void **state)
     start(".", said);
     kill_server();
     assert_int_equal(stat("control.sock", &st), 0);
-    assert_int_equal(client_call(".", q, 5, &a, &e), -ECONNREFUSED);
+    assert_int_equal(client_call(".", q, PATIENCE_MS / 1000, &a, &e), -ECONNREFUSED);
     assert_string_equal(e.text, "no daemon runs on the state directory .");
     start(".", said);
     assert_string_equal(said, "ready");
     assert_int_equal(stat("control.sock", &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    assert_int_equal(client_call(".", q, 5, &a, &e), 0);
+    assert_int_equal(client_call(".", q, PATIENCE_MS / 1000, &a, &e), 0);
     json_decref(a);
     json_decref(q);
     kill_server();
@@ -383,7 +383,7 @@ static void a_path_longer_than_a_sockets_address_works(void **state)
     assert_int_equal(path_mkdirs(dir, &e), 0);
     start(dir, said);
     assert_string_equal(said, "ready");
-    assert_int_equal(client_call(dir, q, 5, &a, &e), 0);
+    assert_int_equal(client_call(dir, q, PATIENCE_MS / 1000, &a, &e), 0);
     json_decref(a);
     json_decref(q);
     kill_server();
