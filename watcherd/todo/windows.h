@@ -29,8 +29,8 @@ struct windows {
     bool due;  /* something has changed: windows_find may find more */
     bool held; /* the queue is drained: not before there are news of it */
     bool busy; /* a search is at the store */
-    int64_t
-        seen; /* windows with this tile and older ones have been looked for; <= 0: none */
+    /* Windows with the tiles up to this id have been looked for; <= 0: with none. */
+    int64_t seen;
     char said[512]; /* the last reason why no mosaic can be made */
 };
 
