@@ -104,6 +104,7 @@ lint: deps-dev
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppress=varFuncNullUB --enable=warning,portability \
 	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC)
 	tools/layers
+	tools/contracts
 
 format:
 	clang-format -i $(ALL_SRC) $(HEADERS)
