@@ -42,8 +42,8 @@ struct incoming_names {
  */
 int incoming_names(struct incoming_names *out, const char *extensions, struct err *e);
 
-/* Does a regular file of this name (without slashes) count?  None does that is still written by
- * its name (dirsum_unfinished). */
+/* Does a regular file of this name (without slashes) count?  Never when its name says that it
+ * is still being written (dirsum_unfinished). */
 bool incoming_wants(const struct incoming_names *names, const char *name);
 
 /* ---- roots ---- */

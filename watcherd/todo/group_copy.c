@@ -38,7 +38,7 @@ char *group_copy_params(const struct group_copy *r)
            *params = json_pack("{s:o}", pipeline_for(PIPELINE_GROUP)->items, files);
     char *text;
 
-    /* A path that is no UTF-8 cannot be said; the task then has a file less and fails for it. */
+    /* JSON has no words for a path that is not UTF-8; the task lacks that file, and fails. */
     for (int i = 0; i < r->n; i++)
         json_array_append_new(files, json_string(r->file[i].path));
     text = mem_must(json_dumps(params, JSON_COMPACT));

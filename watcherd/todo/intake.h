@@ -1,10 +1,10 @@
 /*
  * intake.h: complete groups become tasks.
  *
- * A group is frozen when it is taken up, and marked as its task is when the store has
- * answered; while the store is down it waits, frozen.  Nothing is taken up before it is
- * known which groups had tasks before; nor while operators drain the queue, or it holds
- * [queue] max_pending tasks: those groups stay as they are.
+ * A group is frozen when it is taken up: its members no longer change.  When the store has
+ * answered, it gets the state of its task; while the store is down it waits, frozen.
+ * No group is taken up before it is known which groups had tasks before, nor while operators
+ * drain the queue or it holds [queue] max_pending tasks.
  */
 #ifndef WATCHERD_TODO_INTAKE_H
 #define WATCHERD_TODO_INTAKE_H
@@ -38,13 +38,13 @@ void intake_load(struct intake *in);
 /* This group is ready; safe inside group_ready's callback.  After it, send what was taken. */
 void intake_take(struct intake *in, const struct group_view *g);
 void intake_send(struct intake *in);
-/* Things may have changed: groups that were not taken are told of again.  `others`: by
-   other workers, too: see
- * what has become of the groups that are with them. */
+/* Things may have changed: groups that were not taken are tried again.  `others`: other
+ * workers may have done something, too, so the tasks of groups that are under way are looked
+ * at, 200 of them a second. */
 void intake_news(struct intake *in, bool others);
 
 bool intake_loaded(const struct intake *in);
-/* Does it wait for the store? */
+/* Is something of it at the store, or is it not loaded yet? */
 bool intake_busy(const struct intake *in);
 /* Why no group is taken up just now; NULL. */
 const char *intake_held(const struct intake *in);

@@ -10,8 +10,8 @@ struct group_table;
 struct ingest;
 
 /*
- * leftovers_say: log every file that is not settled and every group that is not complete, with the
- * reason, then call done once with how many there were; a file system that does not answer
+ * leftovers_say: log every file that is not settled and every group that is not complete, with
+ * the reason, then call done once with how many there were; a file system that does not answer
  * within wait_s is one thing left.  Nothing is called when the daemon ends before.
  */
 typedef void leftovers_done_fn(void *arg, size_t n);

@@ -2,9 +2,9 @@
  * rework.h: a finished group whose input files were rewritten is made again, as a new
  * generation of its product.
  *
- * A group is noted when one of its files changed, and goes back to the queue with its name and its
- * members as they were, once it is not being worked on and as many of its files as were
- * used are there and settled again.  A product of exactly these files is not made again.
+ * A group is noted when one of its files changed.  It goes back to the queue, with its name and
+ * its members as they were, once nobody works on it and as many of its files as its product
+ * was made of have settled again.  A product of exactly these files is not made again.
  */
 #ifndef WATCHERD_TODO_REWORK_H
 #define WATCHERD_TODO_REWORK_H

@@ -16,8 +16,8 @@ struct reg_tile;
  * Given:    tile[n] in time order
  * Returned: *first its first tile; why[size] one sentence when there is none
  * Returns:  the number of tiles (opts->tiles), or 0
- * Note: a run is a stretch without gap and with one declination; in a run a window starts at the
- * first tile, or `overlap` tiles before the end of the last mosaic.
+ * Note: a run is a stretch of tiles without a gap and with one declination.  A window starts at
+ * the first tile of a run, or `overlap` tiles before the end of the run's last mosaic.
  */
 size_t window_find(const struct reg_tile *tile, size_t n,
                    const struct window_opts *opts, size_t *first, char *why,

@@ -1,8 +1,8 @@
 /*
  * windows.h: which published tiles are put together next, and the tasks for it.
  *
- * The first search after a start looks at every tile; later ones at those that are new, and at the
- * stretch of time without a gap that each of them lies in.
+ * The first search after a start looks at every tile.  Later ones look at the tiles that are
+ * new, and at the stretch of time without a gap around each of them.
  *
  * A tile that is still to come inside a window is waited for, so that the result does not
  * depend on which worker was faster.  A window counts as used up once its task exists, also
