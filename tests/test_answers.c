@@ -406,9 +406,16 @@ a_hundred_who_ask_while_all_hangs_are_answered_and_the_loop_goes_on(void **state
     /* When all answers again, so do we. */
     sem_post(&r.store_gate);
     sem_post(&r.files_gate);
-    start_client(&r, &last, true);
-    go(&r, CLIENTS + 1);
-    end_client(&last);
+    for (int i = 1;; i++) { /* the threads first have to wake */
+        start_client(&r, &last, true);
+        go(&r, CLIENTS + i);
+        end_client(&last);
+        if ((json_object_get(last.answer, "unanswered") == NULL &&
+             json_object_get(last.answer, "store") == NULL) ||
+            clock_boot_s() - from > PATIENCE_MS / 1000)
+            break;
+        json_decref(last.answer);
+    }
     assert_null(json_object_get(last.answer, "unanswered"));
     assert_null(json_object_get(last.answer, "store"));
     assert_string_equal(text_in(last.answer, "name"), GROUP);
