@@ -257,10 +257,11 @@ static void take_file(const struct load *l)
 int incoming_roots_load(struct incoming_roots *out, const struct conf *conf,
                         incoming_refused_fn *refused, void *arg, struct err *e)
 {
-    const struct load l = {out, refused, arg};
+    struct load l = {.refused = refused, .arg = arg};
     int rc;
 
     memset(out, 0, sizeof *out);
+    l.roots = out;
     out->by_directory = strcmp(conf->group.pattern, "directory") == 0;
     rc = path_join(out->file, sizeof out->file, conf->paths.state, "roots.json", e);
     if (rc != 0)

@@ -4,8 +4,8 @@
  *
  * A claim begins with a new name, g.N, and so changes its directory's times.  A directory is
  * noted with the times that it had before it was read, and only when equal times prove equal
- * names (core/dirstamp.h).  What was noted in another boot, or before the wall clock was set, is
- * not believed: a change may then have got the same time again.
+ * names (core/dirstamp.h).  What was noted in another boot, or before the wall clock was set,
+ * is not believed: a change may then have got the same time again.
  *
  * Kept in `<tree>/.watcherd/idle`.  Several threads may ask and note at once, each about
  * directories of its own.

@@ -10,7 +10,10 @@
  * No other file outside the pipeline's own folder spells these words: it asks pipeline.h.
  */
 /* clang-format off */
-PIPELINE("continuum", PIPELINE_GROUP,  "files", "tiles",   "image",  "",        NULL,          continuum_work)
-PIPELINE("mosaic",    PIPELINE_WINDOW, "tiles", "mosaics", "mosaic", "mosaic_", mosaic_window, mosaic_work)
-PIPELINE("noop",      PIPELINE_NONE,   NULL,    NULL,      NULL,     NULL,      NULL,          noop_work)
+PIPELINE("continuum", PIPELINE_GROUP,  "files", "tiles",   "image",  "",
+         NULL,          continuum_work)
+PIPELINE("mosaic",    PIPELINE_WINDOW, "tiles", "mosaics", "mosaic", "mosaic_",
+         mosaic_window, mosaic_work)
+PIPELINE("noop",      PIPELINE_NONE,   NULL,    NULL,      NULL,     NULL,
+         NULL,          noop_work)
 /* clang-format on */

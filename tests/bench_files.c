@@ -10,7 +10,8 @@
  * Written names are NNNNNN_T.csv, T the monotonic time of writing in seconds; so whoever
  * prints the name again can be timed, and counted without counting twice.  `lines` prints
  * "ready PID" when the command has said a word with "ready" or "stablished" in it, and one
- * line of key=value when all N names came or none has come for IDLE_S; then it ends the command.
+ * line of key=value when all N names came or none has come for IDLE_S; then the command
+ * ends.
  */
 #include <fcntl.h>
 #include <poll.h>

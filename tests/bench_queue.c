@@ -6,7 +6,7 @@
  *   claim, end bench_queue STORE tens N [C]       each turn ends ten and claims ten
  *   bench_queue STORE spawn N          N tasks made one by one
  *   bench_queue STORE hundreds N       N tasks made by hundreds
- *   bench_queue STORE latency N        N claims among the tasks that wait: p50_ms, p99_ms, max_ms
+ *   bench_queue STORE latency N        N claims of waiting tasks: p50_ms, p99_ms, max_ms
  *
  * STORE as in queue_open.  The first four make the tasks that they need; what was there
  *                          stays, behind them in

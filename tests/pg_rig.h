@@ -1,5 +1,5 @@
 /*
- * pg_rig.h: PostgreSQL servers of a test's own (tests/pg_rig.sh), started, ended and asked from C.
+ * pg_rig.h: PostgreSQL servers of a test's own (tests/pg_rig.sh), started, ended, asked from C.
  */
 #ifndef TESTS_PG_RIG_H
 #define TESTS_PG_RIG_H
@@ -111,7 +111,7 @@ static inline const char *rig_ask(struct rig *rig, const char *sql)
     return first;
 }
 
-/* Make a cluster in a new directory, or in `in`, and start it.  1: there is no PostgreSQL here. */
+/* Make a cluster in a new directory, or in `in`, and start it.  1: no PostgreSQL is here. */
 static inline int rig_make(struct rig *rig, const char *in, const char *settings)
 {
     char cmd[8192];
@@ -152,7 +152,7 @@ static inline void rig_write_text(const char *path, const char *text, mode_t mod
     chmod(path, mode);
 }
 
-/* A role `locked`, whose password is sekrit: in front of pg_hba.conf, which trusts all others. */
+/* A role `locked` with password sekrit, in front of pg_hba.conf, which trusts all others. */
 static inline void rig_lock_role(struct rig *rig)
 {
     char path[128], all[8192];

@@ -2,11 +2,11 @@
  * race_locks: sixteen processes claim, crash and clean in directories given as several
  * views of one.
  *
- *   race_locks ATTEMPTS JUDGE DIR...     until so many attempts to claim or to clean have been made
+ *   race_locks ATTEMPTS JUDGE DIR...     until so many have tried to claim or clean
  *
- * The judge is a file of its own on the local disk, locked by fcntl(2) while a claim is held: an
- * independent witness of two holders at once.  A process that "crashes" ends without release.
- * A cleaner that ended a claim whose owner was alive shows when that owner loses it.
+ * The judge is a file of its own on the local disk, locked by fcntl(2) while a claim is held:
+ * an independent witness of two holders at once.  A process that "crashes" ends without
+ * release. A cleaner that ended a claim whose owner was alive shows when that owner loses it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -14,8 +14,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* Whatever waits fails after this, which is far more than the slowest machine needs: it bounds a
-   failure and is no statement about speed. */
+/* Whatever waits fails after this, which is far more than the slowest machine needs: it bounds
+   a failure and is no statement about speed. */
 enum { PATIENCE_MS = 600000 };
 
 /* The directory of the running test, made by in_own_dir and removed by remove_dir. */

@@ -1,6 +1,6 @@
 /*
- * test_calibrator.c: the table agrees with the lists it was taken from, and nothing that it does
- * not know gets a flux.
+ * test_calibrator.c: the table agrees with the lists it was taken from, and nothing that it
+ * does not know gets a flux.
  */
 #include "tests/test.h"
 
@@ -72,8 +72,8 @@ static void standards_agree_with_the_manual_at_20_cm(void **state)
     assert_true(fabs(flux("3C295", 1.465) / 22.8 - 1) < 0.08);
 }
 
-/* On the point itself; then on the line through 34.0 Jy at 14.94 and 13.5 Jy at 43.34 GHz: slope
- * -0.8673, so 18.57 Jy at 30 GHz. */
+/* On the point itself; then on the line through 34.0 Jy at 14.94 and 13.5 Jy at 43.34 GHz:
+ * slope -0.8673, so 18.57 Jy at 30 GHz. */
 static void points_are_joined_in_log_log(void **state)
 {
     (void)state;
@@ -154,8 +154,8 @@ static void a_broken_line_is_refused(void **state)
     }
 }
 
-/* A drift of three integrations at the declination of 0834+555 less 0.4 degrees, the middle one on
- * its meridian. */
+/* A drift of three integrations at the declination of 0834+555 less 0.4 degrees, the middle one
+ * on its meridian. */
 static struct vis *drift_past_0834(void)
 {
     const struct calibrator *cal = calibrator_find("0834+555");

@@ -3,7 +3,7 @@
  *
  * For tests/judge_caltable.py:
  *   test_caltable --write TABLE         the table of `known_gain` below
- *   test_caltable --apply TABLE RAW CAL RAW divided by the table, against CAL: prints the median
+ *   test_caltable --apply TABLE RAW CAL RAW divided by the table, against CAL: the median
  *                                       and 95 % relative difference and the number of samples
  */
 #include "tests/test.h"

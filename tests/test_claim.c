@@ -362,7 +362,7 @@ after_a_crash_at_any_step_the_group_is_claimable_and_nothing_repeats(void **stat
     assert_in_range(step, 10, 60); /* and it has a plausible number of steps */
 }
 
-/* Claim, commit, release as fast as possible; a byte in `holders` must be ours alone meanwhile. */
+/* Claim, commit, release as fast as possible; a byte in `holders` must be ours alone. */
 static void race(int fd, unsigned int seed, int rounds)
 {
     static const struct claim_opts opts = {.relaxed = 1};

@@ -45,8 +45,8 @@ struct echo {
     int count;
 };
 
-/* Says back what it was asked, and how often it has been; "big" of a size, or "later" by so many
-   ms when asked for it. */
+/* Says back what it was asked, and how often it has been; "big" of a size, or "later" by so
+   many ms when asked for it. */
 static void echo(void *arg, struct reply *r, json_t *request)
 {
     struct echo *all = arg;

@@ -354,7 +354,7 @@ static void a_file_that_a_writer_has_open_is_found_by_the_look(void **state)
     watch_free(w);
 }
 
-/* casacore's writers hold byte 0 of table.lock with fcntl; readers the same byte for reading. */
+/* casacore's writers lock byte 0 of table.lock with fcntl; readers the same, for reading. */
 static enum probe_verdict while_locked(const char *path, short type,
                                        struct probe_result *r)
 {

@@ -1,6 +1,6 @@
 /*
- * test_disks.c: the disks watched from a loop: a tmpfs that fills up and empties, and looks that
- * hang until the test lets them go.
+ * test_disks.c: the disks watched from a loop: a tmpfs that fills up and empties, and looks
+ * that hang until the test lets them go.
  */
 #include "tests/test.h"
 

@@ -2,9 +2,9 @@
  * test_explore.c: every order in which claimers, cleaners and crashes can fall.
  *
  * Each actor is a thread with descriptors of its own (a crash closes them, and with them its
- * kernel
- * locks).  Only one runs at a time; at every step and look of locks/ (locks/crashpoint.h) an
- * explorer decides whether it goes on, another goes first, or it dies here.  The run is
+ * kernel locks).  Only one runs at a time; at every step and look of locks/
+ * (locks/crashpoint.h) an explorer decides whether it goes on, another goes first, or it dies
+ * here.  The run is
  * repeated with other decisions until all have been tried: as many changes of turn as the
  * bound allows, a crash at every step included.  What follows from a state does not depend on
  * how it came about, so a state that was met before (same directory, same things seen by each
@@ -506,7 +506,7 @@ static int in_memory(void **state)
 
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, in_memory, remove_dir)
 
-/* Be the only processes in /proc when we may: who follows a dead owner looks at each of them. */
+/* Be alone in /proc when we may: who follows a dead owner looks at each process there. */
 static int alone(void)
 {
     int status = 0;

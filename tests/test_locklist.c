@@ -1,4 +1,4 @@
-/* test_locklist.c: states as an observer sees them by its own clock; listing and cleaning trees. */
+/* test_locklist.c: states as an observer sees them by its own clock; listing, cleaning. */
 #include "tests/test.h"
 
 #include <errno.h>

@@ -227,8 +227,8 @@ static size_t fits_hdu(char *out, const char *const *cards, size_t bytes)
     return end + (bytes + 2879) / 2880 * 2880;
 }
 
-/* Standard 4.0, section 4.4.1: image 30 x 7 of float32, then a table of 3 rows of 100 bytes with a
- * heap of 5000 (PCOUNT). */
+/* Standard 4.0, section 4.4.1: image 30 x 7 of float32, then a table of 3 rows of 100 bytes
+ * with a heap of 5000 (PCOUNT). */
 static size_t fits_sample(char *out)
 {
     static const char *const image[] = {

@@ -290,8 +290,8 @@ static void sources_are_compared_at_the_frequency_of_the_image(void **state)
 
 /*
  * Parkes 1904-66 with the components of Aegean whose fitted size is within 8 % of the
- * beam and that stand alone (1904_comp.fits; right ascension, declination, peak).  The map is 18 to
- * 30 degrees from its projection's centre, which squeezes the true beam by up to a tenth
+ * beam and that stand alone (1904_comp.fits; right ascension, declination, peak).  The map is
+ * 18 to 30 degrees from its projection's centre, which squeezes the true beam by up to a tenth
  * in one direction; Aegean knows, we fit the header's beam, hence some per cent.
  */
 static void a_real_image_has_the_sources_that_aegean_found(void **state)

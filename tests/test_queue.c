@@ -445,8 +445,8 @@ static void what_was_acknowledged_survives_kill_9(void **state)
 
 /* ---- operators' hands ---- */
 
-/* The statements of the operator's runbook, word for word, with the queue attached as the schema
- * `absurd`, as they say. */
+/* The statements of the operator's runbook, word for word, with the queue attached as the
+ * schema `absurd`, as they say. */
 /* matrix: queue 6 the seed's statements */
 static void the_runbooks_statements_work(void **state)
 {

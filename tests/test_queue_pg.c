@@ -429,7 +429,7 @@ static void a_server_that_ends_and_returns_loses_and_doubles_nothing(void **stat
 
 /* ---- its disk, its clock ---- */
 
-/* A second server, its data on a small file system of its own, or with a clock that can be set. */
+/* A second server: its data on a small file system, or with a clock that can be set. */
 static struct rig other;
 
 static int open_other(struct queue **out)

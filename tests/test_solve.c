@@ -1,6 +1,6 @@
 /*
- * test_solve.c: known gains come back, to rounding without noise and to the thermal limit with it,
- * whatever the order of the antennas; and what 3C273 looks like with a bandpass.
+ * test_solve.c: known gains come back, to rounding without noise and to the thermal limit with
+ * it, whatever the order of the antennas; and what 3C273 looks like with a bandpass.
  */
 #include "tests/test.h"
 
@@ -238,8 +238,8 @@ static void bandpass_and_gain_in_turns_make_the_data_equal_to_the_model(void **s
     vis_free(vis);
 }
 
-/* The same data with antennas renumbered: row (a, b) becomes (to[a], to[b]), conjugated when that
- * turns it round. */
+/* The same data with antennas renumbered: row (a, b) becomes (to[a], to[b]), conjugated when
+ * that turns it round. */
 static struct vis *renumbered(const struct vis *vis, const float complex *model,
                               const int *to, float complex *new_model)
 {
@@ -308,9 +308,9 @@ static void antenna_order_and_reference_do_not_change_relative_gains(void **stat
 }
 
 /*
- * N antennas of equal gain, noise sigma in each part of V, K samples a baseline: the error of each
- * part of a gain is sigma / (|g| S sqrt(K (N - 1))) at high signal to noise, up to the part
- * that the other antennas' errors add, (N - 1) / (N - 2) or so; tolerance 20 %.
+ * N antennas of equal gain, noise sigma in each part of V, K samples a baseline: the error of
+ * each part of a gain is sigma / (|g| S sqrt(K (N - 1))) at high signal to noise, up to the
+ * part that the other antennas' errors add, (N - 1) / (N - 2) or so; tolerance 20 %.
  */
 static void noise_on_gains_is_thermal(void **state)
 {
@@ -543,7 +543,7 @@ static void automatic_reference_is_central_and_has_data(void **state)
     vis_free(vis);
 }
 
-/* The convention in one number: V = exp(+2 pi i nu/c b . (s - stop)), b = antenna 2 - antenna 1. */
+/* The convention in one number: V = exp(+2 pi i nu/c b . (s - stop)), b from antenna 1 to 2. */
 static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **state)
 {
     struct vis *vis = make_vis();

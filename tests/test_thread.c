@@ -1,6 +1,6 @@
 /*
- * test_thread.c: the thread beside the loop: jobs that are posted and asked, deadlines, one that
- * hangs, and who frees what.
+ * test_thread.c: the thread beside the loop: jobs that are posted and asked, deadlines, one
+ * that hangs, and who frees what.
  */
 #include "tests/test.h"
 

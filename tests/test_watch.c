@@ -110,7 +110,7 @@ static void write_file(const char *path)
     close(fd);
 }
 
-/* Read all events that are there; the kernel queues them before close(2) and rename(2) return. */
+/* Read all events there are; the kernel queues them before close(2) and rename(2) return. */
 static void drain(struct watch *w)
 {
     while (watch_read(w) == 1)
@@ -538,7 +538,7 @@ static void directories_beyond_the_watch_budget_are_polled(void **state)
     watch_free(w);
 }
 
-/* matrix: watch 10 max_user_watches exhausted (by the kernel, in a user namespace of our own) */
+/* matrix: watch 10 max_user_watches exhausted (by the kernel, in a user namespace) */
 static void the_kernels_watch_limit_makes_it_poll(void **state)
 {
     pid_t pid = fork();

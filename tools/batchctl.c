@@ -6,8 +6,8 @@
  *   batchctl missing DIR... --features A B ...        batchctl missing -c FILE
  *   batchctl clean -c FILE                            (tools/batchctl/cmd_clean.c)
  *
- * The words are those of the scripts that it replaces; others read them.  Except for clean it looks
- * and changes nothing but its own index.
+ * The words are those of the scripts that it replaces; others read them.  Except for clean it
+ * looks and changes nothing but its own index.
  */
 #include <errno.h>
 #include <fcntl.h>

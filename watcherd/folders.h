@@ -7,8 +7,8 @@
 struct conf;
 struct err;
 
-/* Make what is missing.  Products may be on a disk that is not there yet: that is logged, and no
- * failure.  Status: 0; that of path_mkdirs for the others, negated errnos. */
+/* Make what is missing.  Products may be on a disk that is not there yet: that is logged, and
+ * no failure.  Status: 0; that of path_mkdirs for the others, negated errnos. */
 int folders_make(const struct conf *conf, struct err *e);
 /*
  * folders_locks: say once which way of locking applies and why, and where this machine's

@@ -33,8 +33,8 @@ struct db_kind {
  * another program's file, damaged, or from a newer watcherd; -ENOTSUP a network file system;
  * else a negated errno.  *out is NULL unless 0.
  * Notes:
- *   1) A flock on `<path>.lock` is held while the file is opened (several processes may make it at
- *      once), or until db_close when exclusive.  Operators' sqlite3 does not look at it.
+ *   1) A flock on `<path>.lock` is held while the file is opened (several processes may make it
+ *      at once), or until db_close when exclusive.  Operators' sqlite3 does not look at it.
  *   2) The descriptor is close-on-exec; a child that forks without exec shares the lock.
  */
 int db_open(struct db **out, const char *path, const struct db_kind *kind,
@@ -87,7 +87,7 @@ int db_restore(const char *path, const char *from, const struct db_kind *kind,
 
 /* For a statement that is put together for one use, and settings of the connection. */
 struct sqlite3 *db_handle(struct db *db);
-/* What SQLite said last, as a negated errno and a sentence: "cannot <verb> the task queue ...". */
+/* What SQLite said last: a negated errno and a sentence, "cannot <verb> the task queue ...". */
 int db_failed(struct db *db, const char *verb, struct err *e);
 
 /* BEGIN IMMEDIATE; then COMMIT when rc is 0, else ROLLBACK.  db_end hands rc or the commit's

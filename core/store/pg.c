@@ -50,7 +50,7 @@ static const char session_all[] =
 
 /* ---- failures ---- */
 
-/* What an SQLSTATE means to us: the longest start that fits.  Appendix A of PostgreSQL's manual. */
+/* What an SQLSTATE means to us: the longest start that fits.  Its manual, appendix A. */
 static const struct {
     const char *start;
     int code;

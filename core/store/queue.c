@@ -1,4 +1,4 @@
-/* queue.c: see queue.h; what both stores share, and the way to the one that the settings name. */
+/* queue.c: see queue.h; what both stores share, and the way to the one of the settings. */
 #include "core/store/queue.h"
 
 #include <errno.h>
@@ -132,9 +132,9 @@ int queue_check_spec(const struct task_spec *spec, struct err *e)
 }
 
 /*
- * UUID version 7 (RFC 9562, 5.7 and 6.2 method 1): 48 bits of Unix milliseconds, a 12-bit counter
- * that starts anew in its lower half each millisecond, 62 random bits.  Grows from call to call,
- * also when the clock is set back; what is remembered for that is this thread's.
+ * UUID version 7 (RFC 9562, 5.7 and 6.2 method 1): 48 bits of Unix milliseconds, a 12-bit
+ * counter that starts anew in its lower half each millisecond, 62 random bits.  Grows from call
+ * to call, also when the clock is set back; what is remembered for that is this thread's.
  */
 int queue_new_id(char id[QUEUE_ID], struct err *e)
 {

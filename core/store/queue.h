@@ -81,7 +81,7 @@ void task_clear(struct task *t);
 /* ---- life ---- */
 
 enum queue_role {
-    QUEUE_AS_DAEMON, /* makes and upgrades the tables; SQLite: only one at a time, else -EBUSY */
+    QUEUE_AS_DAEMON, /* makes and upgrades the tables; SQLite: one at a time, else -EBUSY */
     QUEUE_AS_WORKER, /* takes part; the tables must be there, else -ENOENT */
     QUEUE_AS_TOOL,   /* looks and edits; as a worker */
 };
@@ -212,7 +212,8 @@ int queue_beat(struct queue *q, const struct queue_worker *me, struct task_ref *
    forgotten.  Status: the store's; also 0 when nobody knows it. */
 int queue_bury(struct queue *q, const char *worker, size_t *n, struct err *e);
 /*
- * queue_reap: tasks whose lease has run out are ended as TASK_RETRY without delay; *n counts them.
+ * queue_reap: tasks whose lease has run out are ended as TASK_RETRY without delay; *n of
+ * them.
  * Note: not in the first lease_s after the store was opened or found again, so that workers
  * can tell first; of several that call it at the same moment one does it.  Status: the store's.
  */
@@ -325,9 +326,9 @@ const char *queue_mode_name(enum queue_mode mode); /* "running", "draining", "pa
 
 /* Give back space and renew the planner's statistics.  Status: the store's. */
 int queue_vacuum(struct queue *q, struct err *e);
-/* A consistent copy while everything runs: an SQLite file, or what pg_dump makes of schema absurd.
- * Complete under its name or not there.  Status: the store's; -ENAMETOOLONG; -EIO pg_dump
- * failed, the sentence is its first line; else an errno of the file system.  */
+/* A consistent copy while everything runs: an SQLite file, or what pg_dump makes of schema
+ * absurd. Complete under its name or not there.  Status: the store's; -ENAMETOOLONG; -EIO
+ * pg_dump failed, the sentence is its first line; else an errno of the file system.  */
 int queue_backup(struct queue *q, const char *path, struct err *e);
 /* Put a backup in the place of the queue.  Status as queue_open; -EBUSY a daemon or worker is
    alive; -ENOENT or ERR_FORMAT `path` is no backup. */

@@ -310,7 +310,7 @@ static int bury(struct queue *base, const char *worker, size_t *n, struct err *e
     return rc;
 }
 
-/* Has the server's clock gone another way than ours, by more than a lease, since the last look? */
+/* Has the server's clock left ours by more than a lease since the last look? */
 static int look_at_clocks(struct pg_queue *q, double lease_s, struct err *e)
 {
     double server_s, boot_s, jump_s = 0;

@@ -22,7 +22,7 @@
 
 extern char **environ;
 
-/* The environment with a password in it; free the array and its first element.  NULL: no memory. */
+/* The environment with a password in it; free array and first element.  NULL: no memory. */
 static char **with_password(const char *password)
 {
     size_t n = 0;

@@ -12,7 +12,7 @@
  * A claimed task's attempt is the task's own row; it becomes a row of t_attempts when it
  * ends.  A fence is the server's clock in microseconds, above the task's last one.  It is
  *        no sequence, because a crash
- * may forget the last numbers of a sequence together with the claims that were not forced to disk.
+ * may forget the last numbers of a sequence together with the claims not forced to disk.
  *
  * watcherd.ours is on in transactions of our functions that move tasks: so the triggers
  * know an operator's UPDATE.

@@ -323,7 +323,7 @@ int queue_pg_now(struct queue *base, double *unix_s, struct err *e)
 
 /* ---- edits ---- */
 
-/* What an order changes, and of which tasks.  Triggers do the rest, as for an UPDATE by hand. */
+/* What an order changes, of which tasks.  Triggers do the rest, as for an UPDATE by hand. */
 static const struct {
     const char *set, *of;
 } orders[] = {

@@ -2,12 +2,10 @@
  * queue_sqlite.c: the queue in an SQLite file: its tables, and what daemons and workers do
  * with them.
  *
- * One file is one queue of one machine.  Spawns, ends and edits are forced to disk before they are
- * acknowledged; claims and heartbeats are not (a power cut ends their owners, too), which
- * saves half the
- * fsyncs.  The indexes on pending tasks are partial: what is done costs a claim nothing,
- *          however many years of it
- * there are; INDEXED BY keeps the planner from ever thinking otherwise.
+ * One file is one queue of one machine.  Spawns, ends and edits are forced to disk before they
+ * are acknowledged; claims and heartbeats are not (a power cut ends their owners, too), which
+ * saves half the fsyncs.  The indexes on pending tasks are partial: what is done costs a claim
+ * nothing, however many years of it there are; INDEXED BY keeps the planner from ever thinking otherwise.
  */
 #include "core/store/queue_sqlite.h"
 
@@ -145,8 +143,8 @@ static const char sql_next[] = "SELECT task_id FROM t_tasks INDEXED BY t_ready"
 static const char sql_oldest[] = "SELECT task_id FROM t_tasks INDEXED BY t_oldest"
                                  " WHERE status = 'pending' AND run_after <= ?1"
                                  " ORDER BY task_id LIMIT 1";
-/* Without RETURNING, and without an INSERT that selects from its own table: both go through a table
- * of their own, which costs more than the rest of the claim. */
+/* Without RETURNING, and without an INSERT that selects from its own table: both go through a
+ * table of their own, which costs more than the rest of the claim. */
 static const char sql_fence[] = "UPDATE t_fence SET value = value + 1";
 static const char sql_get_fence[] = "SELECT value FROM t_fence";
 static const char sql_claim[] =

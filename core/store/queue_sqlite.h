@@ -39,7 +39,7 @@ static inline struct sqlite_queue *sqlite_of(struct queue *q)
 
 /* A column that has the word of a status. */
 enum task_status queue_sqlite_status(struct sqlite3_stmt *st, int column);
-/* The current row of a TASK_COLUMNS statement into *out, which was clear.  Status: 0; -ENOMEM. */
+/* The current row of a TASK_COLUMNS statement into a clear *out.  Status: 0; -ENOMEM. */
 int queue_sqlite_fill(struct sqlite3_stmt *st, struct task *out, struct err *e);
 /* A column of ISO time in Unix seconds; 0 for null. */
 double queue_sqlite_time(struct sqlite3_stmt *st, int column);
@@ -51,7 +51,7 @@ int queue_sqlite_number(struct sqlite_queue *q, int rc, struct sqlite3_stmt *st,
    again: ERR_STORE_DOWN. */
 int queue_sqlite_down(int rc);
 
-/* Is the next transaction forced to disk before it is acknowledged?  Between transactions only. */
+/* Is the next transaction forced to disk before it ends?  Call it between transactions only. */
 void queue_sqlite_forced(struct sqlite_queue *q, bool yes);
 
 /* The file's mark and version, and how it is opened by whom. */

@@ -16,7 +16,7 @@
 #include "core/store/db.h"
 #include "core/err.h"
 
-/* A worker that told of itself within this is taken for alive when its queue is to be replaced. */
+/* A worker heard of within this is taken for alive when its queue is to be replaced. */
 #define ALIVE_S 120
 
 static const char sql_attempts[] =

@@ -16,8 +16,8 @@ struct registry {
     struct db *products, *data, *cal;
 };
 
-/* Columns have the names that the scripts of the telescope use; those that nothing here fills are
- * for what is filled in by others, and empty. */
+/* Columns have the names that the scripts of the telescope use; those that nothing here fills
+ * are for what is filled in by others, and empty. */
 static const char products_schema[] =
     "CREATE TABLE images("
     " id INTEGER PRIMARY KEY, group_id TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"

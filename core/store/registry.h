@@ -64,7 +64,7 @@ int registry_caltable(struct registry *r, const struct reg_caltable *c, struct e
    Status: 0, or a negated errno of the database. */
 int registry_calibrator(struct registry *r, const char *name, double ra_deg,
                         double dec_deg, double flux_jy, struct err *e);
-/* Path of the active table of this type and telescope nearest in time and valid at mjd; -ENOENT. */
+/* The active table of this type and telescope nearest to mjd and valid then: path; -ENOENT. */
 int registry_find_caltable(struct registry *r, const char *table_type,
                            const char *telescope, double mjd, char *path, size_t size,
                            struct err *e);
@@ -88,9 +88,9 @@ struct reg_tile {
  */
 int registry_tiles(struct registry *r, int64_t *seen, double max_gap_s,
                    struct reg_tile **out, size_t *n, struct err *e);
-/* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status, created_at,
- * cal_applied, ... : note a window that is to be made.  Status: 0, or a negated errno of the
- * database.  */
+/* mosaic_groups: group_id, mosaic_id, ms_paths (comma list of tiles), stage, status,
+ * created_at, cal_applied, ... : note a window that is to be made.  Status: 0, or a negated
+ * errno of the database.  */
 int registry_mosaic_group(struct registry *r, const char *id, const char *tiles,
                           const char *stage, const char *status, struct err *e);
 

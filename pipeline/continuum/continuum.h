@@ -14,9 +14,9 @@
  * Read, calibrate, image and judge one group.
  *
  * Given:    env->item[nitem] the group's sub-band files
- * Returned: scratch holds image.fits (Jy/beam, flat noise), image-pb.fits (divided by the beam),
- *           pb.fits, residual.fits, psf.fits, preview.png, sources.csv, qa.json, and gain.h5 and
- *           bandpass.h5 when they were solved; its meta: see README, "Products"
+ * Returned: scratch holds image.fits (Jy/beam, flat noise), image-pb.fits (divided by the
+ *           beam), pb.fits, residual.fits, psf.fits, preview.png, sources.csv, qa.json, and
+ *           gain.h5 and bandpass.h5 when they were solved; its meta: see README, "Products"
  */
 extern const struct work continuum_work;
 

@@ -75,8 +75,8 @@ json_t *tile_meta(const void *run);
 /*
  * solve_round: solve against model[nrow][nchan] and apply what was found: gains per
  * integration, and before them a bandpass if wanted.
- * Status: 0, and run->gain and run->bandpass hold the product of all rounds; -EINVAL [calibration]
- * refant is no antenna; those of solve.h.
+ * Status: 0, and run->gain and run->bandpass hold the product of all rounds; -EINVAL
+ * [calibration] refant is no antenna; those of solve.h.
  */
 int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
                 struct err *e);
@@ -94,7 +94,7 @@ enum depth {
  */
 int image_round(struct tile_run *run, enum depth depth, struct err *e);
 
-/* How often the step "refine" will solve and image again; 0 without a calibrator in the field. */
+/* How often step "refine" will solve and image again; 0 without a calibrator in the field. */
 long selfcal_rounds(const struct tile_run *run);
 
 /* Everything that image_round made. */

@@ -22,8 +22,8 @@
 #define ROUGH_SIGMA 3.0
 
 /*
- * Stokes I of a sample: (XX + YY) / 2 or (RR + LL) / 2 where both hands are valid, the one hand of
- * a file that has only one; variance (1/wx + 1/wy) / 4.
+ * Stokes I of a sample: (XX + YY) / 2 or (RR + LL) / 2 where both hands are valid, the one hand
+ * of a file that has only one; variance (1/wx + 1/wy) / 4.
  */
 static int stokes_i(struct tile_run *run, struct err *e)
 {
@@ -218,9 +218,9 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
 }
 
 /*
- * Pixels and PSF.  Smaller pixels are tried when there are too few in the main lobe: to fit a beam
- * to it at all, or for CLEAN, which wants four across the beam (below that a source between pixels
- * loses more than a percent of its flux).
+ * Pixels and PSF.  Smaller pixels are tried when there are too few in the main lobe: to fit a
+ * beam to it at all, or for CLEAN, which wants four across the beam (below that a source
+ * between pixels loses more than a percent of its flux).
  */
 static int make_grid(struct tile_run *run, struct imager_opts *opts, struct err *e)
 {

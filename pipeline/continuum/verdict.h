@@ -13,8 +13,9 @@ struct continuum_settings;
 struct err;
 struct image;
 
-/* Compare found sources with the settings' catalogue and the built-in calibrators; noise[ny][nx]
- * Jy/beam.  Status: 0; -ENOENT and other errnos, ERR_FORMAT: the catalogue; -ENOMEM. */
+/* Compare found sources with the settings' catalogue and the built-in calibrators;
+ * noise[ny][nx] Jy/beam.  Status: 0; -ENOENT and other errnos, ERR_FORMAT: the catalogue;
+ * -ENOMEM. */
 int verdict_catalogue(struct qa_match *match, const struct image *img,
                       const float *noise, const struct source_list *found,
                       const struct continuum_settings *set, struct err *e);

@@ -23,7 +23,7 @@
 
 #include "pipeline/work.h"
 
-/* Status of its only step: 0; -ECANCELED told to stop; -ENOMEM; ERR_FORMAT "bad"; -EIO "fail". */
+/* Status of its step: 0; -ECANCELED told to stop; -ENOMEM; ERR_FORMAT "bad"; -EIO "fail". */
 extern const struct work noop_work;
 
 #endif

@@ -49,7 +49,7 @@ int ctl_fail(int rc, const struct err *e);
 
 /* Open it; 0 or the exit status, which has been explained. */
 int ctl_open(struct ctl *ctl);
-/* Wait for news of the store, at most so long.  False when the user has had enough (INT, TERM). */
+/* Wait for news of the store, at most so long.  False when the user wants out (INT, TERM). */
 bool ctl_wait(struct ctl *ctl, double s);
 /* From now on INT and TERM end ctl_wait instead of the program. */
 void ctl_catch_signals(void);

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Take the terminal over: no echo, no line to wait for, another page.  Until screen_end it is ours;
- * false: stdout is no terminal. */
+/* Take the terminal over: no echo, no line to wait for, another page.  Until screen_end it is
+ * ours; false: stdout is no terminal. */
 bool screen_begin(void);
 void screen_end(void);
 

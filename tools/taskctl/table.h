@@ -14,7 +14,7 @@ struct table; /* defined in table.c */
 struct table *table_new(const char *const *head);
 /* Columns on a terminal; 0 where there is none and nothing is to be cut. */
 unsigned table_width(FILE *out);
-/* Text of the next cell, row by row; control bytes become \xNN.  An empty one is shown as "-". */
+/* Text of the next cell, row by row; control bytes become \xNN.  An empty one shows as "-". */
 void table_put(struct table *t, const char *text);
 void table_putf(struct table *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

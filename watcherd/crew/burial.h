@@ -8,8 +8,8 @@
 
 struct store;
 
-/* What became of it: rc 0, and `tasks` were handed back; -ECANCELED the store has stopped; else a
-   failure, which is in the log already. */
+/* What became of it: rc 0, and `tasks` were handed back; -ECANCELED the store has stopped; else
+   a failure, which is in the log already. */
 typedef void burial_fn(void *arg, const char *worker_id, int rc, size_t tasks);
 
 /* Posted to the store; fn is called from the loop, once. */

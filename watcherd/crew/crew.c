@@ -421,8 +421,9 @@ const struct queue_worker *crew_me(const struct crew *crew)
 /* ---- who we are ---- */
 
 /*
- * Processes of another PID namespace cannot be judged from here, so a machine's name carries the
- * namespace, unless it is the kernel's first (whose inode is PROC_PID_INIT_INO, linux/proc_fs.h).
+ * Processes of another PID namespace cannot be judged from here, so a machine's name carries
+ * the namespace, unless it is the kernel's first (whose inode is PROC_PID_INIT_INO,
+ * linux/proc_fs.h).
  */
 static int identity(struct queue_worker *me, const char *name, struct err *e)
 {

@@ -56,7 +56,7 @@ struct crew_talk_may {
 double crew_talk_round(struct crew_talk *t, double now,
                        const struct crew_talk_may *may);
 
-/* The last word: what is still ours is handed back, and the store forgets us.  No rounds follow. */
+/* The last word: what is still ours is handed back; the store forgets us.  No rounds follow. */
 void crew_talk_bury(struct crew_talk *t);
 
 struct crew_talk_look {

@@ -1,5 +1,5 @@
 /*
- * peers.h: the other workers of this machine: when one dies, what it had is handed back at once.
+ * peers.h: the other workers of this machine: when one dies, its tasks go back at once.
  *
  * Those of the same boot that live are watched through a pidfd, so that a kill -9 is known
  * in milliseconds; a dead one is buried when it is proved dead (locks/owner.h).  Workers of

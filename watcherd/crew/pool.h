@@ -4,7 +4,7 @@
  * A process works on one task after the other, `max_tasks` of them, and is replaced after a
  * task that did not end well. It is the leader of a session of its own: whatever it starts
  * is killed with it, also what has moved to another session (locks/orphan.h), before the
- * end of the task is told.  Its stderr, and what it says of its steps, goes to a log of the task.
+ * end of the task is told.  Its stderr, and what it says of its steps, goes to its log.
  */
 #ifndef WATCHERD_CREW_POOL_H
 #define WATCHERD_CREW_POOL_H

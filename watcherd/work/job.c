@@ -83,7 +83,7 @@ static int cancelled(void *arg)
 
 /* ---- the inputs ---- */
 
-/* Where input i lies: a file of a group as it is, of a window the manifest of the group's product. */
+/* Where input i lies: a group's file as it is; for a window, the manifest of the tile. */
 static int find_input(const struct making *m, size_t i, struct err *e)
 {
     const struct pipeline *of = pipeline_for(PIPELINE_GROUP);
