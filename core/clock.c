@@ -25,8 +25,8 @@ double clock_wall_s(void)
 
 void clock_iso(double unix_s, char out[32])
 {
-    /* Whole milliseconds, downwards, so that a time is never printed as one to come.  A
-     * double of today's size is good to 0.12 us: half a microsecond hides that. */
+    /* Whole milliseconds, rounded down, so that no time is printed that is still to come.
+     * A double holds today's times to 0.12 us; the half microsecond makes up for that. */
     double ms = floor(unix_s * 1e3 + 5e-4);
     time_t s;
     struct tm tm;

@@ -101,7 +101,7 @@ struct group *group_at(const struct group_table *t, int64_t unix_s)
     return i < t->ngroup && t->group[i]->unix_s == unix_s ? t->group[i] : NULL;
 }
 
-/* `name` is of no account where times are names. */
+/* `name` is not used where times are names. */
 static struct group *group_insert(struct group_table *t, int64_t unix_s,
                                   const char *name)
 {

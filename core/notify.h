@@ -7,10 +7,9 @@
  *
  * How a program with a loop uses it:
  *
- *     when open for work, once:                    notify_ready("watching /data/incoming")
- *     every notify_watchdog_s() / 2 (0: never):    notify_alive(), from the loop itself, so
- *     that
- *                                                  a loop that hangs is noticed
+ *     open for work:  notify_ready("watching /data/incoming"), once
+ *     every notify_watchdog_s() / 2 (0: never):  notify_alive(), from the loop itself, so that
+ *               a loop that hangs is noticed
  *     SIGHUP:   notify_reloading();  ... read the settings ...  notify_ready(NULL);
  *     SIGTERM:  notify_stopping();
  *     a child:  unset NOTIFY_SOCKET in its environment: with NotifyAccess=main systemd would

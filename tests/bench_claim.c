@@ -4,8 +4,8 @@
  *   bench_claim rate DIR NGROUPS ROUNDS forced|relaxed   claim and release, one process
  *   bench_claim kernel DIR NGROUPS ROUNDS                the same by flock on GROUP.lock alone
  *   bench_claim takeover DIR N       N times: kill -9 an owner while another process waits
- *   for the claim bench_claim hold DIR FIRST N     claim N groups, say "held", keep them
- *   until stdin ends bench_claim abandon DIR FIRST N  claim N groups and die
+ *   bench_claim hold DIR FIRST N     claim N groups, say "held", keep them until stdin ends
+ *   bench_claim abandon DIR FIRST N  claim N groups and die
  */
 #include <poll.h>
 #include <signal.h>

@@ -2,10 +2,10 @@
  * bench_files.c: the writers of files and the ear beside the watchers, for tests/bench.
  *
  *   bench_files write DIR N PER_SECOND WRITERS closed|renamed   0 a second: as fast as possible
- *   bench_files groups DIR NGROUPS TEMPLATE     16 copies of a file a group, named as the
- *   telescope does bench_files lines N IDLE_S COMMAND...       run a watcher and time the
- *   names that it prints bench_files fsync DIR N                     median time of writing
- *   and forcing 300 bytes to disk
+ *   bench_files groups DIR NGROUPS TEMPLATE  16 copies of a file a group, the telescope's names
+ *   bench_files lines N IDLE_S COMMAND...    run a watcher and time the names that it prints
+ *   bench_files fsync DIR N                  median time of writing 300 bytes and forcing them
+ *                                            to disk
  *
  * Written names are NNNNNN_T.csv, T the monotonic time of writing in seconds; so whoever
  * prints the name again can be timed, and counted without counting twice.  `lines` prints

@@ -1,16 +1,15 @@
 /*
  * bench_queue: what a store of tasks does in a second.
  *
- *   bench_queue STORE turn N [C]       N tasks, each turn ends one and claims one; C
- *   connections at a time bench_queue STORE pairs N [C]      the same in two transactions:
- *   claim, end bench_queue STORE tens N [C]       each turn ends ten and claims ten
+ *   bench_queue STORE turn N [C]       N tasks, each turn ends one and claims one; C connections
+ *   bench_queue STORE pairs N [C]      the same in two transactions: claim, end
+ *   bench_queue STORE tens N [C]       each turn ends ten and claims ten
  *   bench_queue STORE spawn N          N tasks made one by one
  *   bench_queue STORE hundreds N       N tasks made by hundreds
  *   bench_queue STORE latency N        N claims of waiting tasks: p50_ms, p99_ms, max_ms
  *
- * STORE as in queue_open.  The first four make the tasks that they need; what was there
- *                          stays, behind them in
- * priority.  Prints per_s=RATE, or the times.
+ * STORE as in queue_open.  The first four make the tasks that they need; what was there stays,
+ * behind them in priority.  Prints per_s=RATE, or the times.
  */
 #include <inttypes.h>
 #include <pthread.h>

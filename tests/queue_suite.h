@@ -2,16 +2,17 @@
  * queue_suite.h: what every store of tasks must do; included by test_queue.c (SQLite) and
  * test_queue_pg.c (PostgreSQL), each of which gives
  *
- *   static int store_open(struct queue **out, enum queue_role role, long aging, struct err
- *   *e);   this test's own store static const char *by_hand(const char *sql);   what an
- *          operator types beside the open queue, the tables named
- *       without schema: the first value of the last row ("" none), or "error: ..."
- *   static int store_make(void **state), store_remove(void **state);   set-up and tear-down
- *   of that store
+ *   static int store_open(struct queue **out, enum queue_role role, long aging,
+ *                         struct err *e);
+ *       this test's own store
+ *   static const char *by_hand(const char *sql);
+ *       what an operator types beside the open queue, the tables named without schema: the
+ *       first value of the last row ("" none), or "error: ..."
+ *   static int store_make(void **state), store_remove(void **state);
+ *       set-up and tear-down of that store
  *
  * and runs QUEUE_SUITE.  Its last tests go through a wrapper that loses every third answer
- *                        after the store
- * has committed, whose caller repeats, as queue.h says that it may.
+ * after the store has committed, whose caller repeats, as queue.h says that it may.
  */
 #ifndef TESTS_QUEUE_SUITE_H
 #define TESTS_QUEUE_SUITE_H

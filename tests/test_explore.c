@@ -4,11 +4,10 @@
  * Each actor is a thread with descriptors of its own (a crash closes them, and with them its
  * kernel locks).  Only one runs at a time; at every step and look of locks/
  * (locks/crashpoint.h) an explorer decides whether it goes on, another goes first, or it dies
- * here.  The run is
- * repeated with other decisions until all have been tried: as many changes of turn as the
- * bound allows, a crash at every step included.  What follows from a state does not depend on
- * how it came about, so a state that was met before (same directory, same things seen by each
- * actor, same budget) is not followed again but counted.
+ * here.  The run is repeated with other decisions until all have been tried: as many changes
+ * of turn as the bound allows, a crash at every step included.  What follows from a state does
+ * not depend on how it came about, so a state that was met before (same directory, same things
+ * seen by each actor, same budget) is not followed again but counted.
  *
  * The bounds are 1 turn and 1 crash, and a few scenarios are left out;
  * WATCHERD_EXPLORE="TURNS CRASHES" sets others and takes all, as

@@ -53,7 +53,7 @@ struct daemon {
     struct registry *registry;
     struct store *store;
     struct crew *crew;
-    struct peers *neighbours;
+    struct peers *peers;
     struct upkeep *upkeep;
     struct intake *intake;
     struct roots *roots;
@@ -297,7 +297,7 @@ static void on_store_turned(void *arg, bool up)
     struct daemon *d = arg;
 
     if (up && !d->stopping) {
-        peers_look(d->neighbours);
+        peers_look(d->peers);
         on_store(d, true);
     }
 }
@@ -320,7 +320,7 @@ static void stop(struct daemon *d, double grace_s)
     d->stopping = true;
     upkeep_stopping(d->upkeep);
     uv_timer_stop(&d->timer);
-    peers_stop(d->neighbours);
+    peers_stop(d->peers);
     crew_stop(d->crew, grace_s);
 }
 
@@ -493,12 +493,12 @@ static int open_queue(struct daemon *d, struct err *e)
                   e);
     if (rc != 0)
         return rc;
-    d->neighbours = peers_new(&(struct peers_opts){.loop = &d->loop,
-                                                   .store = d->store,
-                                                   .me = crew_me(d->crew),
-                                                   .looked = on_looked,
-                                                   .freed = on_freed,
-                                                   .arg = d});
+    d->peers = peers_new(&(struct peers_opts){.loop = &d->loop,
+                                              .store = d->store,
+                                              .me = crew_me(d->crew),
+                                              .looked = on_looked,
+                                              .freed = on_freed,
+                                              .arg = d});
     d->rework = rework_new(d->conf, d->groups, d->store, on_tasks, d);
     d->intake = intake_new(&(struct intake_opts){.conf = d->conf,
                                                  .store = d->store,
@@ -589,7 +589,7 @@ static void begin(struct daemon *d)
     }
     log_event(LOG_INFO, "ready", "version", VERSION, "incoming",
               d->conf->paths.incoming, "workers", log_d(d->conf->workers.count), NULL);
-    peers_look(d->neighbours);
+    peers_look(d->peers);
     intake_load(d->intake);
     plan(d, 0);
     upkeep_ready(d->upkeep);
@@ -629,7 +629,7 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
             rc = 1;
     }
     d->stopping = true;
-    peers_stop(d->neighbours);
+    peers_stop(d->peers);
     if (close_threads(
             d)) { /* nothing at exit() may touch, or wait for, what they still use */
         control_close(d->control);
@@ -643,7 +643,7 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     control_free(d->control);
     upkeep_free(d->upkeep);
     crew_free(d->crew);
-    peers_free(d->neighbours);
+    peers_free(d->peers);
     intake_free(d->intake);
     rework_free(d->rework);
     roots_close(d->roots);

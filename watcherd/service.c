@@ -35,7 +35,7 @@ struct service {
     uv_signal_t signal[3];
     struct store *store;
     struct crew *crew;
-    struct peers *neighbours;
+    struct peers *peers;
     struct upkeep *upkeep;
     char settings[PATH_MAX];
     int lock; /* descriptor; -1 */
@@ -49,7 +49,7 @@ static void stop(struct service *s, double grace_s)
 {
     s->stopping = true;
     upkeep_stopping(s->upkeep);
-    peers_stop(s->neighbours);
+    peers_stop(s->peers);
     crew_stop(s->crew, grace_s);
 }
 
@@ -91,7 +91,7 @@ static void on_store_turned(void *arg, bool up)
     struct service *s = arg;
 
     if (up && !s->stopping)
-        peers_look(s->neighbours);
+        peers_look(s->peers);
 }
 
 static void on_looked(void *arg)
@@ -213,12 +213,12 @@ static int open_rooms(struct service *s, struct err *e)
                                           .arg = s},
                       e);
     if (rc == 0)
-        s->neighbours = peers_new(&(struct peers_opts){.loop = &s->loop,
-                                                       .store = s->store,
-                                                       .me = crew_me(s->crew),
-                                                       .looked = on_looked,
-                                                       .freed = on_freed,
-                                                       .arg = s});
+        s->peers = peers_new(&(struct peers_opts){.loop = &s->loop,
+                                                  .store = s->store,
+                                                  .me = crew_me(s->crew),
+                                                  .looked = on_looked,
+                                                  .freed = on_freed,
+                                                  .arg = s});
     return rc != 0 ? rc : upkeep_new(&s->upkeep, &s->loop, s->conf, s->crew, e);
 }
 
@@ -236,7 +236,7 @@ static void begin(struct service *s)
     snprintf(text, sizeof text, "Polling for tasks on queue %s", s->conf->queue.name);
     log_event(LOG_INFO, "ready", "version", VERSION, "worker", crew_me(s->crew)->id,
               "slots", log_d(s->opts.slots), "text", text, NULL);
-    peers_look(s->neighbours);
+    peers_look(s->peers);
     upkeep_ready(s->upkeep);
 }
 
@@ -267,7 +267,7 @@ int service_run(struct conf *conf, const struct service_opts *opts, struct err *
         rc = s.opts.once && s.nfailed > 0;
     }
     s.stopping = true;
-    peers_stop(s.neighbours);
+    peers_stop(s.peers);
     if (store_stop(s.store, LAST_STOP_S) != 0) {
         log_event(LOG_WARN, "ended", "reason",
                   "the queue's store still does not answer; left alone", NULL);
@@ -280,7 +280,7 @@ int service_run(struct conf *conf, const struct service_opts *opts, struct err *
     uv_loop_close(&s.loop);
     upkeep_free(s.upkeep);
     crew_free(s.crew);
-    peers_free(s.neighbours);
+    peers_free(s.peers);
     store_free(s.store);
     if (s.lock != -1)
         close(s.lock);

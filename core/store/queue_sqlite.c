@@ -5,7 +5,8 @@
  * One file is one queue of one machine.  Spawns, ends and edits are forced to disk before they
  * are acknowledged; claims and heartbeats are not (a power cut ends their owners, too), which
  * saves half the fsyncs.  The indexes on pending tasks are partial: what is done costs a claim
- * nothing, however many years of it there are; INDEXED BY keeps the planner from ever thinking otherwise.
+ * nothing, however many years of it there are; INDEXED BY keeps the planner from ever thinking
+ * otherwise.
  */
 #include "core/store/queue_sqlite.h"
 

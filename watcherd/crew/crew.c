@@ -1,6 +1,6 @@
 /*
- * crew.c: see crew.h.  Who has what in hand is in slot.c, what the store hears in crew_talk.c;
- * here is when tasks are started and stopped, and the end of it all.
+ * crew.c: see crew.h.  slot.c knows which tasks are in hand, crew_talk.c talks to the store;
+ * this file decides when tasks are started and stopped, and how a crew ends.
  */
 #include "watcherd/crew/crew.h"
 
@@ -20,12 +20,12 @@
 #include "watcherd/crew/crew_talk.h"
 #include "watcherd/crew/slot.h"
 
-/* Processes that die so soon, so many in a row, are no accident of one task. */
+/* So many processes in a row that die so soon are not the fault of one task. */
 static const double CRASH_S = 1;
 enum { CRASHES = 3 };
 static const double LONGEST_PAUSE_S = 60;
 static const double PATIENCE_S = 1; /* for what was claimed ahead */
-/* At the end: for the store to take the last ends, and for idle processes. */
+/* When we stop: how long the store has for the last ends, and idle processes to end. */
 static const double LAST_WORD_S = 5, LAST_PROCESS_S = 2;
 
 /* Processes that die as soon as they begin. */
@@ -124,7 +124,7 @@ static void on_said(void *arg, const struct task *task, json_t *line)
 
 /* ---- limits of a task ---- */
 
-/* Also called by the talk. */
+/* Also called from crew_talk.c. */
 static void stop_task(void *arg, struct slot *s, enum slot_stop why)
 {
     struct crew *crew = arg;
@@ -210,7 +210,7 @@ static void start_waiting(struct crew *crew, double now)
     }
 }
 
-/* ---- the end of it all ---- */
+/* ---- stopping ---- */
 
 static void hand_all_back(struct crew *crew)
 {
@@ -231,7 +231,7 @@ static void told_stopped(struct crew *crew)
     crew->opts.stopped(crew->opts.arg);
 }
 
-/* All processes have ended: is all said, too? */
+/* All processes have ended: has the store accepted all that we had to say, too? */
 static void finish(struct crew *crew, double now)
 {
     struct crew_talk_look talk;
@@ -324,7 +324,7 @@ static void on_accepted(void *arg, const struct task *task, enum crew_how how)
         crew->opts.ended(crew->opts.arg, task, how);
 }
 
-/* ---- what others want of it ---- */
+/* ---- calls from outside ---- */
 
 void crew_start(struct crew *crew)
 {

@@ -36,7 +36,7 @@ struct crew_talk {
     bool hungry, empty, check, in_flight;        /* as in crew_talk_look */
     double beat_at, reap_at, claim_at, check_at; /* when they are due; boot clock */
     double retry_at;                             /* a round failed: not before */
-    char said[256];                              /* how; said once */
+    char said[256];                              /* how it failed: logged once */
     enum queue_mode mode;
     bool buried, forgotten;
 };
@@ -74,7 +74,7 @@ static void check_one(void *arg, const struct task *t)
                                : TASK_HELD;
 }
 
-/* A look, not a sign of life: that would be a change, which others would look at in turn. */
+/* Only looks: a sign of life is a change, at which the others would look in turn. */
 static int check_tasks(struct round *r, struct queue *q, struct err *e)
 {
     int rc = 0;
@@ -175,7 +175,7 @@ static enum crew_how how_of(const struct slot *s, int rc)
     }
 }
 
-/* One line an end: that no further attempt follows is its event, not a second line. */
+/* One line for each end: its event says already whether another attempt follows. */
 static void say_end(const struct slot *s, enum crew_how how)
 {
     if (how == CREW_LOST)

@@ -24,7 +24,7 @@ struct watched {
     uv_poll_t poll;
     int fd;
     struct queue_worker worker;
-    bool seen; /* in the last look */
+    bool seen; /* at the last look */
 };
 
 struct peers {
@@ -120,7 +120,7 @@ static struct watched *watched_as(const struct peers *n, const struct queue_work
     return at;
 }
 
-/* The descriptor first, then the judgement: it is then of that very process. */
+/* First the pidfd, then the judgement, so that both are about the same process. */
 static void watch(struct peers *n, const struct queue_worker *w)
 {
     char why[OWNER_WHY];

@@ -2,8 +2,8 @@
  * pool.c: see pool.h.
  *
  * The end of a process is known when it was reaped.  What it had said by then is read
- * without waiting for the pipe's end, because something that it has left behind may hold
- * the other one.
+ * without waiting for the end of the pipe, because something that it has left behind may
+ * hold the other side open.
  */
 #include "watcherd/crew/pool.h"
 
@@ -227,7 +227,7 @@ static void retire(struct proc *p)
     close_once((uv_handle_t *)&p->pipe[0]);
 }
 
-/* Waits for the dying, so not on the loop. */
+/* On a thread of libuv: it waits until all that it kills is dead. */
 static void sweep(uv_work_t *work)
 {
     struct proc *p = work->data;
@@ -317,7 +317,7 @@ static void log_step(struct proc *p, json_t *line)
     tasklog_put(p->log, text, (size_t)n);
 }
 
-/* The worker waits for its next task, or is about to end and is waited for. */
+/* After this word the worker waits for its next task, or ends: on_exit_cb. */
 static void take_end(struct proc *p, json_t *line)
 {
     const char *outcome = text_in(line, "outcome"), *reason = text_in(line, "reason");
@@ -408,7 +408,7 @@ static void on_err(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* ---- a process begins ---- */
 
-/* What concerns us alone: a worker has a mark of its own, and nothing to say to systemd. */
+/* Is it for us alone?  A worker has a mark of its own, and nothing to say to systemd. */
 static bool is_ours(const char *variable)
 {
     static const char *const name[] = {
@@ -492,7 +492,7 @@ static struct proc *proc_new(struct pool *pool, struct err *e)
     p->open_handles = PIPES + 1;
     if (spawn(p, e) == 0)
         return p;
-    if (p->process.type != UV_PROCESS) /* it did not come so far */
+    if (p->process.type != UV_PROCESS) /* libuv has not begun with it */
         p->open_handles--;
     else
         close_once((uv_handle_t *)&p->process);
@@ -519,7 +519,7 @@ struct letter {
 
 static void on_written(uv_write_t *write, int status)
 {
-    (void)status; /* a worker that does not read has ended, and is heard of by that */
+    (void)status; /* a worker that does not read has ended: on_exit_cb */
     free(write->data);
 }
 

@@ -81,7 +81,7 @@ static const struct {
     {OUTCOME_FAILED, TASK_RETRY, LOG_ERROR},
 };
 
-/* Why we stopped it ourselves, if we did, comes before what it said of its end. */
+/* If we stopped it ourselves, our reason counts before what it said at its end. */
 static const struct {
     const char *outcome;
     enum task_how how;
@@ -93,8 +93,8 @@ static const struct {
     [STOP_GRACE] = {OUTCOME_STOPPED, TASK_RELEASE, LOG_INFO},
 };
 
-/* Twice as long each time, and up to a fifth more, so that what failed together does not
-   come together. */
+/* Twice as long each time, and up to a fifth more, so that what failed together is
+   not tried again together. */
 static double retry_delay(struct slots *all, const struct task *task)
 {
     const struct conf *conf = all->conf;
@@ -168,7 +168,7 @@ void slot_end(struct slots *all, struct slot *s, const char *outcome,
         say_stop(all, s, why, sizeof why);
         reason = why;
     }
-    /* A full disk or missing permission is nobody's attempt: a service waits for it. */
+    /* A full disk or missing permission costs no attempt: a service waits for the repair. */
     if (strcmp(s->outcome, OUTCOME_MACHINE) == 0 && all->once)
         s->end.how = TASK_RETRY;
     put_end(all, s, reason);
