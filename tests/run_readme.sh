@@ -1,11 +1,20 @@
 #!/bin/bash
-# The files, folders and programs that README.md names are there.
+# The files, folders, programs and functions that README.md names are there, and it names each room.
 set -u
 bad=0
 miss() { echo "README.md names $*"; bad=1; }
-for file in $(grep -oE '\b(core|locks|pipeline|watcherd|tools|tests|etc)/[A-Za-z0-9_./]*[a-z0-9]' README.md | sort -u); do
+# a pattern (core/store/queue_*.c) stands for what it matches
+for file in $(grep -oE '\b(core|locks|pipeline|watcherd|tools|tests|etc)/[A-Za-z0-9_./*]*[a-z0-9*]' README.md | sort -u); do
     case $file in */NAME* | */test_NAME* | */run_NAME* | */judge_NAME*) continue ;; esac
     [ -e "$file" ] || miss "$file, which is not there"
+done
+# and each room with code has a row in its list
+for room in $(find core locks pipeline watcherd -mindepth 2 -name '*.c' -printf '%h\n' | sort -u); do
+    grep -q "^|.*\`$room/\`.*|" README.md || miss "no row for $room/"
+done
+for word in $(sed -n '/^## How to add/,/^## Settings/p' README.md | grep -oE '`(struct )?[a-z]+(_[a-z]+)+`' | tr -d '\`' |
+    sed 's/^struct //' | sort -u); do
+    grep -rqw --include='*.[ch]' "$word" core pipeline watcherd || miss "$word, which is nowhere"
 done
 for program in $(grep -oE '\bbuild/[a-z0-9]+ ' README.md | sort -u); do
     [ -x "${BUILD:-build}/${program#build/}" ] || miss "$program, which is not built"
