@@ -1,7 +1,7 @@
 /*
  * bench_queue: what a store of tasks does in a second.
  *
- *   bench_queue STORE turn N [C]       N tasks, each turn ends one and claims one; C connections
+ *   bench_queue STORE turn N [C]       N tasks, each turn ends one, claims one; C connections
  *   bench_queue STORE pairs N [C]      the same in two transactions: claim, end
  *   bench_queue STORE tens N [C]       each turn ends ten and claims ten
  *   bench_queue STORE spawn N          N tasks made one by one

@@ -296,9 +296,8 @@ static void after_end(struct actor *a)
     hand_over(next >= 0 ? &x.actor[next] : NULL);
 }
 
-/* What dies closes its descriptors and does nothing more that counts.  When the run has
-   been judged it goes
- * on, in vain, to free its memory. */
+/* What dies closes its descriptors and does nothing more that counts.  When the run has been
+ * judged it goes on, in vain, to free its memory. */
 static void die(const char *what)
 {
     trace(me->name, "dies before");

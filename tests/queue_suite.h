@@ -1110,9 +1110,8 @@ static void note(const char *key, int by)
     pthread_mutex_unlock(&racing);
 }
 
-/* One turn, repeated until its answer comes, with a beat in between as a worker does it:
-   what it has not
- * told the end of for certain is still its own. */
+/* One turn, repeated until its answer comes, with a beat in between as a worker does it: what
+ * it has not told the end of for certain is still its own. */
 static void turn_until_answered(struct racer *r, struct queue_turn *turn,
                                 struct queue_worker *self)
 {

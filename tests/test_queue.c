@@ -111,8 +111,7 @@ static void leases_of_an_earlier_boot_have_run_out(void **state)
 }
 
 /* Tells how long task a still has to wait before and after its wall clock is set back by an
-   hour; runs
- * under libfaketime, which reads its time from the file ./clock. */
+ * hour; runs under libfaketime, which reads its time from the file ./clock. */
 static int wait_over_a_jump(void)
 {
     double before, after;

@@ -3,7 +3,7 @@
  * torture_watch.sh and for benchmarks.  Built by the script, not by the Makefile.
  *
  *   watch_driver watch DIR QUIET_S N SECONDS   until N files have settled or the time is over
- *   watch_driver write DIR N PER_SECOND        0: as fast as possible; > 0: renamed, < 0: closed
+ *   watch_driver write DIR N PER_SECOND        0: without pause; > 0: renamed, < 0: closed
  *
  * The writer puts the monotonic time of its close or rename into the name, so the watcher can
  * tell how long it took.  The watcher prints one line of key=value, "ready" before it begins.

@@ -70,9 +70,8 @@ int pg_fd(const struct pg *pg);
    none.  Never waits. */
 int pg_told(struct pg *pg, struct err *e);
 
-/* The connection's options for a program to be started, "host='...' dbname='...'", without
-   the password, which *password borrows
- * (NULL: none was given).  Free it; NULL: no memory.  */
+/* The connection's options for a program to be started, "host='...' dbname='...'", without the
+ * password, which *password borrows (NULL: none was given).  Free it; NULL: no memory. */
 char *pg_conninfo(struct pg *pg, const char **password);
 
 /* ---- values ---- */

@@ -56,8 +56,7 @@ enum worker_life roster_life(const struct ctl *ctl, const struct queue_worker *w
     snprintf(who.machine, sizeof who.machine, "%.32s", w->machine);
     snprintf(who.boot, sizeof who.boot, "%.36s", w->boot);
     /* The queue does not keep the PID namespace.  Whoever is in a container of this machine
-       tells of itself:
-     * it is only looked at when it has been silent. */
+     * tells of itself: it is only looked at when it has been silent. */
     if (owner_self(&me, NULL) == 0)
         who.pidns = me.pidns;
     life = owner_judge(&who, why);

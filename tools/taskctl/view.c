@@ -144,9 +144,8 @@ static void take_recent(void *arg, const struct task *t)
     v->recent[i].params = v->recent[i].result = NULL;
 }
 
-/* The newest of each name and status, which an index gives: a backlog does not hide what
-   runs and has ended,
- * and it costs the same however many there are. */
+/* The newest of each name and status, which an index gives: a backlog does not hide what runs
+ * and has ended, and it costs the same however many there are. */
 static int read_recent(struct view *v, struct ctl *ctl, struct err *e)
 {
     int rc = 0;

@@ -29,8 +29,7 @@ struct pool_opts {
     /* A line that a worker said, parsed; borrowed. */
     void (*said)(void *arg, const struct task *task, json_t *line);
     /* A task ended: the worker's last word ("done", "bad", ...; see outcome.h), or "failed"
-       with how it
-     * died when it had none.  `last` is the last line, or NULL; all borrowed. */
+     * with how it died when it had none.  `last` is the last line, or NULL; all borrowed. */
     void (*ended)(void *arg, const struct task *task, const char *outcome,
                   const char *reason, json_t *last);
     void *arg;
