@@ -65,7 +65,7 @@ struct daemon {
     char settings[PATH_MAX]; /* the settings in force, for the workers */
     bool stopping, ended;
     bool leaving; /* with --once: all is done, and what is left is being said */
-    /* it was said that we look for groups, and nothing has happened since */
+    /* event=checking was logged, and nothing has happened since */
     bool checked;
     size_t nfailed;
 };
@@ -110,7 +110,7 @@ static void on_settle(void *arg, const struct settle_news *news)
     }
 }
 
-/* The thread has told something, or is through with a round. */
+/* The thread has told something, or has finished a round. */
 static void on_woke(void *arg)
 {
     plan(arg, 0);
@@ -232,7 +232,7 @@ static void on_tasks(void *arg)
     plan(d, 0);
 }
 
-/* What a dead one had is free before we claim: the order is then as if it had not died. */
+/* Tasks of a dead worker are freed before we claim, so that the order is as if it lived. */
 static void on_looked(void *arg)
 {
     struct daemon *d = arg;
@@ -324,7 +324,7 @@ static void stop(struct daemon *d, double grace_s)
     crew_stop(d->crew, grace_s);
 }
 
-/* Is there nothing that we know of and could do? */
+/* Is there nothing known to us that we could do now? */
 static bool is_idle(struct daemon *d)
 {
     struct crew_look crew;
@@ -351,7 +351,7 @@ static bool is_done(struct daemon *d, double now)
 
 /* ---- rounds of the loop ---- */
 
-/* Once after each time that something was done; the seed's operators look for this line. */
+/* Logged once whenever work has been done and none is left; operators look for this line. */
 static void say_checking(struct daemon *d)
 {
     if (d->checked)
@@ -401,7 +401,7 @@ static void plan(struct daemon *d, double in_s)
     if (d->stopping)
         return;
     in_s = fmin(in_s, d->opts.once ? 0.2 : 60);
-    /* Whoever plans later must not put off what was due sooner. */
+    /* A later call must not put off what is due sooner. */
     in_s = sooner(in_s, group_next_s(d->groups, clock_boot_s()));
     uv_update_time(&d->loop);
     uv_timer_start(&d->timer, on_timer, (uint64_t)ceil(in_s * 1000), 0);

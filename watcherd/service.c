@@ -143,7 +143,7 @@ static int check_name(const char *name, struct err *e)
     return 0;
 }
 
-/* Of a service that was just killed a child may hold the lock for some milliseconds more:
+/* A child of a service that was just killed may hold the lock for some milliseconds more:
    between fork and exec. */
 static int take_lock(int fd)
 {

@@ -4,15 +4,14 @@
  *
  * A task's moves are functions in the server, so that each is one round trip and one
  * transaction.  They are planned once (force_generic_plan), with all ways but the indexes
- *               forbidden: a planner that counts rows would,
- * with old statistics, sort the whole backlog or read years of history for one claim.
- * Where a task is known by its id the condition is status || '' = 'claimed', lest all that
- * is claimed be read by its own small index.
+ * forbidden: a planner that counts rows would, with old statistics, sort the whole backlog or
+ * read years of history for one claim.  Where a task is known by its id the condition is
+ * status || '' = 'claimed', lest all that is claimed be read by its own small index.
  *
  * A claimed task's attempt is the task's own row; it becomes a row of t_attempts when it
- * ends.  A fence is the server's clock in microseconds, above the task's last one.  It is
- *        no sequence, because a crash
- * may forget the last numbers of a sequence together with the claims not forced to disk.
+ * ends.  A fence is the server's clock in microseconds, above the task's last one.  It is no
+ * sequence, because a crash may forget the last numbers of a sequence together with the claims
+ * not forced to disk.
  *
  * watcherd.ours is on in transactions of our functions that move tasks: so the triggers
  * know an operator's UPDATE.
@@ -251,9 +250,8 @@ static const char *const version_1[] = {
     "  array_fill(0::float8, ARRAY[n]));\n"
     "END $$;",
     /*
-     * One turn.  The first row tells the mode and, when an end was late, what became of
-     *            each (1: lost); the
-     * others are the tasks claimed, `aged` of them because they are the oldest.
+     * One turn.  The first row tells the mode and, when an end was late, what became of each
+     * (1: lost); the others are the tasks claimed, `aged` of them because they are the oldest.
      */
     "CREATE FUNCTION absurd.wd_turn(queue text, worker text, want int, aged int,"
     " lease float8, ids uuid[], fences bigint[], hows text[], words text[],"
