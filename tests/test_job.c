@@ -108,13 +108,13 @@ static int set_up(void **state)
     return path_mkdirs(conf.paths.state, NULL);
 }
 
-/* The outcome of group g of these files in the current directory. */
-static const char *run_files(const struct pipeline *p, json_t *files)
+/* The outcome of a group of these files in the current directory. */
+static const char *run_key(const struct pipeline *p, const char *key, json_t *files)
 {
     struct job job = {.conf = &conf,
                       .pipeline = p,
                       .work = &work,
-                      .key = "g",
+                      .key = key,
                       .params = json_pack("{s:o}", "files", files),
                       .step = no_step,
                       .cancelled = cancelled};
@@ -128,6 +128,11 @@ static const char *run_files(const struct pipeline *p, json_t *files)
     assert_int_equal(rc >= 0, e.text[0] == '\0');
     json_decref(job.params);
     return outcome;
+}
+
+static const char *run_files(const struct pipeline *p, json_t *files)
+{
+    return run_key(p, "g", files);
 }
 
 static const char *run(void)
@@ -222,6 +227,23 @@ static void a_task_without_inputs_or_with_absent_ones_makes_no_claim(void **stat
     assert_string_equal(run_files(&row, json_pack("[s]", "absent")), OUTCOME_FAILED);
     assert_non_null(strstr(e.text, "absent"));
     assert_false(is_there("locks/g"));
+}
+
+static void a_key_that_is_a_path_leads_nowhere(void **state)
+{
+    static const char *const keys[] = {"", ".", "..", ".g", "a/b", "../precious", "/g"};
+
+    (void)state;
+    assert_int_equal(path_mkdirs("precious", NULL), 0);
+    put("precious/file", "kept");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        assert_string_equal(run_key(&row, keys[i], json_pack("[s]", "a")), OUTCOME_BAD);
+        assert_non_null(strstr(e.text, "can name no product"));
+    }
+    assert_int_equal(trial.ran, 0);
+    assert_true(is_there("precious/file"));
+    assert_false(is_there("locks"));
+    assert_false(is_there("scratch"));
 }
 
 static void who_is_told_to_stop_hands_back(void **state)
@@ -319,6 +341,7 @@ int main(void)
         JOB(an_input_rewritten_while_it_was_read_makes_it_worthless),
         JOB(how_it_failed_says_whose_fault_it_is),
         JOB(a_task_without_inputs_or_with_absent_ones_makes_no_claim),
+        JOB(a_key_that_is_a_path_leads_nowhere),
         JOB(who_is_told_to_stop_hands_back),
         JOB(what_somebody_else_holds_is_left_alone),
         JOB(a_claim_that_was_overtaken_publishes_nothing),

@@ -306,13 +306,26 @@ static int claim_and_make(struct making *m, uint64_t seen, json_t **manifest,
 
 /* ---- a task with a product ---- */
 
+/* Keys come from a table that others write, too; folders named by them are made and emptied. */
+static int refuse_path(const char *key, struct err *e)
+{
+    if (key[0] != '\0' && key[0] != '.' && strchr(key, '/') == NULL)
+        return 0;
+    return err_set(e, ERR_FORMAT,
+                   "the key \"%s\" can name no product: it is empty, or has a "
+                   "dot at its start or a slash",
+                   key);
+}
+
 static int make(struct making *m, const char **outcome, struct err *e)
 {
     struct job *job = m->job;
     uint64_t seen = 0;
     json_t *manifest = NULL;
-    int rc = take_inputs(m, e);
+    int rc = refuse_path(job->key, e);
 
+    if (rc == 0)
+        rc = take_inputs(m, e);
     if (rc == 0)
         rc = path_join(m->kind_dir, sizeof m->kind_dir, job->conf->paths.products,
                        job->pipeline->folder, e);
