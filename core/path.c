@@ -115,7 +115,8 @@ static int write_all(int fd, const char *data, size_t n)
     return 0;
 }
 
-int path_write(const char *path, const void *data, size_t n, struct err *e)
+static int write_mode(const char *path, const void *data, size_t n, mode_t mode,
+                      struct err *e)
 {
     char dir[PATH_MAX], temp[PATH_MAX];
     uint64_t nonce;
@@ -131,7 +132,7 @@ int path_write(const char *path, const void *data, size_t n, struct err *e)
                    (unsigned long long)nonce);
     if (len < 0 || (size_t)len >= sizeof temp)
         return err_set(e, -ENAMETOOLONG, "path too long: %.80s", path);
-    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd == -1)
         return fail_errno(e, "write", path);
     if (write_all(fd, data, n) != 0 || fsync(fd) != 0) {
@@ -148,6 +149,16 @@ int path_write(const char *path, const void *data, size_t n, struct err *e)
 fail:
     unlink(temp);
     return rc;
+}
+
+int path_write(const char *path, const void *data, size_t n, struct err *e)
+{
+    return write_mode(path, data, n, 0644, e);
+}
+
+int path_write_private(const char *path, const void *data, size_t n, struct err *e)
+{
+    return write_mode(path, data, n, 0600, e);
 }
 
 int path_replace(const char *temp, const char *path, struct err *e)

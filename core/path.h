@@ -26,8 +26,10 @@ int path_mkdirs(const char *dir, struct err *e);
  * into a temporary file beside it, fsync, rename, fsync of the directory.
  * Status: 0; errnos (-ENOSPC, -EROFS ...), and the temporary file is gone again. */
 int path_write(const char *path, const void *data, size_t n, struct err *e);
-/* The second half of that: give the complete file `temp` its name `path`; on the same file
- * system.  Status: as path_write; temp is removed on failure. */
+/* The same, and only its owner may read it.  Status: as path_write. */
+int path_write_private(const char *path, const void *data, size_t n, struct err *e);
+/* The second half of path_write: give the complete file `temp` its name `path`; on the same
+ * file system.  Status: as path_write; temp is removed on failure. */
 int path_replace(const char *temp, const char *path, struct err *e);
 
 /* Read a whole file of at most max bytes; *out is malloc'ed, ends with a NUL that *n does not

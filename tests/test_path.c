@@ -86,6 +86,20 @@ static void a_written_file_replaces_the_old_one_whole(void **state)
     assert_int_equal(entries("."), 1);
 }
 
+static void a_private_file_is_so_whatever_was_there(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    umask(022);
+    assert_int_equal(path_write("f", "for all", 7, NULL), 0);
+    assert_int_equal(path_write_private("f", "secret", 6, NULL), 0);
+    assert_int_equal(stat("f", &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(st.st_size, 6);
+    assert_int_equal(entries("."), 1);
+}
+
 /* A write that fails half-way: the kernel refuses what lies beyond RLIMIT_FSIZE. */
 static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
 {
@@ -235,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_joint_has_one_slash),
         OWN_DIR(folders_are_made_with_their_parents),
         OWN_DIR(a_written_file_replaces_the_old_one_whole),
+        OWN_DIR(a_private_file_is_so_whatever_was_there),
         OWN_DIR(a_failed_write_leaves_the_old_file_and_nothing_else),
         OWN_DIR(reading_stops_at_the_limit),
         OWN_DIR(removing_a_tree_does_not_follow_links),

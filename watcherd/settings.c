@@ -20,7 +20,7 @@ int settings_write(const struct conf *conf, const char *path, struct err *e)
 
     conf_print(conf, out);
     fclose(out);
-    rc = path_write(path, text, n, e);
+    rc = path_write_private(path, text, n, e);
     free(text);
     return rc;
 }

@@ -8,7 +8,8 @@
 struct conf;
 struct err;
 
-/* Write `conf` to `path`, as conf_load reads it.  Status: 0 or what path_write said. */
+/* Write `conf` to `path`, as conf_load reads it; only our user can read it ([queue] store may
+ * hold a password).  Status: 0 or what path_write said. */
 int settings_write(const struct conf *conf, const char *path, struct err *e);
 
 /*
