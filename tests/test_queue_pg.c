@@ -164,6 +164,8 @@ static void what_keeps_us_out_is_said_without_a_password(void **state)
         {"postgresql://locked:sekrit3@/postgres?host=%s&colour=sekrit4", -EINVAL,
          "connection string"},
         {"host=%s password=sekrit5 'sekrit6", -EINVAL, "connection string"},
+        {"postgresql://locked:a@sekrit10@127.0.0.1:1/x?host=%s", -EINVAL, "@ as %40"},
+        {"postgres://locked:a/sekrit11@127.0.0.1:1/x?host=%s", -EINVAL, "/ as %2F"},
         {"host=%s port=seven user=watcherd password=sekrit7", -EINVAL, "invalid"},
         {"host=%s/absent user=watcherd password=sekrit8", ERR_STORE_DOWN,
          "No such file or directory"},

@@ -417,11 +417,32 @@ static void name_place(struct pg *pg, const PQconninfoOption *o)
              port != NULL ? port : "5432");
 }
 
+/* An @ or / of a password that was not written as %40 or %2F: libpq takes what follows it for
+ * the host or the database, which messages name. */
+static bool password_spills(const char *store)
+{
+    const char *user = strncmp(store, "postgres", 8) == 0 ? strstr(store, "://") : NULL;
+    const char *at, *end;
+
+    if (user == NULL)
+        return false;
+    user += 3;
+    end = user + strcspn(user, "?");
+    at = memchr(user, '@', (size_t)(end - user));
+    return at != NULL && (memchr(at + 1, '@', (size_t)(end - at - 1)) != NULL ||
+                          memchr(user, '/', (size_t)(at - user)) != NULL);
+}
+
 static int read_store(struct pg *pg, struct err *e)
 {
     char *why = NULL, line[QUEUE_TEXT];
-    PQconninfoOption *o = PQconninfoParse(pg->opts.store, &why);
+    PQconninfoOption *o;
 
+    if (password_spills(pg->opts.store))
+        return err_set(e, -EINVAL,
+                       "wrong connection string of the queue's store: in a user or "
+                       "password, write @ as %%40 and / as %%2F");
+    o = PQconninfoParse(pg->opts.store, &why);
     if (o != NULL) {
         name_place(pg, o);
         PQconninfoFree(o);
