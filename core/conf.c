@@ -618,9 +618,66 @@ static bool all_absolute(const char *words)
     return true;
 }
 
+static const char *next_name(const char *path)
+{
+    for (;;) {
+        path += strspn(path, "/");
+        if (path[0] != '.' || (path[1] != '/' && path[1] != '\0'))
+            return path;
+        path++;
+    }
+}
+
+/* What is left of `path` below `dir`: "" when they are the same, NULL when it is not below; by
+ * their texts. */
+static const char *below(const char *dir, const char *path)
+{
+    for (;;) {
+        size_t n = strcspn(dir = next_name(dir), "/");
+
+        path = next_name(path);
+        if (n == 0)
+            return path;
+        if (n != strcspn(path, "/") || memcmp(dir, path, n) != 0)
+            return NULL;
+        dir += n;
+        path += n;
+    }
+}
+
+/* Folders are emptied and swept on the understanding of what is in them. */
+static const char *folders_coincide(const struct conf *conf, char *text, size_t size)
+{
+    const struct {
+        const char *name, *path;
+    } p[] = {{"scratch", conf->paths.scratch},
+             {"incoming", conf->paths.incoming},
+             {"state", conf->paths.state},
+             {"products", conf->paths.products},
+             {"locks", conf->paths.locks}};
+    enum { N = sizeof p / sizeof p[0] };
+
+    if (*next_name(conf->paths.root) == '\0')
+        return "[paths] root must not be /";
+    for (int i = 0; i < N; i++)
+        for (int k = i + 1; k < N; k++) {
+            const char *rest = below(p[i].path, p[k].path);
+
+            if (rest == NULL || (*rest != '\0' && i != 0))
+                continue;
+            snprintf(text, size,
+                     *rest == '\0' ? "[paths] %s and %s must be two folders"
+                                   : "[paths] %s must not contain %s: it is swept",
+                     p[i].name, p[k].name);
+            return text;
+        }
+    return NULL;
+}
+
 /* What one setting demands of another. */
 static int check_together(const struct conf *conf, const struct load *load)
 {
+    char text[80];
     const char *wrong = NULL;
     struct groupname rule;
     struct err why = {0};
@@ -640,6 +697,8 @@ static int check_together(const struct conf *conf, const struct load *load)
         wrong = "[group] min_members must be at most expected";
     else if (!all_absolute(conf->watch.also))
         wrong = "[watch] also must be absolute paths, separated by spaces";
+    if (wrong == NULL)
+        wrong = folders_coincide(conf, text, sizeof text);
     for (size_t k = 0; wrong == NULL && load->parts != NULL && k < load->parts->n;
          k++) {
         const struct conf_part *part = load->parts->part[k];

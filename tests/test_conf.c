@@ -136,6 +136,16 @@ static const struct {
     {"[workers]\nsoft_limit_s = 20000\n", "soft_limit_s must be at most hard_limit_s"},
     {"[disk]\nstop_pct = 80\n", "resume_pct must be at most stop_pct"},
     {"[imaging]\nauto_mask = 0.5\n", "auto_threshold must be at most auto_mask"},
+    {"[paths]\nroot = /\n", "[paths] root must not be /"},
+    {"[paths]\nroot = /./\n", "[paths] root must not be /"},
+    {"[paths]\nincoming = in\nscratch = in\n",
+     "scratch and incoming must be two folders"},
+    {"[paths]\nroot = w\nscratch = w//./state/\n",
+     "scratch and state must be two folders"},
+    {"[paths]\nroot = w\nstate = w/locks\n", "state and locks must be two folders"},
+    {"[paths]\nroot = w\nscratch = w\n", "scratch must not contain incoming"},
+    {"[paths]\nroot = w\nscratch = w/p\nproducts = w/p/q\n",
+     "scratch must not contain products"},
     {"x", "f.conf:1: neither [section] nor name = value"},
 };
 
@@ -150,6 +160,16 @@ static void what_is_wrong_is_refused_with_file_line_and_reason(void **state)
             fail_msg("case %zu: '%s' does not say '%s'", i, e.text, refused[i].says);
         assert_memory_equal(&conf, &other, sizeof conf); /* and nothing has changed */
     }
+}
+
+static void folders_that_only_look_alike_are_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(load("[paths]\nroot = w\nscratch = w/incoming2\n"), 0);
+    assert_int_equal(load("[paths]\nroot = w\nscratch = w/incom\n"), 0);
+    assert_int_equal(load("[paths]\nroot = w\nscratch = w/products/.scratch\n"), 0);
+    assert_int_equal(load("[paths]\nroot = w\nincoming = w\n"), 0);
+    assert_int_equal(load("[paths]\nroot = .\n"), 0);
 }
 
 /* iniparser cuts lines at 1024 bytes and stops strings at a NUL. */
@@ -336,6 +356,7 @@ int main(void)
         OWN_DIR(every_kind_of_value_is_read),
         OWN_DIR(paths_start_at_the_files_folder_and_follow_root),
         OWN_DIR(what_is_wrong_is_refused_with_file_line_and_reason),
+        OWN_DIR(folders_that_only_look_alike_are_taken),
         OWN_DIR(lines_that_iniparser_would_cut_are_refused),
         OWN_DIR(what_is_printed_reads_back_the_same),
         OWN_DIR(print_names_meaning_unit_range_and_default),
