@@ -49,6 +49,9 @@ $(BUILD)/obj/%.o: %.c
 	@echo '  CC   $<'
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# a multiplication and an addition in one: -std=c11 alone forbids it
+$(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
+
 define room
 $(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/obj/%.o,$(filter $(1)/%,$(LIB_SRC)))
 	@rm -f $$@

@@ -75,6 +75,8 @@ static const struct conf_setting own_rows[] = {
 
 {"workers", "count", CONF_COUNT, AT(workers, count), 0, 1024, "processes", "1",
  "worker processes; 0 when they are started by someone else"},
+{"workers", "threads", CONF_COUNT, AT(workers, threads), 0, 16, "threads", "0",
+ "threads of a task; 0: the machine's processors, shared by the workers"},
 {"workers", "max_retries", CONF_COUNT, AT(workers, max_retries), 0, 1000, "", "3",
  "times a task is tried again before it has failed"},
 {"workers", "retry_delay_s", CONF_REAL, AT(workers, retry_delay_s), 0, 86400, "s", "30",

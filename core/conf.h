@@ -73,7 +73,7 @@ struct conf {
         long max_pending, aging; /* 0: none */
     } queue;
     struct {
-        long count, max_retries;
+        long count, threads, max_retries;
         double retry_delay_s, retry_max_s;
         double lease_s, heartbeat_s;
         double stop_grace_s, soft_limit_s, hard_limit_s; /* limits: 0: none */

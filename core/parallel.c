@@ -2,10 +2,10 @@
 #include "core/parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
-#include <unistd.h>
 
-enum { MOST_THREADS = 8 };
+enum { MOST_THREADS = PARALLEL_MOST };
 
 struct part {
     parallel_fn *fn;
@@ -21,16 +21,13 @@ static void *run(void *arg)
     return NULL;
 }
 
-void parallel_run(size_t n, size_t least, parallel_fn *fn, void *arg)
+/* k ranges, the last one by the caller's own thread. */
+static void run_ranges(size_t n, size_t k, parallel_fn *fn, void *arg)
 {
     struct part part[MOST_THREADS];
     pthread_t thread[MOST_THREADS];
     bool runs[MOST_THREADS] = {false};
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t k = least > 0 ? n / least : n;
 
-    if (cpus >= 1 && k > (size_t)cpus)
-        k = (size_t)cpus;
     if (k > MOST_THREADS)
         k = MOST_THREADS;
     if (k == 0)
@@ -44,4 +41,24 @@ void parallel_run(size_t n, size_t least, parallel_fn *fn, void *arg)
     for (size_t i = 0; i < k; i++)
         if (runs[i])
             pthread_join(thread[i], NULL);
+}
+
+size_t parallel_cpus(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return n > 0 ? (size_t)n : 1;
+}
+
+void parallel_run(size_t n, size_t least, parallel_fn *fn, void *arg)
+{
+    size_t k = least > 0 ? n / least : n, cpus = parallel_cpus();
+
+    run_ranges(n, k > cpus ? cpus : k, fn, arg);
+}
+
+void parallel_run_by(size_t nthread, size_t n, parallel_fn *fn, void *arg)
+{
+    run_ranges(n, nthread < n ? nthread : n, fn, arg);
 }

@@ -23,6 +23,7 @@ struct run_env {
     const char *const *item;   /* [nitem] files of the group, or names of groups */
     size_t nitem;
     json_t *params; /* of the task */
+    size_t threads; /* that a step may use, at least 1 */
     /* Told when a step has ended: its name, seconds, and a detail for people. */
     void (*step)(void *arg, const char *step, double took_s, const char *detail);
     int (*cancelled)(void *arg); /* asked between steps: 1 to stop; may be NULL */

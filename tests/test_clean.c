@@ -10,6 +10,7 @@
 
 #include "core/err.h"
 #include "pipeline/imaging/clean.h"
+#include "pipeline/imaging/normal.h"
 #include "pipeline/sky/image.h"
 #include "tests/made_samples.h"
 
@@ -31,6 +32,7 @@ static const struct {
 struct setup {
     struct samples s;
     struct imager *im;
+    struct normal *op;
     float *psf, *model, *residual; /* [NY][NX] */
 };
 
@@ -67,11 +69,13 @@ static void set_up(struct setup *t)
     t->psf = malloc(NX * NY * sizeof *t->psf);
     t->model = malloc(NX * NY * sizeof *t->model);
     t->residual = malloc(NX * NY * sizeof *t->residual);
-    imager_psf(t->im, t->psf, NULL);
+    if (normal_new(&t->op, t->im, t->psf, &e) != 0)
+        fail_msg("%s", e.text);
 }
 
 static void tear_down(struct setup *t)
 {
+    normal_free(t->op);
     imager_free(t->im);
     made_free(&t->s);
     free(t->psf);
@@ -84,7 +88,7 @@ static int clean(const struct setup *t, const struct clean_opts *opts,
 {
     const struct clean_planes planes = {t->psf, t->model, t->residual};
 
-    return clean_run(t->im, &t->s, opts, &planes, res, e);
+    return clean_run(t->im, t->op, &t->s, opts, &planes, res, e);
 }
 
 static struct image as_image(float *psf, double cell_rad)
@@ -120,9 +124,10 @@ static double gauss_beam(double x, double y, double x0, double y0, double maj,
 static double restored_at(const struct setup *t, size_t k, double *off)
 {
     struct image psf = as_image(t->psf, 1.0);
+    struct clean_beam how;
     double flux = 0.0, sum = 0.0, sx = 0.0, sy = 0.0;
 
-    clean_fit_beam(&psf, NULL);
+    clean_fit_beam(&psf, &how, NULL);
     for (size_t i = 0; i < NX * NY; i++) {
         double dx = (double)(i % NX) - NX / 2 - sky[k].x;
         double dy = (double)(i / NX) - NY / 2 - sky[k].y, f = (double)t->model[i];
@@ -346,6 +351,7 @@ static void the_beam_of_a_gaussian_is_found(void **state)
                                      {3.0, 2.5, 45.0}};
     float *psf = malloc(NX * NY * sizeof *psf);
     struct image img = as_image(psf, 2e-5);
+    struct clean_beam how;
     struct err e = {0};
 
     (void)state;
@@ -360,7 +366,9 @@ static void the_beam_of_a_gaussian_is_found(void **state)
                         /* a sidelobe that must not take part */
                         0.6 * gauss_beam(x, y, NX / 2 + 30, NY / 2, 5, 5, 0));
         }
-        assert_int_equal(clean_fit_beam(&img, NULL), 0);
+        assert_int_equal(clean_fit_beam(&img, &how, NULL), 0);
+        assert_true(how.gaussian && how.residual < 0.01);
+        assert_true(fabs(how.sidelobe - 0.6) < 0.01);
         assert_true(fabs(img.bmaj_rad / (want[k][0] * 2e-5) - 1.0) < 0.01);
         assert_true(fabs(img.bmin_rad / (want[k][1] * 2e-5) - 1.0) < 0.01);
         assert_true(fabs(img.bpa_rad - pa) < 0.01);
@@ -368,7 +376,9 @@ static void the_beam_of_a_gaussian_is_found(void **state)
     /* a single bright pixel has no shape */
     memset(psf, 0, NX * NY * sizeof *psf);
     psf[NY / 2 * NX + NX / 2] = 1.0f;
-    assert_int_equal(clean_fit_beam(&img, &e), ERR_QUALITY);
+    assert_int_equal(clean_fit_beam(&img, &how, &e), 0);
+    assert_false(how.gaussian);
+    assert_true(img.bmaj_rad == img.bmin_rad && img.bmaj_rad > 2e-5);
     free(psf);
 }
 
@@ -380,6 +390,7 @@ static void the_beam_of_the_data_has_the_expected_size(void **state)
 {
     struct setup t;
     struct image psf;
+    struct clean_beam how;
     double su = 0.0, sv = 0.0, sw = 0.0;
 
     (void)state;
@@ -393,7 +404,7 @@ static void the_beam_of_the_data_has_the_expected_size(void **state)
         sw += w;
     }
     psf = as_image(t.psf, cell);
-    assert_int_equal(clean_fit_beam(&psf, NULL), 0);
+    assert_int_equal(clean_fit_beam(&psf, &how, NULL), 0);
     double want_x = sqrt(8.0 * log(2.0)) / (2.0 * M_PI * sqrt(su / sw));
     double want_y = sqrt(8.0 * log(2.0)) / (2.0 * M_PI * sqrt(sv / sw));
     /* v is shorter: longer beam north-south */

@@ -15,6 +15,7 @@
 
 void tile_drop_images(struct tile_run *run)
 {
+    normal_free(run->normal);
     imager_free(run->imager);
     image_free(run->psf);
     image_free(run->residual);
@@ -22,12 +23,14 @@ void tile_drop_images(struct tile_run *run)
     image_free(run->pb);
     image_free(run->corrected);
     free(run->components);
+    free(run->first_model);
     free(run->uvw_m);
     free(run->stokes_i);
     free(run->stokes_w);
+    run->normal = NULL;
     run->imager = NULL;
     run->psf = run->residual = run->flat = run->pb = run->corrected = NULL;
-    run->components = run->stokes_w = NULL;
+    run->components = run->first_model = run->stokes_w = NULL;
     run->uvw_m = NULL;
     run->stokes_i = NULL;
 }

@@ -15,6 +15,7 @@
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/continuum/settings.h"
 #include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/normal.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/qa.h"
 #include "pipeline/sky/source.h"
@@ -51,10 +52,15 @@ struct tile_run {
     float complex *stokes_i; /* [nrow][nchan] */
     float *stokes_w;         /* [nrow][nchan] */
     struct samples samples;
+    struct imager_opts opts; /* of the last round of imaging */
     struct imager *imager;
+    struct normal *normal;
     struct imager_info info;
     float *components; /* [ny][nx] Jy/pixel */
+    float *
+        first_model; /* what CLEAN is to start from, the components of the round before; or NULL */
     struct clean_result clean;
+    struct clean_beam beam_fit;
     struct image *psf, *residual, *flat, *pb, *corrected;
 
     double noise_jy, peak_jy;

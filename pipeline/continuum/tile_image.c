@@ -18,6 +18,9 @@
 /* Wanted error of a dirty image, rms over rms. */
 #define ACCURACY 1e-4
 
+/* Pixels to the finest fringe, when the settings leave it open: half as many again as it takes. */
+#define FRINGE_PIXELS 3.0
+
 /* How deep an image is cleaned that only serves as the model for the next calibration. */
 #define ROUGH_SIGMA 3.0
 
@@ -60,18 +63,19 @@ static int stokes_i(struct tile_run *run, struct err *e)
     vis_uvw(vis, run->ra_rad, run->dec_rad, run->uvw_m);
     run->samples =
         (struct samples){vis->nrow,    vis->nchan,    (const double(*)[3])run->uvw_m,
-                         vis->freq_hz, run->stokes_i, run->stokes_w};
+                         vis->freq_hz, run->stokes_i, run->stokes_w,
+                         NULL};
     return 0;
 }
 
-/* Longest unflagged baseline projected on the sky, wavelengths. */
+/* The largest |u| or |v| of an unflagged sample, wavelengths. */
 static double longest_lambda(const struct tile_run *run)
 {
     const struct vis *vis = run->vis;
     double longest = 0;
 
     for (size_t r = 0; r < vis->nrow; r++) {
-        double uv = hypot(run->uvw_m[r][0], run->uvw_m[r][1]) / ASTRO_C_M_S;
+        double uv = fmax(fabs(run->uvw_m[r][0]), fabs(run->uvw_m[r][1])) / ASTRO_C_M_S;
 
         for (size_t c = vis->nchan; c-- > 0 && uv * vis->freq_hz[c] > longest;)
             if (run->stokes_w[r * vis->nchan + c] > 0)
@@ -98,7 +102,7 @@ static size_t good_size(double n)
 }
 
 /*
- * Pixels: a little less than half of the finest fringe, and a field down to a fifth of the beam
+ * Pixels: a third of the finest fringe along either axis, and a field down to a fifth of the beam
  * (2.92 times the beam's half width at half maximum for an Airy pattern).
  */
 static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
@@ -112,7 +116,7 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
     if (!(opts->cell_rad > 0)) {
         if (!(longest > 0))
             return err_set(e, ERR_QUALITY, "%s has no unflagged baseline", run->group);
-        opts->cell_rad = 1 / (2.05 * longest);
+        opts->cell_rad = 1 / (FRINGE_PIXELS * longest);
     }
     opts->nx = (size_t)set->imaging.size;
     if (opts->nx == 0) {
@@ -125,6 +129,7 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
     opts->briggs = strcmp(set->imaging.weighting, "briggs") == 0;
     opts->robust = set->imaging.robust;
     opts->accuracy = ACCURACY;
+    opts->threads = run->env->threads;
     return 0;
 }
 
@@ -157,18 +162,22 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
                               ? fmax(ROUGH_SIGMA, set->imaging.auto_threshold)
                               : set->imaging.auto_threshold,
         .border = 0.02,
+        .warm = run->first_model != NULL,
     };
     size_t n = run->psf->nx * run->psf->ny;
     struct clean_planes planes;
     int rc;
 
-    run->components = calloc(n, sizeof *run->components);
+    run->components = run->first_model != NULL ? run->first_model
+                                               : calloc(n, sizeof *run->components);
+    run->first_model = NULL;
     if (run->components == NULL)
         return err_set(e, -ENOMEM, "out of memory for the CLEAN model of %s",
                        run->group);
     planes = (struct clean_planes){
         .psf = run->psf->pix, .model = run->components, .residual = run->residual->pix};
-    rc = clean_run(run->imager, &run->samples, &opts, &planes, &run->clean, e);
+    rc = clean_run(run->imager, run->normal, &run->samples, &opts, &planes, &run->clean,
+                   e);
     if (rc == 0)
         rc = image_like(&run->flat, run->residual, e);
     if (rc == 0)
@@ -201,60 +210,35 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
     struct image *psf;
     int rc;
 
-    imager_free(run->imager);
-    image_free(run->psf);
-    run->imager = NULL;
-    run->psf = NULL;
     if ((rc = imager_new(&run->imager, &run->samples, opts, run->ra_rad, run->dec_rad,
                          e)) != 0)
         return rc;
     imager_info(run->imager, &run->info);
     if ((rc = image_alloc(&run->psf, opts->nx, opts->ny, e)) != 0 ||
-        (rc = imager_psf(run->imager, run->psf->pix, e)) != 0)
+        (rc = normal_new(&run->normal, run->imager, run->psf->pix, e)) != 0)
         return rc;
     psf = run->psf;
     describe(psf, run);
-    return clean_fit_beam(psf, e);
-}
-
-/*
- * Pixels and PSF.  Smaller pixels are tried when there are too few in the main lobe: to fit a
- * beam to it at all, or for CLEAN, which wants four across the beam (below that a source
- * between pixels loses more than a percent of its flux).
- */
-static int make_grid(struct tile_run *run, struct imager_opts *opts, struct err *e)
-{
-    const struct continuum_settings *set = run->set;
-    bool free_cell = set->imaging.cell_arcsec <= 0, free_size = set->imaging.size == 0;
-    int rc = choose_grid(run, opts, e);
-
-    if (rc != 0)
-        return rc;
-    rc = make_psf(run, opts, e);
-    if (rc == ERR_QUALITY && free_cell) {
-        opts->cell_rad /= 2;
-        if (free_size)
-            opts->nx = opts->ny = good_size(2 * (double)opts->nx);
-        rc = make_psf(run, opts, e);
-    }
-    if (rc == 0 && free_cell && run->psf->bmin_rad < 4.5 * opts->cell_rad) {
-        double shrink = run->psf->bmin_rad / (5 * opts->cell_rad);
-
-        opts->cell_rad *= shrink;
-        if (free_size)
-            opts->nx = opts->ny = good_size((double)opts->nx / shrink);
-        rc = make_psf(run, opts, e);
-    }
-    return rc;
+    return clean_fit_beam(psf, &run->beam_fit, e);
 }
 
 int image_round(struct tile_run *run, enum depth depth, struct err *e)
 {
-    struct imager_opts opts = {0};
+    struct imager_opts opts = {0}, before = run->opts;
+    float *model = run->components;
     int rc;
 
+    run->components = NULL;
     tile_drop_images(run);
-    if ((rc = stokes_i(run, e)) != 0 || (rc = make_grid(run, &opts, e)) != 0 ||
+    if ((rc = stokes_i(run, e)) == 0)
+        rc = choose_grid(run, &opts, e);
+    if (opts.nx == before.nx && opts.ny == before.ny &&
+        opts.cell_rad == before.cell_rad)
+        run->first_model = model;
+    else
+        free(model); /* other antennas are left, and so are the pixels */
+    run->opts = opts;
+    if (rc != 0 || (rc = make_psf(run, &opts, e)) != 0 ||
         (rc = image_like(&run->residual, run->psf, e)) != 0 ||
         (rc = deconvolve(run, depth, e)) != 0 || (rc = beam_maps(run, e)) != 0)
         return rc;

@@ -96,6 +96,9 @@ json_t *tile_meta(const void *arg)
     verdict_number(m, "peak_jy", run->peak_jy);
     verdict_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
     verdict_number(m, "clean_jy", run->clean.model_jy);
+    verdict_number(m, "clean_check_sigma", run->clean.check_jy / run->clean.sigma_jy);
+    verdict_number(m, "beam_residual", run->beam_fit.residual);
+    verdict_number(m, "psf_sidelobe", run->beam_fit.sidelobe);
     verdict_number(m, "valid_fraction", vis_valid_fraction(run->vis));
     verdict_image(m, img);
     verdict_match(m, &run->match);

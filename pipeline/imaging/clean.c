@@ -1,24 +1,26 @@
 /*
  * clean.c: major and minor cycles, the beam and the restored image.
  *
- * A minor cycle looks only at the active pixels, those above the level to which it may clean;
- * their residuals are exact under the PSF image, all others wait for the next major cycle,
- * which takes the new components off the visibilities.  Stopping follows WSClean: down to
- * auto_mask sigma anywhere, then to auto_threshold sigma where components were found; sigma is
- * measured anew after each major cycle.
+ * A minor cycle looks only at the active pixels, those above the level that it may clean
+ * down to, and takes off the part of the PSF that matters; the rest waits for the next major
+ * cycle, which takes the new components off by convolutions (normal.h).  At the end the residual
+ * is made once from the visibilities, as a check and as the result.  Stopping follows WSClean:
+ * down to auto_mask sigma anywhere, then to auto_threshold sigma where components were found;
+ * sigma is measured anew after each major cycle.
  */
 #include "pipeline/imaging/clean.h"
 
 #include <complex.h>
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/normal.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/image.h"
@@ -27,18 +29,20 @@ enum {
     MAX_MAJOR = 60,      /* major cycles, whatever the thresholds say */
     MAX_ACTIVE = 100000, /* active pixels of a minor cycle; more raise its level */
     MAX_LATE = 20000,    /* components of a minor cycle since its lowest peak */
+    BLOCK = 256,         /* active pixels whose largest is remembered */
+    MAX_CHECKS = 3,      /* passes over the visibilities at the end */
     MAX_FIT = 4096       /* pixels of the PSF's main lobe taking part in the fit */
 };
 
 /* A minor cycle whose peak rises by this from its lowest does not converge.  (One component can
  * raise another peak by gain x sidelobe, a few per cent.) */
 #define GROWTH 1.25f
-
-/* One active pixel, in order of rows. */
-struct active {
-    size_t x, y;
-    float residual;
-};
+/* The pixels of the PSF that a beam is fitted to. */
+#define BEAM_CUT 0.5f
+/* What of the PSF a minor cycle leaves to the next major one. */
+#define PATCH_LEVEL 2e-3f
+/* CLEAN goes on when the residual from the visibilities differs by more of the noise. */
+#define CHECK_SIGMA 0.2
 
 /* A component that may have to be taken back. */
 struct late {
@@ -50,17 +54,22 @@ struct state {
     struct imager *im;
     const struct samples *s;
     const struct clean_opts *opts;
+    struct normal *op;
     const float *psf;
     size_t nx, ny;
+    size_t rx,
+        ry; /* the PSF further than this from its middle waits for a major cycle */
     float *model, *residual;
     float *delta;          /* [ny][nx] components of this minor cycle */
     float *scratch;        /* [ny][nx] for medians */
-    float complex *vis;    /* [nrow][nchan] data minus model */
     unsigned char *domain; /* [ny][nx] 1 where components may be placed */
-    struct active *active; /* [MAX_ACTIVE] */
     struct late *late;     /* [MAX_LATE] */
+    /* Active pixels in order of rows: what is left there, and where. */
     size_t nactive;
+    float *left;       /* [MAX_ACTIVE] Jy/beam */
+    uint16_t *x, *y;   /* [MAX_ACTIVE] */
     size_t *row_first; /* [ny + 1] first active pixel of each row */
+    float *top;        /* [MAX_ACTIVE / BLOCK + 1] largest |left| of each block */
     bool masked;       /* the domain is the auto mask */
     struct clean_result *res;
 };
@@ -163,6 +172,16 @@ static double floor_level(const struct state *st)
     return fmax(o->threshold_jy, fmax(nsigma, 0.0) * st->res->sigma_jy);
 }
 
+static void find_top(struct state *st, size_t b)
+{
+    size_t end = (b + 1) * BLOCK < st->nactive ? (b + 1) * BLOCK : st->nactive;
+    float top = 0.0f;
+
+    for (size_t i = b * BLOCK; i < end; i++)
+        top = fabsf(st->left[i]) > top ? fabsf(st->left[i]) : top;
+    st->top[b] = top;
+}
+
 /* Collect the pixels above `level`; returns the level, raised if they were too many. */
 static float collect_active(struct state *st, float level)
 {
@@ -180,42 +199,56 @@ static float collect_active(struct state *st, float level)
             size_t i = y * st->nx + x;
 
             if (st->domain[i] && fabsf(st->residual[i]) > level &&
-                st->nactive < MAX_ACTIVE)
-                st->active[st->nactive++] =
-                    (struct active){.x = x, .y = y, .residual = st->residual[i]};
+                st->nactive < MAX_ACTIVE) {
+                st->left[st->nactive] = st->residual[i];
+                st->x[st->nactive] = (uint16_t)x;
+                st->y[st->nactive++] = (uint16_t)y;
+            }
         }
     }
     st->row_first[st->ny] = st->nactive;
+    for (size_t b = 0; b * BLOCK < st->nactive; b++)
+        find_top(st, b);
     return level;
 }
 
-/* Take flux times the PSF centred on (cx, cy) off the active pixels that it covers. */
+/* Take flux times the PSF centred on (cx, cy) off the active pixels near it. */
 static void subtract_psf(struct state *st, size_t cx, size_t cy, float flux)
 {
-    size_t nx = st->nx, ny = st->ny, hx = nx / 2, hy = ny / 2;
-    size_t y0 = cy > hy ? cy - hy : 0, y1 = cy + ny - hy < ny ? cy + ny - hy : ny;
-    size_t x0 = cx > hx ? cx - hx : 0, x1 = cx + nx - hx < nx ? cx + nx - hx : nx;
+    size_t nx = st->nx, ny = st->ny, hx = nx / 2, hy = ny / 2, first, last;
+    size_t y0 = cy > st->ry ? cy - st->ry : 0;
+    size_t y1 = cy + st->ry + 1 < ny ? cy + st->ry + 1 : ny;
+    size_t x0 = cx > st->rx ? cx - st->rx : 0;
+    size_t x1 = cx + st->rx + 1 < nx ? cx + st->rx + 1 : nx;
 
     for (size_t y = y0; y < y1; y++) {
-        const float *psf = st->psf + (y + hy - cy) * nx;
+        const float *psf = st->psf + (y + hy - cy) * nx + hx - cx;
 
         for (size_t i = st->row_first[y]; i < st->row_first[y + 1]; i++) {
-            size_t x = st->active[i].x;
+            size_t x = st->x[i];
 
             if (x >= x0 && x < x1)
-                st->active[i].residual -= flux * psf[x + hx - cx];
+                st->left[i] -= flux * psf[x];
         }
     }
+    first = st->row_first[y0];
+    last = st->row_first[y1];
+    for (size_t b = first / BLOCK; b * BLOCK < last; b++)
+        find_top(st, b);
 }
 
+/* The active pixel that is furthest from 0. */
 static size_t brightest(const struct state *st)
 {
-    size_t best = 0;
+    size_t best = 0, at = 0, end;
 
-    for (size_t i = 1; i < st->nactive; i++)
-        if (fabsf(st->active[i].residual) > fabsf(st->active[best].residual))
-            best = i;
-    return best;
+    for (size_t b = 1; b * BLOCK < st->nactive; b++)
+        if (st->top[b] > st->top[best])
+            best = b;
+    end = (best + 1) * BLOCK < st->nactive ? (best + 1) * BLOCK : st->nactive;
+    for (at = best * BLOCK; at + 1 < end && fabsf(st->left[at]) < st->top[best];)
+        at++;
+    return at;
 }
 
 /* Place or, with a negative flux, take back a component of this minor cycle. */
@@ -241,44 +274,41 @@ static void minor_cycle(struct state *st, double floor_jy)
     memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
     level = collect_active(st, level);
     while (st->nactive > 0 && st->res->niter < st->opts->niter) {
-        struct active at = st->active[brightest(st)];
-        float flux = (float)st->opts->gain * at.residual;
+        size_t at = brightest(st), x = st->x[at], y = st->y[at];
+        float peak = fabsf(st->left[at]), flux = (float)st->opts->gain * st->left[at];
 
-        if (!(fabsf(at.residual) > level))
+        if (!(peak > level))
             return;
-        if (fabsf(at.residual) < lowest) {
-            lowest = fabsf(at.residual);
+        if (peak < lowest) {
+            lowest = peak;
             nlate = 0;
         }
-        if (fabsf(at.residual) > GROWTH * lowest || nlate == MAX_LATE) {
+        if (peak > GROWTH * lowest || nlate == MAX_LATE) {
             while (nlate-- > 0)
                 place(st, st->late[nlate].pixel, -st->late[nlate].flux);
             return;
         }
-        st->late[nlate++] = (struct late){at.y * st->nx + at.x, flux};
-        place(st, at.y * st->nx + at.x, flux);
+        st->late[nlate++] = (struct late){y * st->nx + x, flux};
+        place(st, y * st->nx + x, flux);
         st->res->niter++;
-        subtract_psf(st, at.x, at.y, flux);
+        subtract_psf(st, x, y, flux);
     }
 }
 
-/* Subtract the new components from the visibilities and image what is left. */
-static int major_cycle(struct state *st, struct err *e)
+/* Take the new components off the residual. */
+static void major_cycle(struct state *st)
 {
-    int rc;
-
     for (size_t i = 0; i < st->nx * st->ny; i++)
         st->model[i] += st->delta[i];
     st->res->nmajor++;
-    rc = imager_predict(st->im, st->delta, -1.0f, st->vis, e);
-    return rc != 0 ? rc : imager_dirty(st->im, st->vis, st->residual, e);
+    normal_subtract(st->op, st->delta, st->residual);
 }
 
 /* Cycle until a level, a limit, or no more progress.  residual holds the dirty image. */
 static int cycle(struct state *st, struct err *e)
 {
     double first, best;
-    int slow = 0, rc;
+    int slow = 0;
 
     measure(st);
     first = best = st->res->peak_jy;
@@ -297,9 +327,7 @@ static int cycle(struct state *st, struct err *e)
             continue;
         }
         minor_cycle(st, floor_jy);
-        rc = major_cycle(st, e);
-        if (rc != 0)
-            return rc;
+        major_cycle(st);
         measure(st);
         if (st->opts->progress != NULL)
             st->opts->progress(st->opts->arg, st->res->niter, st->res->peak_jy,
@@ -315,22 +343,128 @@ static int cycle(struct state *st, struct err *e)
     return 0;
 }
 
-int clean_run(struct imager *im, const struct samples *s, const struct clean_opts *opts,
-              const struct clean_planes *planes, struct clean_result *res,
-              struct err *e)
+/*
+ * The residual from the visibilities.  *differs: by how much, at most, it is not the one that
+ * the convolutions left, Jy/beam.
+ */
+static int check(struct state *st, double *differs, struct err *e)
+{
+    size_t nvis = st->s->nrow * st->s->nchan, npix = st->nx * st->ny;
+    float complex *vis = malloc(nvis * sizeof *vis);
+    float *before = st->scratch;
+    int rc;
+
+    if (vis == NULL)
+        return err_set(e, -ENOMEM, "no memory for the residuals of %zu visibilities",
+                       nvis);
+    memcpy(vis, st->s->data, nvis * sizeof *vis);
+    memcpy(before, st->residual, npix * sizeof *before);
+    rc = imager_predict(st->im, st->model, -1.0f, vis, e);
+    if (rc == 0)
+        rc = imager_dirty(st->im, vis, st->residual, e);
+    *differs = 0.0;
+    for (size_t i = 0; rc == 0 && i < npix; i++)
+        *differs = fmax(*differs, fabs((double)(st->residual[i] - before[i])));
+    free(vis);
+    return rc;
+}
+
+/* CLEAN, and again while the residual proves to be another than it was taken for. */
+static int cycle_and_check(struct state *st, struct err *e)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < MAX_CHECKS; i++) {
+        rc = cycle(st, e);
+        if (rc == 0)
+            rc = check(st, &st->res->check_jy, e);
+        if (rc == 0)
+            measure(st);
+        if (st->res->check_jy <= CHECK_SIGMA * st->res->sigma_jy)
+            break;
+    }
+    return rc;
+}
+
+/* How far from its middle the PSF is worth a minor cycle's while. */
+static void choose_patch(struct state *st)
+{
+    size_t hx = st->nx / 2, hy = st->ny / 2;
+
+    st->rx = st->ry = 1;
+    for (size_t y = 0; y < st->ny; y++)
+        for (size_t x = 0; x < st->nx; x++)
+            if (fabsf(st->psf[y * st->nx + x]) > PATCH_LEVEL) {
+                size_t dx = x > hx ? x - hx : hx - x, dy = y > hy ? y - hy : hy - y;
+
+                st->rx = dx > st->rx ? dx : st->rx;
+                st->ry = dy > st->ry ? dy : st->ry;
+            }
+}
+
+static bool state_alloc(struct state *st)
+{
+    size_t npix = st->nx * st->ny;
+
+    st->delta = malloc(npix * sizeof *st->delta);
+    st->scratch = malloc(npix * sizeof *st->scratch);
+    st->domain = malloc(npix);
+    st->left = malloc(MAX_ACTIVE * sizeof *st->left);
+    st->x = malloc(MAX_ACTIVE * sizeof *st->x);
+    st->y = malloc(MAX_ACTIVE * sizeof *st->y);
+    st->top = calloc(MAX_ACTIVE / BLOCK + 1, sizeof *st->top);
+    st->late = malloc(MAX_LATE * sizeof *st->late);
+    st->row_first = malloc((st->ny + 1) * sizeof *st->row_first);
+    return st->delta != NULL && st->scratch != NULL && st->domain != NULL &&
+           st->left != NULL && st->x != NULL && st->y != NULL && st->top != NULL &&
+           st->late != NULL && st->row_first != NULL;
+}
+
+static void state_free(struct state *st)
+{
+    free(st->delta);
+    free(st->scratch);
+    free(st->domain);
+    free(st->left);
+    free(st->x);
+    free(st->y);
+    free(st->top);
+    free(st->late);
+    free(st->row_first);
+}
+
+/* The dirty image, less the model that one starts with. */
+static int start(struct state *st, struct err *e)
+{
+    size_t npix = st->nx * st->ny;
+    int rc = imager_dirty(st->im, st->s->data, st->residual, e);
+
+    if (!st->opts->warm)
+        memset(st->model, 0, npix * sizeof *st->model);
+    else if (rc == 0)
+        normal_subtract(st->op, st->model, st->residual);
+    for (size_t i = 0; st->opts->warm && i < npix; i++)
+        st->res->model_jy += (double)st->model[i];
+    first_domain(st);
+    choose_patch(st);
+    return rc;
+}
+
+int clean_run(struct imager *im, struct normal *op, const struct samples *s,
+              const struct clean_opts *opts, const struct clean_planes *planes,
+              struct clean_result *res, struct err *e)
 {
     struct imager_info info;
-    size_t nvis = s->nrow * s->nchan, npix;
     int rc;
 
     imager_info(im, &info);
-    npix = info.nx * info.ny;
     *res = (struct clean_result){0};
     if (!(opts->gain > 0.0 && opts->gain <= 1.0 && opts->mgain > 0.0 &&
           opts->mgain <= 1.0))
         return err_set(e, -EINVAL, "CLEAN gains of %g and %g: both must be in (0, 1]",
                        opts->gain, opts->mgain);
     struct state st = {.im = im,
+                       .op = op,
                        .s = s,
                        .opts = opts,
                        .psf = planes->psf,
@@ -339,36 +473,15 @@ int clean_run(struct imager *im, const struct samples *s, const struct clean_opt
                        .model = planes->model,
                        .residual = planes->residual,
                        .res = res};
-    st.delta = malloc(npix * sizeof *st.delta);
-    st.scratch = malloc(npix * sizeof *st.scratch);
-    st.domain = malloc(npix);
-    st.active = malloc(MAX_ACTIVE * sizeof *st.active);
-    st.late = malloc(MAX_LATE * sizeof *st.late);
-    st.row_first = malloc((info.ny + 1) * sizeof *st.row_first);
-    st.vis = malloc(nvis * sizeof *st.vis);
-    if (st.delta == NULL || st.scratch == NULL || st.domain == NULL ||
-        st.active == NULL || st.late == NULL || st.row_first == NULL ||
-        st.vis == NULL) {
-        rc = err_set(e, -ENOMEM,
-                     "no memory to CLEAN %zu visibilities and %zu x %zu pixels", nvis,
-                     info.nx, info.ny);
-        goto out;
+    if (state_alloc(&st)) {
+        rc = start(&st, e);
+        if (rc == 0)
+            rc = cycle_and_check(&st, e);
+    } else {
+        rc = err_set(e, -ENOMEM, "no memory to CLEAN %zu x %zu pixels", info.nx,
+                     info.ny);
     }
-    memset(st.model, 0, npix * sizeof *st.model);
-    memcpy(st.vis, s->data, nvis * sizeof *st.vis);
-    first_domain(&st);
-    rc = imager_dirty(im, st.vis, st.residual, e);
-    if (rc == 0)
-        rc = cycle(&st, e);
-
-out:
-    free(st.delta);
-    free(st.scratch);
-    free(st.domain);
-    free(st.active);
-    free(st.late);
-    free(st.row_first);
-    free(st.vis);
+    state_free(&st);
     return rc;
 }
 
@@ -443,8 +556,9 @@ static bool solve3(double m[3][3], double r[3])
 }
 
 /*
- * One step of least squares for value = exp(-q), q = p0 dx^2 + p1 dx dy + p2 dy^2.
- * start: linear in the logarithm, weighted by value^2; otherwise Gauss-Newton.
+ * One step of least squares for value = exp(-q), q = p0 dx^2 + p1 dx dy + p2 dy^2, weighted by
+ * value^2, so that the core counts and not the plinth that it stands on.
+ * start: linear in the logarithm; otherwise Gauss-Newton.
  */
 static bool fit_step(const struct lobe *lobe, double p[3], bool start)
 {
@@ -454,8 +568,8 @@ static bool fit_step(const struct lobe *lobe, double p[3], bool start)
         double x = lobe->dx[i], y = lobe->dy[i], value = lobe->value[i];
         double g[3] = {x * x, x * y, y * y};
         double q = p[0] * g[0] + p[1] * g[1] + p[2] * g[2];
-        double slope = start ? value : exp(-q); /* -d value / d q */
-        double miss = start ? -value * log(value) : exp(-q) - value;
+        double slope = value * (start ? value : exp(-q)); /* -d value / d q, weighted */
+        double miss = value * (start ? -value * log(value) : exp(-q) - value);
 
         for (int a = 0; a < 3; a++) {
             for (int b = 0; b < 3; b++)
@@ -470,30 +584,15 @@ static bool fit_step(const struct lobe *lobe, double p[3], bool start)
     return true;
 }
 
-int clean_fit_beam(struct image *psf, struct err *e)
+/* The Gaussian of p in pixels as the image's beam; false when it is none. */
+static bool set_beam(struct image *psf, const double p[3])
 {
-    struct lobe *lobe = malloc(sizeof *lobe);
-    double p[3] = {0.0};
-    bool good;
-
-    psf->bmaj_rad = psf->bmin_rad = psf->bpa_rad = 0.0;
-    if (lobe == NULL)
-        return err_set(e, -ENOMEM, "no memory to fit the beam");
-    take_lobe(lobe, psf->pix, psf->nx, psf->ny, 0.35f);
-    good = lobe->n >= 5 && fit_step(lobe, p, true);
-    for (int i = 0; good && i < 20; i++)
-        good = fit_step(lobe, p, false);
-    double npix = (double)lobe->n, mean = 0.5 * (p[0] + p[2]);
-    double root = hypot(0.5 * (p[0] - p[2]), 0.5 * p[1]);
-    free(lobe);
-    if (!good || !(mean - root > 0.0))
-        return err_set(
-            e, ERR_QUALITY,
-            "no Gaussian beam fits the main lobe of the PSF (%.0f pixels above "
-            "0.35)",
-            npix);
+    double mean = 0.5 * (p[0] + p[2]), root = hypot(0.5 * (p[0] - p[2]), 0.5 * p[1]);
     /* The major axis is where q grows least: at angle `axis` from +x in pixels. */
     double axis = 0.5 * atan2(p[1], p[0] - p[2]) + M_PI / 2;
+
+    if (!(mean - root > 0.0))
+        return false;
     psf->bmaj_rad = 2.0 * sqrt(M_LN2 / (mean - root)) * psf->wcs.cell_rad;
     psf->bmin_rad = 2.0 * sqrt(M_LN2 / (mean + root)) * psf->wcs.cell_rad;
     psf->bpa_rad = atan2(-cos(axis), sin(axis)); /* east is -x */
@@ -501,6 +600,52 @@ int clean_fit_beam(struct image *psf, struct err *e)
         psf->bpa_rad += M_PI;
     else if (psf->bpa_rad > M_PI / 2)
         psf->bpa_rad -= M_PI;
+    return true;
+}
+
+/* How well the beam describes the PSF: inside the lobe, and what is left outside. */
+static void judge_beam(const struct image *psf, const struct lobe *lobe,
+                       const double p[3], struct clean_beam *how)
+{
+    double reach = 1.5 * psf->bmaj_rad / psf->wcs.cell_rad, sum = 0.0;
+
+    for (size_t i = 0; i < lobe->n; i++) {
+        double x = lobe->dx[i], y = lobe->dy[i];
+
+        sum +=
+            pow(lobe->value[i] - exp(-p[0] * x * x - p[1] * x * y - p[2] * y * y), 2.0);
+    }
+    how->residual = sqrt(sum / (double)lobe->n);
+    how->sidelobe = 0.0;
+    for (size_t y = 0; y < psf->ny; y++)
+        for (size_t x = 0; x < psf->nx; x++)
+            if (hypot((double)x - (double)(psf->nx / 2),
+                      (double)y - (double)(psf->ny / 2)) > reach)
+                how->sidelobe =
+                    fmax(how->sidelobe, fabs((double)psf->pix[y * psf->nx + x]));
+}
+
+int clean_fit_beam(struct image *psf, struct clean_beam *how, struct err *e)
+{
+    struct lobe *lobe = malloc(sizeof *lobe);
+    double p[3] = {0.0};
+
+    psf->bmaj_rad = psf->bmin_rad = psf->bpa_rad = 0.0;
+    if (lobe == NULL)
+        return err_set(e, -ENOMEM, "no memory to fit the beam");
+    take_lobe(lobe, psf->pix, psf->nx, psf->ny, BEAM_CUT);
+    how->gaussian = lobe->n >= 5 && fit_step(lobe, p, true);
+    for (int i = 0; how->gaussian && i < 20; i++)
+        how->gaussian = fit_step(lobe, p, false);
+    if (!how->gaussian || !set_beam(psf, p)) {
+        /* A round one whose half-power area is the lobe's: pi / 4 FWHM^2. */
+        how->gaussian = false;
+        p[0] = p[2] = M_PI * M_LN2 / (double)(lobe->n > 4 ? lobe->n : 4);
+        p[1] = 0.0;
+        set_beam(psf, p);
+    }
+    judge_beam(psf, lobe, p, how);
+    free(lobe);
     return 0;
 }
 

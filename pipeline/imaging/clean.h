@@ -1,17 +1,18 @@
 /*
- * clean.h: Cotton-Schwab CLEAN (Hogbom minor cycles, residuals from the visibilities at
- * every major cycle), beam fit and restoration.
+ * clean.h: CLEAN (Hogbom minor cycles; major cycles by convolution, normal.h, and a last residual
+ * from the visibilities), beam fit and restoration.
  * Hogbom 1974, A&AS 15, 417; Schwab 1984, AJ 89, 1076; Clark 1980, A&A 89, 377.
  */
 #ifndef PIPELINE_IMAGING_CLEAN_H
 #define PIPELINE_IMAGING_CLEAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct err;
 struct image;
 struct imager;
+struct normal;
 struct samples;
 
 struct clean_opts {
@@ -24,6 +25,7 @@ struct clean_opts {
     double threshold_jy; /* never below this */
     double border;       /* share of each side not searched, e.g. 0.02 */
     const float *search; /* [ny][nx] > 0 where components may lie; NULL everywhere */
+    bool warm;           /* start from planes->model instead of from nothing */
     void (*progress)(void *arg, size_t iter, double peak_jy, double sigma_jy);
     void *arg;
 };
@@ -32,36 +34,48 @@ struct clean_result {
     size_t niter, nmajor;
     double peak_jy, sigma_jy; /* of the residual; sigma = 1.4826 x MAD */
     double model_jy;          /* sum of components */
+    /* By how much, at most, the residual from the visibilities differs from the one that the
+       convolutions had left, Jy/beam. */
+    double check_jy;
 };
 
 /* The planes that CLEAN works on, each [ny][nx] as the imager's; all are the caller's. */
 struct clean_planes {
     const float *psf; /* given: peak 1 at [ny/2][nx/2] */
-    float *model;     /* returned: Jy/pixel */
+    float *model;     /* returned (with `warm` also given): Jy/pixel */
     float *residual;  /* returned: Jy/beam, of data minus model */
 };
 
 /*
  * clean_run: deconvolve.
  *
- * Given:    im; s: its samples, data in Jy (not changed); opts; planes->psf
+ * Given:    im; op: its normal operator; s: its samples, data in Jy (not changed); opts;
+ *           planes->psf
  * Returned: planes->model, planes->residual; *res
  * Status:   0; ERR_QUALITY the residual grows (diverged); -EINVAL a gain or mgain outside
  *           (0, 1]; -ENOMEM
  */
-int clean_run(struct imager *im, const struct samples *s, const struct clean_opts *opts,
-              const struct clean_planes *planes, struct clean_result *res,
-              struct err *e);
+int clean_run(struct imager *im, struct normal *op, const struct samples *s,
+              const struct clean_opts *opts, const struct clean_planes *planes,
+              struct clean_result *res, struct err *e);
+
+/* How a restoring beam was found. */
+struct clean_beam {
+    bool
+        gaussian; /* fitted; false: no Gaussian fits, it is round, of the lobe's area */
+    double residual; /* rms of PSF minus beam above one half */
+    double sidelobe; /* largest |PSF| further out than 1.5 of the major axis */
+};
 
 /*
- * clean_fit_beam: an elliptical Gaussian through the main lobe of a PSF, by least squares on
- * its pixels above 0.35.
+ * clean_fit_beam: an elliptical Gaussian through the core of a PSF, by least squares on its
+ * pixels above one half, weighted by the PSF's square.
  *
  * Given:    psf: pixels, peak 1 at [ny/2][nx/2], and wcs.cell_rad
- * Returned: psf->bmaj_rad, bmin_rad (FWHM), bpa_rad (north to east, within +-90 degrees)
- * Status:   0; ERR_QUALITY no Gaussian fits, and the three are 0; -ENOMEM
+ * Returned: psf->bmaj_rad, bmin_rad (FWHM), bpa_rad (north to east, within +-90 degrees); *how
+ * Status:   0; -ENOMEM
  */
-int clean_fit_beam(struct image *psf, struct err *e);
+int clean_fit_beam(struct image *psf, struct clean_beam *how, struct err *e);
 
 /*
  * clean_restore: the residual plus the model convolved by the beam of `restored`, of peak 1.

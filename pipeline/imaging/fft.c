@@ -9,16 +9,24 @@
 
 #include <errno.h>
 #include <fftw3.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/parallel.h"
+
 enum { BATCH = 16 };
 
+/* What one thread works in. */
+struct bench {
+    float complex *column; /* [BATCH][nv] */
+    float complex *half;   /* [nu/2 + 1] one row of the plane */
+    float *row;            /* [nu] one row of the image, origin at [0] */
+};
+
 struct fft {
-    size_t nu, nv;
-    float complex *column;         /* [BATCH][nv] */
-    float complex *half;           /* [nu/2 + 1] one row of the plane */
-    float *row;                    /* [nu] one row of the image, origin at [0] */
+    size_t nu, nv, nthread;
+    struct bench bench[PARALLEL_MOST];
     fftwf_plan to_image, to_plane; /* BATCH columns, in place */
     fftwf_plan row_to_image, row_to_plane;
 };
@@ -45,35 +53,47 @@ void fft_free(struct fft *fft)
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++)
         if (plans[i] != NULL)
             fftwf_destroy_plan(plans[i]);
-    fftwf_free(fft->column);
-    fftwf_free(fft->half);
-    fftwf_free(fft->row);
+    for (size_t i = 0; i < PARALLEL_MOST; i++) {
+        fftwf_free(fft->bench[i].column);
+        fftwf_free(fft->bench[i].half);
+        fftwf_free(fft->bench[i].row);
+    }
     free(fft);
 }
 
-int fft_new(struct fft **out, size_t nu, size_t nv)
+static bool make_bench(struct bench *b, size_t nu, size_t nv)
+{
+    b->column = fftwf_malloc(BATCH * nv * sizeof *b->column);
+    b->half = fftwf_malloc((nu / 2 + 1) * sizeof *b->half);
+    b->row = fftwf_malloc(nu * sizeof *b->row);
+    return b->column != NULL && b->half != NULL && b->row != NULL;
+}
+
+int fft_new(struct fft **out, size_t nu, size_t nv, size_t nthread)
 {
     struct fft *fft = calloc(1, sizeof *fft);
     int n_u = (int)nu, n_v = (int)nv;
+    struct bench *b;
 
     *out = NULL;
     if (fft == NULL)
         return -ENOMEM;
     fft->nu = nu;
     fft->nv = nv;
-    fft->column = fftwf_malloc(BATCH * nv * sizeof *fft->column);
-    fft->half = fftwf_malloc((nu / 2 + 1) * sizeof *fft->half);
-    fft->row = fftwf_malloc(nu * sizeof *fft->row);
-    if (fft->column == NULL || fft->half == NULL || fft->row == NULL)
-        goto fail;
+    fft->nthread = nthread < 1 ? 1 : nthread > PARALLEL_MOST ? PARALLEL_MOST : nthread;
+    for (size_t i = 0; i < fft->nthread; i++)
+        if (!make_bench(&fft->bench[i], nu, nv))
+            goto fail;
+    b = &fft->bench
+             [0]; /* the plans hold for the others, too: fftwf_malloc aligns all alike */
     fft->to_image =
-        fftwf_plan_many_dft(1, &n_v, BATCH, fft->column, NULL, 1, n_v, fft->column,
-                            NULL, 1, n_v, FFTW_FORWARD, FFTW_ESTIMATE);
+        fftwf_plan_many_dft(1, &n_v, BATCH, b->column, NULL, 1, n_v, b->column, NULL, 1,
+                            n_v, FFTW_FORWARD, FFTW_ESTIMATE);
     fft->to_plane =
-        fftwf_plan_many_dft(1, &n_v, BATCH, fft->column, NULL, 1, n_v, fft->column,
-                            NULL, 1, n_v, FFTW_BACKWARD, FFTW_ESTIMATE);
-    fft->row_to_image = fftwf_plan_dft_c2r_1d(n_u, fft->half, fft->row, FFTW_ESTIMATE);
-    fft->row_to_plane = fftwf_plan_dft_r2c_1d(n_u, fft->row, fft->half, FFTW_ESTIMATE);
+        fftwf_plan_many_dft(1, &n_v, BATCH, b->column, NULL, 1, n_v, b->column, NULL, 1,
+                            n_v, FFTW_BACKWARD, FFTW_ESTIMATE);
+    fft->row_to_image = fftwf_plan_dft_c2r_1d(n_u, b->half, b->row, FFTW_ESTIMATE);
+    fft->row_to_plane = fftwf_plan_dft_r2c_1d(n_u, b->row, b->half, FFTW_ESTIMATE);
     if (fft->to_image == NULL || fft->to_plane == NULL || fft->row_to_image == NULL ||
         fft->row_to_plane == NULL)
         goto fail;
@@ -85,81 +105,139 @@ fail:
     return -ENOMEM;
 }
 
-/* Columns first .. first + n - 1; the rows of the image end up as rows 0 .. ny - 1. */
-static void columns_to_image(struct fft *fft, float complex *plane, size_t stride,
-                             size_t first, size_t n, size_t ny)
+/* One transform under way; its threads take every nthread-th batch of columns or rows. */
+struct pass {
+    struct fft *fft;
+    float complex *plane;
+    size_t stride, ncol;
+    float *image;
+    const float *from;
+    size_t nx, ny;
+};
+
+/* Where row y of an image of ny lies among n cells that begin with the origin. */
+static size_t wrapped(size_t y, size_t ny, size_t n)
 {
-    size_t nv = fft->nv;
+    return y < ny / 2 ? y + n - ny / 2 : y - ny / 2;
+}
 
-    memset(fft->column, 0, BATCH * nv * sizeof *fft->column);
+/* Columns first .. first + n - 1; the rows of the image end up as rows 0 .. ny - 1. */
+static void columns_to_image(const struct pass *p, float complex *column, size_t first,
+                             size_t n)
+{
+    size_t nv = p->fft->nv;
+
+    memset(column, 0, BATCH * nv * sizeof *column);
     for (size_t r = 0; r < nv; r++) {
-        size_t v = r < nv / 2 ? r + nv / 2 : r - nv / 2; /* v mod nv */
+        size_t v = wrapped(r, nv, nv);
 
         for (size_t b = 0; b < n; b++)
-            fft->column[b * nv + v] = plane[r * stride + first + b];
+            column[b * nv + v] = p->plane[r * p->stride + first + b];
     }
-    fftwf_execute(fft->to_image);
-    for (size_t y = 0; y < ny; y++) {
-        size_t v = y < ny / 2 ? y + nv - ny / 2 : y - ny / 2;
+    fftwf_execute_dft(p->fft->to_image, column, column);
+    for (size_t y = 0; y < p->ny; y++) {
+        size_t v = wrapped(y, p->ny, nv);
 
         for (size_t b = 0; b < n; b++)
-            plane[y * stride + first + b] = fft->column[b * nv + v];
+            p->plane[y * p->stride + first + b] = column[b * nv + v];
     }
 }
 
-static void columns_to_plane(struct fft *fft, float complex *plane, size_t stride,
-                             size_t first, size_t n, size_t ny)
+static void columns_to_plane(const struct pass *p, float complex *column, size_t first,
+                             size_t n)
 {
-    size_t nv = fft->nv;
+    size_t nv = p->fft->nv;
 
-    memset(fft->column, 0, BATCH * nv * sizeof *fft->column);
-    for (size_t y = 0; y < ny; y++) {
-        size_t v = y < ny / 2 ? y + nv - ny / 2 : y - ny / 2;
+    memset(column, 0, BATCH * nv * sizeof *column);
+    for (size_t y = 0; y < p->ny; y++) {
+        size_t v = wrapped(y, p->ny, nv);
 
         for (size_t b = 0; b < n; b++)
-            fft->column[b * nv + v] = plane[y * stride + first + b];
+            column[b * nv + v] = p->plane[y * p->stride + first + b];
     }
-    fftwf_execute(fft->to_plane);
+    fftwf_execute_dft(p->fft->to_plane, column, column);
     for (size_t r = 0; r < nv; r++) {
-        size_t v = r < nv / 2 ? r + nv / 2 : r - nv / 2;
+        size_t v = wrapped(r, nv, nv);
 
         for (size_t b = 0; b < n; b++)
-            plane[r * stride + first + b] = fft->column[b * nv + v];
+            p->plane[r * p->stride + first + b] = column[b * nv + v];
     }
+}
+
+/* The batches of columns of one thread. */
+static void all_columns(const struct pass *p, size_t thread,
+                        void (*one)(const struct pass *p, float complex *column,
+                                    size_t first, size_t n))
+{
+    for (size_t c = thread * BATCH; c < p->ncol; c += p->fft->nthread * BATCH)
+        one(p, p->fft->bench[thread].column, c,
+            p->ncol - c < BATCH ? p->ncol - c : BATCH);
+}
+
+static void image_columns(void *arg, size_t lo, size_t hi)
+{
+    for (size_t i = lo; i < hi; i++)
+        all_columns(arg, i, columns_to_image);
+}
+
+static void plane_columns(void *arg, size_t lo, size_t hi)
+{
+    for (size_t i = lo; i < hi; i++)
+        all_columns(arg, i, columns_to_plane);
+}
+
+static void image_rows(void *arg, size_t lo, size_t hi)
+{
+    const struct pass *p = arg;
+    size_t h = p->nx / 2, nu = p->fft->nu, nhalf = nu / 2 + 1;
+
+    for (size_t i = lo; i < hi; i++)
+        for (size_t y = i; y < p->ny; y += p->fft->nthread) {
+            const struct bench *b = &p->fft->bench[i];
+            float *to = p->image + y * p->nx;
+
+            memcpy(b->half, p->plane + y * p->stride, p->ncol * sizeof *b->half);
+            memset(b->half + p->ncol, 0, (nhalf - p->ncol) * sizeof *b->half);
+            fftwf_execute_dft_c2r(p->fft->row_to_image, b->half, b->row);
+            memcpy(to, b->row + nu - h, h * sizeof *to);
+            memcpy(to + h, b->row, (p->nx - h) * sizeof *to);
+        }
+}
+
+static void plane_rows(void *arg, size_t lo, size_t hi)
+{
+    const struct pass *p = arg;
+    size_t h = p->nx / 2, nu = p->fft->nu;
+
+    for (size_t i = lo; i < hi; i++)
+        for (size_t y = i; y < p->ny; y += p->fft->nthread) {
+            const struct bench *b = &p->fft->bench[i];
+            const float *from = p->from + y * p->nx;
+
+            memset(b->row, 0, nu * sizeof *b->row);
+            memcpy(b->row + nu - h, from, h * sizeof *from);
+            memcpy(b->row, from + h, (p->nx - h) * sizeof *from);
+            fftwf_execute_dft_r2c(p->fft->row_to_plane, b->row, b->half);
+            memcpy(p->plane + y * p->stride, b->half, p->ncol * sizeof *b->half);
+        }
 }
 
 void fft_plane_to_image(struct fft *fft, float complex *plane, size_t stride,
                         size_t ncol, float *image, size_t nx, size_t ny)
 {
-    size_t h = nx / 2, nu = fft->nu, nhalf = nu / 2 + 1;
+    struct pass p = {fft, plane, stride, ncol, image, NULL, nx, ny};
 
-    for (size_t c = 0; c < ncol; c += BATCH)
-        columns_to_image(fft, plane, stride, c, ncol - c < BATCH ? ncol - c : BATCH,
-                         ny);
-    for (size_t y = 0; y < ny; y++) {
-        memcpy(fft->half, plane + y * stride, ncol * sizeof *fft->half);
-        memset(fft->half + ncol, 0, (nhalf - ncol) * sizeof *fft->half);
-        fftwf_execute(fft->row_to_image);
-        memcpy(image + y * nx, fft->row + nu - h, h * sizeof *image);
-        memcpy(image + y * nx + h, fft->row, (nx - h) * sizeof *image);
-    }
+    parallel_run_by(fft->nthread, fft->nthread, image_columns, &p);
+    parallel_run_by(fft->nthread, fft->nthread, image_rows, &p);
 }
 
 void fft_image_to_plane(struct fft *fft, const float *image, size_t nx, size_t ny,
                         float complex *plane, size_t stride, size_t ncol)
 {
-    size_t h = nx / 2, nu = fft->nu;
+    struct pass p = {fft, plane, stride, ncol, NULL, image, nx, ny};
 
-    for (size_t y = 0; y < ny; y++) {
-        memset(fft->row, 0, nu * sizeof *fft->row);
-        memcpy(fft->row + nu - h, image + y * nx, h * sizeof *image);
-        memcpy(fft->row, image + y * nx + h, (nx - h) * sizeof *image);
-        fftwf_execute(fft->row_to_plane);
-        memcpy(plane + y * stride, fft->half, ncol * sizeof *fft->half);
-    }
-    for (size_t c = 0; c < ncol; c += BATCH)
-        columns_to_plane(fft, plane, stride, c, ncol - c < BATCH ? ncol - c : BATCH,
-                         ny);
+    parallel_run_by(fft->nthread, fft->nthread, plane_rows, &p);
+    parallel_run_by(fft->nthread, fft->nthread, plane_columns, &p);
 }
 
 int fft_convolve(float *image, size_t nx, size_t ny, const float *kernel, size_t kx,
@@ -172,7 +250,7 @@ int fft_convolve(float *image, size_t nx, size_t ny, const float *kernel, size_t
     float complex *b = fftwf_malloc(nv * nhalf * sizeof *b);
     int rc = -ENOMEM;
 
-    if (a == NULL || b == NULL || (rc = fft_new(&fft, nu, nv)) != 0)
+    if (a == NULL || b == NULL || (rc = fft_new(&fft, nu, nv, 1)) != 0)
         goto out;
     fft_image_to_plane(fft, image, nx, ny, a, nhalf, nhalf);
     fft_image_to_plane(fft, kernel, kx, ky, b, nhalf, nhalf);

@@ -23,8 +23,11 @@ struct fft;
 /* The smallest even number >= n of the form 2^a 3^b 5^c. */
 size_t fft_good_size(size_t n);
 
-/* Plans and buffers for a plane of nu x nv cells (even); 0 or -ENOMEM. */
-int fft_new(struct fft **out, size_t nu, size_t nv);
+/*
+ * fft_new: plans and buffers for a plane of nu x nv cells (even), used by `nthread` threads.
+ * Status: 0 or -ENOMEM
+ */
+int fft_new(struct fft **out, size_t nu, size_t nv, size_t nthread);
 void fft_free(struct fft *fft);
 
 /*

@@ -27,6 +27,12 @@ struct plane_fit {
     double phase; /* 2 pi max |n - 1| over the image: radians per wavelength of w' */
 };
 
+/* For which instructions the loops over samples are compiled; all give the same to rounding. */
+enum grid_code { GRID_PLAIN, GRID_AVX2, GRID_AVX512 };
+
+/* The best that this processor has. */
+enum grid_code grid_best_code(void);
+
 struct grid {
     size_t nu, nv;   /* full size of the transform, even */
     size_t nplane;   /* planes held at a time */
@@ -34,6 +40,8 @@ struct grid {
     size_t stride, nrow; /* nu/2 + 1 + 2 margins, nv + 2 margins */
     float complex *cell; /* [nplane][nrow][stride] */
     const struct kernel *ker;
+    size_t nthread;      /* that the loops over samples may use; 1 */
+    enum grid_code code; /* the instructions that they use: grid_best_code() */
 };
 
 /* Zeroed planes; ker is borrowed.  Status 0 or -ENOMEM. */
@@ -53,10 +61,12 @@ static inline int grid_holds(double cell_rad, double u, double v)
 
 /*
  * grid_spread: add wi (-i phi)^(first + p) V to planes p = 0 .. n - 1.
- * Given: wi [nrow][nchan], 0 for samples to leave out; data [nrow][nchan], or NULL for V = 1
+ * Given: wi [nrow][nchan], 0 for samples to leave out and those off the grid; data
+ *        [nrow][nchan], or NULL for V = 1
+ * Status: 0; -ENOMEM, nothing was added
  */
-void grid_spread(struct grid *g, const struct samples *s, const struct plane_fit *fit,
-                 const float *wi, const float complex *data, size_t first, size_t n);
+int grid_spread(struct grid *g, const struct samples *s, const struct plane_fit *fit,
+                const float *wi, const float complex *data, size_t first, size_t n);
 
 /* Bring the margins of plane p home and halve the columns that stand for two. */
 void grid_fold(struct grid *g, size_t p);

@@ -14,10 +14,12 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
+#include "core/parallel.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/grid.h"
 #include "pipeline/imaging/kernel.h"
@@ -44,7 +46,9 @@ struct imager {
     size_t ncol;            /* columns that samples reach */
     float *wi;              /* [nrow][nchan] imaging weight; 0 = not imaged */
     float *gain_x, *gain_y; /* [nx] [ny] 1 / transform of the kernel */
+    float *tau;             /* [ny][nx] t / T */
     float *work;            /* [ny][nx] */
+    uint32_t *order;        /* [nrow] s.order */
 };
 
 /* t = n - 1 at slant coordinates (x, y); 0, or -EDOM off the sphere. */
@@ -100,48 +104,75 @@ static int check_opts(const struct samples *s, const struct imager_opts *o,
     return 0;
 }
 
+/* Extent of the samples of some rows. */
+struct extent {
+    double umax, uall, wmax, uvmax;
+    size_t nsample, ndropped;
+};
+
+static void take_row(struct imager *im, size_t r, struct extent *x)
+{
+    const struct samples *s = &im->s;
+    const float *vis = (const float *)s->data + 2 * r * s->nchan;
+    const float *weight = s->weight + r * s->nchan;
+    float *wi = im->wi + r * s->nchan;
+    const double *uvw = s->uvw_m[r];
+    double m = fmax(fabs(uvw[0]), fabs(uvw[1])) / ASTRO_C_M_S, kmax = 0.0;
+    bool finite = isfinite(uvw[0]) && isfinite(uvw[1]) && isfinite(uvw[2]);
+    size_t n = 0;
+
+    for (size_t c = 0; c < s->nchan; c++) {
+        double f = s->freq_hz[c];
+        bool good = finite && weight[c] > 0.0f && isfinite(weight[c]) &&
+                    isfinite(vis[2 * c]) && isfinite(vis[2 * c + 1]);
+        bool on_grid = m * f * im->opts.cell_rad <= 0.5;
+
+        wi[c] = good && on_grid ? weight[c] : 0.0f;
+        n += good && on_grid;
+        x->ndropped += good && !on_grid;
+        if (good)
+            x->uall = fmax(x->uall, m * f);
+        if (finite && on_grid)
+            kmax = fmax(kmax, f / ASTRO_C_M_S);
+    }
+    x->nsample += n;
+    x->umax = fmax(x->umax, fabs(uvw[0]) * kmax);
+    if (n > 0) {
+        x->wmax = fmax(x->wmax, fabs(uvw[2]) * kmax);
+        x->uvmax = fmax(x->uvmax, hypot(uvw[0], uvw[1]) * kmax);
+    }
+}
+
 /* Natural weights of the samples that can be imaged; counts them and their extent. */
 static int take_weights(struct imager *im, struct err *e)
 {
     const struct samples *s = &im->s;
     struct imager_info *info = &im->info;
-    const float *vis = (const float *)s->data;
-    double umax = 0.0, uall = 0.0;
+    struct extent x = {0};
 
-    im->wi = calloc(s->nrow * s->nchan, sizeof *im->wi);
-    if (im->wi == NULL)
+    im->wi = malloc(s->nrow * s->nchan * sizeof *im->wi);
+    im->order = samples_order(s);
+    im->s.order = im->order;
+    if (im->wi == NULL || im->order == NULL)
         return err_set(e, -ENOMEM, "no memory for %zu imaging weights",
                        s->nrow * s->nchan);
-    for (size_t i = 0; i < s->nrow * s->nchan; i++) {
-        const double *uvw = s->uvw_m[i / s->nchan];
-        double k = s->freq_hz[i % s->nchan] / ASTRO_C_M_S;
-        double u = fabs(uvw[0] * k), v = fabs(uvw[1] * k), w = fabs(uvw[2] * k);
-        int on_grid = grid_holds(im->opts.cell_rad, u, v) && isfinite(w);
-
-        if (on_grid)
-            umax = fmax(umax, u);
-        if (!(s->weight[i] > 0.0f) || !isfinite(s->weight[i]) ||
-            !isfinite(vis[2 * i]) || !isfinite(vis[2 * i + 1]) || !isfinite(u + v + w))
-            continue;
-        uall = fmax(uall, fmax(u, v));
-        if (!on_grid) {
-            info->ndropped++;
-            continue;
-        }
-        im->wi[i] = s->weight[i];
-        info->nsample++;
-        info->wmax = fmax(info->wmax, w);
-        info->uvmax_lambda = fmax(info->uvmax_lambda, hypot(u, v));
-    }
+    for (size_t r = 0; r < s->nrow; r++)
+        take_row(im, r, &x);
+    info->ndropped = x.ndropped;
+    info->nsample = x.nsample;
+    info->wmax = x.wmax;
+    info->uvmax_lambda = x.uvmax;
+    info->umax_lambda = x.umax;
+    info->accuracy = im->opts.accuracy;
     im->ncol =
-        (size_t)(umax * (double)im->grid.nu * im->opts.cell_rad) + KERNEL_TAPS + 2;
+        (size_t)(x.umax * (double)im->grid.nu * im->opts.cell_rad) + KERNEL_TAPS + 2;
     if (info->ndropped > (info->nsample + info->ndropped) / 100)
         return err_set(
             e, ERR_SHAPE,
             "pixels of %.3g arcsec are too large: %zu of %zu visibilities have "
             "finer fringes, at most %.3g arcsec would do",
             im->opts.cell_rad / ASTRO_ARCSEC, info->ndropped,
-            info->nsample + info->ndropped, 0.5 / uall / ASTRO_ARCSEC);
+            info->nsample + info->ndropped, 0.5 / x.uall / ASTRO_ARCSEC);
     if (info->nsample == 0)
         return err_set(e, ERR_QUALITY, "all %zu visibilities are flagged",
                        s->nrow * s->nchan);
@@ -242,14 +273,17 @@ static void sum_weights(struct imager *im)
 {
     double sum = 0.0, sum_f = 0.0, sum_var = 0.0;
 
-    for (size_t i = 0; i < im->s.nrow * im->s.nchan; i++) {
-        double wi = (double)im->wi[i];
+    for (size_t r = 0; r < im->s.nrow; r++) {
+        const float *wi = im->wi + r * im->s.nchan;
+        const float *weight = im->s.weight + r * im->s.nchan;
 
-        if (!(wi > 0.0))
-            continue;
-        sum += wi;
-        sum_f += wi * im->s.freq_hz[i % im->s.nchan];
-        sum_var += wi * wi / (double)im->s.weight[i];
+        for (size_t c = 0; c < im->s.nchan; c++) {
+            if (!(wi[c] > 0.0f))
+                continue;
+            sum += (double)wi[c];
+            sum_f += (double)wi[c] * im->s.freq_hz[c];
+            sum_var += (double)wi[c] * (double)wi[c] / (double)weight[c];
+        }
     }
     im->info.sum_weight = sum;
     im->info.freq_hz = sum_f / sum;
@@ -267,6 +301,19 @@ static float *kernel_gain(const struct kernel *ker, size_t n, size_t ngrid)
     return gain;
 }
 
+static void fill_tau(void *arg, size_t lo, size_t hi)
+{
+    struct imager *im = arg;
+
+    for (size_t y = lo; y < hi; y++)
+        for (size_t x = 0; x < im->opts.nx; x++) {
+            double t = 0.0;
+
+            slant_t(im->fit.a, im->fit.b, pixel_x(im, x), pixel_y(im, y), &t);
+            im->tau[y * im->opts.nx + x] = (float)(t / im->tmax);
+        }
+}
+
 static int make_planes(struct imager *im, struct err *e)
 {
     size_t nx = im->opts.nx, ny = im->opts.ny, nu = im->grid.nu, nv = im->grid.nv;
@@ -278,13 +325,27 @@ static int make_planes(struct imager *im, struct err *e)
     im->gain_x = kernel_gain(&im->ker, nx, nu);
     im->gain_y = kernel_gain(&im->ker, ny, nv);
     im->work = malloc(nx * ny * sizeof *im->work);
-    if (im->gain_x == NULL || im->gain_y == NULL || im->work == NULL ||
-        grid_init(&im->grid, nu, nv, nplane, im->opts.cell_rad, &im->ker) != 0 ||
-        fft_new(&im->fft, nu, nv) != 0)
+    im->tau = malloc(nx * ny * sizeof *im->tau);
+    if (im->tau == NULL || im->gain_x == NULL || im->gain_y == NULL ||
+        im->work == NULL || fft_new(&im->fft, nu, nv, im->opts.threads) != 0)
         return err_set(e, -ENOMEM,
                        "no memory for an image of %zu x %zu pixels (%zu planes of "
                        "%zu MB)",
                        nx, ny, nplane, bytes >> 20);
+    im->grid.nplane = nplane;
+    parallel_run_by(im->opts.threads, ny, fill_tau, im);
+    return 0;
+}
+
+/* The planes are there only while they are used: they are larger than all else here. */
+static int open_planes(struct imager *im, struct err *e)
+{
+    struct grid *g = &im->grid;
+
+    if (grid_init(g, g->nu, g->nv, g->nplane, im->opts.cell_rad, &im->ker) != 0)
+        return err_set(e, -ENOMEM, "no memory for %zu planes of %zu x %zu cells",
+                       g->nplane, g->nu, g->nv);
+    g->nthread = im->opts.threads;
     return 0;
 }
 
@@ -305,13 +366,14 @@ int imager_new(struct imager **out, const struct samples *s,
     im->s = *s;
     im->opts = *opts;
     im->opts.accuracy = opts->accuracy > 0.0 ? opts->accuracy : 1e-5;
+    im->opts.threads = opts->threads > 0 ? opts->threads : 1;
     im->ra_rad = ra_rad;
     im->dec_rad = dec_rad;
     im->info.nx = opts->nx;
     im->info.ny = opts->ny;
     im->grid.nu = fft_good_size(2 * opts->nx);
     im->grid.nv = fft_good_size(2 * opts->ny);
-    kernel_init(&im->ker, im->opts.accuracy);
+    kernel_init(&im->ker, im->opts.accuracy, 2.0);
 
     rc = take_weights(im, e);
     if (rc == 0)
@@ -341,7 +403,9 @@ void imager_free(struct imager *im)
     free(im->wi);
     free(im->gain_x);
     free(im->gain_y);
+    free(im->tau);
     free(im->work);
+    free(im->order);
     free(im);
 }
 
@@ -361,67 +425,104 @@ void imager_info(const struct imager *im, struct imager_info *info)
     *info = im->info;
 }
 
-/*
- * Multiply row y of a plane's image by what term k asks for: the kernel's gain and
- * (t / T)^k / k!, times `scale`.  add: out += in * factor, else out = in * factor.
- */
-static void apply_term(const struct imager *im, size_t y, size_t k, double scale,
-                       const float *in, float *out, int add)
+void imager_view(const struct imager *im, struct imager_view *view)
 {
-    double py = pixel_y(im, y), c = scale * (double)im->gain_y[y];
+    *view = (struct imager_view){.s = &im->s,
+                                 .wi = im->wi,
+                                 .a = im->fit.a,
+                                 .b = im->fit.b,
+                                 .cell_rad = im->opts.cell_rad,
+                                 .tmax = im->tmax,
+                                 .tau = im->tau,
+                                 .threads = im->opts.threads};
+}
 
-    for (size_t j = 2; j <= k; j++)
-        c /= (double)j;
-    for (size_t x = 0; x < im->opts.nx; x++) {
-        double factor = c * (double)im->gain_x[x], t = 0.0;
+/* One term of the series in the image plane, row by row. */
+struct term {
+    const struct imager *im;
+    size_t k;
+    double scale;
+    const float *in; /* [ny][nx] */
+    float *out;      /* [ny][nx] */
+    bool add;
+};
 
-        if (k > 0) {
-            slant_t(im->fit.a, im->fit.b, pixel_x(im, x), py, &t);
-            t /= im->tmax;
-            for (size_t j = 0; j < k; j++)
-                factor *= t;
+/*
+ * Multiply a plane's image by what term k asks for: the kernel's gain and (t / T)^k / k!,
+ * times `scale`.  add: out += in * factor, else out = in * factor.
+ */
+static void apply_rows(void *arg, size_t lo, size_t hi)
+{
+    const struct term *term = arg;
+    const struct imager *im = term->im;
+    size_t nx = im->opts.nx;
+
+    for (size_t y = lo; y < hi; y++) {
+        const float *tau = im->tau + y * nx, *in = term->in + y * nx;
+        float *out = term->out + y * nx,
+              c = (float)(term->scale * (double)im->gain_y[y]);
+
+        for (size_t j = 2; j <= term->k; j++)
+            c /= (float)j;
+        for (size_t x = 0; x < nx; x++) {
+            float factor = c * im->gain_x[x];
+
+            for (size_t j = 0; j < term->k; j++)
+                factor *= tau[x];
+            out[x] = in[x] * factor + (term->add ? out[x] : 0.0f);
         }
-        out[x] = in[x] * (float)factor + (add ? out[x] : 0.0f);
     }
 }
 
+static void apply_term(const struct imager *im, size_t k, double scale, const float *in,
+                       float *out, bool add)
+{
+    struct term term = {im, k, scale, in, out, add};
+
+    parallel_run_by(im->opts.threads, im->opts.ny, apply_rows, &term);
+}
+
 /* Samples (NULL: all 1) to an image, term after term. */
-static void transform(struct imager *im, const float complex *data, float *pix)
+static int transform(struct imager *im, const float complex *data, float *pix,
+                     struct err *e)
 {
     size_t nx = im->opts.nx, ny = im->opts.ny, terms = (size_t)im->info.terms;
     struct grid *g = &im->grid;
+    int rc = open_planes(im, e);
 
-    for (size_t first = 0; first < terms; first += g->nplane) {
+    for (size_t first = 0; rc == 0 && first < terms; first += g->nplane) {
         size_t n = terms - first < g->nplane ? terms - first : g->nplane;
 
-        grid_zero(g);
-        grid_spread(g, &im->s, &im->fit, im->wi, data, first, n);
+        if (first > 0)
+            grid_zero(g);
+        rc = grid_spread(g, &im->s, &im->fit, im->wi, data, first, n);
+        if (rc != 0) {
+            err_set(e, rc, "no memory for the threads that grid");
+            break;
+        }
         for (size_t p = 0; p < n; p++) {
             size_t k = first + p;
 
             grid_fold(g, p);
             fft_plane_to_image(im->fft, grid_plane(g, p), g->stride, im->ncol, im->work,
                                nx, ny);
-            for (size_t y = 0; y < ny; y++)
-                apply_term(im, y, k, 1.0 / im->info.sum_weight, im->work + y * nx,
-                           pix + y * nx, k > 0);
+            apply_term(im, k, 1.0 / im->info.sum_weight, im->work, pix, k > 0);
         }
     }
+    grid_close(g);
+    return rc;
 }
 
 int imager_dirty(struct imager *im, const float complex *data, float *pix,
                  struct err *e)
 {
-    (void)e;
-    transform(im, data, pix);
-    return 0;
+    return transform(im, data, pix, e);
 }
 
 int imager_psf(struct imager *im, float *pix, struct err *e)
 {
-    (void)e;
-    transform(im, NULL, pix); /* a source at the phase centre is 1 everywhere */
-    return 0;
+    return transform(im, NULL, pix,
+                     e); /* a source at the phase centre is 1 everywhere */
 }
 
 int imager_predict(struct imager *im, const float *model, float scale,
@@ -429,21 +530,21 @@ int imager_predict(struct imager *im, const float *model, float scale,
 {
     size_t nx = im->opts.nx, ny = im->opts.ny, terms = (size_t)im->info.terms;
     struct grid *g = &im->grid;
+    int rc = open_planes(im, e);
 
-    (void)e;
-    for (size_t first = 0; first < terms; first += g->nplane) {
+    for (size_t first = 0; rc == 0 && first < terms; first += g->nplane) {
         size_t n = terms - first < g->nplane ? terms - first : g->nplane;
 
         for (size_t p = 0; p < n; p++) {
-            for (size_t y = 0; y < ny; y++)
-                apply_term(im, y, first + p, 1.0, model + y * nx, im->work + y * nx, 0);
+            apply_term(im, first + p, 1.0, model, im->work, false);
             fft_image_to_plane(im->fft, im->work, nx, ny, grid_plane(g, p), g->stride,
                                im->ncol);
             grid_unfold(g, p);
         }
         grid_interpolate(g, &im->s, &im->fit, first, n, scale, data);
     }
-    return 0;
+    grid_close(g);
+    return rc;
 }
 
 double imager_dft(const struct imager *im, const float complex *data, size_t x,

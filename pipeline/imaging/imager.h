@@ -22,6 +22,7 @@ struct imager_opts {
     double accuracy; /* wanted rms error over rms image; 0 means 1e-5 */
     int briggs;      /* 0 natural, 1 Briggs */
     double robust;   /* -2 uniform-like .. +2 natural-like */
+    size_t threads;  /* for all its loops; 0 counts as 1 */
 };
 
 struct imager; /* opaque: plane fit, kernel, FFT plans, imaging weights */
@@ -41,13 +42,14 @@ void imager_free(struct imager *im);
 void imager_wcs(const struct imager *im, struct wcs *wcs);
 
 struct imager_info {
-    double a, b;        /* plane w = a u + b v */
-    double wmax, wrest; /* largest |w| and |w'|, wavelengths */
-    int terms;          /* K */
-    double uvmax_lambda;
-    double sum_weight; /* of imaging weights */
-    double freq_hz;    /* weighted mean frequency */
-    size_t nsample;    /* imaged */
+    double a, b;                      /* plane w = a u + b v */
+    double wmax, wrest;               /* largest |w| and |w'|, wavelengths */
+    int terms;                        /* K */
+    double uvmax_lambda, umax_lambda; /* longest baseline; largest |u| on the grid */
+    double accuracy;                  /* asked for, or its default */
+    double sum_weight;                /* of imaging weights */
+    double freq_hz;                   /* weighted mean frequency */
+    size_t nsample;                   /* imaged */
     /* unflagged, but finer than the pixels: |u| or |v| > 1 / (2 cell) */
     size_t ndropped;
     size_t nx, ny;
@@ -57,13 +59,25 @@ struct imager_info {
 };
 void imager_info(const struct imager *im, struct imager_info *info);
 
+/* What was found out about the samples, for those who grid them otherwise; all is borrowed. */
+struct imager_view {
+    const struct samples *s; /* in a good order */
+    const float *wi;         /* [nrow][nchan] imaging weight; 0 = not imaged */
+    double a, b;             /* the plane w = a u + b v */
+    double cell_rad;
+    double tmax;      /* the largest |n - 1| of the image */
+    const float *tau; /* [ny][nx] (n - 1) / tmax, from -1 to 0 */
+    size_t threads;
+};
+void imager_view(const struct imager *im, struct imager_view *view);
+
 /*
  * imager_dirty: the dirty image, weighted sum over the samples of data exp(-2 pi i (u l + v m +
  * w (n - 1))), divided by the sum of weights.
  *
  * Given:    data [nrow][nchan] Jy, e.g. samples->data or residuals
  * Returned: pix [ny][nx] Jy/beam
- * Status:   0: all that may fail did so in imager_new
+ * Status:   0; -ENOMEM
  */
 int imager_dirty(struct imager *im, const float complex *data, float *pix,
                  struct err *e);

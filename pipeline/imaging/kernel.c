@@ -10,7 +10,7 @@
 static const struct {
     double accuracy;
     int w;
-} support[] = {{2e-3, 4}, {2e-4, 5}, {3e-5, 6}, {3e-6, 7}, {0.0, 8}};
+} support[] = {{2e-3, 4}, {2e-4, 5}, {3e-5, 6}, {3e-6, 7}, {0.0, KERNEL_TAPS}};
 
 /* The kernel itself at `d` cells from its middle. */
 static double value_at(const struct kernel *ker, double d)
@@ -49,15 +49,20 @@ static void fit_tap(struct kernel *ker, int tap)
         ker->coef[n - 1 - p][tap] = (float)power[p];
 }
 
-void kernel_init(struct kernel *ker, double accuracy)
+/*
+ * The error falls with each cell of support by exp(-pi sqrt(1 - 1 / oversampling)), and the
+ * best beta is near pi w (1 - 1 / (2 oversampling)): Barnett et al. 2019, equations 4.5 and 4.3.
+ */
+void kernel_init(struct kernel *ker, double accuracy, double oversampling)
 {
     size_t i = 0;
+    double gain = sqrt((1.0 - 1.0 / 2.0) / (1.0 - 1.0 / oversampling));
 
     memset(ker, 0, sizeof *ker);
     while (accuracy < support[i].accuracy)
         i++;
-    ker->w = support[i].w;
-    ker->beta = 2.30 * ker->w;
+    ker->w = (int)fmin(ceil(support[i].w * gain - 1e-9), KERNEL_TAPS);
+    ker->beta = 0.976 * M_PI * ker->w * (1.0 - 0.5 / oversampling);
     ker->ncoef = ker->w + 5;
     for (int tap = 0; tap < ker->w; tap++)
         fit_tap(ker, tap);

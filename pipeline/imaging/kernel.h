@@ -2,8 +2,8 @@
  * kernel.h: the gridding kernel, "exponential of semicircle":
  * K(d) = exp(beta (sqrt(1 - (2 d / w)^2) - 1)) for |d| <= w/2 cells, 0 outside.
  *
- * Used on a grid that is twice as large as the image, where beta = 2.3 w is near the best
- * choice and each cell of support gains a digit.  The taps are polynomials in the
+ * On a grid that is twice as large as the image beta = 2.3 w is near the best choice and each
+ * cell of support gains a digit; on smaller grids less.  The taps are polynomials in the
  * position inside a cell, so that the compiler can evaluate all of them side by side.
  *
  * Barnett, Magland & af Klinteberg 2019, SIAM J. Sci. Comput. 41, C479.
@@ -23,8 +23,11 @@ struct kernel {
     float coef[KERNEL_MAXCOEF][KERNEL_TAPS];
 };
 
-/* Choose the support for this relative error (1e-3 to 1e-7) and fit the polynomials. */
-void kernel_init(struct kernel *ker, double accuracy);
+/*
+ * kernel_init: choose support and shape for this relative error (1e-3 to 1e-7) on a grid that
+ * is `oversampling` (1.25 to 2) times as large as the image, and fit the polynomials.
+ */
+void kernel_init(struct kernel *ker, double accuracy, double oversampling);
 
 /* Its Fourier transform, the integral of K(d) cos(2 pi f d): f in cycles per cell. */
 double kernel_transform(const struct kernel *ker, double f);

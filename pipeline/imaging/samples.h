@@ -6,6 +6,7 @@
 
 #include <complex.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Stokes I samples to be imaged; arrays are borrowed. */
 struct samples {
@@ -14,6 +15,20 @@ struct samples {
     const double *freq_hz;    /* [nchan] */
     float complex *data;      /* [nrow][nchan] Jy, phased to the image's phase centre */
     float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
+    const uint32_t *order; /* [nrow] rows in the order to be taken; NULL: as they lie */
 };
+
+/* The at-th row to be taken. */
+static inline size_t samples_row(const struct samples *s, size_t at)
+{
+    return s->order != NULL ? s->order[at] : at;
+}
+
+/*
+ * samples_order: rows by the direction of their baseline, then by its length, so that
+ * neighbours touch the same cells of a uv-plane.
+ * Returns: [nrow], to be freed by the caller; NULL when memory is out.
+ */
+uint32_t *samples_order(const struct samples *s);
 
 #endif

@@ -16,6 +16,7 @@ struct density {
     size_t ncol, nrow;
     double side_u, side_v; /* wavelengths */
     double *sum;           /* [nrow][ncol] natural weight */
+    double f2;             /* Briggs' factor, squared */
 };
 
 static double *density_at(const struct density *d, double u, double v)
@@ -27,6 +28,35 @@ static double *density_at(const struct density *d, double u, double v)
     return &d->sum[(size_t)r * d->ncol + (size_t)c];
 }
 
+static void add_row(const struct density *d, const struct samples *s, size_t r,
+                    const float *wi)
+{
+    const double *uvw = s->uvw_m[r];
+
+    for (size_t c = 0; c < s->nchan; c++) {
+        double k = s->freq_hz[c] / ASTRO_C_M_S;
+        float w = wi[r * s->nchan + c];
+
+        if (w > 0.0f)
+            *density_at(d, uvw[0] * k, uvw[1] * k) += (double)w;
+    }
+}
+
+static void weigh_row(const struct density *d, const struct samples *s, size_t r,
+                      float *wi)
+{
+    const double *uvw = s->uvw_m[r];
+
+    for (size_t c = 0; c < s->nchan; c++) {
+        double k = s->freq_hz[c] / ASTRO_C_M_S;
+        float *w = &wi[r * s->nchan + c];
+
+        if (*w > 0.0f)
+            *w = (float)((double)*w /
+                         (1.0 + *density_at(d, uvw[0] * k, uvw[1] * k) * d->f2));
+    }
+}
+
 int weight_briggs(float *wi, const struct samples *s, size_t nx, size_t ny,
                   double cell_rad, double robust, struct err *e)
 {
@@ -34,31 +64,21 @@ int weight_briggs(float *wi, const struct samples *s, size_t nx, size_t ny,
                         .nrow = ny + 4,
                         .side_u = 1.0 / ((double)nx * cell_rad),
                         .side_v = 1.0 / ((double)ny * cell_rad)};
-    double sum_w = 0.0, sum_sq = 0.0, f2;
+    double sum_w = 0.0, sum_sq = 0.0;
 
     d.sum = calloc(d.nrow * d.ncol, sizeof *d.sum);
     if (d.sum == NULL)
         return err_set(e, -ENOMEM, "no memory for the weights of %zu x %zu uv cells",
                        d.ncol, d.nrow);
-    for (int pass = 0; pass < 2; pass++) {
-        f2 = pass == 0 ? 0.0 : pow(5.0 * pow(10.0, -robust), 2.0) * sum_w / sum_sq;
-        for (size_t i = 0; i < s->nrow * s->nchan; i++) {
-            double k = s->freq_hz[i % s->nchan] / ASTRO_C_M_S;
-            const double *uvw = s->uvw_m[i / s->nchan];
-
-            if (!(wi[i] > 0.0f))
-                continue;
-            double *cell = density_at(&d, uvw[0] * k, uvw[1] * k);
-            if (pass == 0) {
-                *cell += (double)wi[i];
-                sum_w += (double)wi[i];
-            } else {
-                wi[i] = (float)((double)wi[i] / (1.0 + *cell * f2));
-            }
-        }
-        for (size_t k = 0; pass == 0 && k < d.nrow * d.ncol; k++)
-            sum_sq += d.sum[k] * d.sum[k];
+    for (size_t i = 0; i < s->nrow; i++)
+        add_row(&d, s, samples_row(s, i), wi);
+    for (size_t k = 0; k < d.nrow * d.ncol; k++) {
+        sum_w += d.sum[k];
+        sum_sq += d.sum[k] * d.sum[k];
     }
+    d.f2 = pow(5.0 * pow(10.0, -robust), 2.0) * sum_w / sum_sq;
+    for (size_t i = 0; i < s->nrow; i++)
+        weigh_row(&d, s, samples_row(s, i), wi);
     free(d.sum);
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/parallel.h"
 #include "core/path.h"
 #include "core/store/registry.h"
 #include "locks/claim.h"
@@ -352,6 +353,17 @@ static int make(struct making *m, const char **outcome, struct err *e)
     return rc;
 }
 
+/* The workers of a machine share its processors. */
+static size_t threads_of(const struct conf *conf)
+{
+    long share =
+        (long)parallel_cpus() / (conf->workers.count > 0 ? conf->workers.count : 1);
+
+    return conf->workers.threads > 0 ? (size_t)conf->workers.threads
+           : share > 0               ? (size_t)share
+                                     : 1;
+}
+
 int job_run(struct job *job, const char **outcome, struct err *e)
 {
     struct making *m = calloc(1, sizeof *m);
@@ -366,6 +378,7 @@ int job_run(struct job *job, const char **outcome, struct err *e)
     m->env = (struct run_env){.conf = job->conf,
                               .key = job->key,
                               .params = job->params,
+                              .threads = threads_of(job->conf),
                               .step = say_step,
                               .cancelled = cancelled,
                               .arg = m};

@@ -1,0 +1,48 @@
+/*
+ * normal.h: what an image of fluxes leaves in the dirty image, without the visibilities.
+ *
+ * Gridding the prediction of a model is a linear map of images, A.  With t = n - 1, T the
+ * largest |t|, tau = t / T, and phi = 2 pi w' T of a sample (imager.c), fluxes I_p give at x
+ *
+ *   sum over samples of wi  sum over p of  I_p Re exp(-i [2 pi (u, v).(x - x_p) + phi (tau - tau_p)])
+ *
+ * and the last part is a series in tau - tau_p, which never exceeds 1:
+ *
+ *   A I = sum over k + j = m < K of  C(m, k) tau^k [ P_m * ((-tau)^j I) ],
+ *   P_m(d) = Re sum of wi (-i phi)^m / m! exp(-2 pi i (u, v).d)  /  sum of wi.
+ *
+ * P_0 is the point spread function.  The K kernels are made once, from the weights, on lags of
+ * twice the image; then A costs 2 K transforms, however many samples there are.  It is
+ * symmetric: <x, A y> = <A x, y>.
+ *
+ * The normal operator of a flat array as a convolution is known from magnetic resonance imaging
+ * (Fessler et al. 2005, IEEE Trans. Signal Process. 53, 3393).
+ */
+#ifndef PIPELINE_IMAGING_NORMAL_H
+#define PIPELINE_IMAGING_NORMAL_H
+
+#include <stddef.h>
+
+struct err;
+struct imager;
+struct normal; /* opaque: the transforms of the kernels */
+
+/*
+ * normal_new: grid the weights and transform the kernels.
+ * Given:    im, borrowed until normal_free
+ * Returned: *out, to be freed by normal_free; psf [ny][nx] (or NULL) what a source of 1 Jy in
+ *           the middle of the image leaves
+ * Status:   0; -ENOMEM
+ * Cost:     a pass over the samples, K transforms of three times the image
+ */
+int normal_new(struct normal **out, const struct imager *im, float *psf, struct err *e);
+void normal_free(struct normal *op);
+
+/*
+ * normal_subtract: image -= A model.
+ * Given:    model [ny][nx] Jy/pixel, inside the image
+ * Returned: image [ny][nx] Jy/beam
+ */
+void normal_subtract(struct normal *op, const float *model, float *image);
+
+#endif
