@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/parallel.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/sky/vis.h"
 #include "watcherd/files/probe.h"
@@ -72,7 +73,7 @@ static int probe(int rounds, char **file, int nfile)
 
 static int group(char **file, int nfile)
 {
-    struct uvh5_opts opts = {0};
+    struct uvh5_opts opts = {.threads = parallel_cpus()};
     struct err e = {0};
     struct vis *vis;
     double start = now_s();

@@ -107,7 +107,8 @@ static int check_headers(const struct tile_run *run, struct err *e)
 int tile_convert(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    struct uvh5_opts opts = {.dut1_s = run->set->instrument.dut1_s};
+    struct uvh5_opts opts = {.dut1_s = run->set->instrument.dut1_s,
+                             .threads = run->env->threads};
     struct vis *vis;
     int rc = check_headers(run, e);
 

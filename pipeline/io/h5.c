@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "core/err.h"
@@ -355,6 +356,77 @@ int h5_shape(const struct h5 *h5, const char *name, size_t dim[H5_MAXDIM], int *
     return 0;
 }
 
+/* ---- types ---- */
+
+/* {r, i} compound of one part type; the caller closes it. */
+static hid_t complex_type(hid_t part)
+{
+    size_t size = H5Tget_size(part);
+    hid_t type = H5Tcreate(H5T_COMPOUND, 2 * size);
+
+    if (type >= 0 &&
+        (H5Tinsert(type, "r", 0, part) < 0 || H5Tinsert(type, "i", size, part) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+/* numpy.bool_ as h5py keeps it. */
+static hid_t bool_type(void)
+{
+    hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    signed char no = 0, yes = 1;
+
+    if (type >= 0 && (H5Tenum_insert(type, "FALSE", &no) < 0 ||
+                      H5Tenum_insert(type, "TRUE", &yes) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+static hid_t string_type(size_t size, H5T_str_t pad, H5T_cset_t set)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+
+    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_strpad(type, pad) < 0 ||
+                      H5Tset_cset(type, set) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "disk_type is taken for the memory type as well");
+
+/* The type on disk, which is that of `data` too. */
+static hid_t disk_type(enum h5_type type, size_t size)
+{
+    switch (type) {
+    case H5_F32:
+        return H5Tcopy(H5T_IEEE_F32LE);
+    case H5_F64:
+        return H5Tcopy(H5T_IEEE_F64LE);
+    case H5_I64:
+        return H5Tcopy(H5T_STD_I64LE);
+    case H5_I32:
+        return H5Tcopy(H5T_STD_I32LE);
+    case H5_BOOL:
+        return bool_type();
+    case H5_C64:
+        return complex_type(H5T_IEEE_F32LE);
+    case H5_C128:
+        return complex_type(H5T_IEEE_F64LE);
+    case H5_STRING:
+        return string_type(size, H5T_STR_NULLPAD, H5T_CSET_ASCII);
+    case H5_VSTRING:
+        return string_type(H5T_VARIABLE, H5T_STR_NULLTERM, H5T_CSET_UTF8);
+    }
+    return -1;
+}
+
 /* ---- read ---- */
 
 static int set_open_n(const struct h5 *h5, const char *name, size_t n, struct set *s,
@@ -438,20 +510,6 @@ int h5_read_bool(const struct h5 *h5, const char *name, unsigned char *out, size
     for (size_t i = 0; rc == 0 && i < n; i++)
         out[i] = out[i] != 0;
     return rc;
-}
-
-/* {r, i} compound of one part type; the caller closes it. */
-static hid_t complex_type(hid_t part)
-{
-    size_t size = H5Tget_size(part);
-    hid_t type = H5Tcreate(H5T_COMPOUND, 2 * size);
-
-    if (type >= 0 &&
-        (H5Tinsert(type, "r", 0, part) < 0 || H5Tinsert(type, "i", size, part) < 0)) {
-        H5Tclose(type);
-        return -1;
-    }
-    return type;
 }
 
 /* Has the compound on disk numbers called r and i?  (HDF5 would leave a missing one as
@@ -608,62 +666,211 @@ int h5_read_text(const struct h5 *h5, const char *name, char *out, size_t size,
     return h5_read_texts(h5, name, out, 1, size, e);
 }
 
+/* ---- chunks as they are ---- */
+
+/* Is an element on disk, byte by byte, what `type` is in memory? */
+static bool as_in_memory(const struct set *s, enum h5_type type)
+{
+    hid_t want;
+    bool same;
+
+    if (type == H5_BOOL)
+        return H5Tget_size(s->type) == 1 &&
+               (s->class == H5T_ENUM || H5Tequal(s->type, H5T_NATIVE_UCHAR) > 0);
+    want = disk_type(type, 0);
+    same = want >= 0 && H5Tequal(s->type, want) > 0;
+    if (want >= 0)
+        H5Tclose(want);
+    return same;
+}
+
+/* The chunk's extents; false unless the data set has chunks and no filter. */
+static bool plain_chunks(const struct set *s, size_t chunk[H5_MAXDIM])
+{
+    hid_t plist = H5Dget_create_plist(s->id);
+    hsize_t dim[H5_MAXDIM];
+    bool ok = plist >= 0 && H5Pget_layout(plist) == H5D_CHUNKED &&
+              H5Pget_nfilters(plist) == 0 &&
+              H5Pget_chunk(plist, H5_MAXDIM, dim) == s->ndim;
+
+    for (int i = 0; ok && i < s->ndim; i++)
+        chunk[i] = (size_t)dim[i];
+    if (plist >= 0)
+        H5Pclose(plist);
+    return ok;
+}
+
+/* Bytes of a chunk and of a block; false when the block is too large. */
+static bool block_sizes(struct h5_blocks *b, size_t element)
+{
+    size_t bytes = element, chunks = 1;
+
+    b->elements = 1;
+    for (int i = b->ndim - 1; i >= 0; i--) {
+        if (i == 0)
+            b->stride = bytes;
+        if (b->chunk[i] == 0 || b->dim[i] == 0 ||
+            b->chunk[i] > (size_t)H5_MAXBLOCK / bytes)
+            return false;
+        bytes *= b->chunk[i];
+        if (i > 0) {
+            b->elements *= b->dim[i];
+            chunks *= (b->dim[i] + b->chunk[i] - 1) / b->chunk[i];
+        }
+        if (chunks > (size_t)H5_MAXBLOCK / bytes)
+            return false;
+    }
+    b->bytes = chunks * bytes;
+    return true;
+}
+
+/* offset[]: the chunks of a block stand one after the other, the last axis fastest. */
+static bool block_offsets(struct h5_blocks *b, size_t element)
+{
+    b->offset = calloc(b->elements, sizeof *b->offset);
+    if (b->offset == NULL)
+        return false;
+    for (size_t k = 0; k < b->elements; k++) {
+        size_t rest = k, in_chunk = 0, chunk = 0, step = element, chunks = 1;
+
+        for (int i = b->ndim - 1; i > 0; i--) {
+            size_t at = rest % b->dim[i];
+
+            rest /= b->dim[i];
+            in_chunk += at % b->chunk[i] * step;
+            chunk += at / b->chunk[i] * chunks;
+            step *= b->chunk[i];
+            chunks *= (b->dim[i] + b->chunk[i] - 1) / b->chunk[i];
+        }
+        b->offset[k] = chunk * b->rows * b->stride + in_chunk;
+    }
+    return true;
+}
+
+bool h5_blocks_open(struct h5_blocks *b, const struct h5 *h5, const char *name,
+                    enum h5_type type, size_t n)
+{
+    struct set s;
+    bool ok;
+
+    *b = (struct h5_blocks){.set = -1};
+    if (set_open_n(h5, name, n, &s, NULL) != 0)
+        return false;
+    memcpy(b->dim, s.dim, sizeof s.dim);
+    b->ndim = s.ndim;
+    ok = s.ndim > 0 && as_in_memory(&s, type) && plain_chunks(&s, b->chunk) &&
+         block_sizes(b, H5Tget_size(s.type));
+    if (ok) {
+        b->nrow = b->dim[0];
+        b->rows = b->chunk[0];
+        b->count = (b->nrow - 1) / b->rows + 1;
+        /* No chunk reaches beyond the end of its file, whatever is said of its length. */
+        b->slack = (size_t)h5->bytes;
+        ok = block_offsets(b, H5Tget_size(s.type));
+    }
+    if (ok) {
+        b->set = s.id;
+        s.id = -1;
+    }
+    set_close(&s);
+    H5Eclear2(H5E_DEFAULT);
+    return ok;
+}
+
+void h5_blocks_close(struct h5_blocks *b)
+{
+    if (b->set >= 0)
+        H5Dclose(b->set);
+    free(b->offset);
+    *b = (struct h5_blocks){.set = -1};
+}
+
+/*
+ * One chunk of `size` bytes.  H5Dread_chunk is told of no limit: it writes as many bytes as the
+ * chunk index in the file says.  So a mark is set on either side of the chunk's end, and of the
+ * two the first must have been written over and the second not.
+ */
+static bool chunk_read(hid_t set, const hsize_t *at, unsigned char *out, size_t size)
+{
+    static const unsigned char mark[] = {0xff, 0xa5, 0x5a, 0xff};
+    size_t n = size < sizeof mark ? size : sizeof mark;
+    uint32_t skipped = 0;
+
+    memcpy(out + size - n, mark, n);
+    memcpy(out + size, mark, sizeof mark);
+    return H5Dread_chunk(set, H5P_DEFAULT, at, &skipped, out) >= 0 && skipped == 0 &&
+           memcmp(out + size - n, mark, n) != 0 &&
+           memcmp(out + size, mark, sizeof mark) == 0;
+}
+
+bool h5_blocks_read(const struct h5_blocks *b, size_t first, size_t n,
+                    unsigned char *out)
+{
+    size_t size = b->rows * b->stride;
+    hsize_t at[H5_MAXDIM] = {first * b->rows};
+
+    for (unsigned char *end = out + n * b->bytes; out < end; out += size) {
+        int i = b->ndim - 1;
+
+        if (!chunk_read(b->set, at, out, size)) {
+            H5Eclear2(H5E_DEFAULT);
+            return false;
+        }
+        while (i > 0 && (at[i] += b->chunk[i]) >= b->dim[i])
+            at[i--] = 0;
+        if (i == 0)
+            at[0] += b->rows;
+    }
+    return true;
+}
+
+/* Are all bytes of the chunks of one block, as far as they are rows of the data set, a
+ * repetition of value[size]? */
+static bool block_uniform(const struct h5_blocks *b, size_t rows,
+                          const unsigned char *block, const unsigned char *value,
+                          size_t size)
+{
+    for (size_t at = 0; at < b->bytes; at += b->rows * b->stride)
+        if (memcmp(block + at, value, size) != 0 ||
+            memcmp(block + at, block + at + size, rows * b->stride - size) != 0)
+            return false;
+    return true;
+}
+
+bool h5_uniform(const struct h5 *h5, const char *name, enum h5_type type, size_t n,
+                void *value)
+{
+    struct h5_blocks b;
+    unsigned char *block = NULL;
+    size_t room = 0, size = 0;
+    bool same = h5_blocks_open(&b, h5, name, type, n);
+
+    if (same) {
+        size = b.bytes / b.rows / b.elements;
+        /* The last axes' chunks may reach beyond the data set: then it cannot be seen. */
+        same = b.elements * size * b.rows == b.bytes;
+        room = b.bytes + b.slack;
+        block = mmap(NULL, room, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    for (size_t i = 0; same && block != MAP_FAILED && i < b.count; i++) {
+        size_t left = b.nrow - i * b.rows;
+
+        same = h5_blocks_read(&b, i, 1, block);
+        if (same && i == 0)
+            memcpy(value, block, size);
+        same = same &&
+               block_uniform(&b, left < b.rows ? left : b.rows, block, value, size);
+    }
+    if (block == MAP_FAILED)
+        same = false;
+    else if (block != NULL)
+        munmap(block, room);
+    h5_blocks_close(&b);
+    return same;
+}
+
 /* ---- write ---- */
-
-/* numpy.bool_ as h5py keeps it. */
-static hid_t bool_type(void)
-{
-    hid_t type = H5Tenum_create(H5T_STD_I8LE);
-    signed char no = 0, yes = 1;
-
-    if (type >= 0 && (H5Tenum_insert(type, "FALSE", &no) < 0 ||
-                      H5Tenum_insert(type, "TRUE", &yes) < 0)) {
-        H5Tclose(type);
-        return -1;
-    }
-    return type;
-}
-
-static hid_t string_type(size_t size, H5T_str_t pad, H5T_cset_t set)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-
-    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_strpad(type, pad) < 0 ||
-                      H5Tset_cset(type, set) < 0)) {
-        H5Tclose(type);
-        return -1;
-    }
-    return type;
-}
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "disk_type is taken for the memory type as well");
-
-/* The type on disk, which is that of `data` too. */
-static hid_t disk_type(enum h5_type type, size_t size)
-{
-    switch (type) {
-    case H5_F32:
-        return H5Tcopy(H5T_IEEE_F32LE);
-    case H5_F64:
-        return H5Tcopy(H5T_IEEE_F64LE);
-    case H5_I64:
-        return H5Tcopy(H5T_STD_I64LE);
-    case H5_I32:
-        return H5Tcopy(H5T_STD_I32LE);
-    case H5_BOOL:
-        return bool_type();
-    case H5_C64:
-        return complex_type(H5T_IEEE_F32LE);
-    case H5_C128:
-        return complex_type(H5T_IEEE_F64LE);
-    case H5_STRING:
-        return string_type(size, H5T_STR_NULLPAD, H5T_CSET_ASCII);
-    case H5_VSTRING:
-        return string_type(H5T_VARIABLE, H5T_STR_NULLTERM, H5T_CSET_UTF8);
-    }
-    return -1;
-}
 
 /* Data set creation as h5py does it: no time stamps, so that equal content gives equal
  * bytes. */

@@ -2,25 +2,25 @@
  * uvh5.c: UVH5 sub-band files into one struct vis.
  *
  * First all headers are read and compared, so that a group that does not fit together is
- * refused before anything large is allocated; then the files are read whole, one after the
- * other, each into its own block of channels.
+ * refused before anything large is allocated; then the files are read one after the other, each
+ * into its own block of channels (uvh5_samples.c).
  */
 #include "pipeline/io/uvh5.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
-#include "pipeline/io/h5.h"
 #include "pipeline/io/uvh5_header.h"
+#include "pipeline/io/uvh5_samples.h"
 
 static const double AGREE_TIME_DAY = 1e-6;
 static const double AGREE_DEC_RAD = 1.7e-4; /* 0.01 deg */
 static const double AGREE_POS_M = 1e-3;
-static const float INSANE = 1e15F; /* no correlator's count and no source's flux */
 
 /* ---- do the files of a group fit together? ---- */
 
@@ -117,17 +117,10 @@ static int check_bands(const struct uvh5_header *h, size_t nfile, struct err *e)
 
 /* ---- fill the visibilities ---- */
 
-/* Where each row of the files goes. */
-struct place {
-    int *row;             /* [nblt] row of the vis, -1 for autocorrelations */
-    unsigned char *flip;  /* [nblt] 1: antennas swapped, so conjugate */
-    int swap[VIS_MAXPOL]; /* polarisation that becomes p when antennas swap; -1 none */
-};
-
-static void place_free(struct place *p)
+static void place_free(struct uvh5_place *p)
 {
-    free(p->row);
-    free(p->flip);
+    free(p->kind);
+    free(p->to);
 }
 
 /* XY of (i, j) is the conjugate of YX of (j, i). */
@@ -145,7 +138,8 @@ static int swapped_pol(int code)
     }
 }
 
-static void fill_pols(struct vis *vis, const struct uvh5_header *h, struct place *place)
+static void fill_pols(struct vis *vis, const struct uvh5_header *h,
+                      struct uvh5_place *place)
 {
     for (size_t p = 0; p < vis->npol; p++) {
         vis->pol[p] = h->info.pol[p];
@@ -171,32 +165,64 @@ static int time_index(const struct vis *vis, double jd)
     return (int)lo;
 }
 
-static int fill_rows(struct vis *vis, const struct uvh5_header *h, struct place *place,
-                     struct err *e)
+static bool has_autos(const struct uvh5_header *h)
 {
-    int row = 0;
+    for (size_t i = 0; i < h->nblt; i++)
+        if (h->ant1[i] == h->ant2[i])
+            return true;
+    return false;
+}
 
-    place->row = calloc(h->nblt, sizeof *place->row);
-    place->flip = calloc(h->nblt, sizeof *place->flip);
-    if (place->row == NULL || place->flip == NULL)
-        return err_set(e, -ENOMEM, "%s: no memory for %zu rows", h->path, h->nblt);
-    for (size_t i = 0; i < h->nblt; i++) {
+/* Row i is an autocorrelation: the first of its antenna and time is kept.  taken [nant][ntime] */
+static void place_auto(const struct vis *vis, int ant, int time, unsigned char *taken,
+                       struct uvh5_place *place, size_t i)
+{
+    size_t to = (size_t)ant * vis->ntime + (size_t)time;
+
+    place->kind[i] = taken[to] ? UVH5_SKIP : UVH5_AUTO;
+    place->to[i] = to;
+    taken[to] = 1;
+}
+
+static void place_cross(struct vis *vis, int a, int b, int time,
+                        struct uvh5_place *place, size_t i, size_t row)
+{
+    place->kind[i] = a > b ? UVH5_TURNED : UVH5_CROSS;
+    place->to[i] = row;
+    vis->row_ant1[row] = a < b ? a : b;
+    vis->row_ant2[row] = a < b ? b : a;
+    vis->row_time[row] = time;
+    if (place->tint_s[i] > vis->tint_s[time])
+        vis->tint_s[time] = place->tint_s[i];
+}
+
+static int fill_rows(struct vis *vis, const struct uvh5_header *h,
+                     struct uvh5_place *place, struct err *e)
+{
+    unsigned char *taken = calloc(vis->nant * vis->ntime, 1);
+    size_t row = 0;
+    int rc = 0;
+
+    place->tint_s = h->tint_s;
+    place->kind = calloc(h->nblt, sizeof *place->kind);
+    place->to = calloc(h->nblt, sizeof *place->to);
+    if (has_autos(h))
+        vis->autos =
+            calloc(vis->nant * vis->ntime, vis->nchan * vis->npol * sizeof *vis->autos);
+    if (place->kind == NULL || place->to == NULL || taken == NULL ||
+        (vis->autos == NULL && has_autos(h)))
+        rc = err_set(e, -ENOMEM, "%s: no memory for %zu rows", h->path, h->nblt);
+    for (size_t i = 0; rc == 0 && i < h->nblt; i++) {
         int a = (int)h->ant1[i], b = (int)h->ant2[i];
         int t = time_index(vis, h->time_jd[i]);
 
-        place->row[i] = -1;
         if (a == b)
-            continue;
-        place->flip[i] = a > b;
-        place->row[i] = row;
-        vis->row_ant1[row] = a < b ? a : b;
-        vis->row_ant2[row] = a < b ? b : a;
-        vis->row_time[row] = t;
-        if (h->tint_s[i] > vis->tint_s[t])
-            vis->tint_s[t] = h->tint_s[i];
-        row++;
+            place_auto(vis, a, t, taken, place, i);
+        else
+            place_cross(vis, a, b, t, place, i, row++);
     }
-    return 0;
+    free(taken);
+    return rc;
 }
 
 static void fill_directions(struct vis *vis, const struct uvh5_header *h)
@@ -224,7 +250,7 @@ static void fill_directions(struct vis *vis, const struct uvh5_header *h)
 
 /* Everything but the channels, from the header all files share. */
 static int fill_common(struct vis *vis, const struct uvh5_header *h,
-                       const double *time_jd, struct place *place, struct err *e)
+                       const double *time_jd, struct uvh5_place *place, struct err *e)
 {
     snprintf(vis->telescope, sizeof vis->telescope, "%s", h->info.telescope);
     snprintf(vis->instrument, sizeof vis->instrument, "%s", h->info.instrument);
@@ -242,99 +268,30 @@ static int fill_common(struct vis *vis, const struct uvh5_header *h,
     return fill_rows(vis, h, place, e);
 }
 
-/* One file's samples as they are on disk: [nblt][nchan][npol]. */
-struct samples {
-    float complex *data;
-    unsigned char *flag; /* NULL: none set */
-    float *count;        /* NULL: all the same */
-    float count_max;
-};
-
-static void samples_free(struct samples *s)
+/* The channels of one file from chan0 on. */
+static void fill_channels(struct vis *vis, const struct uvh5_header *h, size_t chan0)
 {
-    free(s->data);
-    free(s->flag);
-    free(s->count);
+    for (size_t c = 0; c < h->info.nchan; c++) {
+        vis->freq_hz[chan0 + c] = h->freq_hz[h->order[c]];
+        vis->width_hz[chan0 + c] = h->width_hz[h->order[c]];
+    }
 }
 
-static int samples_read(struct samples *s, const struct uvh5_header *h, struct err *e)
+static int fill_samples(struct vis *vis, const struct uvh5_header *h, size_t nfile,
+                        const struct uvh5_place *place, size_t nthread, struct err *e)
 {
-    size_t n = h->nblt * h->info.nchan * h->info.npol;
-    struct h5 *h5;
-    int rc = h5_open(&h5, h->path, e);
+    struct uvh5_scatter *scatter;
+    size_t chan0 = 0;
+    int rc = 0;
 
-    if (rc != 0)
-        return rc;
-    if ((s->data = calloc(n, sizeof *s->data)) == NULL)
-        goto memory;
-    if ((rc = h5_read_c64(h5, "Data/visdata", s->data, n, e)) != 0)
-        goto out;
-    if (h5_has(h5, "Data/flags")) {
-        if ((s->flag = calloc(n, sizeof *s->flag)) == NULL)
-            goto memory;
-        if ((rc = h5_read_bool(h5, "Data/flags", s->flag, n, e)) != 0)
-            goto out;
-    }
-    s->count_max = 1;
-    if (h5_has(h5, "Data/nsamples")) {
-        if ((s->count = calloc(n, sizeof *s->count)) == NULL)
-            goto memory;
-        if ((rc = h5_read_f32(h5, "Data/nsamples", s->count, n, e)) != 0)
-            goto out;
-        s->count_max = 0;
-        for (size_t i = 0; i < n; i++)
-            if (s->count[i] > s->count_max && s->count[i] < INSANE)
-                s->count_max = s->count[i];
-    }
-    goto out;
-memory:
-    rc = err_set(e, -ENOMEM, "%s: no memory for %zu visibilities", h->path, n);
-out:
-    h5_close(h5, NULL);
+    for (size_t i = 0; i < nfile; chan0 += h[i++].info.nchan)
+        fill_channels(vis, &h[i], chan0);
+    scatter = uvh5_scatter_begin(vis, place, nthread);
+    chan0 = 0;
+    for (size_t i = 0; rc == 0 && i < nfile; chan0 += h[i++].info.nchan)
+        rc = uvh5_scatter_file(scatter, &h[i], chan0, e);
+    uvh5_scatter_end(scatter);
     return rc;
-}
-
-/* One sample to its place; `weight` is that of a full one. */
-static void put_sample(float complex *data, float *out_weight, const struct samples *s,
-                       size_t from, float weight, float sign)
-{
-    float re = crealf(s->data[from]), im = cimagf(s->data[from]);
-    float share = s->count != NULL ? s->count[from] / s->count_max : 1;
-
-    /* NaN and Inf fail the comparisons. */
-    if (!(fabsf(re) < INSANE && fabsf(im) < INSANE) || (re == 0 && im == 0) ||
-        !(share > 0 && share <= 1) || (s->flag != NULL && s->flag[from] != 0))
-        return; /* stays 0, weight 0 */
-    ((float *)data)[0] = re;
-    ((float *)data)[1] = sign * im;
-    *out_weight = weight * share;
-}
-
-static void put_file(struct vis *vis, const struct uvh5_header *h,
-                     const struct samples *s, const struct place *place,
-                     const double *tint_s, size_t chan0)
-{
-    size_t nchan = h->info.nchan, npol = vis->npol;
-
-    for (size_t i = 0; i < h->nblt; i++) {
-        size_t to, from0 = i * nchan * npol;
-
-        if (place->row[i] < 0)
-            continue;
-        to = ((size_t)place->row[i] * vis->nchan + chan0) * npol;
-        for (size_t c = 0; c < nchan; c++) {
-            size_t from = from0 + h->order[c] * npol;
-            float weight = (float)(2 * vis->width_hz[chan0 + c] * tint_s[i]);
-
-            for (size_t p = 0; p < npol; p++, to++) {
-                int q = place->flip[i] ? place->swap[p] : (int)p;
-
-                if (q >= 0)
-                    put_sample(vis->data + to, vis->weight + to, s, from + (size_t)q,
-                               weight, place->flip[i] ? -1 : 1);
-            }
-        }
-    }
 }
 
 /* Read all headers, compare them with the first, sort by frequency.  The rows of the first
@@ -364,10 +321,10 @@ int uvh5_read_group(struct vis **out, const char *const *path, size_t nfile,
                     const struct uvh5_opts *opts, struct err *e)
 {
     struct uvh5_header *h = calloc(nfile, sizeof *h), rows = {0};
-    struct place place = {0};
+    struct uvh5_place place = {0};
     struct vis *vis = NULL;
     double *time_jd = NULL;
-    size_t ntime, nchan = 0, chan0 = 0;
+    size_t ntime, nchan = 0;
     int rc;
 
     *out = NULL;
@@ -387,18 +344,7 @@ int uvh5_read_group(struct vis **out, const char *const *path, size_t nfile,
     vis->dut1_s = opts->dut1_s;
     if ((rc = fill_common(vis, &rows, time_jd, &place, e)) != 0)
         goto out;
-    for (size_t i = 0; rc == 0 && i < nfile; chan0 += h[i++].info.nchan) {
-        struct samples s = {0};
-
-        for (size_t c = 0; c < h[i].info.nchan; c++) {
-            vis->freq_hz[chan0 + c] = h[i].freq_hz[h[i].order[c]];
-            vis->width_hz[chan0 + c] = h[i].width_hz[h[i].order[c]];
-        }
-        rc = samples_read(&s, &h[i], e);
-        if (rc == 0)
-            put_file(vis, &h[i], &s, &place, rows.tint_s, chan0);
-        samples_free(&s);
-    }
+    rc = fill_samples(vis, h, nfile, &place, opts->threads, e);
 out:
     if (rc == 0)
         *out = vis;

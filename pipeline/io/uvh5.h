@@ -17,16 +17,18 @@ struct err;
 struct vis;
 
 struct uvh5_opts {
-    double dut1_s; /* UT1 - UTC */
+    double dut1_s;  /* UT1 - UTC */
+    size_t threads; /* that may work at once, two at most do; 0 counts as 1 */
 };
 
 /*
  * uvh5_read_group: read and join sub-bands.
  *
  * Given:    path[nfile], in any order; opts
- * Returned: *out: cross-correlations only (rows conjugated to ant1 < ant2), channels of all
- *           files in one ascending axis; weight 0 where the value is NaN, Inf, exactly zero or
- *           beyond 1e15, or the file flags it or counts no samples, and data 0 there.
+ * Returned: *out: cross-correlations (rows conjugated to ant1 < ant2) and autocorrelations apart,
+ *           channels of all files in one ascending axis; weight 0 where the value is NaN, Inf,
+ *           exactly zero or beyond 1e15, or the file flags it or counts no samples, and data 0
+ *           there; the same bits for any number of threads.
  * Status:   0; ERR_FORMAT (not UVH5: which file, which data set, why); ERR_SHAPE (files of the
  *           group disagree in antennas, times, baselines, polarisations or pointing, or overlap
  *           in frequency: names both files); -ENOMEM; a negated errno.

@@ -31,6 +31,7 @@ void vis_free(struct vis *vis)
     free(vis->width_hz);
     free(vis->data);
     free(vis->weight);
+    free(vis->autos);
     free(vis);
 }
 

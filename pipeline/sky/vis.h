@@ -62,6 +62,9 @@ struct vis {
      * gains_apply flagged it.  From the reader: 2 x bandwidth x time x valid fraction (variance
      * SEFD^2 / weight); gains_apply scales it by |g1 g2|^2. */
     float *weight;
+    /* [nant][ntime][nchan][npol] autocorrelations, real parts as correlated (never calibrated);
+     * 0 where flagged or absent; NULL: the files have none. */
+    float *autos;
 };
 
 /* Free all arrays and the struct; NULL does nothing. */

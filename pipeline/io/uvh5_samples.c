@@ -1,0 +1,490 @@
+/*
+ * uvh5_samples.c: see uvh5_samples.h.
+ *
+ * What goes to the second thread are lots: some rows of one file, either blocks of chunks as
+ * they lie in the file (h5_blocks) or, where a data set is compressed, contiguous, incomplete
+ * or odd, the whole of it as H5Dread gives it.  Either way a row's samples stand at given
+ * offsets, so that one function puts them into their places.
+ */
+#include "pipeline/io/uvh5_samples.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+#include "pipeline/io/h5.h"
+#include "pipeline/io/uvh5_header.h"
+
+static const float INSANE = 1e15F; /* no correlator's count and no source's flux */
+
+enum { NLOT = 4, LOT_BYTES = 512 << 10 };
+
+/* Indices of a file's [nchan][npol] in the vis's order: [0] as they are, [1] turned. */
+struct order {
+    size_t
+        *element[2]; /* [nsample] NONE: the vis has this polarisation, the file not */
+    size_t *byte[2]; /* [nsample] the same in bytes from where a row starts */
+};
+
+static const size_t NONE = SIZE_MAX;
+
+/* One file on its way: all that its lots need, freed after its last. */
+struct file {
+    size_t nblt, nsample; /* nsample: of one row, [nchan][npol] */
+    size_t chan0;
+    struct order order;
+    size_t stride;       /* bytes from a row to the next */
+    float complex *data; /* [nblt][nsample], NULL where it comes by blocks */
+    unsigned char *flag; /* [nblt][nsample] as in the file; NULL: none set */
+    float *count;        /* [nblt][nsample]; NULL: all the same */
+    float count_max;
+    double *width2_hz; /* [nsample] twice the channel's width, in the vis's order */
+    double tint_s;     /* that weight[] is for */
+    float *weight;     /* [nsample] of a full sample */
+    float *
+        share_weight; /* [2][nsample] room for a row whose counts differ; for what is to go */
+    uint32_t *line; /* [nsample][2] room for the bits of one row */
+};
+
+struct lot {
+    struct file *file;
+    const unsigned char *data; /* of its first row, or NULL: no rows */
+    size_t row0, nrow, rows;   /* rows: of a block; the next is `bytes` further on */
+    size_t bytes;
+    bool last;             /* of the file, which is freed after it */
+    unsigned char *buffer; /* kept from lot to lot */
+    size_t room;
+};
+
+/* Lots go round: `put` have been handed over, `done` of them are done. */
+struct uvh5_scatter {
+    struct vis *vis;
+    const struct uvh5_place *place;
+    bool threaded;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    size_t put, done;
+    bool end;
+    struct lot lot[NLOT];
+};
+
+/* ---- one row ---- */
+
+static void gather(uint32_t *restrict line, const unsigned char *restrict row,
+                   const size_t *restrict byte, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        memcpy(line + 2 * k, row + byte[k], 8);
+}
+
+/* Flagged samples and those of a missing polarisation become 0, which is no measurement. */
+static void blank_flagged(uint32_t *line, const unsigned char *flag,
+                          const size_t *element, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (element[k] == NONE || (flag != NULL && flag[element[k]] != 0))
+            line[2 * k] = line[2 * k + 1] = 0;
+}
+
+/* Weights by the share of the counts; 0 where there is none or it is absurd. */
+static void weigh_by_count(const struct file *f, const float *count,
+                           const size_t *element)
+{
+    for (size_t k = 0; k < f->nsample; k++) {
+        float share = element[k] == NONE ? 0 : count[element[k]] / f->count_max;
+        bool ok = share > 0 && share <= 1; /* NaN fails */
+
+        f->share_weight[k] = ok ? f->weight[k] * share : 0;
+        if (!ok)
+            f->line[2 * k] = f->line[2 * k + 1] = 0;
+    }
+}
+
+/* Zero the bits of what is no measurement: NaN, Inf, exact zero, absurd.  `sign` is turned in
+ * the imaginary parts.  On the bits, where the order is that of the absolute values. */
+static void mask(uint32_t *restrict line, const float *restrict weight,
+                 float *restrict out_weight, uint32_t sign, size_t n)
+{
+    const int32_t magnitude = INT32_MAX;
+    int32_t limit;
+
+    memcpy(&limit, &INSANE, sizeof limit);
+    for (size_t k = 0; k < n; k++) {
+        int32_t re = (int32_t)line[2 * k] & magnitude;
+        int32_t im = (int32_t)line[2 * k + 1] & magnitude;
+        uint32_t ok = -(uint32_t)((re < limit) & (im < limit) & ((re | im) != 0));
+
+        line[2 * k] &= ok;
+        line[2 * k + 1] = (line[2 * k + 1] ^ sign) & ok;
+        out_weight[k] = ok != 0 ? weight[k] : 0;
+    }
+}
+
+static void set_weights(struct file *f, double tint_s)
+{
+    if (tint_s == f->tint_s)
+        return;
+    f->tint_s = tint_s;
+    for (size_t k = 0; k < f->nsample; k++)
+        f->weight[k] = (float)(f->width2_hz[k] * tint_s);
+}
+
+/* Row i of the file, whose samples are at `row`, to its place. */
+static void put_row(struct vis *vis, const struct uvh5_place *place, struct file *f,
+                    size_t i, const unsigned char *row)
+{
+    bool turned = place->kind[i] == UVH5_TURNED;
+    const size_t *element = f->order.element[turned];
+    size_t n = f->nsample;
+    size_t to = (place->to[i] * vis->nchan + f->chan0) * vis->npol;
+    const float *weight = f->weight;
+    float *autos;
+
+    if (place->kind[i] == UVH5_SKIP)
+        return;
+    set_weights(f, place->tint_s[i]);
+    gather(f->line, row, f->order.byte[turned], n);
+    if (turned || f->flag != NULL)
+        blank_flagged(f->line, f->flag != NULL ? f->flag + i * n : NULL, element, n);
+    if (f->count != NULL) {
+        weigh_by_count(f, f->count + i * n, element);
+        weight = f->share_weight;
+    }
+    if (place->kind[i] == UVH5_AUTO) {
+        mask(f->line, weight, f->share_weight + n, 0, n);
+        autos = vis->autos + to;
+        for (size_t k = 0; k < n; k++)
+            memcpy(autos + k, f->line + 2 * k, sizeof *autos);
+        return;
+    }
+    mask(f->line, weight, vis->weight + to, turned ? UINT32_C(1) << 31 : 0, n);
+    memcpy(vis->data + to, f->line, n * sizeof *vis->data);
+}
+
+/* ---- lots ---- */
+
+static void file_free(struct file *f)
+{
+    for (int k = 0; k < 2; k++) {
+        free(f->order.element[k]);
+        free(f->order.byte[k]);
+    }
+    free(f->data);
+    free(f->flag);
+    free(f->count);
+    free(f->width2_hz);
+    free(f->weight);
+    free(f->share_weight);
+    free(f->line);
+    free(f);
+}
+
+static void lot_do(struct uvh5_scatter *s, const struct lot *lot)
+{
+    for (size_t i = 0; i < lot->nrow; i++)
+        put_row(s->vis, s->place, lot->file, lot->row0 + i,
+                lot->data + i / lot->rows * lot->bytes +
+                    i % lot->rows * lot->file->stride);
+    if (lot->last)
+        file_free(lot->file);
+}
+
+static void *scatter_thread(void *arg)
+{
+    struct uvh5_scatter *s = arg;
+
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        while (s->done == s->put && !s->end)
+            pthread_cond_wait(&s->change, &s->lock);
+        if (s->done == s->put)
+            break;
+        pthread_mutex_unlock(&s->lock);
+        lot_do(s, &s->lot[s->done % NLOT]); /* only this thread changes `done` */
+        pthread_mutex_lock(&s->lock);
+        s->done++;
+        pthread_cond_signal(&s->change);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Wait until no more than `most` lots are under way. */
+static void await(struct uvh5_scatter *s, size_t most)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->put - s->done > most)
+        pthread_cond_wait(&s->change, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The next lot to be filled, free of the one before. */
+static struct lot *lot_next(struct uvh5_scatter *s)
+{
+    await(s, NLOT - 1);
+    return &s->lot[s->put % NLOT];
+}
+
+static void lot_put(struct uvh5_scatter *s, struct lot *lot)
+{
+    if (!s->threaded)
+        lot_do(s, lot);
+    pthread_mutex_lock(&s->lock);
+    s->put++;
+    s->done += !s->threaded;
+    pthread_cond_signal(&s->change);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* A lot without rows: the file is done with. */
+static void put_last(struct uvh5_scatter *s, struct file *f)
+{
+    struct lot *lot = lot_next(s);
+
+    lot->file = f;
+    lot->nrow = 0;
+    lot->last = true;
+    lot_put(s, lot);
+}
+
+/* Room for n bytes in the lot's buffer, of address space alone until it is written to. */
+static bool lot_room(struct lot *lot, size_t n)
+{
+    if (lot->room >= n)
+        return true;
+    if (lot->buffer != NULL)
+        munmap(lot->buffer, lot->room);
+    lot->room = 0;
+    lot->buffer = mmap(NULL, n, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (lot->buffer == MAP_FAILED)
+        lot->buffer = NULL;
+    else
+        lot->room = n;
+    return lot->buffer != NULL;
+}
+
+/* ---- one file ---- */
+
+/* False: no memory. */
+static bool order_init(struct file *f, const struct uvh5_header *h,
+                       const struct uvh5_place *place, size_t npol)
+{
+    for (int turned = 0; turned < 2; turned++) {
+        size_t *element = calloc(f->nsample, sizeof *element);
+
+        f->order.element[turned] = element;
+        f->order.byte[turned] = calloc(f->nsample, sizeof *element);
+        if (element == NULL || f->order.byte[turned] == NULL)
+            return false;
+        for (size_t k = 0; k < f->nsample; k++) {
+            int q = turned ? place->swap[k % npol] : (int)(k % npol);
+
+            element[k] = q < 0 ? NONE : h->order[k / npol] * npol + (size_t)q;
+        }
+    }
+    return true;
+}
+
+/* Where the samples stand in a row: offset [nsample] bytes, NULL where they follow each other. */
+static void order_bytes(struct file *f, const size_t *offset)
+{
+    for (int turned = 0; turned < 2; turned++)
+        for (size_t k = 0; k < f->nsample; k++) {
+            size_t i = f->order.element[turned][k];
+
+            if (i == NONE)
+                i = 0; /* read and then blanked */
+            f->order.byte[turned][k] = offset != NULL ? offset[i] : i * sizeof *f->data;
+        }
+}
+
+static struct file *file_new(const struct uvh5_scatter *s, const struct uvh5_header *h,
+                             size_t chan0)
+{
+    const struct vis *vis = s->vis;
+    struct file *f = calloc(1, sizeof *f);
+
+    if (f == NULL)
+        return NULL;
+    f->nblt = h->nblt;
+    f->nsample = h->info.nchan * vis->npol;
+    f->chan0 = chan0;
+    f->tint_s = -1;
+    f->width2_hz = calloc(f->nsample, sizeof *f->width2_hz);
+    f->weight = calloc(f->nsample, sizeof *f->weight);
+    f->share_weight = calloc(f->nsample, 2 * sizeof *f->share_weight);
+    f->line = calloc(f->nsample, 2 * sizeof *f->line);
+    if (f->width2_hz == NULL || f->weight == NULL || f->share_weight == NULL ||
+        f->line == NULL || !order_init(f, h, s->place, vis->npol)) {
+        file_free(f);
+        return NULL;
+    }
+    for (size_t k = 0; k < f->nsample; k++)
+        f->width2_hz[k] = 2 * vis->width_hz[chan0 + k / vis->npol];
+    return f;
+}
+
+static int no_memory(const struct h5 *h5, size_t n, struct err *e)
+{
+    return err_set(e, -ENOMEM, "%s: no memory for %zu visibilities", h5_path(h5), n);
+}
+
+/* Data/flags; f->flag stays NULL where none is set. */
+static int read_flags(struct file *f, const struct h5 *h5, struct err *e)
+{
+    size_t n = f->nblt * f->nsample;
+    unsigned char value;
+
+    if (!h5_has(h5, "Data/flags") ||
+        (h5_uniform(h5, "Data/flags", H5_BOOL, n, &value) && value == 0))
+        return 0;
+    if ((f->flag = calloc(n, sizeof *f->flag)) == NULL)
+        return no_memory(h5, n, e);
+    return h5_read_bool(h5, "Data/flags", f->flag, n, e);
+}
+
+/* Data/nsamples; f->count stays NULL where all are full. */
+static int read_counts(struct file *f, const struct h5 *h5, struct err *e)
+{
+    size_t n = f->nblt * f->nsample;
+    float value;
+    int rc;
+
+    if (!h5_has(h5, "Data/nsamples") ||
+        (h5_uniform(h5, "Data/nsamples", H5_F32, n, &value) && value > 0 &&
+         value < INSANE))
+        return 0;
+    if ((f->count = calloc(n, sizeof *f->count)) == NULL)
+        return no_memory(h5, n, e);
+    rc = h5_read_f32(h5, "Data/nsamples", f->count, n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (f->count[i] > f->count_max && f->count[i] < INSANE)
+            f->count_max = f->count[i];
+    return rc;
+}
+
+/* Data/visdata by blocks of chunks.  false: not to be had so; what has been seen off by then is
+ * not wrong. */
+static bool put_blocks(struct uvh5_scatter *s, struct file *f, const struct h5 *h5)
+{
+    struct h5_blocks b;
+    bool ok = h5_blocks_open(&b, h5, "Data/visdata", H5_C64, f->nblt * f->nsample) &&
+              b.nrow == f->nblt && b.elements == f->nsample;
+    size_t step = ok && b.bytes < LOT_BYTES ? LOT_BYTES / b.bytes : 1;
+
+    if (ok) {
+        order_bytes(f, b.offset);
+        f->stride = b.stride;
+    }
+    for (size_t i = 0, n; ok && i < b.count; i += n) {
+        struct lot *lot = lot_next(s);
+
+        n = b.count - i < step ? b.count - i : step;
+        ok = lot_room(lot, n * b.bytes + b.slack) &&
+             h5_blocks_read(&b, i, n, lot->buffer);
+        lot->file = f;
+        lot->data = lot->buffer;
+        lot->row0 = i * b.rows;
+        lot->nrow = n * b.rows;
+        if (lot->nrow > f->nblt - lot->row0)
+            lot->nrow = f->nblt - lot->row0;
+        lot->rows = b.rows;
+        lot->bytes = b.bytes;
+        lot->last = false;
+        if (ok)
+            lot_put(s, lot);
+    }
+    h5_blocks_close(&b);
+    return ok;
+}
+
+/* Data/visdata at once, when nothing else is under way. */
+static int put_whole(struct uvh5_scatter *s, struct file *f, const struct h5 *h5,
+                     struct err *e)
+{
+    size_t n = f->nblt * f->nsample;
+    struct lot *lot;
+    int rc;
+
+    await(s, 0);
+    if ((f->data = calloc(n, sizeof *f->data)) == NULL)
+        return no_memory(h5, n, e);
+    if ((rc = h5_read_c64(h5, "Data/visdata", f->data, n, e)) != 0)
+        return rc;
+    order_bytes(f, NULL);
+    f->stride = f->nsample * sizeof *f->data;
+    lot = lot_next(s);
+    lot->file = f;
+    lot->data = (const unsigned char *)f->data;
+    lot->row0 = 0;
+    lot->nrow = lot->rows = f->nblt;
+    lot->bytes = 0;
+    lot->last = false;
+    lot_put(s, lot);
+    return 0;
+}
+
+int uvh5_scatter_file(struct uvh5_scatter *s, const struct uvh5_header *h, size_t chan0,
+                      struct err *e)
+{
+    struct file *f;
+    struct h5 *h5;
+    int rc = h5_open(&h5, h->path, e);
+
+    if (rc != 0)
+        return rc;
+    if ((f = file_new(s, h, chan0)) == NULL) {
+        rc = no_memory(h5, h->nblt * h->info.nchan * h->info.npol, e);
+        goto out;
+    }
+    if ((rc = read_flags(f, h5, e)) == 0 && (rc = read_counts(f, h5, e)) == 0 &&
+        !put_blocks(s, f, h5))
+        rc = put_whole(s, f, h5, e);
+    put_last(s, f);
+out:
+    h5_close(h5, NULL);
+    return rc;
+}
+
+/* ---- all ---- */
+
+struct uvh5_scatter *uvh5_scatter_begin(struct vis *vis, const struct uvh5_place *place,
+                                        size_t nthread)
+{
+    struct uvh5_scatter *s = mem_calloc(1, sizeof *s);
+
+    s->vis = vis;
+    s->place = place;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->change, NULL);
+    s->threaded =
+        nthread > 1 && pthread_create(&s->thread, NULL, scatter_thread, s) == 0;
+    return s;
+}
+
+void uvh5_scatter_end(struct uvh5_scatter *s)
+{
+    if (s == NULL)
+        return;
+    if (s->threaded) {
+        pthread_mutex_lock(&s->lock);
+        s->end = true;
+        pthread_cond_signal(&s->change);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    for (int i = 0; i < NLOT; i++)
+        if (s->lot[i].buffer != NULL)
+            munmap(s->lot[i].buffer, s->lot[i].room);
+    pthread_cond_destroy(&s->change);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
