@@ -15,24 +15,23 @@
 
 void tile_drop_images(struct tile_run *run)
 {
-    normal_free(run->normal);
-    imager_free(run->imager);
-    image_free(run->psf);
     image_free(run->residual);
     image_free(run->flat);
     image_free(run->pb);
     image_free(run->corrected);
     free(run->components);
-    free(run->first_model);
-    free(run->uvw_m);
-    free(run->stokes_i);
-    free(run->stokes_w);
+    run->residual = run->flat = run->pb = run->corrected = NULL;
+    run->components = NULL;
+}
+
+void tile_drop_imager(struct tile_run *run)
+{
+    normal_free(run->normal);
+    imager_free(run->imager);
+    image_free(run->psf);
     run->normal = NULL;
     run->imager = NULL;
-    run->psf = run->residual = run->flat = run->pb = run->corrected = NULL;
-    run->components = run->first_model = run->stokes_w = NULL;
-    run->uvw_m = NULL;
-    run->stokes_i = NULL;
+    run->psf = NULL;
 }
 
 static int tile_open(void **out, struct run_env *env, struct err *e)
@@ -59,6 +58,11 @@ static void tile_close(void *arg)
     struct tile_run *run = arg;
 
     tile_drop_images(run);
+    tile_drop_imager(run);
+    free(run->first_model);
+    free(run->uvw_m);
+    free(run->stokes_i);
+    free(run->stokes_w);
     source_list_free(&run->sources);
     gains_free(run->bandpass);
     gains_free(run->gain);

@@ -22,7 +22,7 @@ long selfcal_rounds(const struct tile_run *run)
 /* The field's components without the calibrator's own, which the point model has. */
 static float *other_components(const struct tile_run *run)
 {
-    const struct image *img = run->flat;
+    const struct image *img = run->psf;
     size_t n = img->nx * img->ny;
     float *pix = malloc(n * sizeof *pix);
     double x, y, r = img->bmaj_rad / img->wcs.cell_rad;

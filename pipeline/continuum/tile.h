@@ -89,7 +89,7 @@ int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
 
 /* What an image is for. */
 enum depth {
-    DEPTH_MODEL, /* only the model of the next calibration: do not clean it to the end */
+    DEPTH_MODEL, /* only the model of the next calibration: not cleaned to the end, no maps */
     DEPTH_FULL
 };
 
@@ -103,7 +103,9 @@ int image_round(struct tile_run *run, enum depth depth, struct err *e);
 /* How often step "refine" will solve and image again; 0 without a calibrator in the field. */
 long selfcal_rounds(const struct tile_run *run);
 
-/* Everything that image_round made. */
+/* The images of a round, its model too. */
 void tile_drop_images(struct tile_run *run);
+/* The imager, and what was made of the weights alone. */
+void tile_drop_imager(struct tile_run *run);
 
 #endif

@@ -3,12 +3,15 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
+#include "core/parallel.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/samples.h"
@@ -24,47 +27,78 @@
 /* How deep an image is cleaned that only serves as the model for the next calibration. */
 #define ROUGH_SIGMA 3.0
 
+/* Which polarisations make Stokes I, and whether all samples are as valid as before. */
+struct hands {
+    const struct tile_run *run;
+    size_t hand[2], n;
+    atomic_bool changed;
+};
+
 /*
  * Stokes I of a sample: (XX + YY) / 2 or (RR + LL) / 2 where both hands are valid, the one hand
  * of a file that has only one; variance (1/wx + 1/wy) / 4.
  */
-static int stokes_i(struct tile_run *run, struct err *e)
+static void fill_rows(void *arg, size_t lo, size_t hi)
+{
+    struct hands *h = arg;
+    const struct vis *vis = h->run->vis;
+    size_t x = h->hand[0], y = h->hand[h->n - 1];
+    bool changed = false;
+
+    for (size_t i = lo * vis->nchan; i < hi * vis->nchan; i++) {
+        const float complex *v = vis->data + i * vis->npol;
+        const float *w = vis->weight + i * vis->npol;
+        bool valid = w[x] > 0 && w[y] > 0;
+        float weight = !valid ? 0 : h->n == 1 ? w[x] : 4 / (1 / w[x] + 1 / w[y]);
+
+        changed |= valid != (h->run->stokes_w[i] > 0);
+        h->run->stokes_w[i] = weight;
+        h->run->stokes_i[i] = valid ? 0.5f * (v[x] + v[y]) : 0;
+    }
+    if (changed)
+        atomic_store(&h->changed, true);
+}
+
+static int stokes_alloc(struct tile_run *run, struct err *e)
 {
     const struct vis *vis = run->vis;
-    size_t hand[2], nhand = 0, n = vis->nrow * vis->nchan;
+    size_t n = vis->nrow * vis->nchan;
 
-    for (size_t p = 0; p < vis->npol && nhand < 2; p++)
-        if (gains_parallel(vis->pol[p]))
-            hand[nhand++] = p;
-    if (nhand == 0)
-        return err_set(e, ERR_FORMAT, "%s has no parallel-hand polarisation",
-                       run->group);
+    if (run->stokes_i != NULL)
+        return 0;
     run->stokes_i = malloc(n * sizeof *run->stokes_i);
-    run->stokes_w = malloc(n * sizeof *run->stokes_w);
+    run->stokes_w = calloc(n, sizeof *run->stokes_w);
     run->uvw_m = malloc(vis->nrow * sizeof *run->uvw_m);
     if (run->stokes_i == NULL || run->stokes_w == NULL || run->uvw_m == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu Stokes I samples of %s", n,
                        run->group);
-    for (size_t i = 0; i < n; i++) {
-        const float complex *v = vis->data + i * vis->npol;
-        const float *w = vis->weight + i * vis->npol;
-
-        if (nhand == 1) {
-            run->stokes_i[i] = v[hand[0]];
-            run->stokes_w[i] = w[hand[0]];
-        } else if (w[hand[0]] > 0 && w[hand[1]] > 0) {
-            run->stokes_i[i] = 0.5f * (v[hand[0]] + v[hand[1]]);
-            run->stokes_w[i] = 4 / (1 / w[hand[0]] + 1 / w[hand[1]]);
-        } else {
-            run->stokes_i[i] = 0;
-            run->stokes_w[i] = 0;
-        }
-    }
     vis_uvw(vis, run->ra_rad, run->dec_rad, run->uvw_m);
-    run->samples =
-        (struct samples){vis->nrow,    vis->nchan,    (const double(*)[3])run->uvw_m,
-                         vis->freq_hz, run->stokes_i, run->stokes_w,
-                         NULL};
+    run->samples = (struct samples){.nrow = vis->nrow,
+                                    .nchan = vis->nchan,
+                                    .uvw_m = (const double(*)[3])run->uvw_m,
+                                    .freq_hz = vis->freq_hz,
+                                    .data = run->stokes_i,
+                                    .weight = run->stokes_w};
+    return 0;
+}
+
+/* *changed: other samples are valid than in the round before. */
+static int stokes_i(struct tile_run *run, bool *changed, struct err *e)
+{
+    const struct vis *vis = run->vis;
+    struct hands h = {.run = run};
+    int rc;
+
+    for (size_t p = 0; p < vis->npol && h.n < 2; p++)
+        if (gains_parallel(vis->pol[p]))
+            h.hand[h.n++] = p;
+    if (h.n == 0)
+        return err_set(e, ERR_FORMAT, "%s has no parallel-hand polarisation",
+                       run->group);
+    if ((rc = stokes_alloc(run, e)) != 0)
+        return rc;
+    parallel_run_by(run->env->threads, vis->nrow, fill_rows, &h);
+    *changed = atomic_load(&h.changed);
     return 0;
 }
 
@@ -163,6 +197,7 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
                               : set->imaging.auto_threshold,
         .border = 0.02,
         .warm = run->first_model != NULL,
+        .unchecked = depth == DEPTH_MODEL,
     };
     size_t n = run->psf->nx * run->psf->ny;
     struct clean_planes planes;
@@ -178,8 +213,9 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
         .psf = run->psf->pix, .model = run->components, .residual = run->residual->pix};
     rc = clean_run(run->imager, run->normal, &run->samples, &opts, &planes, &run->clean,
                    e);
-    if (rc == 0)
-        rc = image_like(&run->flat, run->residual, e);
+    if (rc != 0 || depth == DEPTH_MODEL)
+        return rc;
+    rc = image_like(&run->flat, run->residual, e);
     if (rc == 0)
         rc = clean_restore(run->flat, run->components, run->residual->pix, e);
     return rc;
@@ -222,30 +258,52 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
     return clean_fit_beam(psf, &run->beam_fit, e);
 }
 
-int image_round(struct tile_run *run, enum depth depth, struct err *e)
+/*
+ * What can stay of the round before: while the same samples are valid its imager does, with the
+ * weights that they had then, and all that was made of the weights; and on the same pixels its
+ * model is what CLEAN starts with.
+ */
+static int make_grid(struct tile_run *run, bool changed, struct err *e)
 {
-    struct imager_opts opts = {0}, before = run->opts;
-    float *model = run->components;
+    struct imager_opts opts = {0};
+    float *model;
     int rc;
 
+    if (!changed && run->normal != NULL) {
+        run->first_model = run->components;
+        run->components = NULL;
+        tile_drop_images(run);
+        return 0;
+    }
+    model = run->components;
     run->components = NULL;
     tile_drop_images(run);
-    if ((rc = stokes_i(run, e)) == 0)
-        rc = choose_grid(run, &opts, e);
-    if (opts.nx == before.nx && opts.ny == before.ny &&
-        opts.cell_rad == before.cell_rad)
+    tile_drop_imager(run);
+    rc = choose_grid(run, &opts, e);
+    if (rc == 0 && opts.nx == run->opts.nx && opts.ny == run->opts.ny &&
+        opts.cell_rad == run->opts.cell_rad)
         run->first_model = model;
     else
-        free(model); /* other antennas are left, and so are the pixels */
+        free(model);
     run->opts = opts;
-    if (rc != 0 || (rc = make_psf(run, &opts, e)) != 0 ||
+    return rc != 0 ? rc : make_psf(run, &opts, e);
+}
+
+int image_round(struct tile_run *run, enum depth depth, struct err *e)
+{
+    bool changed = true;
+    int rc;
+
+    if ((rc = stokes_i(run, &changed, e)) != 0 ||
+        (rc = make_grid(run, changed, e)) != 0 ||
         (rc = image_like(&run->residual, run->psf, e)) != 0 ||
-        (rc = deconvolve(run, depth, e)) != 0 || (rc = beam_maps(run, e)) != 0)
+        (rc = deconvolve(run, depth, e)) != 0 ||
+        (depth == DEPTH_FULL && (rc = beam_maps(run, e)) != 0))
         return rc;
     snprintf(run->env->detail, sizeof run->env->detail,
              "%zu x %zu pixels of %.3g arcsec, beam %.3g x %.3g arcsec, %zu "
              "components in %zu major cycles, %d w terms",
-             opts.nx, opts.ny, opts.cell_rad / ASTRO_ARCSEC,
+             run->opts.nx, run->opts.ny, run->opts.cell_rad / ASTRO_ARCSEC,
              run->psf->bmaj_rad / ASTRO_ARCSEC, run->psf->bmin_rad / ASTRO_ARCSEC,
              run->clean.niter, run->clean.nmajor, run->info.terms);
     return 0;

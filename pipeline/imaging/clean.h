@@ -26,6 +26,7 @@ struct clean_opts {
     double border;       /* share of each side not searched, e.g. 0.02 */
     const float *search; /* [ny][nx] > 0 where components may lie; NULL everywhere */
     bool warm;           /* start from planes->model instead of from nothing */
+    bool unchecked;      /* no residual from the visibilities at the end */
     void (*progress)(void *arg, size_t iter, double peak_jy, double sigma_jy);
     void *arg;
 };
