@@ -11,6 +11,9 @@ CFLAGS  ?= -O2 -g
 OPT     ?= -O3 -fno-math-errno
 WARN    := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
            -Wmissing-prototypes -Wvla -Werror
+CXX     ?= c++
+# the one C++ file, pipeline/io/ms.cc; casacore's headers are no place for -Wconversion
+CXXWARN := -std=c++14 -Wall -Wextra -Wpedantic -Wshadow -Werror
 PKGS     = libuv cfitsio hdf5 sqlite3 fftw3f erfa libpng jansson libcrypto libpq
 PREFIX  ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -22,8 +25,10 @@ VERSION := 0.1.0
 
 ALL_CFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(OPT) $(SANFLAG) -I. \
              $(shell pkg-config --cflags $(PKGS))
+ALL_CXXFLAGS = $(filter-out $(WARN),$(ALL_CFLAGS)) $(CXXWARN)
 # each program gets the libraries that it calls: the daemon none that reads HDF5 or FITS
-LDLIBS     = -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread
+LDLIBS     = -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -liniparser -lm -lpthread \
+             -lcasa_ms -lcasa_measures -lcasa_tables -lcasa_casa -lstdc++
 
 # tools/NAME.c is a program; parts of a large one lie in tools/NAME/
 MAIN_SRC := watcherd/main.c watcherd/task_main.c
@@ -31,6 +36,7 @@ LIB_SRC  := $(filter-out $(MAIN_SRC),$(sort $(shell find core locks pipeline wat
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 BENCH_SRC := $(wildcard tests/bench_*.c)
+CXX_SRC  := $(sort $(shell find pipeline -name '*.cc'))
 ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
 HEADERS  := $(sort $(shell find core locks pipeline watcherd tools tests -name '*.h'))
 # One archive a room, linked in the order of the layers: a room that calls one above it does not link.
@@ -49,11 +55,16 @@ $(BUILD)/obj/%.o: %.c
 	@echo '  CC   $<'
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/obj/%.o: %.cc
+	@mkdir -p $(@D)
+	@echo '  CXX  $<'
+	@$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
+
 # a multiplication and an addition in one: -std=c11 alone forbids it
 $(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
 
 define room
-$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/obj/%.o,$(filter $(1)/%,$(LIB_SRC)))
+$(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/obj/%.o,$(basename $(filter $(1)/%,$(LIB_SRC) $(CXX_SRC))))
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 endef
@@ -113,14 +124,14 @@ bench: deps-dev
 	@BUILD=$(BUILD) tests/bench
 
 lint: deps-dev
-	clang-format --dry-run --Werror $(ALL_SRC) $(HEADERS)
+	clang-format --dry-run --Werror $(ALL_SRC) $(CXX_SRC) $(HEADERS)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppress=varFuncNullUB --enable=warning,portability \
 	    --std=c11 -D_GNU_SOURCE -I. $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC)
 	tools/layers
 	tools/contracts
 
 format:
-	clang-format -i $(ALL_SRC) $(HEADERS)
+	clang-format -i $(ALL_SRC) $(CXX_SRC) $(HEADERS)
 
 # The units, and what else names a folder, say /usr/local and /etc; they are told where they really are.
 PLACED   = sed 's|/usr/local/|$(PREFIX)/|g; s|/etc/watcherd|$(SYSCONFDIR)/watcherd|g'
@@ -158,4 +169,4 @@ clean:
 	rm -rf build build-*
 
 .PHONY: all tests benches deps deps-dev demo check torture moody bench lint format install uninstall clean
--include $(ALL_SRC:%.c=$(BUILD)/obj/%.d)
+-include $(ALL_SRC:%.c=$(BUILD)/obj/%.d) $(CXX_SRC:%.cc=$(BUILD)/obj/%.d)
