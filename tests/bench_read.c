@@ -4,6 +4,8 @@
  *   bench_read probe N FILE...   microseconds of one probe, of H5Fopen + H5Fclose, and of
  *                                the four system calls without which no probe can be; N rounds
  *   bench_read group FILE...     seconds to read and join the files of a group
+ *   bench_read peers FILE...     seconds of H5Dread of their three large data sets, each into
+ *                                memory of its own, and of read(2) of all their bytes
  */
 #include <fcntl.h>
 #include <hdf5.h>
@@ -88,12 +90,64 @@ static int group(char **file, int nfile)
     return 0;
 }
 
+static int dread(const char *file)
+{
+    static const char *const name[] = {"Data/visdata", "Data/flags", "Data/nsamples"};
+    hid_t id = H5Fopen(file, H5F_ACC_RDONLY, H5P_DEFAULT);
+    int ok = id >= 0;
+
+    for (int k = 0; ok && k < 3; k++) {
+        hid_t set = H5Dopen2(id, name[k], H5P_DEFAULT), type = H5Dget_type(set);
+        hid_t space = H5Dget_space(set);
+        void *out =
+            malloc((size_t)H5Sget_simple_extent_npoints(space) * H5Tget_size(type));
+
+        ok = out != NULL && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
+        free(out);
+        H5Sclose(space);
+        H5Tclose(type);
+        H5Dclose(set);
+    }
+    return ok && H5Fclose(id) >= 0 ? 0 : -1;
+}
+
+static int bytes(const char *file)
+{
+    static char buf[1 << 18];
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd == -1 ? -1 : 1;
+
+    while (n > 0)
+        n = read(fd, buf, sizeof buf);
+    if (fd != -1)
+        close(fd);
+    return (int)n;
+}
+
+static int peers(char **file, int nfile)
+{
+    double start = now_s(), library;
+
+    for (int i = 0; i < nfile; i++)
+        if (dread(file[i]) != 0)
+            return 1;
+    library = now_s() - start;
+    start = now_s();
+    for (int i = 0; i < nfile; i++)
+        if (bytes(file[i]) != 0)
+            return 1;
+    printf("h5dread_s=%.4f bytes_s=%.4f\n", library, now_s() - start);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 3 && strcmp(argv[1], "probe") == 0)
         return probe(atoi(argv[2]), argv + 3, argc - 3);
     if (argc > 2 && strcmp(argv[1], "group") == 0)
         return group(argv + 2, argc - 2);
+    if (argc > 2 && strcmp(argv[1], "peers") == 0)
+        return peers(argv + 2, argc - 2);
     fprintf(stderr, "see the head of bench_read.c\n");
     return 64;
 }

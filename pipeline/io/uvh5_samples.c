@@ -238,7 +238,8 @@ static void lot_put(struct uvh5_scatter *s, struct lot *lot)
         lot_do(s, lot);
     pthread_mutex_lock(&s->lock);
     s->put++;
-    s->done += !s->threaded;
+    if (!s->threaded)
+        s->done++;
     pthread_cond_signal(&s->change);
     pthread_mutex_unlock(&s->lock);
 }
