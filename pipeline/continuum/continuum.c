@@ -28,9 +28,11 @@ void tile_drop_imager(struct tile_run *run)
 {
     normal_free(run->normal);
     imager_free(run->imager);
+    beam_series_free(run->series);
     image_free(run->psf);
     run->normal = NULL;
     run->imager = NULL;
+    run->series = NULL;
     run->psf = NULL;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "pipeline/sky/beam.h"
+#include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
@@ -54,6 +55,7 @@ struct tile_run {
     struct samples samples;
     struct imager_opts opts; /* of the last round of imaging */
     struct imager *imager;
+    struct beam_series *series; /* that the imager sees the model through */
     struct normal *normal;
     struct imager_info info;
     float *components; /* [ny][nx] Jy/pixel */

@@ -11,6 +11,17 @@
 
 enum { HUGE_PAGE = 2 << 20 };
 
+/* A patch touches a page a row and plane; small pages cost more than the arithmetic. */
+void *grid_memory(size_t bytes)
+{
+    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *memory = aligned_alloc(HUGE_PAGE, whole);
+
+    if (memory != NULL)
+        madvise(memory, whole, MADV_HUGEPAGE);
+    return memory;
+}
+
 int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
               const struct kernel *ker)
 {
@@ -23,14 +34,9 @@ int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_r
                        .ker = ker,
                        .nthread = 1,
                        .code = grid_best_code()};
-    size_t bytes = nplane * g->nrow * g->stride * sizeof *g->cell;
-
-    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    g->cell = aligned_alloc(HUGE_PAGE, bytes);
+    g->cell = grid_memory(nplane * g->nrow * g->stride * sizeof *g->cell);
     if (g->cell == NULL)
         return -ENOMEM;
-    /* A patch touches a page a row and plane; small pages cost more than the arithmetic. */
-    madvise(g->cell, bytes, MADV_HUGEPAGE);
     grid_zero(g);
     return 0;
 }

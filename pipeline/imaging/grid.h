@@ -44,6 +44,9 @@ struct grid {
     enum grid_code code; /* the instructions that they use: grid_best_code() */
 };
 
+/* Memory for planes, on large pages where there are any; to be freed by free; NULL when out. */
+void *grid_memory(size_t bytes);
+
 /* Zeroed planes; ker is borrowed.  Status 0 or -ENOMEM. */
 int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
               const struct kernel *ker);
@@ -60,7 +63,7 @@ static inline int grid_holds(double cell_rad, double u, double v)
 }
 
 /*
- * grid_spread: add wi (-i phi)^(first + p) V to planes p = 0 .. n - 1.
+ * grid_spread: add wi (-i phi)^(first + p) V, times the factors of s, to planes p = 0 .. n - 1.
  * Given: wi [nrow][nchan], 0 for samples to leave out and those off the grid; data
  *        [nrow][nchan], or NULL for V = 1
  * Status: 0; -ENOMEM, nothing was added
@@ -76,7 +79,7 @@ void grid_unfold(struct grid *g, size_t p);
 
 /*
  * grid_interpolate: data += scale * sum over planes of (i phi)^(first + p) plane p at the
- * sample, for every sample that lies on the grid.
+ * sample, times the factors of s, for every sample that lies on the grid.
  */
 void grid_interpolate(const struct grid *g, const struct samples *s,
                       const struct plane_fit *fit, size_t first, size_t n, float scale,

@@ -26,6 +26,7 @@
 #include "pipeline/imaging/samples.h"
 #include "pipeline/imaging/weight.h"
 #include "pipeline/sky/astro.h"
+#include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/wcs.h"
 
 enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
@@ -43,12 +44,14 @@ struct imager {
     struct kernel ker;
     struct grid grid;
     struct fft *fft;
-    size_t ncol;            /* columns that samples reach */
-    float *wi;              /* [nrow][nchan] imaging weight; 0 = not imaged */
-    float *gain_x, *gain_y; /* [nx] [ny] 1 / transform of the kernel */
-    float *tau;             /* [ny][nx] t / T */
-    float *work;            /* [ny][nx] */
-    uint32_t *order;        /* [nrow] s.order */
+    size_t ncol;                /* columns that samples reach */
+    float *wi;                  /* [nrow][nchan] imaging weight; 0 = not imaged */
+    float *gain_x, *gain_y;     /* [nx] [ny] 1 / transform of the kernel */
+    float *tau;                 /* [ny][nx] t / T */
+    float *work;                /* [ny][nx] */
+    uint32_t *order;            /* [nrow] s.order */
+    double rest[MAX_TERMS + 1]; /* of the series when it ends after so many terms */
+    const struct beam_series *beam;
 };
 
 /* t = n - 1 at slant coordinates (x, y); 0, or -EDOM off the sphere. */
@@ -254,9 +257,11 @@ static int choose_terms(struct imager *im, struct err *e)
             moment[k] += weight * power;
         }
     }
+    im->rest[0] = 1.0;
     for (int k = 1; k <= MAX_TERMS; k++) {
         factorial *= k;
-        if (sqrt(moment[k - 1] / sum) / factorial < im->opts.accuracy) {
+        im->rest[k] = sqrt(moment[k - 1] / sum) / factorial;
+        if (im->rest[k] < im->opts.accuracy) {
             im->info.terms = k;
             return 0;
         }
@@ -427,8 +432,7 @@ void imager_info(const struct imager *im, struct imager_info *info)
 
 void imager_view(const struct imager *im, struct imager_view *view)
 {
-    *view = (struct imager_view){.s = &im->s,
-                                 .wi = im->wi,
+    *view = (struct imager_view){.wi = im->wi,
                                  .a = im->fit.a,
                                  .b = im->fit.b,
                                  .cell_rad = im->opts.cell_rad,
@@ -436,6 +440,67 @@ void imager_view(const struct imager *im, struct imager_view *view)
                                  .tau = im->tau,
                                  .threads = im->opts.threads};
 }
+
+/* ---- the beam ---- */
+
+void imager_set_beam(struct imager *im, const struct beam_series *beam)
+{
+    im->beam = beam;
+}
+
+size_t imager_beam_terms(const struct imager *im)
+{
+    return im->beam != NULL ? im->beam->terms : 1;
+}
+
+size_t imager_terms(const struct imager *im, size_t q)
+{
+    double size = im->beam != NULL ? fmin(im->beam->size[q], 1.0) : 1.0;
+    size_t k = 1;
+
+    while (k < (size_t)im->info.terms && size * im->rest[k] >= im->opts.accuracy)
+        k++;
+    return k;
+}
+
+struct see {
+    const struct imager *im;
+    size_t q;
+    const float *model;
+    float *seen;
+};
+
+static void see_rows(void *arg, size_t lo, size_t hi)
+{
+    const struct see *a = arg;
+    size_t nx = a->im->opts.nx;
+
+    for (size_t y = lo; y < hi; y++) {
+        memcpy(a->seen + y * nx, a->model + y * nx, nx * sizeof *a->seen);
+        if (a->q > 0)
+            beam_series_row(a->im->beam, a->q, y, a->seen + y * nx, nx);
+    }
+}
+
+void imager_see(const struct imager *im, size_t q, const float *model, float *seen)
+{
+    struct see a = {im, q, model, seen};
+
+    parallel_run_by(im->opts.threads, im->opts.ny, see_rows, &a);
+}
+
+struct samples imager_samples(const struct imager *im, size_t q)
+{
+    struct samples s = im->s;
+
+    if (q > 0) {
+        s.factor = im->beam->factor[q];
+        s.row_time = im->beam->row_time;
+    }
+    return s;
+}
+
+/* ---- the transforms ---- */
 
 /* One term of the series in the image plane, row by row. */
 struct term {
@@ -525,25 +590,41 @@ int imager_psf(struct imager *im, float *pix, struct err *e)
                      e); /* a source at the phase centre is 1 everywhere */
 }
 
-int imager_predict(struct imager *im, const float *model, float scale,
-                   float complex *data, struct err *e)
+/* What term q of the beam adds to the visibilities; seen: b_q times the model. */
+static void predict_term(struct imager *im, size_t q, const float *seen, float scale,
+                         float complex *data)
 {
-    size_t nx = im->opts.nx, ny = im->opts.ny, terms = (size_t)im->info.terms;
+    struct samples s = imager_samples(im, q);
     struct grid *g = &im->grid;
-    int rc = open_planes(im, e);
+    size_t terms = imager_terms(im, q);
 
-    for (size_t first = 0; rc == 0 && first < terms; first += g->nplane) {
+    for (size_t first = 0; first < terms; first += g->nplane) {
         size_t n = terms - first < g->nplane ? terms - first : g->nplane;
 
         for (size_t p = 0; p < n; p++) {
-            apply_term(im, first + p, 1.0, model, im->work, false);
-            fft_image_to_plane(im->fft, im->work, nx, ny, grid_plane(g, p), g->stride,
-                               im->ncol);
+            apply_term(im, first + p, 1.0, seen, im->work, false);
+            fft_image_to_plane(im->fft, im->work, im->opts.nx, im->opts.ny,
+                               grid_plane(g, p), g->stride, im->ncol);
             grid_unfold(g, p);
         }
-        grid_interpolate(g, &im->s, &im->fit, first, n, scale, data);
+        grid_interpolate(g, &s, &im->fit, first, n, scale, data);
     }
-    grid_close(g);
+}
+
+int imager_predict(struct imager *im, const float *model, float scale,
+                   float complex *data, struct err *e)
+{
+    float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
+    int rc = seen == NULL ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu",
+                                    im->opts.nx, im->opts.ny)
+                          : open_planes(im, e);
+
+    for (size_t q = 0; rc == 0 && q < imager_beam_terms(im); q++) {
+        imager_see(im, q, model, seen);
+        predict_term(im, q, seen, scale, data);
+    }
+    grid_close(&im->grid);
+    free(seen);
     return rc;
 }
 

@@ -12,6 +12,7 @@
 #include <complex.h>
 #include <stddef.h>
 
+struct beam_series;
 struct err;
 struct samples;
 struct wcs;
@@ -38,6 +39,14 @@ int imager_new(struct imager **out, const struct samples *s,
                struct err *e);
 void imager_free(struct imager *im);
 
+/*
+ * imager_set_beam: from now on a model is in Jy of the mean beam, and predicted as each
+ * integration and channel sees it.  Data, dirty images and the PSF stay as they are.
+ * Given: beam, of the imager's rows and pixels, borrowed until imager_free; NULL or one term: all
+ *        see the same
+ */
+void imager_set_beam(struct imager *im, const struct beam_series *beam);
+
 /* The projection of all its images: reference at pixel [ny/2][nx/2] (0-based). */
 void imager_wcs(const struct imager *im, struct wcs *wcs);
 
@@ -61,15 +70,23 @@ void imager_info(const struct imager *im, struct imager_info *info);
 
 /* What was found out about the samples, for those who grid them otherwise; all is borrowed. */
 struct imager_view {
-    const struct samples *s; /* in a good order */
-    const float *wi;         /* [nrow][nchan] imaging weight; 0 = not imaged */
-    double a, b;             /* the plane w = a u + b v */
+    const float *wi; /* [nrow][nchan] imaging weight; 0 = not imaged */
+    double a, b;     /* the plane w = a u + b v */
     double cell_rad;
     double tmax;      /* the largest |n - 1| of the image */
     const float *tau; /* [ny][nx] (n - 1) / tmax, from -1 to 0 */
     size_t threads;
 };
 void imager_view(const struct imager *im, struct imager_view *view);
+
+/* The terms of the beam, q = 0 .. Q - 1: what of a model the samples see in each. */
+size_t imager_beam_terms(const struct imager *im); /* Q, at least 1 */
+size_t imager_terms(const struct imager *im,
+                    size_t q); /* K for it: small ones need fewer */
+/* The samples in a good order, with the factors g_q. */
+struct samples imager_samples(const struct imager *im, size_t q);
+/* seen = b_q model, both [ny][nx] */
+void imager_see(const struct imager *im, size_t q, const float *model, float *seen);
 
 /*
  * imager_dirty: the dirty image, weighted sum over the samples of data exp(-2 pi i (u l + v m +
@@ -90,7 +107,7 @@ int imager_psf(struct imager *im, float *pix, struct err *e);
  * Given:              model [ny][nx] Jy/pixel; scale, e.g. -1 for residuals
  * Given and returned: data [nrow][nchan] Jy: data += scale * prediction, also where flagged
  * Status:             as imager_dirty
- * Note: to float rounding and up to the weights it is the adjoint of imager_dirty.
+ * Note: to float rounding, up to the weights and without a beam it is the adjoint of imager_dirty.
  */
 int imager_predict(struct imager *im, const float *model, float scale,
                    float complex *data, struct err *e);

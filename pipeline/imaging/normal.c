@@ -15,27 +15,29 @@
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/kernel.h"
 #include "pipeline/imaging/samples.h"
+#include "pipeline/sky/beam_series.h"
 
 /* The grid of the weights over twice the image: with less the kernel would be too wide. */
 #define OVERSAMPLING 1.5
 
-enum { MAX_TERMS = 12 };
+enum { MAX_TERMS = 12, MAX_BEAMS = BEAM_SERIES_MOST };
 
 /* Planes beyond this many bytes are made in several passes over the samples. */
-static const size_t plane_bytes = (size_t)1 << 30;
+static const size_t plane_bytes = (size_t)640 << 20;
 
 struct normal {
-    size_t nx, ny; /* of the image */
-    size_t mx, my,
-        stride; /* of the transforms: lags; my rows of `stride` = mx / 2 + 1 cells */
-    size_t terms, threads;
-    const float *tau; /* [ny][nx], the imager's */
-    struct fft *fft;  /* mx, my */
-    float
-        *kernel[MAX_TERMS]; /* [my][stride] the part of each transform that is not 0 */
-    float complex *model;   /* [terms][my][stride] transforms of (-tau)^j model */
-    float complex *sum;     /* [my][stride] */
-    float *image;           /* [ny][nx] */
+    const struct imager *im; /* for the beam */
+    size_t nx, ny;           /* of the image */
+    size_t mx, my, stride;   /* of the transforms: my rows of mx / 2 + 1 cells */
+    size_t beams, threads;
+    size_t terms[MAX_BEAMS]; /* K for each term of the beam; the first has most */
+    const float *tau;        /* [ny][nx], the imager's */
+    struct fft *fft;         /* mx, my */
+    /* [my][stride] the part of each transform that is not 0 */
+    float *kernel[MAX_BEAMS][MAX_TERMS];
+    float complex *model;          /* [my][stride] transform of b_q (-tau)^j model */
+    float complex *sum[MAX_TERMS]; /* [my][stride] of each k */
+    float *image;                  /* [ny][nx] */
 };
 
 void normal_free(struct normal *op)
@@ -43,10 +45,12 @@ void normal_free(struct normal *op)
     if (op == NULL)
         return;
     fft_free(op->fft);
-    for (size_t m = 0; m < MAX_TERMS; m++)
-        free(op->kernel[m]);
+    for (size_t q = 0; q < MAX_BEAMS; q++)
+        for (size_t m = 0; m < MAX_TERMS; m++)
+            free(op->kernel[q][m]);
+    for (size_t k = 0; k < MAX_TERMS; k++)
+        free(op->sum[k]);
     free(op->model);
-    free(op->sum);
     free(op->image);
     free(op);
 }
@@ -90,7 +94,7 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
     size_t nv = fft_good_size((size_t)(OVERSAMPLING * (double)op->my));
     size_t nplane = plane_bytes / (nu * nv / 2 * sizeof(float complex));
 
-    nplane = nplane < 1 ? 1 : nplane > op->terms ? op->terms : nplane;
+    nplane = nplane < 1 ? 1 : nplane > op->terms[0] ? op->terms[0] : nplane;
     kernel_init(&w->ker, accuracy, OVERSAMPLING);
     w->ncol =
         (size_t)(w->info.umax_lambda * (double)nu * w->view.cell_rad) + KERNEL_TAPS + 2;
@@ -125,19 +129,19 @@ static void make_lags(struct weights *w, const struct normal *op, size_t m)
 }
 
 /* Transform it; of even m only the real part is not 0, of odd m the imaginary one. */
-static int keep_kernel(struct normal *op, const float *lag, size_t m)
+static float *transformed(const struct normal *op, const float *lag, size_t m)
 {
     size_t n = op->my * op->stride;
-    const float *part = (const float *)op->sum + m % 2;
+    const float *part = (const float *)op->model + m % 2;
     float scale = 1.0f / ((float)op->mx * (float)op->my);
+    float *kernel = grid_memory(n * sizeof *kernel);
 
-    op->kernel[m] = malloc(n * sizeof(float));
-    if (op->kernel[m] == NULL)
-        return -ENOMEM;
-    fft_image_to_plane(op->fft, lag, op->mx, op->my, op->sum, op->stride, op->stride);
+    if (kernel == NULL)
+        return NULL;
+    fft_image_to_plane(op->fft, lag, op->mx, op->my, op->model, op->stride, op->stride);
     for (size_t i = 0; i < n; i++)
-        op->kernel[m][i] = scale * part[2 * i];
-    return 0;
+        kernel[i] = scale * part[2 * i];
+    return kernel;
 }
 
 /* What a source in the middle, where tau is 0, leaves of term m. */
@@ -156,27 +160,57 @@ static void add_to_psf(const struct normal *op, const float *lag, size_t m, floa
         }
 }
 
-static int make_kernels(struct normal *op, struct weights *w, float *psf)
+/* Kernels of term q of the beam; psf: NULL, or to be filled. */
+static int make_kernels(struct normal *op, struct weights *w, size_t q, float *psf)
 {
     struct plane_fit fit = {w->view.a, w->view.b, 2.0 * M_PI * w->view.tmax};
-    size_t nplane = w->grid.nplane;
-    int rc = 0;
+    struct samples s = imager_samples(op->im, q);
+    size_t nplane = w->grid.nplane, terms = op->terms[q];
+    int rc;
 
-    for (size_t m = 0; rc == 0 && m < op->terms; m++) {
+    for (size_t m = 0; m < terms; m++) {
         if (m % nplane == 0) {
-            if (m > 0)
-                grid_zero(&w->grid);
-            rc = grid_spread(&w->grid, w->view.s, &fit, w->view.wi, NULL, m,
-                             op->terms - m < nplane ? op->terms - m : nplane);
+            grid_zero(&w->grid);
+            rc = grid_spread(&w->grid, &s, &fit, w->view.wi, NULL, m,
+                             terms - m < nplane ? terms - m : nplane);
             if (rc != 0)
-                break;
+                return rc;
         }
         make_lags(w, op, m);
         if (psf != NULL)
             add_to_psf(op, w->lag, m, psf);
-        rc = keep_kernel(op, w->lag, m);
+        op->kernel[q][m] = transformed(op, w->lag, m);
+        if (op->kernel[q][m] == NULL)
+            return -ENOMEM;
     }
-    return rc;
+    return 0;
+}
+
+static void set_sizes(struct normal *op, const struct weights *w)
+{
+    op->nx = w->info.nx;
+    op->ny = w->info.ny;
+    op->mx = fft_good_size(2 * op->nx);
+    op->my = fft_good_size(2 * op->ny);
+    op->stride = op->mx / 2 + 1;
+    op->beams = imager_beam_terms(op->im);
+    for (size_t q = 0; q < op->beams; q++)
+        op->terms[q] = imager_terms(op->im, q);
+    op->threads = w->view.threads;
+    op->tau = w->view.tau;
+}
+
+/* What applying takes, beyond what making the kernels did. */
+static int open_sums(struct normal *op)
+{
+    size_t n = op->my * op->stride;
+
+    for (size_t k = 0; k < op->terms[0]; k++) {
+        op->sum[k] = grid_memory(n * sizeof *op->sum[k]);
+        if (op->sum[k] == NULL)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 int normal_new(struct normal **out, const struct imager *im, float *psf, struct err *e)
@@ -184,33 +218,27 @@ int normal_new(struct normal **out, const struct imager *im, float *psf, struct 
     struct weights w = {0};
     struct normal *op = calloc(1, sizeof *op);
     int rc = -ENOMEM;
-    size_t n;
 
     *out = NULL;
     imager_view(im, &w.view);
     imager_info(im, &w.info);
     if (op == NULL)
         goto out;
-    op->nx = w.info.nx;
-    op->ny = w.info.ny;
-    op->mx = fft_good_size(2 * op->nx);
-    op->my = fft_good_size(2 * op->ny);
-    op->stride = op->mx / 2 + 1;
-    op->terms = (size_t)w.info.terms;
-    op->threads = w.view.threads;
-    op->tau = w.view.tau;
-    n = op->my * op->stride;
-    op->sum = malloc(n * sizeof *op->sum);
-    op->image = malloc(op->nx * op->ny * sizeof *op->image);
-    if (op->sum == NULL || op->image == NULL ||
+    op->im = im;
+    set_sizes(op, &w);
+    op->model = grid_memory(op->my * op->stride * sizeof *op->model);
+    op->image = grid_memory(op->nx * op->ny * sizeof *op->image);
+    if (op->model == NULL || op->image == NULL ||
         fft_new(&op->fft, op->mx, op->my, op->threads) != 0 ||
         open_weights(&w, op, w.info.accuracy) != 0)
         goto out;
-    rc = make_kernels(op, &w, psf);
+    rc = 0;
+    for (size_t q = 0; rc == 0 && q < op->beams; q++)
+        rc = make_kernels(op, &w, q, q == 0 ? psf : NULL);
     close_weights(&w);
-    w = (struct weights){0};
-    if (rc == 0 && (op->model = malloc(op->terms * n * sizeof *op->model)) == NULL)
-        rc = -ENOMEM;
+    w = (struct weights){.info = w.info};
+    if (rc == 0)
+        rc = open_sums(op);
 out:
     close_weights(&w);
     if (rc != 0) {
@@ -226,24 +254,17 @@ out:
 
 struct apply {
     struct normal *op;
-    const float *model;
     float *image;
-    size_t power; /* j or k */
+    size_t q, power; /* of the beam; j or k */
 };
 
-/* image = (-tau)^j model */
-static void weigh_model(void *arg, size_t lo, size_t hi)
+/* op->image *= -tau */
+static void next_power(void *arg, size_t lo, size_t hi)
 {
-    const struct apply *a = arg;
-    size_t nx = a->op->nx;
+    const struct normal *op = ((const struct apply *)arg)->op;
 
-    for (size_t i = lo * nx; i < hi * nx; i++) {
-        float f = a->model[i];
-
-        for (size_t j = 0; j < a->power; j++)
-            f *= -a->op->tau[i];
-        a->op->image[i] = f;
-    }
+    for (size_t i = lo * op->nx; i < hi * op->nx; i++)
+        op->image[i] *= -op->tau[i];
 }
 
 /* image -= tau^k op->image */
@@ -270,46 +291,56 @@ static double binomial(size_t m, size_t k)
     return c;
 }
 
-/* sum = sum over j of C(j + k, k) kernel[j + k] model[j], rows lo .. hi - 1 */
+/* sum += c kernel model, where the kernel is of even or odd m; the first time sum is set. */
+static void add_product(float *sum, const float *kernel, const float *model, float c,
+                        size_t n, bool odd, bool first)
+{
+    if (first)
+        memset(sum, 0, 2 * n * sizeof *sum);
+    if (odd)
+        for (size_t i = 0; i < n; i++) {
+            sum[2 * i] -= c * kernel[i] * model[2 * i + 1];
+            sum[2 * i + 1] += c * kernel[i] * model[2 * i];
+        }
+    else
+        for (size_t i = 0; i < n; i++) {
+            sum[2 * i] += c * kernel[i] * model[2 * i];
+            sum[2 * i + 1] += c * kernel[i] * model[2 * i + 1];
+        }
+}
+
+/* sum[k] += C(j + k, k) kernel[q][j + k] model for all k, rows lo .. hi - 1 */
 static void multiply_rows(void *arg, size_t lo, size_t hi)
 {
     const struct apply *a = arg;
     struct normal *op = a->op;
-    size_t k = a->power, n = op->my * op->stride;
+    size_t j = a->power, n = op->stride;
 
-    memset(op->sum + lo * op->stride, 0, (hi - lo) * op->stride * sizeof *op->sum);
-    for (size_t j = 0; j + k < op->terms; j++) {
-        const float *kernel = op->kernel[j + k],
-                    *model = (const float *)(op->model + j * n);
-        float *sum = (float *)op->sum, c = (float)binomial(j + k, k);
-
-        if ((j + k) % 2 == 0)
-            for (size_t i = lo * op->stride; i < hi * op->stride; i++) {
-                sum[2 * i] += c * kernel[i] * model[2 * i];
-                sum[2 * i + 1] += c * kernel[i] * model[2 * i + 1];
-            }
-        else
-            for (size_t i = lo * op->stride; i < hi * op->stride; i++) {
-                sum[2 * i] -= c * kernel[i] * model[2 * i + 1];
-                sum[2 * i + 1] += c * kernel[i] * model[2 * i];
-            }
-    }
+    for (size_t row = lo; row < hi; row++)
+        for (size_t k = 0; j + k < op->terms[a->q]; k++)
+            add_product((float *)(op->sum[k] + row * n),
+                        op->kernel[a->q][j + k] + row * n,
+                        (const float *)(op->model + row * n), (float)binomial(j + k, k),
+                        n, (j + k) % 2 == 1, a->q == 0 && j == 0);
 }
 
 void normal_subtract(struct normal *op, const float *model, float *image)
 {
-    size_t n = op->my * op->stride;
-    struct apply a = {op, model, image, 0};
+    struct apply a = {op, image, 0, 0};
 
-    for (a.power = 0; a.power < op->terms; a.power++) {
-        parallel_run_by(op->threads, op->ny, weigh_model, &a);
-        fft_image_to_plane(op->fft, op->image, op->nx, op->ny, op->model + a.power * n,
-                           op->stride, op->stride);
+    for (a.q = 0; a.q < op->beams; a.q++) {
+        imager_see(op->im, a.q, model, op->image);
+        for (a.power = 0; a.power < op->terms[a.q]; a.power++) {
+            if (a.power > 0)
+                parallel_run_by(op->threads, op->ny, next_power, &a);
+            fft_image_to_plane(op->fft, op->image, op->nx, op->ny, op->model,
+                               op->stride, op->stride);
+            parallel_run_by(op->threads, op->my, multiply_rows, &a);
+        }
     }
-    for (a.power = 0; a.power < op->terms; a.power++) {
-        parallel_run_by(op->threads, op->my, multiply_rows, &a);
-        fft_plane_to_image(op->fft, op->sum, op->stride, op->stride, op->image, op->nx,
-                           op->ny);
+    for (a.power = 0; a.power < op->terms[0]; a.power++) {
+        fft_plane_to_image(op->fft, op->sum[a.power], op->stride, op->stride, op->image,
+                           op->nx, op->ny);
         parallel_run_by(op->threads, op->ny, take_off, &a);
     }
 }

@@ -152,6 +152,7 @@ struct spread {
 INLINE void select_samples(const struct spread *a, const struct band *band, size_t r,
                            float conj, int n, struct block *b)
 {
+    const float *factor = samples_factor(a->s, r);
     int m = 0;
 
     for (int i = 0; i < n; i++) {
@@ -161,6 +162,8 @@ INLINE void select_samples(const struct spread *a, const struct band *band, size
         if (!(w > 0.0f) || (size_t)b->row[i] < band->lo ||
             (size_t)b->row[i] >= band->hi)
             continue;
+        if (factor != NULL)
+            w *= factor[b->chan[i]];
         keep(b, m, i);
         b->z[m][0] = a->vis == NULL ? w : w * a->vis[2 * at];
         b->z[m][1] = a->vis == NULL ? 0.0f : w * conj * a->vis[2 * at + 1];
@@ -314,6 +317,7 @@ INLINE void interpolate_rows(const struct interpolate *a, size_t lo, size_t hi, 
     for (size_t at = lo; at < hi; at++) {
         size_t r = samples_row(s, at);
         struct track t = track_of(a->g, a->fit, s->uvw_m[r]);
+        const float *factor = samples_factor(s, r);
 
         for (size_t c = 0; c < s->nchan; c += BLOCK) {
             int n = (int)(s->nchan - c < BLOCK ? s->nchan - c : BLOCK);
@@ -331,9 +335,10 @@ INLINE void interpolate_rows(const struct interpolate *a, size_t lo, size_t hi, 
                 times_i_phi(&b);
             for (int i = 0; i < b.n; i++) {
                 float *to = a->vis + 2 * (r * s->nchan + (size_t)b.chan[i]);
+                float scale = a->scale * (factor != NULL ? factor[b.chan[i]] : 1.0f);
 
-                to[0] += a->scale * b.z[i][0];
-                to[1] += a->scale * t.conj * b.z[i][1];
+                to[0] += scale * b.z[i][0];
+                to[1] += scale * t.conj * b.z[i][1];
             }
         }
     }

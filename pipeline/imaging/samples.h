@@ -16,7 +16,16 @@ struct samples {
     float complex *data;      /* [nrow][nchan] Jy, phased to the image's phase centre */
     float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
     const uint32_t *order; /* [nrow] rows in the order to be taken; NULL: as they lie */
+    /* A factor of all samples of a time and channel, for the gridding; NULL: 1. */
+    const float *factor; /* [ntime][nchan] */
+    const int *row_time; /* [nrow] index of the time; NULL without a factor */
 };
+
+/* The factors of the channels of a row; NULL: 1. */
+static inline const float *samples_factor(const struct samples *s, size_t row)
+{
+    return s->factor != NULL ? s->factor + (size_t)s->row_time[row] * s->nchan : NULL;
+}
 
 /* The at-th row to be taken. */
 static inline size_t samples_row(const struct samples *s, size_t at)

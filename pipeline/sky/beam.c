@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "pipeline/sky/beam_parts.h"
 #include "pipeline/sky/vis.h"
 #include "pipeline/sky/wcs.h"
 
@@ -18,7 +19,7 @@ static const double LN2 = 0.6931471805599453;
  * x = 1.6163399, 2 x / pi. */
 static const double AIRY_FWHM = 1.0289939;
 
-enum { MAX_BUNDLE = 32, TABLE = 2048 };
+enum { MAX_BUNDLE = 32, TABLE = 2048, MAX_STEP = 8 };
 
 /* ---- one pointing ---- */
 
@@ -101,15 +102,14 @@ void beam_mean_free(struct beam_mean *mean)
     free(mean);
 }
 
-static void to_vector(double ra_rad, double dec_rad, double v[3])
+void beam_vector(double ra_rad, double dec_rad, double v[3])
 {
     v[0] = cos(dec_rad) * cos(ra_rad);
     v[1] = cos(dec_rad) * sin(ra_rad);
     v[2] = sin(dec_rad);
 }
 
-/* Weight of each integration and channel: sum[ntime][nchan]. */
-static void sum_weights(const struct vis *vis, double *sum)
+void beam_shares(const struct vis *vis, double *sum)
 {
     double total = 0;
 
@@ -176,9 +176,9 @@ int beam_mean_new(struct beam_mean **out, const struct beam *beam,
         goto fail;
     for (size_t t = 0; t < mean->ntime; t++) {
         vis_pointing(vis, t, &ra, &dec);
-        to_vector(ra, dec, mean->axis[t]);
+        beam_vector(ra, dec, mean->axis[t]);
     }
-    sum_weights(vis, sum);
+    beam_shares(vis, sum);
     bundle(mean, vis, sum);
     free(sum);
     *out = mean;
@@ -195,7 +195,7 @@ double beam_mean_at(const struct beam_mean *mean, double ra_rad, double dec_rad)
 
     if (mean->beam.kind == BEAM_NONE)
         return 1;
-    to_vector(ra_rad, dec_rad, dir);
+    beam_vector(ra_rad, dec_rad, dir);
     for (size_t t = 0; t < mean->ntime; t++) {
         double sine = sine_between(mean->axis[t], dir);
 
@@ -236,20 +236,22 @@ static void nodes_free(struct nodes *nodes)
     free(nodes->power);
 }
 
-/*
- * Node distance in pixels.  Linear interpolation over a distance h is off by h^2 / 8 times the
- * curvature, in each of two directions; a beam is most curved on its axis, where an Airy
- * pattern is 1 - x^2 / 4, x = pi D theta / lambda (and the Gaussian 12 % less).
- */
+size_t beam_node_step(const struct beam *beam, double freq_hz, double cell_rad,
+                      size_t most)
+{
+    double k = PI * beam->diameter_m * freq_hz / ASTRO_C_M_S;
+    double h = sqrt(5e-5 * 8 / k / k) / cell_rad;
+
+    return h >= (double)most ? most : h >= 1 ? (size_t)h : 1;
+}
+
 static size_t node_step(const struct beam_mean *mean, double cell_rad)
 {
-    double freq_hz = 0, k, h;
+    double freq_hz = 0;
 
     for (size_t i = 0; i < mean->ntime * mean->nbundle; i++)
         freq_hz = fmax(freq_hz, mean->freq_hz[i]);
-    k = PI * mean->beam.diameter_m * freq_hz / ASTRO_C_M_S;
-    h = sqrt(5e-5 * 8 / k / k) / cell_rad;
-    return h >= 8 ? 8 : h >= 1 ? (size_t)h : 1;
+    return beam_node_step(&mean->beam, freq_hz, cell_rad, MAX_STEP);
 }
 
 static int nodes_init(struct nodes *nodes, const struct wcs *wcs, size_t step,
@@ -268,7 +270,7 @@ static int nodes_init(struct nodes *nodes, const struct wcs *wcs, size_t step,
 
             if (wcs_pix_to_radec(wcs, (double)(i * step), (double)(j * step), &ra,
                                  &dec) == 0)
-                to_vector(ra, dec, nodes->dir[j * nodes->nx + i]);
+                beam_vector(ra, dec, nodes->dir[j * nodes->nx + i]);
         }
     }
     return 0;
