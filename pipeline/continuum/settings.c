@@ -45,6 +45,8 @@ static const struct conf_setting rows[] = {
  "and follows them down to this; at most auto_mask"},
 {"imaging", "mgain", CONF_REAL, AT(imaging, mgain), 0.01, 1, "", "0.8",
  "part of the peak removed before the visibilities are predicted again"},
+{"imaging", "keep_ms", CONF_WORD, AT(imaging, keep_ms), 0, 0, "no yes full", "no",
+ "keep calibrated visibilities as a Measurement Set; full: weights by channel, too"},
 
 {"mosaic", "tiles", CONF_COUNT, AT(mosaic, tiles), 1, 1000, "", "10", "tiles of a mosaic"},
 {"mosaic", "overlap", CONF_COUNT, AT(mosaic, overlap), 0, 999, "", "2",

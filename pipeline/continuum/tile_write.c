@@ -2,6 +2,7 @@
  * tile_write.c: the files of a tile, and what its manifest says of it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/io/caltable.h"
 #include "pipeline/io/fits.h"
+#include "pipeline/io/ms.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/qa.h"
 #include "pipeline/sky/vis.h"
@@ -36,6 +38,39 @@ static int write_gains(const struct tile_run *run, const struct gains *g,
     snprintf(name, sizeof name, "%s.h5", kind);
     rc = path_join(path, sizeof path, run->env->scratch, name, e);
     return rc != 0 ? rc : caltable_write(path, g, vis, &info, e);
+}
+
+/*
+ * The calibrated visibilities, where `batchctl clean` looks: scratch/GROUP.ms, instead of
+ * that of an older generation.  It is made in scratch/GROUP/GENERATION, so that a killed worker
+ * leaves nothing that is not cleared with that.
+ * Status: 0; those of ms_write.
+ */
+static int keep_ms(const struct tile_run *run, struct err *e)
+{
+    const char *how = run->set->imaging.keep_ms;
+    struct ms_opts opts = {.corrected = true,
+                           .weight_spectrum = strcmp(how, "full") == 0,
+                           .field = run->group,
+                           .dish_m = run->beam.diameter_m,
+                           .origin = "watcherd " VERSION,
+                           .message = "calibrated: CORRECTED_DATA in Jy"};
+    char name[128], made[PATH_MAX], kept[PATH_MAX];
+    int rc;
+
+    if (strcmp(how, "no") == 0)
+        return 0;
+    snprintf(name, sizeof name, "%s.ms", run->group);
+    rc = path_join(made, sizeof made, run->env->scratch, name, e);
+    if (rc == 0)
+        rc = path_join(kept, sizeof kept, run->env->conf->paths.scratch, name, e);
+    if (rc == 0)
+        rc = ms_write(made, run->vis, &opts, e);
+    if (rc == 0)
+        rc = path_remove_tree(kept, e);
+    if (rc == 0 && rename(made, kept) != 0)
+        rc = err_set(e, -errno, "cannot make %s: %s", kept, strerror(errno));
+    return rc;
 }
 
 int tile_write(void *arg, struct err *e)
@@ -72,6 +107,8 @@ int tile_write(void *arg, struct err *e)
         rc = write_gains(run, run->bandpass, "bandpass", e);
     if (rc == 0)
         rc = write_gains(run, run->gain, "gain", e);
+    if (rc == 0)
+        rc = keep_ms(run, e);
     if (rc != 0)
         return rc;
     meta = tile_meta(run);
