@@ -62,6 +62,8 @@ $(BUILD)/obj/%.o: %.cc
 
 # a multiplication and an addition in one: -std=c11 alone forbids it
 $(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
+# the same, and comparisons as masks: nobody looks at the traps
+$(BUILD)/obj/pipeline/cal/lines.o: OPT += -ffp-contract=fast -fno-trapping-math
 
 define room
 $(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/obj/%.o,$(basename $(filter $(1)/%,$(LIB_SRC) $(CXX_SRC))))

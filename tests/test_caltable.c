@@ -15,6 +15,7 @@
 
 #include "core/err.h"
 #include "pipeline/io/h5.h"
+#include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/io/caltable.h"
 #include "pipeline/io/uvh5.h"
@@ -311,7 +312,7 @@ static int apply_table(const char *table, const char *raw_path, const char *cal_
     if (rc == 0)
         rc = caltable_read(&g, &got, table, raw, &e);
     if (rc == 0)
-        rc = gains_apply(raw, g, &e);
+        rc = apply_gains(raw, &(struct apply){.gains = {g}}, &e);
     if (rc != 0)
         fprintf(stderr, "%s\n", e.text);
     else

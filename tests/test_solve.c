@@ -13,7 +13,9 @@
 #include "core/err.h"
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/calibrator.h"
+#include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/lines.h"
 #include "pipeline/cal/model.h"
 #include "pipeline/cal/solve.h"
 #include "pipeline/io/uvh5.h"
@@ -116,6 +118,30 @@ static float complex *make_model(const struct vis *vis)
     return model;
 }
 
+/* The same as a struct model, good until the next call. */
+static const struct model *of(const float complex *field)
+{
+    static struct model model;
+
+    model = (struct model){.field = field};
+    return &model;
+}
+
+static int apply_one(struct vis *vis, const struct gains *g, struct err *e)
+{
+    return apply_gains(vis, &(struct apply){.gains = {g}, .threads = 3}, e);
+}
+
+static double phase_rms_deg(struct vis *vis, const float complex *field)
+{
+    struct apply job = {.model = of(field)};
+    struct err e;
+
+    assert_int_equal(apply_gains(vis, &job, &e), 0);
+    assert_true(isnan(job.phase_rms_deg[1]));
+    return job.phase_rms_deg[0];
+}
+
 /* V = g1 conj(g2) M + noise of this rms in each part. */
 static void fill(struct vis *vis, const float complex *model, const struct truth *truth,
                  bool with_gain, double sigma, unsigned long long seed)
@@ -176,7 +202,7 @@ static void known_gains_come_back_without_noise(void **state)
     (void)state;
     make_truth(&truth, 17);
     fill(vis, model, &truth, false, 0, 1);
-    assert_int_equal(solve_gains(&g, vis, model, 0, 1, &opts, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 1, &opts, &e), 0);
     assert_int_equal(g->ntime, 1);
     assert_int_equal(g->nchan, NCHAN);
     assert_int_equal(g->refant, 4);
@@ -209,7 +235,7 @@ static void bandpass_and_gain_in_turns_make_the_data_equal_to_the_model(void **s
     (void)state;
     make_truth(&truth, 99);
     fill(vis, model, &truth, true, 0, 1);
-    assert_int_equal(solve_bandpass(&bp, &g, vis, model, NULL, &e), 0);
+    assert_int_equal(solve_bandpass(&bp, &g, vis, of(model), NULL, &e), 0);
     assert_int_equal(bp->ntime, 1);
     assert_int_equal(bp->nchan, NCHAN);
     assert_int_equal(g->ntime, NTIME);
@@ -227,11 +253,11 @@ static void bandpass_and_gain_in_turns_make_the_data_equal_to_the_model(void **s
             assert_true(fabs(carg(sum)) < 1e-5);
         }
     }
-    assert_int_equal(gains_apply(vis, bp, &e), 0);
+    assert_int_equal(apply_one(vis, bp, &e), 0);
     assert_true(worst_residual(vis, model) > 0.02); /* the drift is still there */
-    assert_int_equal(gains_apply(vis, g, &e), 0);
+    assert_int_equal(apply_one(vis, g, &e), 0);
     assert_true(worst_residual(vis, model) < 1e-4);
-    assert_true(solve_phase_rms_deg(vis, model) < 0.01);
+    assert_true(phase_rms_deg(vis, model) < 0.01);
     gains_free(bp);
     gains_free(g);
     free(model);
@@ -282,8 +308,8 @@ static void antenna_order_and_reference_do_not_change_relative_gains(void **stat
     make_truth(&truth, 5);
     fill(vis, model, &truth, false, 0.0008, 3);
     other = renumbered(vis, model, to, model2);
-    assert_int_equal(solve_gains(&g, vis, model, 3, 4, &opts, &e), 0);
-    assert_int_equal(solve_gains(&h, other, model2, 3, 4, &opts2, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 3, 4, &opts, &e), 0);
+    assert_int_equal(solve_gains(&h, other, of(model2), 3, 4, &opts2, &e), 0);
     assert_int_equal(g->ntime, 3); /* 3 + 3 + 1 integrations */
     assert_int_equal(g->nchan, 4); /* 4 + 4 + 4 + 1 channels */
     for (size_t k = 0; k < g->ntime * g->nchan; k++) {
@@ -333,7 +359,7 @@ static void noise_on_gains_is_thermal(void **state)
     fill(vis, model, &truth, false, sigma, 77);
     for (size_t k = 0; k < vis->nrow * NCHAN * NPOL; k++)
         vis->weight[k] = 1;
-    assert_int_equal(solve_gains(&g, vis, model, 1, 1, &opts, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 1, 1, &opts, &e), 0);
     for (int t = 0; t < NTIME; t++) {
         for (int c = 0; c < NCHAN; c++) {
             for (int p = 0; p < NPOL; p++) {
@@ -370,7 +396,7 @@ static void dead_antennas_get_no_solution_and_their_data_are_flagged(void **stat
         truth.bp[c][9][0] = truth.bp[c][9][1] = 0;
     fill(vis, model, &truth, true, 0.0004, 12);
     flag_antenna(vis, 6); /* 6 has no data */
-    assert_int_equal(solve_bandpass(&bp, &g, vis, model, NULL, &e), 0);
+    assert_int_equal(solve_bandpass(&bp, &g, vis, of(model), NULL, &e), 0);
     for (int c = 0; c < NCHAN; c++) {
         for (int a = 0; a < NANT; a++) {
             for (int p = 0; p < NPOL; p++) {
@@ -381,8 +407,8 @@ static void dead_antennas_get_no_solution_and_their_data_are_flagged(void **stat
             }
         }
     }
-    assert_int_equal(gains_apply(vis, bp, &e), 0);
-    assert_int_equal(gains_apply(vis, g, &e), 0);
+    assert_int_equal(apply_one(vis, bp, &e), 0);
+    assert_int_equal(apply_one(vis, g, &e), 0);
     for (size_t r = 0; r < vis->nrow; r++) {
         int a = vis->row_ant1[r], b = vis->row_ant2[r];
         bool dead = a == 6 || b == 6 || a == 9 || b == 9;
@@ -413,11 +439,11 @@ static void weights_scale_by_the_power_of_both_gains(void **state)
     (void)state;
     make_truth(&truth, 31);
     fill(vis, model, &truth, false, 0, 1);
-    assert_int_equal(solve_gains(&g, vis, model, 0, 1, NULL, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 1, NULL, &e), 0);
     before = vis->weight[(20 * NCHAN + 3) * NPOL + 1];
     want = before * pow(cabs(truth.bp[3][vis->row_ant1[20]][1]), 2) *
            pow(cabs(truth.bp[3][vis->row_ant2[20]][1]), 2);
-    assert_int_equal(gains_apply(vis, g, &e), 0);
+    assert_int_equal(apply_one(vis, g, &e), 0);
     assert_true(fabs(vis->weight[(20 * NCHAN + 3) * NPOL + 1] / want - 1) < 1e-3);
     gains_free(g);
     free(model);
@@ -448,7 +474,7 @@ static void cross_hands_take_the_two_parallel_gains(void **state)
         g->g[a * 4 + 0] = gx[a];
         g->g[a * 4 + 2] = gy[a];
     }
-    assert_int_equal(gains_apply(vis, g, &e), 0);
+    assert_int_equal(apply_one(vis, g, &e), 0);
     assert_true(cabsf(vis->data[0] - 1 / (gx[0] * conjf(gx[1]))) < 1e-6f);
     assert_true(cabsf(vis->data[1] - 1 / (gx[0] * conjf(gy[1]))) < 1e-6f); /* XY */
     assert_true(cabsf(vis->data[2] - 1 / (gy[0] * conjf(gy[1]))) < 1e-6f);
@@ -468,13 +494,13 @@ static void gains_of_other_channels_or_antennas_are_refused(void **state)
     (void)state;
     make_truth(&truth, 2);
     fill(vis, model, &truth, false, 0, 1);
-    assert_int_equal(solve_gains(&g, vis, model, 0, 1, NULL, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 1, NULL, &e), 0);
     for (int c = 0; c < NCHAN; c++)
         vis->freq_hz[c] += 3 * 244140.625;
-    assert_int_equal(gains_apply(vis, g, &e), ERR_SHAPE);
+    assert_int_equal(apply_one(vis, g, &e), ERR_SHAPE);
     assert_non_null(strstr(e.text, "no channel at 1403.173828 MHz"));
     g->nant--;
-    assert_int_equal(gains_apply(vis, g, &e), ERR_SHAPE);
+    assert_int_equal(apply_one(vis, g, &e), ERR_SHAPE);
     assert_non_null(strstr(e.text, "10 antennas"));
     g->nant++;
     gains_free(g);
@@ -490,7 +516,7 @@ static void no_data_is_refused(void **state)
     struct err e;
 
     (void)state;
-    assert_int_equal(solve_gains(&g, vis, model, 0, 1, NULL, &e), ERR_QUALITY);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 1, NULL, &e), ERR_QUALITY);
     assert_null(g);
     free(model);
     vis_free(vis);
@@ -507,7 +533,7 @@ static void noise_without_a_source_gives_no_solution(void **state)
 
     (void)state;
     fill(vis, model, &truth, false, 0.01, 4);
-    assert_int_equal(solve_gains(&g, vis, model, 0, 0, NULL, &e), ERR_QUALITY);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 0, NULL, &e), ERR_QUALITY);
     assert_null(g);
     free(model);
     vis_free(vis);
@@ -530,12 +556,12 @@ static void automatic_reference_is_central_and_has_data(void **state)
         vis->ant_pos_m[a][0] = a == 10 ? 5000 : fabs(7.0 - a) * (a % 2 ? 10 : -10);
         vis->ant_pos_m[a][1] = vis->ant_pos_m[a][2] = 0;
     }
-    assert_int_equal(solve_gains(&g, vis, model, 0, 0, NULL, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 0, NULL, &e), 0);
     first = g->refant;
     assert_int_equal(first, 7);
     gains_free(g);
     flag_antenna(vis, 7);
-    assert_int_equal(solve_gains(&g, vis, model, 0, 0, NULL, &e), 0);
+    assert_int_equal(solve_gains(&g, vis, of(model), 0, 0, NULL, &e), 0);
     assert_int_not_equal(g->refant, 7);
     assert_int_not_equal(g->refant, 10);
     gains_free(g);
@@ -543,7 +569,33 @@ static void automatic_reference_is_central_and_has_data(void **state)
     vis_free(vis);
 }
 
-/* The convention in one number: V = exp(+2 pi i nu/c b . (s - stop)), b from antenna 1 to 2. */
+/* All of a model, out [nrow][nchan]; equal in all polarisations. */
+static void spread(const struct model *m, const struct vis *vis, float complex *out)
+{
+    size_t most = LINE / vis->npol;
+
+    for (size_t r = 0; r < vis->nrow; r++) {
+        struct model_row row;
+
+        model_row(&row, m, vis, r, line_code());
+        for (size_t c = 0; c < vis->nchan; c += most) {
+            size_t n = vis->nchan - c < most ? vis->nchan - c : most;
+            float re[LINE], im[LINE];
+
+            model_row_line(&row, c, n, re, im);
+            for (size_t k = 0; k < n * vis->npol; k++) {
+                float complex here = gain_of(re[k], im[k]);
+
+                if (k % vis->npol == 0)
+                    out[r * vis->nchan + c + k / vis->npol] = here;
+                else
+                    assert_true(here == out[r * vis->nchan + c + k / vis->npol]);
+            }
+        }
+    }
+}
+
+/* The convention in one number: V = exp(+2 pi i nu/c b . (s - stop)), b = antenna 2 - antenna 1. */
 static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **state)
 {
     struct vis *vis = make_vis();
@@ -557,6 +609,7 @@ static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **sta
                              .lo_hz = 1e9,
                              .hi_hz = 2e9};
     struct beam beam = {.kind = BEAM_NONE};
+    struct model point;
     struct err e;
 
     (void)state;
@@ -567,7 +620,9 @@ static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **sta
         astro_epoch_init(&ep, vis->time_jd[t], 0);
         astro_icrs_to_itrf(&ep, cal.ra_rad + 0.01, cal.dec_rad - 0.004, vis->stop[t]);
     }
-    assert_int_equal(model_point(model, vis, &cal, &beam, &e), 0);
+    assert_int_equal(model_init(&point, vis, &cal, &beam, &e), 0);
+    spread(&point, vis, model);
+    model_close(&point);
     for (size_t r = 0; r < vis->nrow; r += 17) {
         int t = vis->row_time[r];
         const double *p1 = vis->ant_pos_m[vis->row_ant1[r]];
@@ -587,9 +642,151 @@ static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **sta
         }
     }
     cal.hi_hz = 1.3e9;
-    assert_int_equal(model_point(model, vis, &cal, &beam, &e), ERR_QUALITY);
+    assert_int_equal(model_init(&point, vis, &cal, &beam, &e), ERR_QUALITY);
+    model_close(&point);
     free(model);
     vis_free(vis);
+}
+
+/* Long lines of many even channels, a gap, and channels of another width. */
+static void a_phasor_turned_along_the_channels_stays_exact(void **state)
+{
+    enum { MANY = 1000 };
+    struct vis *vis;
+    struct beam beam = {.kind = BEAM_NONE};
+    struct calibrator cal = {.name = "x",
+                             .ra_rad = 1,
+                             .dec_rad = 0.5,
+                             .npoint = 1,
+                             .freq_hz = {1.4e9},
+                             .flux_jy = {1},
+                             .lo_hz = 1e9,
+                             .hi_hz = 2e9};
+    struct model point;
+    struct err e;
+    float complex got[MANY];
+    double worst = 0;
+
+    (void)state;
+    assert_int_equal(vis_alloc(&vis, 2, 1, 1, MANY, 3, &e), 0);
+    vis->row_ant2[0] = 1;
+    vis->ant_pos_m[1][0] = 2600;
+    vis->ant_pos_m[1][1] = -900;
+    vis->time_jd[0] = 2461000.25;
+    for (size_t c = 0; c < MANY; c++)
+        vis->freq_hz[c] = c < 500   ? 1.3e9 + (double)c * 244140.625
+                          : c < 501 ? 1.45e9
+                                    : 1.46e9 + (double)c * 30517.1;
+    assert_int_equal(model_init(&point, vis, &cal, &beam, &e), 0);
+    spread(&point, vis, got);
+    for (size_t c = 0; c < MANY; c++) {
+        double turns = (2600 * point.dir[0][0] - 900 * point.dir[0][1]) *
+                       vis->freq_hz[c] / 299792458.0;
+
+        worst = fmax(worst, cabs(got[c] - cexp(2 * M_PI * I * (turns - rint(turns)))));
+    }
+    print_message("phasor: worst error %.2g\n", worst);
+    assert_true(worst < 1e-6);
+    model_close(&point);
+    vis_free(vis);
+}
+
+static void threads_change_nothing_in_the_result(void **state)
+{
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *model = make_model(vis);
+    struct gains *bp[2], *g[2];
+    struct err e;
+
+    (void)state;
+    make_truth(&truth, 55);
+    fill(vis, model, &truth, true, 0.0004, 6);
+    for (size_t k = 0; k < 2; k++) {
+        const struct solve_opts opts = {.refant = 2, .threads = k == 0 ? 1 : 5};
+
+        assert_int_equal(solve_bandpass(&bp[k], &g[k], vis, of(model), &opts, &e), 0);
+    }
+    assert_memory_equal(bp[0]->g, bp[1]->g, NCHAN * NANT * NPOL * sizeof *bp[0]->g);
+    assert_memory_equal(g[0]->g, g[1]->g, NTIME * NANT * NPOL * sizeof *g[0]->g);
+    for (size_t k = 0; k < 2; k++) {
+        gains_free(bp[k]);
+        gains_free(g[k]);
+    }
+    free(model);
+    vis_free(vis);
+}
+
+static void gains_of_phase_only_have_amplitude_one(void **state)
+{
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *model = make_model(vis);
+    const struct solve_opts opts = {.refant = 0, .phase_only = true};
+    struct gains *g;
+    struct err e;
+
+    (void)state;
+    make_truth(&truth, 7);
+    for (int c = 0; c < NCHAN; c++)
+        for (int a = 0; a < NANT; a++)
+            for (int p = 0; p < NPOL; p++)
+                truth.bp[c][a][p] = (1 + 0.03 * a) * cexp(I * (0.3 * a + p * a));
+    fill(vis, model, &truth, false, 0, 1);
+    assert_int_equal(solve_gains(&g, vis, of(model), 1, 0, &opts, &e), 0);
+    for (int a = 0; a < NANT; a++)
+        for (int p = 0; p < NPOL; p++)
+            assert_true(cabs(g->g[a * NPOL + p] - cexp(I * (0.3 * a + p * a))) < 1e-4);
+    gains_free(g);
+    free(model);
+    vis_free(vis);
+}
+
+/* Every set of instructions of this machine, on lines of odd length with flags and dead gains. */
+static void all_copies_of_the_loops_agree(void **state)
+{
+    enum { N = LINE - 3 };
+    size_t ncode;
+    const struct line_code *code = line_codes(&ncode);
+    float sums[2][5][LINE] = {0}, w[2][LINE] = {0}, m[2][LINE], k[2][LINE], use[LINE];
+    float complex v[2][LINE] = {0};
+    double phase[2][2] = {{0}};
+    unsigned long long seed = 3;
+
+    (void)state;
+    for (size_t c = 0; c < ncode; c++) {
+        size_t at = c > 0;
+        const struct line_sums s = {sums[at][0], sums[at][1], sums[at][2], sums[at][3],
+                                    sums[at][4]};
+
+        memset(sums[at], 0, sizeof sums[at]);
+        phase[at][0] = phase[at][1] = 0;
+        seed = 3;
+        for (size_t i = 0; i < N; i++) {
+            v[at][i] = (float complex)(uniform(&seed) - 0.5 + I * uniform(&seed));
+            w[at][i] = i % 7 == 0 ? 0 : (float)uniform(&seed);
+            for (int part = 0; part < 2; part++) {
+                m[part][i] = (float)uniform(&seed) - 0.5F;
+                k[part][i] = i % 11 == 3 ? 0 : (float)uniform(&seed);
+            }
+            use[i] = i % 2 ? 1.0F : 0.0F;
+        }
+        code[c].add(&s, v[at], w[at], m[0], m[1], 5, N);
+        code[c].phase(&phase[at][0], &phase[at][1], v[at], w[at], m[0], m[1], k[0],
+                      k[1], use, N);
+        code[c].apply(v[at], w[at], k[0], k[1], N);
+        for (size_t i = 0; i < N; i++) {
+            for (int q = 0; q < 5; q++)
+                assert_true(fabsf(sums[at][q][i] - sums[0][q][i]) < 1e-6f);
+            assert_true(cabsf(v[at][i] - v[0][i]) <= 1e-5f * cabsf(v[0][i]));
+            assert_true(fabsf(w[at][i] - w[0][i]) <= 1e-6f);
+            assert_int_equal(sums[at][4][i] > 0, i >= 5 && i % 7 != 0);
+            assert_true(i % 11 != 3 || (v[at][i] == 0 && w[at][i] == 0));
+        }
+        assert_true(fabs(phase[at][0] / phase[0][0] - 1) < 1e-5);
+        assert_true(fabs(phase[at][1] / phase[0][1] - 1) < 1e-5);
+    }
+    print_message("%zu copies, the best %s\n", ncode, line_code()->name);
 }
 
 /* ---- real data: CARMA/SZA, 3C273 ---- */
@@ -620,11 +817,14 @@ static float complex *model_3c273(const struct vis *vis)
 {
     float complex *model = calloc(vis->nrow * vis->nchan, sizeof *model);
     struct beam beam = {.kind = BEAM_NONE};
+    struct model point;
     struct err e;
 
     assert_non_null(model);
-    if (model_point(model, vis, calibrator_find("3C273"), &beam, &e) != 0)
+    if (model_init(&point, vis, calibrator_find("3C273"), &beam, &e) != 0)
         fail_msg("%s", e.text);
+    spread(&point, vis, model);
+    model_close(&point);
     return model;
 }
 
@@ -645,13 +845,13 @@ static void bandpass_of_one_3c273_group_calibrates_the_next(void **state)
     }
     m1 = model_3c273(first);
     m2 = model_3c273(second);
-    raw = solve_phase_rms_deg(second, m2);
-    assert_int_equal(solve_bandpass(&bp, &gain, first, m1, NULL, &e), 0);
-    assert_int_equal(gains_apply(second, bp, &e), 0);
-    with_bp = solve_phase_rms_deg(second, m2);
-    assert_int_equal(solve_gains(&each, second, m2, 1, 0, NULL, &e), 0);
-    assert_int_equal(gains_apply(second, each, &e), 0);
-    with_gain = solve_phase_rms_deg(second, m2);
+    raw = phase_rms_deg(second, m2);
+    assert_int_equal(solve_bandpass(&bp, &gain, first, of(m1), NULL, &e), 0);
+    assert_int_equal(apply_one(second, bp, &e), 0);
+    with_bp = phase_rms_deg(second, m2);
+    assert_int_equal(solve_gains(&each, second, of(m2), 1, 0, NULL, &e), 0);
+    assert_int_equal(apply_one(second, each, &e), 0);
+    with_gain = phase_rms_deg(second, m2);
     print_message("3C273 phase rms: raw %.1f, bandpass %.2f, and gain %.2f deg\n", raw,
                   with_bp, with_gain);
     assert_true(fabs(raw - 100) < 10);
@@ -681,6 +881,10 @@ int main(void)
         cmocka_unit_test(noise_without_a_source_gives_no_solution),
         cmocka_unit_test(automatic_reference_is_central_and_has_data),
         cmocka_unit_test(model_is_the_fringe_of_the_offset_from_the_stop_direction),
+        cmocka_unit_test(a_phasor_turned_along_the_channels_stays_exact),
+        cmocka_unit_test(threads_change_nothing_in_the_result),
+        cmocka_unit_test(gains_of_phase_only_have_amplitude_one),
+        cmocka_unit_test(all_copies_of_the_loops_agree),
         cmocka_unit_test(bandpass_of_one_3c273_group_calibrates_the_next),
     };
 

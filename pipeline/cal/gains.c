@@ -1,5 +1,5 @@
 /*
- * gains.c: gains in memory and how they are applied to visibilities (contract in gains.h).
+ * gains.c: gains in memory and how rows find theirs (contract in gains.h).
  */
 #include "pipeline/cal/gains.h"
 
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "pipeline/cal/lines.h"
 
 /* The two hands of each polarisation that has any (AIPS codes, as in UVH5). */
 static const struct {
@@ -146,7 +147,8 @@ int gains_lookup_init(struct gains_lookup *lk, const struct vis *vis,
 {
     int rc;
 
-    *lk = (struct gains_lookup){.nant = g->nant, .nchan = g->nchan, .npol = g->npol};
+    *lk = (struct gains_lookup){
+        .nant = g->nant, .ntime = g->ntime, .nchan = g->nchan, .npol = g->npol};
     if (g->nant != vis->nant || g->npol != vis->npol)
         return err_set(
             e, ERR_SHAPE,
@@ -183,68 +185,63 @@ void gains_lookup_close(struct gains_lookup *lk)
     lk->g = NULL;
 }
 
-void gains_lookup_row(const struct gains_lookup *lk, const struct vis *vis, size_t row,
-                      size_t c0, size_t c1, float complex *out)
+int gains_line_init(struct gains_line *l, const struct gains_lookup *lk, size_t nchan,
+                    struct err *e)
 {
-    size_t t = lk->time_of[vis->row_time[row]], per_ant = lk->nchan * lk->npol;
-    const float complex *time = lk->g + t * lk->nant * per_ant;
-    const float complex *g1 = time + (size_t)vis->row_ant1[row] * per_ant;
-    const float complex *g2 = time + (size_t)vis->row_ant2[row] * per_ant;
+    size_t n;
 
-    for (size_t c = c0; c < c1; c++) {
-        const float complex *k1 = g1 + lk->chan_of[c] * lk->npol;
-        const float complex *k2 = g2 + lk->chan_of[c] * lk->npol;
-
-        for (size_t p = 0; p < lk->npol; p++, out++) {
-            float r1, i1, r2, i2;
-
-            if (lk->hand1[p] < 0 || lk->hand2[p] < 0) {
-                *out = 0;
-                continue;
-            }
-            r1 = crealf(k1[lk->hand1[p]]);
-            i1 = cimagf(k1[lk->hand1[p]]);
-            r2 = crealf(k2[lk->hand2[p]]);
-            i2 = cimagf(k2[lk->hand2[p]]);
-            *out = gain_of(r1 * r2 + i1 * i2, i1 * r2 - r1 * i2);
-        }
-    }
+    *l = (struct gains_line){.lk = lk, .ant1 = -1};
+    if (lk == NULL)
+        return 0;
+    l->step = lk->nchan > 1;
+    n = l->step ? nchan * lk->npol : LINE;
+    l->re = calloc(n, sizeof *l->re);
+    l->im = calloc(n, sizeof *l->im);
+    if (l->re == NULL || l->im == NULL)
+        return err_set(e, -ENOMEM, "no memory for %zu gains of one row", n);
+    return 0;
 }
 
-int gains_apply(struct vis *vis, const struct gains *g, struct err *e)
+void gains_line_close(struct gains_line *l)
 {
-    size_t per_row = vis->nchan * vis->npol;
-    float complex *f = calloc(per_row, sizeof *f);
-    struct gains_lookup lk = {0};
-    int rc;
+    free(l->re);
+    free(l->im);
+}
 
-    if (f == NULL)
-        return err_set(e, -ENOMEM, "no memory for %zu gains of one row", per_row);
-    rc = gains_lookup_init(&lk, vis, g, e);
-    if (rc != 0)
-        goto out;
-    for (size_t row = 0; row < vis->nrow; row++) {
-        float complex *v = vis->data + row * per_row;
-        float *w = vis->weight + row * per_row;
+void gains_line_row(struct gains_line *l, const struct vis *vis, size_t row, size_t c0,
+                    size_t c1)
+{
+    const struct gains_lookup *lk = l->lk;
+    size_t per_ant, t, k = 0;
+    const float complex *g1, *g2;
 
-        gains_lookup_row(&lk, vis, row, 0, vis->nchan, f);
-        for (size_t k = 0; k < per_row; k++) {
-            float fr = crealf(f[k]), fi = cimagf(f[k]), power = fr * fr + fi * fi;
-            float vr = crealf(v[k]), vi = cimagf(v[k]);
-            float inv = power > 0 ? 1 / power : 0;
+    if (lk == NULL)
+        return;
+    t = lk->time_of[vis->row_time[row]];
+    if (l->ant1 == vis->row_ant1[row] && l->ant2 == vis->row_ant2[row] &&
+        l->time == t && l->c0 == c0 && l->c1 == c1)
+        return;
+    l->ant1 = vis->row_ant1[row];
+    l->ant2 = vis->row_ant2[row];
+    l->time = t;
+    l->c0 = c0;
+    l->c1 = c1;
+    per_ant = lk->nchan * lk->npol;
+    g1 = lk->g + (t * lk->nant + (size_t)l->ant1) * per_ant;
+    g2 = lk->g + (t * lk->nant + (size_t)l->ant2) * per_ant;
+    if (l->step == 0)
+        c1 = c0 + LINE / lk->npol;
+    for (size_t c = c0; c < c1; c++) {
+        size_t at = l->step ? lk->chan_of[c] * lk->npol : 0;
 
-            /* An infinite or missing gain, or one too small to divide by, flags. */
-            if (!(power > 0) || !isfinite(inv) || !isfinite(power)) {
-                v[k] = 0;
-                w[k] = 0;
-                continue;
-            }
-            v[k] = gain_of((vr * fr + vi * fi) * inv, (vi * fr - vr * fi) * inv);
-            w[k] *= power;
+        for (size_t p = 0; p < lk->npol; p++, k++) {
+            int h1 = lk->hand1[p], h2 = lk->hand2[p];
+            bool has = h1 >= 0 && h2 >= 0;
+            float complex a = has ? g1[at + (size_t)h1] : 0;
+            float complex b = has ? g2[at + (size_t)h2] : 0;
+
+            l->re[k] = crealf(a) * crealf(b) + cimagf(a) * cimagf(b);
+            l->im[k] = cimagf(a) * crealf(b) - crealf(a) * cimagf(b);
         }
     }
-out:
-    gains_lookup_close(&lk);
-    free(f);
-    return rc;
 }

@@ -33,20 +33,8 @@ int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan,
 void gains_free(struct gains *g);
 
 /* Whether gains are solved for this polarisation (AIPS code): XX, YY, RR, LL and Stokes I.  The
- * cross-hands have no gains of their own; gains_apply uses the two parallel hands'. */
+ * cross-hands have no gains of their own; they take the two parallel hands'. */
 bool gains_parallel(int pol);
-
-/*
- * gains_apply: calibrate in place.
- *
- * Given and returned: vis->data, divided by g1 conj(g2); vis->weight, times |g1 g2|^2, and 0
- *   where an antenna has no solution
- * Status: 0; ERR_SHAPE antennas, polarisations or channels do not fit; -ENOMEM.  After a
- *   failure vis is as it was.
- * Note: a sample takes the gain of the nearest time and of the nearest channel, at most half
- *   a channel width away unless g->nchan is 1.
- */
-int gains_apply(struct vis *vis, const struct gains *g, struct err *e);
 
 /* A complex number from its parts; for re + im * I some compilers multiply. */
 static inline float complex gain_of(float re, float im)
@@ -60,9 +48,10 @@ static inline float complex gain_of(float re, float im)
 }
 
 /* Gains turned to [ntime][nant][nchan][npol], so that one antenna's channels lie together, and
- * where each integration and channel of vis finds its own. */
+ * where each integration and channel of vis finds its own: the nearest time, and the nearest
+ * channel, at most half a channel width away unless nchan is 1. */
 struct gains_lookup {
-    size_t nant, nchan, npol;
+    size_t nant, ntime, nchan, npol;
     size_t *time_of; /* [vis->ntime] */
     size_t *chan_of; /* [vis->nchan] */
     float complex *g;
@@ -71,14 +60,29 @@ struct gains_lookup {
 };
 
 /* lk is zeroed before; gains_lookup_close ends it, also after a failure.
- * Status: 0; ERR_SHAPE the gains do not fit vis; -ENOMEM. */
+ * Status: 0; ERR_SHAPE antennas, polarisations or channels do not fit vis; -ENOMEM. */
 int gains_lookup_init(struct gains_lookup *lk, const struct vis *vis,
                       const struct gains *g, struct err *e);
 void gains_lookup_close(struct gains_lookup *lk);
 
-/* g1 conj(g2) of one row for channels [c0, c1), 0 without a solution.
- * Returned: out [c1 - c0][npol]. */
-void gains_lookup_row(const struct gains_lookup *lk, const struct vis *vis, size_t row,
-                      size_t c0, size_t c1, float complex *out);
+/* g1 conj(g2) along the channels of a row, kept while neither baseline nor gains change. */
+struct gains_line {
+    const struct gains_lookup *lk; /* NULL: no gains, and no line */
+    float *re, *im;                /* 0 without a solution */
+    size_t step;                   /* 0: one line is good for all channels; else 1 */
+    size_t time, c0, c1;
+    int ant1, ant2;
+};
+
+/* A line for nchan channels or fewer; lk may be NULL.  Status: 0; -ENOMEM; either way
+ * gains_line_close ends it. */
+int gains_line_init(struct gains_line *l, const struct gains_lookup *lk, size_t nchan,
+                    struct err *e);
+void gains_line_close(struct gains_line *l);
+
+/* The line of one row for channels [c0, c1): sample k of it, [channel - c0][npol], and those
+ * after it for at most LINE samples are at re, im + k step. */
+void gains_line_row(struct gains_line *l, const struct vis *vis, size_t row, size_t c0,
+                    size_t c1);
 
 #endif

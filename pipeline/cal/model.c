@@ -1,6 +1,3 @@
-/*
- * model.c: what the array should see of a point source.
- */
 #include "pipeline/cal/model.h"
 
 #include <errno.h>
@@ -8,86 +5,169 @@
 #include <stdlib.h>
 
 #include "core/err.h"
-#include "pipeline/cal/gains.h"
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/sky/vis.h"
 
-/* Channels between two exact sines of a row; in between the phasor is turned step by step. */
-enum { EXACT_EVERY = 32 };
+/* Lines between two exact sines of a row; in between the phasor is turned, in double. */
+enum { EXACT_EVERY = 8 };
 
-/* Apparent flux by integration and channel: flux [ntime][nchan] Jy. */
-static int apparent_flux(double *flux_jy, double (*dir)[3], const struct vis *vis,
+/* Steps are equal when they differ by no more than this part of the frequency, its rounding. */
+#define EVEN 1e-14
+
+/* Apparent flux by integration, channel and polarisation, and the source's directions. */
+static int apparent_flux(struct model *m, const struct vis *vis,
                          const struct calibrator *cal, const struct beam *beam,
                          struct err *e)
 {
+    float *flux_jy = m->flux_jy;
+
     for (size_t t = 0; t < vis->ntime; t++) {
         struct astro_epoch ep;
 
         astro_epoch_init(&ep, vis->time_jd[t], vis->dut1_s);
-        astro_icrs_to_itrf(&ep, cal->ra_rad, cal->dec_rad, dir[t]);
+        astro_icrs_to_itrf(&ep, cal->ra_rad, cal->dec_rad, m->dir[t]);
         for (size_t c = 0; c < vis->nchan; c++) {
             double s_jy = 0;
             int rc = calibrator_flux(cal, vis->freq_hz[c], &s_jy, e);
 
             if (rc != 0)
                 return rc;
-            flux_jy[t * vis->nchan + c] =
-                s_jy * beam_power_at(beam, vis->pointing[t], dir[t], vis->freq_hz[c]);
+            s_jy *= beam_power_at(beam, vis->pointing[t], m->dir[t], vis->freq_hz[c]);
+            for (size_t p = 0; p < vis->npol; p++)
+                *flux_jy++ = (float)s_jy;
         }
     }
     return 0;
 }
 
-/* out[c] = flux[c] exp(2 pi i freq[c] tau). */
-static void fringe(float complex *out, const double *flux_jy, const double *freq_hz,
-                   size_t nchan, double tau_s)
+static void find_even(size_t *until, const double *freq_hz, size_t nchan)
 {
-    double re = 0, im = 0, step_re = 1, step_im = 0, step_hz = 0;
-
-    for (size_t c = 0; c < nchan; c++) {
-        double here_hz = c > 0 ? freq_hz[c] - freq_hz[c - 1] : 0;
-
-        if (c % EXACT_EVERY == 0 || fabs(here_hz - step_hz) > 1e-9 * step_hz) {
-            double turns = freq_hz[c] * tau_s;
-
-            sincos(2 * M_PI * (turns - rint(turns)), &im, &re);
-            step_hz = c + 1 < nchan ? freq_hz[c + 1] - freq_hz[c] : 0;
-            sincos(2 * M_PI * step_hz * tau_s, &step_im, &step_re);
-        } else {
-            double was = re;
-
-            re = re * step_re - im * step_im;
-            im = was * step_im + im * step_re;
-        }
-        out[c] = gain_of((float)(flux_jy[c] * re), (float)(flux_jy[c] * im));
+    for (size_t c = nchan; c-- > 0;) {
+        until[c] = c + 2 < nchan ? c + 2 : nchan;
+        if (c + 2 < nchan && fabs((freq_hz[c + 2] - freq_hz[c + 1]) -
+                                  (freq_hz[c + 1] - freq_hz[c])) <= EVEN * freq_hz[c])
+            until[c] = until[c + 1];
     }
 }
 
-int model_point(float complex *model, const struct vis *vis,
-                const struct calibrator *cal, const struct beam *beam, struct err *e)
+int model_init(struct model *m, const struct vis *vis, const struct calibrator *cal,
+               const struct beam *beam, struct err *e)
 {
-    double *flux_jy = calloc(vis->ntime * vis->nchan, sizeof *flux_jy);
-    double(*dir)[3] = calloc(vis->ntime, sizeof *dir);
-    int rc;
+    *m = (struct model){
+        .flux_jy = calloc(vis->ntime * vis->nchan * vis->npol, sizeof *m->flux_jy),
+        .dir = calloc(vis->ntime, sizeof *m->dir),
+        .even_until = calloc(vis->nchan, sizeof *m->even_until)};
+    if (m->flux_jy == NULL || m->dir == NULL || m->even_until == NULL)
+        return err_set(e, -ENOMEM, "no memory for the fluxes of %zu channels",
+                       vis->nchan);
+    find_even(m->even_until, vis->freq_hz, vis->nchan);
+    return apparent_flux(m, vis, cal, beam, e);
+}
 
-    if (flux_jy == NULL || dir == NULL)
-        rc =
-            err_set(e, -ENOMEM, "no memory for the fluxes of %zu channels", vis->nchan);
-    else
-        rc = apparent_flux(flux_jy, dir, vis, cal, beam, e);
-    for (size_t row = 0; rc == 0 && row < vis->nrow; row++) {
-        const double *p1 = vis->ant_pos_m[vis->row_ant1[row]];
-        const double *p2 = vis->ant_pos_m[vis->row_ant2[row]];
-        size_t t = (size_t)vis->row_time[row];
-        double path_m = 0;
+void model_close(struct model *m)
+{
+    free(m->flux_jy);
+    free(m->dir);
+    free(m->even_until);
+    *m = (struct model){0};
+}
 
-        for (int k = 0; k < 3; k++)
-            path_m += (p2[k] - p1[k]) * (dir[t][k] - vis->stop[t][k]);
-        fringe(model + row * vis->nchan, flux_jy + t * vis->nchan, vis->freq_hz,
-               vis->nchan, path_m / ASTRO_C_M_S);
+void model_row(struct model_row *r, const struct model *m, const struct vis *vis,
+               size_t row, const struct line_code *code)
+{
+    const double *p1 = vis->ant_pos_m[vis->row_ant1[row]];
+    const double *p2 = vis->ant_pos_m[vis->row_ant2[row]];
+    size_t t = (size_t)vis->row_time[row];
+    double path_m = 0;
+
+    r->m = m;
+    r->vis = vis;
+    r->code = code;
+    r->field = m->field != NULL ? m->field + row * vis->nchan : NULL;
+    r->flux_jy = NULL;
+    r->left = 0;
+    r->step_hz = 0;
+    if (m->flux_jy == NULL)
+        return;
+    r->flux_jy = m->flux_jy + t * vis->nchan * vis->npol;
+    for (int k = 0; k < 3; k++)
+        path_m += (p2[k] - p1[k]) * (m->dir[t][k] - vis->stop[t][k]);
+    r->tau_s = path_m / ASTRO_C_M_S;
+}
+
+static void new_step(struct model_row *r, double step_hz)
+{
+    size_t npol = r->vis->npol, k = 0;
+    double re = 1, im = 0, step_re, step_im;
+
+    sincos(2 * M_PI * step_hz * r->tau_s, &step_im, &step_re);
+    while (k < LINE) {
+        double was = re;
+
+        for (size_t p = 0; p < npol; p++, k++) {
+            r->zr[k] = (float)re;
+            r->zi[k] = (float)im;
+        }
+        re = re * step_re - im * step_im;
+        im = was * step_im + im * step_re;
     }
-    free(flux_jy);
-    free(dir);
-    return rc;
+    r->turn_re = re;
+    r->turn_im = im;
+    r->step_hz = step_hz;
+    r->left = 0;
+}
+
+/* Evenly spaced channels of the point source. */
+static void even_line(struct model_row *r, size_t c, size_t n, float *mr, float *mi)
+{
+    const double *freq_hz = r->vis->freq_hz;
+    size_t npol = r->vis->npol;
+
+    if (n > 1 && fabs(freq_hz[c + 1] - freq_hz[c] - r->step_hz) > EVEN * freq_hz[c])
+        new_step(r, freq_hz[c + 1] - freq_hz[c]);
+    else if (r->step_hz == 0)
+        new_step(r, 0); /* a channel by itself, the first of its row */
+    if (r->left <= 0 || c != r->next) {
+        double turns = freq_hz[c] * r->tau_s;
+
+        sincos(2 * M_PI * (turns - rint(turns)), &r->im, &r->re);
+        r->left = EXACT_EVERY;
+    }
+    r->code->phasor(mr, mi, r->zr, r->zi, (float)r->re, (float)r->im,
+                    r->flux_jy + c * npol, n * npol);
+    r->left--;
+    r->next = c + LINE / npol;
+    if (n == LINE / npol) {
+        double was = r->re;
+
+        r->re = r->re * r->turn_re - r->im * r->turn_im;
+        r->im = was * r->turn_im + r->im * r->turn_re;
+    } else {
+        r->left = 0;
+    }
+}
+
+void model_row_line(struct model_row *r, size_t c, size_t n, float *mr, float *mi)
+{
+    size_t npol = r->vis->npol;
+
+    for (size_t at = c; r->flux_jy != NULL && at < c + n;) {
+        size_t until = r->m->even_until[at], k = (at - c) * npol;
+
+        if (until > c + n)
+            until = c + n;
+        even_line(r, at, until - at, mr + k, mi + k);
+        at = until;
+    }
+    if (r->field == NULL)
+        return;
+    for (size_t i = 0, k = 0; i < n; i++) {
+        float re = crealf(r->field[c + i]), im = cimagf(r->field[c + i]);
+
+        for (size_t p = 0; p < npol; p++, k++) {
+            mr[k] = r->flux_jy != NULL ? mr[k] + re : re;
+            mi[k] = r->flux_jy != NULL ? mi[k] + im : im;
+        }
+    }
 }

@@ -1,34 +1,58 @@
 /*
- * normal_eq.c: see normal_eq.h.  Rows are taken baseline by baseline, so that the sums of
- * one stay in the cache, and added channel by channel in loops that vectorise.
+ * normal_eq.c: see normal_eq.h.  Rows are taken baseline by baseline, so that the sums of one
+ * stay in the cache; baselines are shared out among threads.
+ *
+ * Sums lie in groups of NEXT slots, [slots / NEXT][nbl][NEXT]: written a baseline and read a
+ * slot at a time, both in pieces that fill lines of the cache.
  */
 #include "pipeline/cal/normal_eq.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
+#include "core/parallel.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/lines.h"
+#include "pipeline/cal/model.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/vis.h"
 
-/* Below any product of weight and squared model that means something. */
-#define TINY 1e-37F
+enum {
+    NEXT = 16,
+    SUMS = 5,
+    FOLD_ROWS = 32 /* rows that are added in float before the sums are folded */
+};
 
-/* How much the sums of one batch of solutions may take. */
-#define BATCH_BYTES ((size_t)64 << 20)
-
-size_t normal_eq_baseline(size_t n, size_t i, size_t j)
+static size_t blocks(size_t n, size_t block)
 {
-    return i * (2 * n - i - 1) / 2 + (j - i - 1);
+    return (n + block - 1) / block;
 }
 
-static size_t row_baseline(const struct vis *vis, size_t row)
+size_t normal_eq_slots(const struct normal_eq_batch *b)
 {
-    return normal_eq_baseline(vis->nant, (size_t)vis->row_ant1[row],
-                              (size_t)vis->row_ant2[row]);
+    return blocks(b->t1 - b->t0, b->time_block) * blocks(b->c1 - b->c0, b->chan_block) *
+           b->vis->npol;
+}
+
+void normal_eq_close(struct normal_eq_batch *b)
+{
+    free(b->sum);
+}
+
+static struct normal_eq *at_slot(const struct normal_eq_batch *b, size_t slot,
+                                 size_t bl)
+{
+    return b->sum + (slot / NEXT * b->rows->nbl + bl) * NEXT + slot % NEXT;
+}
+
+void normal_eq_get(const struct normal_eq_batch *b, size_t slot, struct normal_eq *out)
+{
+    for (size_t bl = 0; bl < b->rows->nbl; bl++)
+        out[bl] = *at_slot(b, slot, bl);
 }
 
 /* Projected length of a row's baseline, metres; the full length when nothing is stopped. */
@@ -46,168 +70,179 @@ static double projected_m(const struct vis *vis, size_t row)
     return sqrt(fmax(b2 - along * along, 0));
 }
 
-/* Rows by baseline, by counting. */
-static int sort_rows(struct normal_eq_batch *b, const struct vis *vis, struct err *e)
-{
-    size_t *start = calloc(b->nbl + 1, sizeof *start), sum = 0;
-
-    b->order = calloc(vis->nrow, sizeof *b->order);
-    if (start == NULL || b->order == NULL) {
-        free(start);
-        return err_set(e, -ENOMEM, "no memory to sort %zu rows", vis->nrow);
-    }
-    for (size_t row = 0; row < vis->nrow; row++)
-        start[row_baseline(vis, row)]++;
-    for (size_t i = 0; i < b->nbl; i++) {
-        size_t n = start[i];
-
-        start[i] = sum;
-        sum += n;
-    }
-    for (size_t row = 0; row < vis->nrow; row++)
-        b->order[start[row_baseline(vis, row)]++] = row;
-    free(start);
-    return 0;
-}
-
-int normal_eq_init(struct normal_eq_batch *b, const struct vis *vis, size_t chan_block,
-                   struct err *e)
-{
-    size_t per_block, blocks, span;
-
-    b->chan_block = chan_block;
-    b->nbl = vis->nant * (vis->nant - 1) / 2;
-    per_block = b->nbl * vis->npol * sizeof *b->sum;
-    blocks = per_block > 0 ? BATCH_BYTES / per_block : 1;
-    blocks = blocks > 0 ? blocks : 1;
-    span = (vis->nchan + chan_block - 1) / chan_block;
-    blocks = blocks < span ? blocks : span;
-    b->nslot = blocks * vis->npol;
-    b->sum = calloc(b->nbl * b->nslot + 1, sizeof *b->sum);
-    b->nline = vis->nchan * vis->npol;
-    b->known = calloc(b->nline, sizeof *b->known);
-    b->mr = calloc(b->nline, sizeof *b->mr);
-    b->mi = calloc(b->nline, sizeof *b->mi);
-    b->line = calloc(5 * b->nline, sizeof *b->line);
-    if (b->sum == NULL || b->known == NULL || b->mr == NULL || b->mi == NULL ||
-        b->line == NULL)
-        return err_set(e, -ENOMEM, "no memory for the sums of %zu baselines", b->nbl);
-    return sort_rows(b, vis, e);
-}
-
-void normal_eq_close(struct normal_eq_batch *b)
-{
-    free(b->sum);
-    free(b->known);
-    free(b->mr);
-    free(b->mi);
-    free(b->line);
-    free(b->order);
-}
-
-/* Model of one row seen through the fixed gains, [chan][npol] in two parts. */
-static void row_model(struct normal_eq_batch *b, const struct vis *vis,
-                      const float complex *model)
-{
-    const float complex *known = b->known;
-    size_t k = 0;
-
-    for (size_t c = b->c0; c < b->c1; c++) {
-        float mr = crealf(model[c]), mi = cimagf(model[c]);
-
-        for (size_t p = 0; p < vis->npol; p++, k++) {
-            float kr = crealf(known[k]), ki = cimagf(known[k]);
-
-            b->mr[k] = mr * kr - mi * ki;
-            b->mi[k] = mr * ki + mi * kr;
-        }
-    }
-}
-
-/* Add samples [k0, n) of one row to the lines: v and w are its data and weights. */
-static void add_row(struct normal_eq_batch *b, const float complex *v, const float *w,
-                    size_t k0, size_t n)
-{
-    double *restrict re = b->line, *restrict im = re + b->nline;
-    double *restrict den = im + b->nline, *restrict power = den + b->nline;
-    double *restrict count = power + b->nline;
-    const float *restrict mr = b->mr, *restrict mi = b->mi;
-
-    for (size_t k = k0; k < n; k++) {
-        /* use is 1, or 0 when weight or model is 0: by sign and not by comparison, which gcc
-         * does not vectorise while it honours traps.  Flagged data are finite (vis.h). */
-        float m2 = mr[k] * mr[k] + mi[k] * mi[k];
-        float use = 0.5F + copysignf(0.5F, w[k] * m2 - TINY);
-        float vr = crealf(v[k]), vi = cimagf(v[k]), wk = w[k] * use;
-
-        re[k] += wk * (vr * mr[k] + vi * mi[k]);
-        im[k] += wk * (vi * mr[k] - vr * mi[k]);
-        den[k] += wk * m2;
-        power[k] += wk * (vr * vr + vi * vi);
-        count[k] += use;
-    }
-}
-
-/* Lines of one baseline into its slots; the lines are then empty again. */
-static void fold_lines(struct normal_eq_batch *b, const struct vis *vis, size_t bl)
-{
-    double *re = b->line, *im = re + b->nline, *den = im + b->nline;
-    double *power = den + b->nline, *count = power + b->nline;
-    size_t k = 0;
-
-    for (size_t c = 0; c < b->c1 - b->c0; c++) {
-        size_t first = c / b->chan_block * vis->npol;
-
-        for (size_t p = 0; p < vis->npol; p++, k++) {
-            struct normal_eq *at = b->sum + (first + p) * b->nbl + bl;
-
-            at->re += re[k];
-            at->im += im[k];
-            at->den += den[k];
-            at->power += power[k];
-            at->n += count[k];
-        }
-    }
-    memset(b->line, 0, 5 * b->nline * sizeof *b->line);
-}
-
 /* First channel at which a row's baseline is long enough; c1 when none. */
-static size_t first_channel(const struct normal_eq_batch *b, const struct vis *vis,
-                            size_t row, double min_uv_lambda)
+static size_t first_channel(const struct normal_eq_batch *b, size_t row)
 {
     size_t c = b->c0;
 
-    if (min_uv_lambda > 0) {
-        double length_m = projected_m(vis, row);
+    if (b->min_uv_lambda > 0) {
+        double length_m = projected_m(b->vis, row);
 
-        while (c < b->c1 && length_m * vis->freq_hz[c] < min_uv_lambda * ASTRO_C_M_S)
+        while (c < b->c1 &&
+               length_m * b->vis->freq_hz[c] < b->min_uv_lambda * ASTRO_C_M_S)
             c++;
     }
     return c;
 }
 
-void normal_eq_fill(struct normal_eq_batch *b, const struct vis *vis,
-                    const float complex *model, const struct gains_lookup *known,
-                    double min_uv_lambda)
+/* One thread's share and what it works with. */
+struct part {
+    const struct normal_eq_batch *b;
+    const struct model *model;
+    const struct line_code *code;
+    size_t lo, hi;          /* baselines */
+    struct gains_line line; /* of the gains held fixed */
+    float *store;           /* [SUMS][nacc] sums of one baseline, channel by channel */
+    size_t nacc;            /* the channels' samples, or LINE where all are one block */
+    bool one_block;
+    struct line_sums acc;
+};
+
+static int part_init(struct part *p, const struct normal_eq_batch *b,
+                     const struct model *model, const struct gains_lookup *known,
+                     struct err *e)
 {
-    size_t n = (b->c1 - b->c0) * vis->npol;
+    float *at;
 
-    memset(b->sum, 0, b->nbl * b->nslot * sizeof *b->sum);
-    for (size_t k = 0; k < n; k++)
-        b->known[k] = 1;
-    for (size_t i = 0; i < vis->nrow; i++) {
-        size_t row = b->order[i], at = (row * vis->nchan + b->c0) * vis->npol;
-        size_t bl = row_baseline(vis, row), t = (size_t)vis->row_time[row];
+    p->b = b;
+    p->model = model;
+    p->code = line_code();
+    p->one_block = b->chan_block >= b->c1 - b->c0;
+    p->nacc = p->one_block ? LINE : (b->c1 - b->c0) * b->vis->npol;
+    p->store = at = calloc(SUMS * p->nacc, sizeof *p->store);
+    if (at == NULL)
+        return err_set(e, -ENOMEM, "no memory for the sums of %zu channels",
+                       b->c1 - b->c0);
+    p->acc = (struct line_sums){at, at + p->nacc, at + 2 * p->nacc, at + 3 * p->nacc,
+                                at + 4 * p->nacc};
+    return gains_line_init(&p->line, known, b->c1 - b->c0, e);
+}
 
-        if (t >= b->t0 && t < b->t1) {
-            size_t k0 = (first_channel(b, vis, row, min_uv_lambda) - b->c0) * vis->npol;
+static void part_close(struct part *p)
+{
+    gains_line_close(&p->line);
+    free(p->store);
+}
 
-            if (known != NULL)
-                gains_lookup_row(known, vis, row, b->c0, b->c1, b->known);
-            row_model(b, vis, model + row * vis->nchan);
-            add_row(b, vis->data + at, vis->weight + at, k0, n);
-        }
-        if (i + 1 == vis->nrow || row_baseline(vis, b->order[i + 1]) != bl)
-            fold_lines(b, vis, bl);
+static void add_row(struct part *p, size_t row)
+{
+    const struct normal_eq_batch *b = p->b;
+    const struct vis *vis = b->vis;
+    size_t npol = vis->npol, start = (row * vis->nchan + b->c0) * npol;
+    size_t n = (b->c1 - b->c0) * npol, from = (first_channel(b, row) - b->c0) * npol;
+    struct model_row model;
+
+    model_row(&model, p->model, vis, row, p->code);
+    gains_line_row(&p->line, vis, row, b->c0, b->c1);
+    for (size_t k = from / LINE * LINE; k < n; k += LINE) {
+        size_t len = n - k < LINE ? n - k : LINE, at = p->one_block ? 0 : k;
+        const struct line_sums acc = {p->acc.re + at, p->acc.im + at, p->acc.den + at,
+                                      p->acc.power + at, p->acc.n + at};
+        float mr[LINE], mi[LINE];
+
+        model_row_line(&model, b->c0 + k / npol, len / npol, mr, mi);
+        if (p->line.lk != NULL)
+            p->code->times(mr, mi, mr, mi, p->line.re + k * p->line.step,
+                           p->line.im + k * p->line.step, len);
+        p->code->add(&acc, vis->data + start + k, vis->weight + start + k, mr, mi,
+                     from > k ? from - k : 0, len);
     }
+}
+
+/* Add samples [k, end) of the sums, each npol-th. */
+static void fold_some(struct normal_eq *at, const struct line_sums *s, size_t k,
+                      size_t end, size_t npol)
+{
+    double re = 0, im = 0, den = 0, power = 0, n = 0;
+
+    for (; k < end; k += npol) {
+        re += (double)s->re[k];
+        im += (double)s->im[k];
+        den += (double)s->den[k];
+        power += (double)s->power[k];
+        n += (double)s->n[k];
+    }
+    at->re += (float)re;
+    at->im += (float)im;
+    at->den += (float)den;
+    at->power += (float)power;
+    at->n += (float)n;
+}
+
+/* The sums of one baseline into its slots of block tb of times; then empty again. */
+static void fold(struct part *p, size_t bl, size_t tb)
+{
+    const struct normal_eq_batch *b = p->b;
+    size_t npol = b->vis->npol;
+    size_t slot = tb * blocks(b->c1 - b->c0, b->chan_block) * npol;
+    size_t per_block = p->one_block ? p->nacc : b->chan_block * npol;
+
+    for (size_t k = 0; k < p->nacc; k += per_block) {
+        size_t end = k + per_block < p->nacc ? k + per_block : p->nacc;
+
+        for (size_t pol = 0; pol < npol; pol++, slot++)
+            fold_some(at_slot(b, slot, bl), &p->acc, k + pol, end, npol);
+    }
+    memset(p->store, 0, SUMS * p->nacc * sizeof *p->store);
+}
+
+static void add_baseline(struct part *p, size_t bl)
+{
+    const struct normal_eq_batch *b = p->b;
+    size_t rows = 0, last = 0;
+
+    for (size_t i = b->rows->start[bl]; i < b->rows->start[bl + 1]; i++) {
+        size_t row = b->rows->order[i], t = (size_t)b->vis->row_time[row], tb;
+
+        if (t < b->t0 || t >= b->t1)
+            continue;
+        tb = (t - b->t0) / b->time_block;
+        if (rows > 0 && (tb != last || rows == FOLD_ROWS)) {
+            fold(p, bl, last);
+            rows = 0;
+        }
+        add_row(p, row);
+        last = tb;
+        rows++;
+    }
+    if (rows > 0)
+        fold(p, bl, last);
+}
+
+static void do_parts(void *arg, size_t lo, size_t hi)
+{
+    struct part *part = arg;
+
+    for (struct part *p = part + lo; p < part + hi; p++)
+        for (size_t bl = p->lo; bl < p->hi; bl++)
+            add_baseline(p, bl);
+}
+
+int normal_eq_fill(struct normal_eq_batch *b, const struct model *model,
+                   const struct gains_lookup *known, struct err *e)
+{
+    struct part part[PARALLEL_MOST] = {0};
+    size_t slots = blocks(normal_eq_slots(b), NEXT) * NEXT;
+    size_t n = slots * b->rows->nbl, nparts = rows_parts(b->rows, b->threads);
+    int rc = 0;
+
+    if (slots > b->room) {
+        free(b->sum);
+        b->sum = malloc((n + 1) * sizeof *b->sum);
+        b->room = b->sum != NULL ? slots : 0;
+        if (b->sum == NULL)
+            return err_set(e, -ENOMEM, "no memory for the sums of %zu baselines",
+                           b->rows->nbl);
+    }
+    memset(b->sum, 0, n * sizeof *b->sum);
+    for (size_t i = 0; rc == 0 && i < nparts; i++) {
+        part[i].lo = rows_part(b->rows, i, nparts);
+        part[i].hi = rows_part(b->rows, i + 1, nparts);
+        rc = part_init(&part[i], b, model, known, e);
+    }
+    if (rc == 0)
+        parallel_run_by(nparts, nparts, do_parts, part);
+    for (size_t i = 0; i < nparts; i++)
+        part_close(&part[i]);
+    return rc;
 }

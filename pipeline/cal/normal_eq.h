@@ -10,53 +10,48 @@
 #include <complex.h>
 #include <stddef.h>
 
+#include "pipeline/cal/rows.h"
+
 struct err;
 struct gains_lookup;
+struct model;
 struct vis;
 
 /* Sums of one baseline for one solution: w V conj(M), w |M|^2, w |V|^2 and the samples. */
 struct normal_eq {
-    double re, im, den, power, n;
+    float re, im, den, power, n;
 };
-
-/* Solutions made in one pass over the data: one span of times, some blocks of channels, all
- * polarisations.  A slot is one block and polarisation. */
-struct normal_eq_batch {
-    size_t t0, t1; /* integrations [t0, t1) */
-    size_t c0, c1; /* channels [c0, c1) */
-    size_t chan_block;
-    size_t nslot, nbl;
-    size_t *order; /* [nrow] rows by baseline, so that its sums stay in the cache */
-    struct normal_eq *sum; /* [nslot][nbl] */
-    /* Work space of one row, [channels of the batch][npol] each. */
-    size_t nline;
-    float complex *known; /* gains that are held fixed */
-    float *mr, *mi;       /* model times these */
-    double *line;         /* the five sums of one baseline: [5][nline] */
-};
-
-/* Index of baseline i < j among n (n - 1) / 2. */
-size_t normal_eq_baseline(size_t n, size_t i, size_t j);
 
 /*
- * normal_eq_init: room for as many blocks of chan_block channels as fit some 64 MB.
- *
- * Given:    b zeroed; vis; chan_block, 1 to vis->nchan
- * Returned: b: nslot, order and zeroed work space
- * Status:   0; -ENOMEM; either way normal_eq_close ends it
+ * The sums of some solutions, made in one pass over their data: blocks of time_block
+ * integrations [t0, t1) and chan_block channels [c0, c1), each polarisation.  Solution
+ * (block of times, block of channels, polarisation), row-major, is a slot.
  */
-int normal_eq_init(struct normal_eq_batch *b, const struct vis *vis, size_t chan_block,
-                   struct err *e);
+struct normal_eq_batch {
+    const struct vis *vis;
+    const struct rows *rows;
+    double min_uv_lambda; /* channels where a baseline is shorter do not take part */
+    size_t threads;
+    size_t time_block, chan_block;
+    size_t t0, t1, c0, c1; /* multiples of the blocks, but for the ends of vis */
+    struct normal_eq *sum; /* see normal_eq_get */
+    size_t room;           /* slots that sum has room for */
+};
+
+/* Slots of the blocks t0 .. c1. */
+size_t normal_eq_slots(const struct normal_eq_batch *b);
+
+/*
+ * normal_eq_fill: add up the data of the blocks t0 .. c1, which the caller sets in b with what
+ * stands above them; b is zeroed before the first time, and sum is made or used again.
+ * model; known: gains held fixed (they multiply the model), or NULL.
+ * Status: 0; -ENOMEM; either way normal_eq_close ends it
+ */
+int normal_eq_fill(struct normal_eq_batch *b, const struct model *model,
+                   const struct gains_lookup *known, struct err *e);
 void normal_eq_close(struct normal_eq_batch *b);
 
-/*
- * normal_eq_fill: add up the data of times [t0, t1) and channels [c0, c1), which the caller
- * sets in b.
- * known: gains held fixed (they multiply the model), or NULL.
- * Channels where a baseline is shorter than min_uv_lambda do not take part.
- */
-void normal_eq_fill(struct normal_eq_batch *b, const struct vis *vis,
-                    const float complex *model, const struct gains_lookup *known,
-                    double min_uv_lambda);
+/* The sums of one slot: out [rows->nbl]. */
+void normal_eq_get(const struct normal_eq_batch *b, size_t slot, struct normal_eq *out);
 
 #endif

@@ -2,9 +2,8 @@
  * solve.c: antenna gains by least squares: which data go into a solution, and which
  * antennas; the iteration itself is stefcal.c's.
  *
- * All that a solution needs to know of its data is a few sums per baseline: with
- * V = g1 conj(g2) M the least-squares problem depends only on sum w V conj(M) and
- * sum w |M|^2.  So the visibilities are read once for each solution, and the iterations run on
+ * All that a solution needs to know of its data is a few sums per baseline (normal_eq.h).  So
+ * the visibilities are read once for each set of solutions, and the iterations run on
  * [nant][nant] matrices whatever the number of integrations and channels.
  */
 #include "pipeline/cal/solve.h"
@@ -12,22 +11,34 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
+#include "core/parallel.h"
+#include "pipeline/cal/cover.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/model.h"
 #include "pipeline/cal/normal_eq.h"
 #include "pipeline/cal/stefcal.h"
-#include "pipeline/sky/astro.h"
 #include "pipeline/sky/vis.h"
 
 enum { ROUNDS = 3, MAX_ITER = 100, MIN_BASELINES = 3 };
 #define TOLERANCE 1e-6
 #define MIN_SNR   3.0
 
-/* An antenna counts as well covered if it has this share of the best antenna's samples. */
-#define WELL_COVERED 0.95
+/* Solutions that only serve the next ones: the first bandpass, and those after it. */
+#define FIRST_TOLERANCE 1e-3
+#define NEXT_TOLERANCE  1e-4
+
+/* Gains agree with those of the round before when they differ by no more than this, but for a
+ * factor that each antenna has at all times.  The bandpass changes by less. */
+#define AGREE 1e-4
+
+/* How much the sums of one batch of solutions may take: a bandpass of 100 antennas and 1,000
+ * channels at once. */
+#define BATCH_BYTES ((size_t)256 << 20)
 
 static struct solve_opts with_defaults(const struct solve_opts *opts)
 {
@@ -46,114 +57,67 @@ static struct solve_opts with_defaults(const struct solve_opts *opts)
     return o;
 }
 
-/* ---- reference antenna ---- */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* The median position of antennas with data: outriggers do not pull it. */
-static void array_centre(const struct vis *vis, const double *samples, double *work,
-                         double centre[3])
-{
-    for (int k = 0; k < 3; k++) {
-        size_t n = 0;
-
-        for (size_t a = 0; a < vis->nant; a++) {
-            if (samples[a] > 0)
-                work[n++] = vis->ant_pos_m[a][k];
-        }
-        qsort(work, n, sizeof *work, by_value);
-        centre[k] = n > 0 ? work[n / 2] : 0;
-    }
-}
-
-static void count_samples(const struct vis *vis, double *samples)
-{
-    for (size_t row = 0; row < vis->nrow; row++) {
-        const float *w = vis->weight + row * vis->nchan * vis->npol;
-        size_t n = 0;
-
-        for (size_t k = 0; k < vis->nchan * vis->npol; k++)
-            n += w[k] > 0;
-        samples[vis->row_ant1[row]] += (double)n;
-        samples[vis->row_ant2[row]] += (double)n;
-    }
-}
-
-/* The well covered antenna nearest to the centre; -1 when there is no data at all. */
-static int choose_refant(const struct vis *vis, double *samples, double *work)
-{
-    double centre[3], most = 0, least_m = INFINITY;
-    int best = -1;
-
-    count_samples(vis, samples);
-    array_centre(vis, samples, work, centre);
-    for (size_t a = 0; a < vis->nant; a++)
-        most = fmax(most, samples[a]);
-    for (size_t a = 0; a < vis->nant; a++) {
-        const double *p = vis->ant_pos_m[a];
-        double d_m = hypot(hypot(p[0] - centre[0], p[1] - centre[1]), p[2] - centre[2]);
-
-        if (most > 0 && samples[a] >= WELL_COVERED * most && d_m < least_m) {
-            least_m = d_m;
-            best = (int)a;
-        }
-    }
-    return best;
-}
-
-static int find_refant(int *refant, const struct vis *vis, int wanted, struct err *e)
-{
-    double *work = calloc(2 * vis->nant, sizeof *work);
-
-    if (work == NULL)
-        return err_set(e, -ENOMEM, "no memory to choose a reference antenna");
-    *refant = wanted >= 0 ? wanted : choose_refant(vis, work, work + vis->nant);
-    free(work);
-    if (wanted >= 0 && (size_t)wanted >= vis->nant)
-        return err_set(e, -EINVAL, "reference antenna index %d is not below %zu",
-                       wanted, vis->nant);
-    if (*refant < 0)
-        return err_set(e, ERR_QUALITY, "no gains: every sample is flagged");
-    return 0;
-}
-
 /* ---- one solution ---- */
 
-/* Baselines of antenna a to others of `in` that have data. */
-static size_t degree(const struct normal_eq_batch *b, size_t nant, size_t slot,
-                     const unsigned char *in, size_t a)
+/* What one thread works with; the sums of its slot. */
+struct worker {
+    struct stefcal s;
+    size_t nant;
+    struct normal_eq *at; /* [baselines] */
+    unsigned char *in;    /* [2][nant] antennas that take part, marks */
+    size_t *degree;       /* [nant] */
+};
+
+static int worker_init(struct worker *w, size_t nant, struct err *e)
 {
-    size_t n = 0;
-
-    for (size_t k = 0; k < nant; k++) {
-        size_t i = k < a ? k : a, j = k < a ? a : k;
-
-        if (k != a && in[k] &&
-            b->sum[slot * b->nbl + normal_eq_baseline(nant, i, j)].den > 0)
-            n++;
-    }
-    return n;
+    w->nant = nant;
+    w->at = calloc(nant * nant, sizeof *w->at);
+    w->in = calloc(2 * nant, sizeof *w->in);
+    w->degree = calloc(nant, sizeof *w->degree);
+    if (w->at == NULL || w->in == NULL || w->degree == NULL)
+        return err_set(e, -ENOMEM, "no memory to solve for %zu antennas", nant);
+    return stefcal_init(&w->s, nant, e);
 }
 
-/* Keep, of the antennas in `in`, those joined to antenna `seed`; mark[] becomes 1 for them. */
-static size_t flood(const struct normal_eq_batch *b, size_t nant, size_t slot,
-                    const unsigned char *in, size_t seed, unsigned char *mark)
+static void worker_close(struct worker *w)
 {
+    stefcal_close(&w->s);
+    free(w->at);
+    free(w->in);
+    free(w->degree);
+}
+
+/* Baselines with data among the antennas that take part, for each of them. */
+static void count_degrees(struct worker *w)
+{
+    const struct normal_eq *at = w->at;
+
+    memset(w->degree, 0, w->nant * sizeof *w->degree);
+    for (size_t i = 0; i < w->nant; i++) {
+        for (size_t j = i + 1; j < w->nant; j++, at++) {
+            size_t has = at->den > 0 && w->in[i] && w->in[j];
+
+            w->degree[i] += has;
+            w->degree[j] += has;
+        }
+    }
+}
+
+/* Mark, of the antennas that take part, those joined to antenna `seed`; returns how many. */
+static size_t flood(struct worker *w, size_t seed)
+{
+    unsigned char *in = w->in, *mark = w->in + w->nant;
     size_t count = 1, last = 0;
 
-    memset(mark, 0, nant);
+    memset(mark, 0, w->nant);
     mark[seed] = 1;
     while (count != last) {
+        const struct normal_eq *at = w->at;
+
         last = count;
-        for (size_t i = 0; i < nant; i++) {
-            for (size_t j = i + 1; j < nant; j++) {
-                if (in[i] && in[j] && mark[i] != mark[j] &&
-                    b->sum[slot * b->nbl + normal_eq_baseline(nant, i, j)].den > 0) {
+        for (size_t i = 0; i < w->nant; i++) {
+            for (size_t j = i + 1; j < w->nant; j++, at++) {
+                if (in[i] && in[j] && mark[i] != mark[j] && at->den > 0) {
                     mark[i] = mark[j] = 1;
                     count++;
                 }
@@ -163,57 +127,74 @@ static size_t flood(const struct normal_eq_batch *b, size_t nant, size_t slot,
     return count;
 }
 
-/* Antennas that take part: enough baselines among themselves, and all joined to each other (the
- * phase between two separate parts is unknown, so the smaller one gets no solution). */
-static void choose_antennas(const struct normal_eq_batch *b, size_t nant, size_t slot,
-                            size_t min_baselines, unsigned char *in,
-                            unsigned char *mark)
+/* Of parts that no baseline joins, the largest takes part. */
+static void keep_largest_part(struct worker *w)
 {
-    size_t most = 0, seed = 0;
-    bool again = true;
+    size_t most = 0, seed = 0, n = w->nant;
 
-    while (again) {
-        again = false;
-        for (size_t a = 0; a < nant; a++) {
-            if (in[a] && degree(b, nant, slot, in, a) < min_baselines) {
-                in[a] = 0;
-                again = true;
-            }
-        }
-    }
-    for (size_t a = 0; a < nant && 2 * most < nant; a++) {
-        size_t n = in[a] ? flood(b, nant, slot, in, a, mark) : 0;
+    for (size_t a = 0; a < n && 2 * most < n; a++) {
+        size_t count = w->in[a] ? flood(w, a) : 0;
 
-        if (n > most) {
-            most = n;
+        if (count > most) {
+            most = count;
             seed = a;
         }
     }
     if (most > 0) {
-        flood(b, nant, slot, in, seed, mark);
-        memcpy(in, mark, nant);
+        flood(w, seed);
+        memcpy(w->in, w->in + n, n);
     }
 }
 
-/* Both triangles of the matrices for the antennas in `in`. */
-static void system_fill(struct stefcal *s, const struct normal_eq_batch *b, size_t nant,
-                        size_t slot, const unsigned char *in)
+/* Antennas that take part: enough baselines among themselves, and all joined to each other (the
+ * phase between two separate parts is unknown, so the smaller one gets no solution). */
+static void choose_antennas(struct worker *w, size_t min_baselines)
 {
+    size_t least = 0, count = 0;
+    bool again = true;
+
+    while (again) {
+        again = false;
+        count_degrees(w);
+        least = SIZE_MAX;
+        count = 0;
+        for (size_t a = 0; a < w->nant; a++) {
+            if (!w->in[a])
+                continue;
+            if (w->degree[a] < min_baselines) {
+                w->in[a] = 0;
+                again = true;
+            }
+            least = w->degree[a] < least ? w->degree[a] : least;
+            count++;
+        }
+    }
+    /* any two of count that have count / 2 neighbours or more are joined or share one */
+    if (count > 0 && 2 * least < count)
+        keep_largest_part(w);
+}
+
+/* Both triangles of the matrices for the antennas that take part. */
+static void system_fill(struct worker *w)
+{
+    struct stefcal *s = &w->s;
+
     s->n = 0;
-    for (size_t a = 0; a < nant; a++) {
-        if (in[a])
+    for (size_t a = 0; a < w->nant; a++) {
+        if (w->in[a])
             s->ant[s->n++] = a;
     }
-    for (size_t j = 0; j < s->n; j++) {
-        s->re[j * s->n + j] = s->im[j * s->n + j] = s->den[j * s->n + j] = 0;
-        for (size_t i = 0; i < j; i++) {
+    for (size_t i = 0; i < s->n; i++) {
+        s->re[i * s->n + i] = s->im[i * s->n + i] = s->den[i * s->n + i] = 0;
+        for (size_t j = i + 1; j < s->n; j++) {
             const struct normal_eq *m =
-                b->sum + slot * b->nbl + normal_eq_baseline(nant, s->ant[i], s->ant[j]);
+                w->at + rows_baseline(w->nant, s->ant[i], s->ant[j]);
+            size_t up = i * s->n + j, down = j * s->n + i;
 
-            s->re[j * s->n + i] = s->re[i * s->n + j] = m->re;
-            s->im[j * s->n + i] = m->im;  /* V of (i, j) adds g_j to g_i ... */
-            s->im[i * s->n + j] = -m->im; /* ... and its conjugate g_i to g_j */
-            s->den[j * s->n + i] = s->den[i * s->n + j] = m->den;
+            s->re[down] = s->re[up] = (double)m->re;
+            s->im[down] = (double)m->im; /* V of (i, j) adds g_j to g_i ... */
+            s->im[up] = -(double)m->im;  /* ... and its conjugate g_i to g_j */
+            s->den[down] = s->den[up] = (double)m->den;
         }
     }
 }
@@ -223,21 +204,21 @@ static void system_fill(struct stefcal *s, const struct normal_eq_batch *b, size
  * residual per sample, so weights need only be right relative to each other.
  * A solution with no more samples than gains has no residual and passes.
  */
-static void system_snr(struct stefcal *s, const struct normal_eq_batch *b, size_t nant,
-                       size_t slot)
+static void system_snr(struct worker *w)
 {
+    struct stefcal *s = &w->s;
     double rest = 0, samples = 0, noise2;
 
-    for (size_t j = 0; j < s->n; j++) {
-        for (size_t i = 0; i < j; i++) {
+    for (size_t i = 0; i < s->n; i++) {
+        for (size_t j = i + 1; j < s->n; j++) {
             const struct normal_eq *m =
-                b->sum + slot * b->nbl + normal_eq_baseline(nant, s->ant[i], s->ant[j]);
+                w->at + rows_baseline(w->nant, s->ant[i], s->ant[j]);
             double fr = s->gr[i] * s->gr[j] + s->gi[i] * s->gi[j];
             double fi = s->gi[i] * s->gr[j] - s->gr[i] * s->gi[j];
 
-            rest +=
-                m->power - 2 * (fr * m->re + fi * m->im) + (fr * fr + fi * fi) * m->den;
-            samples += m->n;
+            rest += (double)m->power - 2 * (fr * (double)m->re + fi * (double)m->im) +
+                    (fr * fr + fi * fi) * (double)m->den;
+            samples += (double)m->n;
         }
     }
     noise2 = samples > (double)s->n ? fmax(rest, 0) / (samples - (double)s->n) : 0;
@@ -259,7 +240,7 @@ static size_t system_store(const struct stefcal *s, float complex *out, size_t n
 
     for (size_t i = 0; i < s->n; i++) {
         double a = hypot(s->gr[i], s->gi[i]);
-        bool good = a > 0 && isfinite(a) && s->snr[i] >= min_snr;
+        bool good = a > 0 && isfinite(a) && (min_snr < 0 || s->snr[i] >= min_snr);
 
         if (good && (count == 0 || s->ant[i] == (size_t)refant)) {
             rr = s->gr[i] / a;
@@ -271,278 +252,411 @@ static size_t system_store(const struct stefcal *s, float complex *out, size_t n
         double re = s->gr[i] * rr + s->gi[i] * ri, im = s->gi[i] * rr - s->gr[i] * ri;
         double a = hypot(re, im);
 
-        if (a > 0 && isfinite(a) && s->snr[i] >= min_snr)
+        if (a > 0 && isfinite(a) && (min_snr < 0 || s->snr[i] >= min_snr))
             out[s->ant[i] * npol] = gain_of((float)re, (float)im);
     }
     return count;
 }
 
-/* What the solutions of one pass over the data share. */
-struct pass {
+/* What the solutions of one call share. */
+struct solver {
     const struct vis *vis;
-    const struct solve_opts *opts; /* complete: no field asks for a default */
-    struct normal_eq_batch b;
-    struct stefcal s;
-    unsigned char *in; /* [2][nant] scratch: antennas that take part, marks */
+    const struct model *model;
+    struct solve_opts opts; /* complete: no field asks for a default */
+    struct rows rows;
+    struct cover cover;
+    size_t nworker;
+    struct worker worker[PARALLEL_MOST];
 };
 
+static int solver_init(struct solver *v, const struct vis *vis,
+                       const struct model *model, const struct solve_opts *opts,
+                       struct err *e)
+{
+    int rc;
+
+    *v = (struct solver){.vis = vis, .model = model, .opts = with_defaults(opts)};
+    rc = cover_init(&v->cover, vis, v->opts.threads, e);
+    if (rc == 0)
+        rc = cover_refant(&v->opts.refant, &v->cover, vis, v->opts.refant, e);
+    if (rc == 0)
+        rc = rows_init(&v->rows, vis, e);
+    if (rc != 0)
+        return rc;
+    v->nworker = rows_parts(&v->rows, v->opts.threads);
+    for (size_t i = 0; rc == 0 && i < v->nworker; i++) {
+        rc = worker_init(&v->worker[i], vis->nant, e);
+        v->worker[i].s.phase_only = v->opts.phase_only;
+    }
+    return rc;
+}
+
+static void solver_close(struct solver *v)
+{
+    for (size_t i = 0; i < v->nworker; i++)
+        worker_close(&v->worker[i]);
+    rows_close(&v->rows);
+    cover_close(&v->cover);
+}
+
+/* How well a set of solutions is made, and from where it starts. */
+struct how {
+    double tolerance, min_snr;
+    const struct gains *guess; /* of the same blocks, or NULL */
+};
+
+/* Start from the guess [nant] with stride npol where all have one. */
+static void start_from(struct stefcal *s, const float complex *guess, size_t npol)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        float complex g = guess != NULL ? guess[s->ant[i] * npol] : 0;
+
+        if (g == 0) {
+            stefcal_start(s);
+            return;
+        }
+        s->gr[i] = (double)crealf(g);
+        s->gi[i] = (double)cimagf(g);
+    }
+}
+
 /*
- * solve_slot: one solution from the sums of one slot.  An antenna whose gain drowns in its
- * noise is taken out and the rest solved again, since it only adds noise to the others.
+ * solve_slot: one solution from the sums w->at.  An antenna whose gain drowns in its noise is
+ * taken out and the rest solved again, since it only adds noise to the others.
  * Returns the antennas solved for; their gains in out [nant][npol], one polarisation of it.
  */
-static size_t solve_slot(struct pass *pass, size_t slot, float complex *out)
+static size_t solve_slot(struct worker *w, const struct solver *v,
+                         const struct how *how, const float complex *guess,
+                         float complex *out)
 {
-    struct stefcal *s = &pass->s;
-    const struct normal_eq_batch *b = &pass->b;
-    const struct solve_opts *o = pass->opts;
-    size_t nant = pass->vis->nant;
-    unsigned char *in = pass->in;
+    const struct solve_opts *o = &v->opts;
+    struct stefcal *s = &w->s;
     bool again = true;
 
-    memset(in, 1, nant);
+    memset(w->in, 1, w->nant);
     while (again) {
         again = false;
-        choose_antennas(b, nant, slot, o->min_baselines, in, in + nant);
-        system_fill(s, b, nant, slot, in);
-        if (s->n < 2 || !stefcal_solve(s, o->max_iter, o->tolerance))
+        choose_antennas(w, o->min_baselines);
+        system_fill(w);
+        start_from(s, guess, v->vis->npol);
+        if (s->n < 2 || !stefcal_solve(s, o->max_iter, how->tolerance))
             return 0;
-        system_snr(s, b, nant, slot);
+        if (how->min_snr < 0)
+            break;
+        system_snr(w);
         for (size_t i = 0; i < s->n; i++) {
-            if (s->snr[i] < o->min_snr) {
-                in[s->ant[i]] = 0;
+            if (s->snr[i] < how->min_snr) {
+                w->in[s->ant[i]] = 0;
                 again = true;
             }
         }
     }
-    return system_store(s, out, pass->vis->npol, o->refant, o->min_snr);
+    return system_store(s, out, v->vis->npol, o->refant, how->min_snr);
 }
 
-/* ---- all solutions ---- */
+/* ---- all solutions of one kind ---- */
 
-/* mean[k] = weighted mean of x in block k; the plain mean where all weights are 0. */
-static void block_means(double *mean, const double *x, const double *w, size_t n,
-                        size_t step)
+/* Gains by blocks; their sums stay when all of them fit one batch. */
+struct pass {
+    struct solver *v;
+    struct normal_eq_batch b;
+    size_t tb, cb;         /* block sizes */
+    size_t step_t, step_c; /* integrations and channels of a batch */
+};
+
+static void pass_init(struct pass *p, struct solver *v, size_t time_block,
+                      size_t chan_block)
 {
-    for (size_t i0 = 0; i0 < n; i0 += step) {
-        double sum = 0, sum_w = 0, plain = 0;
-        size_t i1 = i0 + step < n ? i0 + step : n;
+    const struct vis *vis = v->vis;
+    size_t slots, ncb;
 
-        for (size_t i = i0; i < i1; i++) {
-            sum += w[i] * (x[i] - x[i0]);
-            sum_w += w[i];
-            plain += (x[i] - x[i0]) / (double)(i1 - i0);
-        }
-        mean[i0 / step] = x[i0] + (sum_w > 0 ? sum / sum_w : plain);
+    *p = (struct pass){.v = v};
+    p->tb = time_block > 0 ? time_block : vis->ntime;
+    p->cb = chan_block > 0 ? chan_block : vis->nchan;
+    p->b = (struct normal_eq_batch){.vis = vis,
+                                    .rows = &v->rows,
+                                    .min_uv_lambda = v->opts.min_uv_lambda,
+                                    .threads = v->opts.threads,
+                                    .time_block = p->tb,
+                                    .chan_block = p->cb};
+    ncb = (vis->nchan + p->cb - 1) / p->cb;
+    slots = BATCH_BYTES / (sizeof(struct normal_eq) * vis->npol * (v->rows.nbl + 1));
+    slots = slots > 0 ? slots : 1;
+    p->step_c = (slots < ncb ? slots : ncb) * p->cb;
+    p->step_t = (slots < ncb ? 1 : slots / ncb) * p->tb;
+}
+
+/* Some slots, by one thread. */
+struct share {
+    const struct pass *pass;
+    const struct how *how;
+    struct gains *out;
+    size_t lo, hi, solved;
+    struct worker *w;
+};
+
+static void solve_share(struct share *a)
+{
+    const struct normal_eq_batch *b = &a->pass->b;
+    const struct vis *vis = b->vis;
+    size_t npol = vis->npol, ncb = (b->c1 - b->c0 + b->chan_block - 1) / b->chan_block;
+
+    for (size_t slot = a->lo; slot < a->hi; slot++) {
+        size_t p = slot % npol, tb = b->t0 / b->time_block + slot / (ncb * npol);
+        size_t cb = b->c0 / b->chan_block + slot / npol % ncb;
+        size_t at = (tb * a->out->nchan + cb) * a->out->nant * npol + p;
+
+        if (!gains_parallel(vis->pol[p]))
+            continue;
+        normal_eq_get(b, slot, a->w->at);
+        a->solved += solve_slot(a->w, a->pass->v, a->how,
+                                a->how->guess != NULL ? a->how->guess->g + at : NULL,
+                                a->out->g + at);
     }
 }
 
-/* Times and frequencies of the blocks of gains. */
-static int fill_axes(struct gains *g, const struct vis *vis, size_t time_block,
-                     size_t chan_block, struct err *e)
+static void solve_shares(void *arg, size_t lo, size_t hi)
 {
-    double *wt = calloc(vis->ntime, sizeof *wt), *wc = calloc(vis->nchan, sizeof *wc);
-    int rc = 0;
-
-    if (wt == NULL || wc == NULL) {
-        rc = err_set(e, -ENOMEM, "no memory for the weights of %zu channels",
-                     vis->nchan);
-        goto out;
-    }
-    for (size_t row = 0; row < vis->nrow; row++) {
-        const float *w = vis->weight + row * vis->nchan * vis->npol;
-        double sum = 0;
-
-        for (size_t c = 0; c < vis->nchan; c++) {
-            double here = 0;
-
-            for (size_t p = 0; p < vis->npol; p++)
-                here += w[c * vis->npol + p];
-            wc[c] += here;
-            sum += here;
-        }
-        wt[vis->row_time[row]] += sum;
-    }
-    block_means(g->time_jd, vis->time_jd, wt, vis->ntime, time_block);
-    block_means(g->freq_hz, vis->freq_hz, wc, vis->nchan, chan_block);
-out:
-    free(wt);
-    free(wc);
-    return rc;
+    for (struct share *a = (struct share *)arg + lo; a < (struct share *)arg + hi; a++)
+        solve_share(a);
 }
 
-/* The slots of a filled batch, into the right places of out. */
-static size_t solve_batch(struct pass *pass, struct gains *out, size_t tblock)
+static size_t solve_batch(struct pass *p, const struct how *how, struct gains *out)
 {
-    const struct normal_eq_batch *b = &pass->b;
-    const struct vis *vis = pass->vis;
-    size_t blocks = (b->c1 - b->c0 + b->chan_block - 1) / b->chan_block, solved = 0;
+    struct share share[PARALLEL_MOST];
+    size_t slots = normal_eq_slots(&p->b), n = p->v->nworker, solved = 0;
 
-    for (size_t k = 0; k < blocks; k++) {
-        size_t block = b->c0 / b->chan_block + k;
-        float complex *g =
-            out->g + (tblock * out->nchan + block) * out->nant * out->npol;
-
-        for (size_t p = 0; p < vis->npol; p++) {
-            if (gains_parallel(vis->pol[p]))
-                solved += solve_slot(pass, k * vis->npol + p, g + p);
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        share[i] = (struct share){.pass = p,
+                                  .how = how,
+                                  .out = out,
+                                  .lo = slots * i / n,
+                                  .hi = slots * (i + 1) / n,
+                                  .w = &p->v->worker[i]};
+    parallel_run_by(n, n, solve_shares, share);
+    for (size_t i = 0; i < n; i++)
+        solved += share[i].solved;
     return solved;
 }
 
-/* One pass: gains by blocks, with others (`held`, or NULL) kept fixed.  o is complete. */
-static int solve_pass(struct gains **result, const struct vis *vis,
-                      const float complex *model, const struct gains *held,
-                      size_t time_block, size_t chan_block, const struct solve_opts *o,
-                      struct err *e)
+/* All batches, with other gains held fixed; `same`: nothing changed since the sums were made. */
+static int run_batches(struct pass *p, const struct gains_lookup *held, bool same,
+                       const struct how *how, struct gains *out, struct err *e)
 {
-    size_t tb = time_block > 0 ? time_block : vis->ntime;
-    size_t cb = chan_block > 0 ? chan_block : vis->nchan, solved = 0, step;
-    struct gains *out = NULL;
-    struct gains_lookup lk = {0};
-    struct pass pass = {.vis = vis, .opts = o, .in = calloc(2 * vis->nant, 1)};
-    struct normal_eq_batch *b = &pass.b;
-    int rc;
+    const struct vis *vis = p->v->vis;
+    struct normal_eq_batch *b = &p->b;
+    size_t solved = 0;
+    bool whole = p->step_t >= vis->ntime && p->step_c >= vis->nchan;
 
-    *result = NULL;
-    rc = pass.in != NULL ? 0
-                         : err_set(e, -ENOMEM, "no memory for %zu antennas", vis->nant);
-    if (rc == 0)
-        rc = gains_alloc(&out, vis->nant, (vis->ntime + tb - 1) / tb,
-                         (vis->nchan + cb - 1) / cb, vis->npol, e);
-    if (rc == 0)
-        rc = fill_axes(out, vis, tb, cb, e);
-    if (rc == 0 && held != NULL)
-        rc = gains_lookup_init(&lk, vis, held, e);
-    if (rc == 0)
-        rc = normal_eq_init(b, vis, cb, e);
-    if (rc == 0)
-        rc = stefcal_init(&pass.s, vis->nant, e);
-    if (rc != 0)
-        goto out;
-    out->refant = o->refant;
-    step = b->nslot / vis->npol * cb;
-    for (b->t0 = 0; b->t0 < vis->ntime; b->t0 += tb) {
-        b->t1 = b->t0 + tb < vis->ntime ? b->t0 + tb : vis->ntime;
-        for (b->c0 = 0; b->c0 < vis->nchan; b->c0 += step) {
-            b->c1 = b->c0 + step < vis->nchan ? b->c0 + step : vis->nchan;
-            normal_eq_fill(b, vis, model, held != NULL ? &lk : NULL, o->min_uv_lambda);
-            solved += solve_batch(&pass, out, b->t0 / tb);
+    for (b->t0 = 0; b->t0 < vis->ntime; b->t0 += p->step_t) {
+        b->t1 = b->t0 + p->step_t < vis->ntime ? b->t0 + p->step_t : vis->ntime;
+        for (b->c0 = 0; b->c0 < vis->nchan; b->c0 += p->step_c) {
+            int rc = 0;
+
+            b->c1 = b->c0 + p->step_c < vis->nchan ? b->c0 + p->step_c : vis->nchan;
+            if (!same || !whole)
+                rc = normal_eq_fill(b, p->v->model, held, e);
+            if (rc != 0)
+                return rc;
+            solved += solve_batch(p, how, out);
         }
     }
     if (solved == 0)
-        rc = err_set(e, ERR_QUALITY,
-                     "no antenna has a gain: too few unflagged baselines or no signal");
-out:
-    stefcal_close(&pass.s);
-    normal_eq_close(b);
+        return err_set(
+            e, ERR_QUALITY,
+            "no antenna has a gain: too few unflagged baselines or no signal");
+    return 0;
+}
+
+/*
+ * pass_run: gains by blocks, with others (`held`, or NULL) kept fixed, instead of those in
+ * *result, which may be the guess.
+ */
+static int pass_run(struct pass *p, struct gains **result, const struct gains *held,
+                    bool same, const struct how *how, struct err *e)
+{
+    const struct vis *vis = p->v->vis;
+    struct gains_lookup lk = {0};
+    struct gains *out = NULL;
+    int rc = gains_alloc(&out, vis->nant, (vis->ntime + p->tb - 1) / p->tb,
+                         (vis->nchan + p->cb - 1) / p->cb, vis->npol, e);
+
+    if (rc == 0 && held != NULL)
+        rc = gains_lookup_init(&lk, vis, held, e);
+    if (rc == 0) {
+        out->refant = p->v->opts.refant;
+        cover_axes(&p->v->cover, out, vis, p->tb, p->cb);
+        rc = run_batches(p, held != NULL ? &lk : NULL, same, how, out, e);
+    }
     gains_lookup_close(&lk);
-    free(pass.in);
+    gains_free(rc == 0 ? *result : out);
     if (rc == 0)
         *result = out;
-    else
-        gains_free(out);
     return rc;
 }
 
-int solve_gains(struct gains **out, const struct vis *vis, const float complex *model,
+int solve_gains(struct gains **out, const struct vis *vis, const struct model *model,
                 size_t time_block, size_t chan_block, const struct solve_opts *opts,
                 struct err *e)
 {
-    struct solve_opts o = with_defaults(opts);
-    int rc;
+    struct solver v;
+    struct pass pass = {0};
+    int rc = solver_init(&v, vis, model, opts, e);
 
     *out = NULL;
-    rc = find_refant(&o.refant, vis, o.refant, e);
-    if (rc != 0)
-        return rc;
-    return solve_pass(out, vis, model, NULL, time_block, chan_block, &o, e);
+    if (rc == 0) {
+        const struct how how = {v.opts.tolerance, v.opts.min_snr, NULL};
+
+        pass_init(&pass, &v, time_block, chan_block);
+        rc = pass_run(&pass, out, NULL, false, &how, e);
+    }
+    normal_eq_close(&pass.b);
+    solver_close(&v);
+    return rc;
 }
 
-/* Move scale and phase of one antenna's gains over time into its bandpass. */
-static void normalise_one(struct gains *bp, struct gains *gain, size_t a, size_t p)
+/* ---- bandpass and gains in turns ---- */
+
+/* A gain over time of one antenna and polarisation. */
+static float complex *over_time(const struct gains *gain, size_t t, size_t a, size_t p)
+{
+    return gain->g + (t * gain->nant + a) * gain->npol + p;
+}
+
+/* Their mean amplitude with the phase of their mean; 0 without any. */
+static float complex mean_gain(const struct gains *gain, size_t a, size_t p)
 {
     double amp = 0, re = 0, im = 0, n = 0, size;
-    float complex unit;
 
     for (size_t t = 0; t < gain->ntime; t++) {
-        float complex g = gain->g[(t * gain->nant + a) * gain->npol + p];
+        float complex g = *over_time(gain, t, a, p);
 
-        amp += cabsf(g);
-        re += crealf(g);
-        im += cimagf(g);
+        amp += (double)cabsf(g);
+        re += (double)crealf(g);
+        im += (double)cimagf(g);
         n += g != 0;
     }
     size = hypot(re, im);
     if (n == 0 || size <= 0)
-        return;
-    amp /= n;
-    unit = gain_of((float)(re / size * amp), (float)(im / size * amp));
-    for (size_t t = 0; t < gain->ntime; t++)
-        gain->g[(t * gain->nant + a) * gain->npol + p] /= unit;
+        return 0;
+    return gain_of((float)(re / size * amp / n), (float)(im / size * amp / n));
+}
+
+/* Whether one antenna's gains differ from those before by no more than a factor; no when some
+ * of its solutions are gone and not all. */
+static bool one_agrees(const struct gains *was, const struct gains *now, size_t a,
+                       size_t p)
+{
+    float complex r0 = mean_gain(was, a, p), r1 = mean_gain(now, a, p);
+
+    if (r0 == 0 || r1 == 0)
+        return true; /* never had any, or lost all */
+    for (size_t t = 0; t < was->ntime; t++) {
+        float complex g0 = *over_time(was, t, a, p) / r0;
+        float complex g1 = *over_time(now, t, a, p) / r1;
+
+        if (!(cabsf(g1 - g0) <= (float)AGREE))
+            return false;
+    }
+    return true;
+}
+
+static bool all_agree(const struct gains *was, const struct gains *now)
+{
+    for (size_t a = 0; was != NULL && a < was->nant; a++) {
+        for (size_t p = 0; p < was->npol; p++)
+            if (!one_agrees(was, now, a, p))
+                return false;
+    }
+    return was != NULL;
+}
+
+/* Scale and phase of one antenna's gains over time belong into its bandpass, which was solved
+ * with the gains `with`; an antenna that has no gain any more has no bandpass. */
+static void normalise_one(struct gains *bp, float complex with, struct gains *gain,
+                          size_t a, size_t p)
+{
+    float complex own = mean_gain(gain, a, p);
+
     for (size_t c = 0; c < bp->nchan; c++)
-        bp->g[(c * bp->nant + a) * bp->npol + p] *= unit;
+        bp->g[(c * bp->nant + a) * bp->npol + p] *= own != 0 ? with : 0;
+    for (size_t t = 0; own != 0 && t < gain->ntime; t++)
+        *over_time(gain, t, a, p) /= own;
+}
+
+/* What solve_bandpass works on. */
+struct turns {
+    struct solver v;
+    struct pass by_chan, by_time;
+    struct gains *bp, *gain, *was; /* was: the gains that bp was solved with */
+    bool agree;                    /* gain and was, but for a factor for each antenna */
+};
+
+/* Nobody is judged yet.  The bandpass goes first: uncorrected delays cancel a sum over the band,
+ * while over a few minutes a fringe-stopped array keeps its phase. */
+static int take_turns(struct turns *s, struct err *e)
+{
+    struct how bp = {FIRST_TOLERANCE, -1, NULL}, gain = {s->v.opts.tolerance, -1, NULL};
+    int rc = pass_run(&s->by_chan, &s->bp, NULL, false, &bp, e);
+
+    for (int round = 1; rc == 0; round++) {
+        gains_free(s->was);
+        s->was = s->gain;
+        s->gain = NULL;
+        gain.guess = s->was;
+        rc = pass_run(&s->by_time, &s->gain, s->bp, false, &gain, e);
+        s->agree = rc == 0 && all_agree(s->was, s->gain);
+        if (rc != 0 || s->agree || round == ROUNDS)
+            break;
+        bp = (struct how){NEXT_TOLERANCE, -1, s->bp};
+        rc = pass_run(&s->by_chan, &s->bp, s->gain, false, &bp, e);
+    }
+    return rc;
+}
+
+/* The last solutions, judged; from the sums that are there when the turns came to agree. */
+static int judge(struct turns *s, struct err *e)
+{
+    struct how how = {s->v.opts.tolerance, s->v.opts.min_snr, s->gain};
+    int rc = pass_run(&s->by_time, &s->gain, s->bp, true, &how, e);
+
+    if (rc != 0)
+        return rc;
+    s->agree = s->agree && all_agree(s->was, s->gain);
+    how.guess = s->bp;
+    return pass_run(&s->by_chan, &s->bp, s->gain, s->agree, &how, e);
 }
 
 int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vis *vis,
-                   const float complex *model, const struct solve_opts *opts,
+                   const struct model *model, const struct solve_opts *opts,
                    struct err *e)
 {
-    struct solve_opts last = with_defaults(opts), o;
-    struct gains *bp = NULL, *g = NULL;
-    int rc;
+    struct turns s = {0};
+    int rc = solver_init(&s.v, vis, model, opts, e);
 
     *bandpass = *gain = NULL;
-    rc = find_refant(&last.refant, vis, last.refant, e);
-    o = last;
-    o.min_snr = -1; /* nobody is judged before the last round */
-    /* The bandpass goes first: uncorrected delays cancel a sum over the band, while over a few
-     * minutes a fringe-stopped array keeps its phase. */
-    if (rc == 0)
-        rc = solve_pass(&bp, vis, model, NULL, 0, 1, &o, e);
-    for (int round = 1; rc == 0 && round <= ROUNDS; round++) {
-        const struct solve_opts *now = round < ROUNDS ? &o : &last;
-
-        gains_free(g);
-        rc = solve_pass(&g, vis, model, bp, 1, 0, now, e);
-        if (rc != 0)
-            break;
-        gains_free(bp);
-        rc = solve_pass(&bp, vis, model, g, 0, 1, now, e);
+    if (rc == 0) {
+        pass_init(&s.by_chan, &s.v, 0, 1);
+        pass_init(&s.by_time, &s.v, 1, 0);
+        rc = take_turns(&s, e);
     }
+    if (rc == 0)
+        rc = judge(&s, e);
+    for (size_t a = 0; rc == 0 && a < vis->nant; a++) {
+        for (size_t p = 0; p < vis->npol; p++)
+            normalise_one(s.bp, mean_gain(s.agree ? s.was : s.gain, a, p), s.gain, a,
+                          p);
+    }
+    normal_eq_close(&s.by_chan.b);
+    normal_eq_close(&s.by_time.b);
+    solver_close(&s.v);
+    gains_free(s.was);
     if (rc != 0) {
-        gains_free(bp);
-        gains_free(g);
+        gains_free(s.bp);
+        gains_free(s.gain);
         return rc;
     }
-    for (size_t a = 0; a < vis->nant; a++) {
-        for (size_t p = 0; p < vis->npol; p++)
-            normalise_one(bp, g, a, p);
-    }
-    *bandpass = bp;
-    *gain = g;
+    *bandpass = s.bp;
+    *gain = s.gain;
     return 0;
-}
-
-double solve_phase_rms_deg(const struct vis *vis, const float complex *model)
-{
-    double sum = 0, sum_w = 0;
-
-    for (size_t k = 0; k < vis->nrow * vis->nchan; k++) {
-        double mr = crealf(model[k]), mi = cimagf(model[k]);
-
-        for (size_t p = 0; p < vis->npol; p++) {
-            double w = vis->weight[k * vis->npol + p], phase;
-            double vr = crealf(vis->data[k * vis->npol + p]);
-            double vi = cimagf(vis->data[k * vis->npol + p]);
-
-            if (!(w > 0) || !gains_parallel(vis->pol[p]))
-                continue;
-            phase = atan2(vi * mr - vr * mi, vr * mr + vi * mi);
-            sum += w * phase * phase;
-            sum_w += w;
-        }
-    }
-    return sum_w > 0 ? sqrt(sum / sum_w) / ASTRO_DEG : 0;
 }

@@ -5,11 +5,12 @@
 #ifndef PIPELINE_CAL_SOLVE_H
 #define PIPELINE_CAL_SOLVE_H
 
-#include <complex.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct err;
 struct gains;
+struct model;
 struct vis;
 
 struct solve_opts {
@@ -21,6 +22,8 @@ struct solve_opts {
     double min_uv_lambda; /* baselines shorter than this do not take part */
     /* a gain below this many times its error is no solution; 0 means 3, negative: no test */
     double min_snr;
+    bool phase_only; /* amplitudes stay 1 */
+    size_t threads;  /* 0: one; they change nothing in the result but its speed */
 };
 
 /*
@@ -28,7 +31,7 @@ struct solve_opts {
  *
  * Given:
  *   vis             data and weights
- *   model           [nrow][nchan] Jy, Stokes I (the same for all parallel-hand polarisations)
+ *   model           what a perfect array would have measured
  *   time_block      integrations per solution; 0: all in one
  *   chan_block      channels per solution; 0: all in one
  * Returned: *out (ntime, nchan = number of blocks; time_jd/freq_hz weighted block means), the
@@ -36,15 +39,15 @@ struct solve_opts {
  * Status:   0; ERR_QUALITY no antenna has a solution, or all is flagged; -EINVAL there is no
  *           antenna opts->refant; -ENOMEM
  */
-int solve_gains(struct gains **out, const struct vis *vis, const float complex *model,
+int solve_gains(struct gains **out, const struct vis *vis, const struct model *model,
                 size_t time_block, size_t chan_block, const struct solve_opts *opts,
                 struct err *e);
 
 /*
- * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree (3
- * rounds).
+ * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree: two
+ * rounds when data are good, three at most.
  *
- * Given:    vis; model [nrow][nchan] Jy, Stokes I; opts
+ * Given:    vis; model; opts
  * Returned: *bandpass of [1][nchan], with scale and phase; *gain of [ntime][1], whose mean over
  *           time has amplitude 1 and phase 0 for each antenna and polarisation.  Both are the
  *           caller's, and NULL after a failure.
@@ -52,10 +55,7 @@ int solve_gains(struct gains **out, const struct vis *vis, const float complex *
  *           antenna opts->refant; -ENOMEM
  */
 int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vis *vis,
-                   const float complex *model, const struct solve_opts *opts,
+                   const struct model *model, const struct solve_opts *opts,
                    struct err *e);
-
-/* Weighted rms of the phase of data x conj(model), degrees: all parallel-hand samples. */
-double solve_phase_rms_deg(const struct vis *vis, const float complex *model);
 
 #endif

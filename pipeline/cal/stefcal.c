@@ -1,6 +1,6 @@
 /*
- * stefcal.c: see stefcal.h.  The inner loops run over the columns of a row, so that they
- * vectorise.
+ * stefcal.c: see stefcal.h.  The inner loop runs over the columns of a row, so that it
+ * vectorises (lines.c).
  */
 #include "pipeline/cal/stefcal.h"
 
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "pipeline/cal/lines.h"
 
 int stefcal_init(struct stefcal *s, size_t nant, struct err *e)
 {
@@ -29,6 +30,7 @@ int stefcal_init(struct stefcal *s, size_t nant, struct err *e)
     s->si = at, at += nant;
     s->sd = at, at += nant;
     s->snr = at;
+    s->code = line_code();
     return 0;
 }
 
@@ -38,9 +40,9 @@ void stefcal_close(struct stefcal *s)
     free(s->store);
 }
 
-/* Start: one amplitude for all, phases read off the baselines to the strongest antenna, so that
- * the start depends on neither the order nor the reference antenna. */
-static void start(struct stefcal *s)
+/* Phases are read off the baselines to the strongest antenna, so that the start depends on
+ * neither the order nor the reference antenna. */
+void stefcal_start(struct stefcal *s)
 {
     double strongest = -1, num = 0, den = 0, amp;
     size_t best = 0, n = s->n;
@@ -49,7 +51,9 @@ static void start(struct stefcal *s)
         double sum = 0;
 
         for (size_t i = 0; i < n; i++) {
-            sum += hypot(s->re[j * n + i], s->im[j * n + i]);
+            double re = s->re[j * n + i], im = s->im[j * n + i];
+
+            sum += sqrt(re * re + im * im);
             den += s->den[j * n + i];
         }
         num += sum;
@@ -58,7 +62,7 @@ static void start(struct stefcal *s)
             best = j;
         }
     }
-    amp = den > 0 && num > 0 ? sqrt(num / den) : 1;
+    amp = den > 0 && num > 0 && !s->phase_only ? sqrt(num / den) : 1;
     for (size_t i = 0; i < n; i++) {
         double re = s->re[best * n + i], im = s->im[best * n + i], a = hypot(re, im);
 
@@ -74,16 +78,17 @@ void stefcal_sums(struct stefcal *s)
     memset(s->sr, 0, n * sizeof *s->sr);
     memset(s->si, 0, n * sizeof *s->si);
     memset(s->sd, 0, n * sizeof *s->sd);
-    for (size_t j = 0; j < n; j++) {
-        const double *re = s->re + j * n, *im = s->im + j * n, *den = s->den + j * n;
-        double gr = s->gr[j], gi = s->gi[j], g2 = gr * gr + gi * gi;
+    for (size_t j = 0; j < n; j++)
+        s->code->gain_sums(s->sr, s->si, s->sd, s->re + j * n, s->im + j * n,
+                           s->den + j * n, s->gr[j], s->gi[j], n);
+}
 
-        for (size_t i = 0; i < n; i++) {
-            s->sr[i] += re[i] * gr - im[i] * gi;
-            s->si[i] += re[i] * gi + im[i] * gr;
-            s->sd[i] += den[i] * g2;
-        }
-    }
+static void to_amplitude_1(double *re, double *im)
+{
+    double a = hypot(*re, *im);
+
+    *re = a > 0 ? *re / a : 0;
+    *im = a > 0 ? *im / a : 0;
 }
 
 /* One step; every second one is averaged with the one before.  Returns the relative change. */
@@ -96,10 +101,14 @@ static double step(struct stefcal *s, bool average)
         double gr = s->sd[i] > 0 ? s->sr[i] / s->sd[i] : 0;
         double gi = s->sd[i] > 0 ? s->si[i] / s->sd[i] : 0;
 
+        if (s->phase_only)
+            to_amplitude_1(&gr, &gi);
         change += (gr - s->gr[i]) * (gr - s->gr[i]) + (gi - s->gi[i]) * (gi - s->gi[i]);
         size += gr * gr + gi * gi;
         s->gr[i] = average ? 0.5 * (gr + s->gr[i]) : gr;
         s->gi[i] = average ? 0.5 * (gi + s->gi[i]) : gi;
+        if (s->phase_only && average)
+            to_amplitude_1(&s->gr[i], &s->gi[i]);
     }
     return size > 0 ? sqrt(change / size) : INFINITY;
 }
@@ -108,7 +117,6 @@ bool stefcal_solve(struct stefcal *s, int max_iter, double tolerance)
 {
     double change = INFINITY;
 
-    start(s);
     for (int k = 0; k < max_iter && change > tolerance; k++)
         change = step(s, k % 2 == 1);
     return change <= sqrt(tolerance);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 struct err;
+struct line_code;
 
 /* Antennas with data only; the caller fills n, ant and both triangles of the matrices. */
 struct stefcal {
@@ -23,6 +24,8 @@ struct stefcal {
     double *sr, *si, *sd;  /* [n] sums of the last stefcal_sums */
     double *snr;           /* [n] for the caller */
     double *store;         /* all of the above doubles */
+    bool phase_only;       /* all gains have amplitude 1 */
+    const struct line_code *code;
 };
 
 /* Room for n <= nant antennas.  s is zeroed before.  Status: 0; -ENOMEM; either way
@@ -30,8 +33,11 @@ struct stefcal {
 int stefcal_init(struct stefcal *s, size_t nant, struct err *e);
 void stefcal_close(struct stefcal *s);
 
-/* Iterate until the relative change is below the tolerance.  False when it is still above the
- * square root of the tolerance after max_iter steps. */
+/* Phases to start from in gr, gi, and one amplitude for all. */
+void stefcal_start(struct stefcal *s);
+
+/* Iterate from gr, gi until the relative change is below the tolerance.  False when it is still
+ * above the square root of the tolerance after max_iter steps. */
 bool stefcal_solve(struct stefcal *s, int max_iter, double tolerance);
 
 /* sr + i si = sum_j num_ij g_j and sd = sum_j den_ij |g_j|^2, for all i at once. */

@@ -39,8 +39,8 @@ static float *other_components(const struct tile_run *run)
     return pix;
 }
 
-/* model[nrow][nchan]: the calibrator and what was found around it in the last image. */
-static int field_model(const struct tile_run *run, float complex *model, struct err *e)
+/* field[nrow][nchan]: what was found around the calibrator in the last image. */
+static int field_model(const struct tile_run *run, float complex *field, struct err *e)
 {
     float *pix = other_components(run);
     int rc;
@@ -48,8 +48,8 @@ static int field_model(const struct tile_run *run, float complex *model, struct 
     if (pix == NULL)
         return err_set(e, -ENOMEM, "out of memory for the field model of %s",
                        run->group);
-    memcpy(model, run->model, run->vis->nrow * run->vis->nchan * sizeof *model);
-    rc = imager_predict(run->imager, pix, 1, model, e);
+    memset(field, 0, run->vis->nrow * run->vis->nchan * sizeof *field);
+    rc = imager_predict(run->imager, pix, 1, field, e);
     free(pix);
     return rc;
 }
@@ -58,25 +58,26 @@ int tile_refine(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
     long rounds = selfcal_rounds(run);
-    float complex *model;
+    struct model model = run->model;
+    float complex *field;
     int rc = 0;
 
     if (rounds == 0) {
         snprintf(run->env->detail, sizeof run->env->detail, "nothing to refine");
         return 0;
     }
-    model = malloc(run->vis->nrow * run->vis->nchan * sizeof *model);
-    if (model == NULL)
+    model.field = field = malloc(run->vis->nrow * run->vis->nchan * sizeof *field);
+    if (field == NULL)
         return err_set(e, -ENOMEM, "out of memory for the field model of %s",
                        run->group);
     for (long left = rounds - 1; rc == 0 && left >= 0; left--) {
-        rc = field_model(run, model, e);
+        rc = field_model(run, field, e);
         if (rc == 0)
-            rc = solve_round(run, model, run->bandpass != NULL, e);
+            rc = solve_round(run, &model, run->bandpass != NULL, e);
         if (rc == 0)
             rc = image_round(run, left > 0 ? DEPTH_MODEL : DEPTH_FULL, e);
     }
-    free(model);
+    free(field);
     if (rc == 0)
         snprintf(run->env->detail, sizeof run->env->detail,
                  "%ld rounds with the field's sources in the model", rounds);

@@ -12,6 +12,7 @@
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/calibrator.h"
+#include "pipeline/cal/model.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/continuum/settings.h"
@@ -41,8 +42,7 @@ struct tile_run {
     struct calibrator own;        /* a calibrator given in the settings */
     const struct calibrator *cal; /* the one in the field, NULL for none */
     double cal_apparent_jy;
-    /* [nrow][nchan] the calibrator's visibilities; NULL without one */
-    float complex *model;
+    struct model model;       /* the calibrator's; nothing without one */
     struct gains *bandpass;   /* solved here; NULL when an older one was applied */
     struct gains *gain;       /* per integration, solved here */
     char bandpass_path[4096]; /* the older table that was applied, or empty */
@@ -81,12 +81,12 @@ int tile_write(void *run, struct err *e);
 json_t *tile_meta(const void *run);
 
 /*
- * solve_round: solve against model[nrow][nchan] and apply what was found: gains per
- * integration, and before them a bandpass if wanted.
- * Status: 0, and run->gain and run->bandpass hold the product of all rounds; -EINVAL
- * [calibration] refant is no antenna; those of solve.h.
+ * solve_round: solve against a model and apply what was found: gains per integration, and before
+ * them a bandpass if wanted.
+ * Status: 0, and run->gain and run->bandpass hold the product of all rounds; -EINVAL [calibration]
+ * refant is no antenna; those of solve.h.
  */
-int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
+int solve_round(struct tile_run *run, const struct model *model, bool bandpass,
                 struct err *e);
 
 /* What an image is for. */

@@ -15,6 +15,7 @@
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "core/store/registry.h"
+#include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/model.h"
 #include "pipeline/cal/solve.h"
@@ -35,6 +36,7 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
 
     memset(opts, 0, sizeof *opts);
     opts->refant = -1;
+    opts->threads = run->env->threads;
     for (size_t a = 0; want >= 0 && a < run->vis->nant; a++)
         if (run->vis->ant_number[a] == want)
             opts->refant = (int)a;
@@ -72,6 +74,27 @@ static int find_calibrator(struct tile_run *run, struct err *e)
     return 0;
 }
 
+/* Apply a bandpass or gains or both, either NULL.  With a calibrator in the field phases are
+ * measured on the way, until they have been once. */
+static int apply_all(struct tile_run *run, const struct gains *bandpass,
+                     const struct gains *gain, struct err *e)
+{
+    bool measure = run->cal != NULL && isnan(run->phase_rms_deg);
+    struct apply job = {.gains = {bandpass, gain},
+                        .model = measure ? &run->model : NULL,
+                        .threads = run->env->threads};
+    int rc = apply_gains(run->vis, &job, e);
+
+    if (!measure || rc != 0)
+        return rc;
+    if (isnan(run->phase_rms_raw_deg))
+        run->phase_rms_raw_deg = job.phase_rms_deg[0];
+    if (bandpass != NULL)
+        run->phase_rms_bandpass_deg = job.phase_rms_deg[1];
+    run->phase_rms_deg = job.phase_rms_deg[2]; /* NAN still without gains */
+    return 0;
+}
+
 /* Apply a stored bandpass if one is valid: 1 applied, 0 there is none, negative failed. */
 static int apply_stored(struct tile_run *run, struct err *e)
 {
@@ -104,7 +127,7 @@ static int apply_stored(struct tile_run *run, struct err *e)
         run->bandpass_path[0] = '\0';
         return 0;
     }
-    rc = gains_apply(run->vis, g, e);
+    rc = apply_all(run, g, NULL, e);
     gains_free(g);
     return rc != 0 ? rc : 1;
 }
@@ -130,7 +153,7 @@ static void keep(struct gains **kept, struct gains *fresh)
     }
 }
 
-int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
+int solve_round(struct tile_run *run, const struct model *model, bool bandpass,
                 struct err *e)
 {
     struct solve_opts opts;
@@ -140,13 +163,8 @@ int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
     if (rc == 0)
         rc = bandpass ? solve_bandpass(&b, &g, run->vis, model, &opts, e)
                       : solve_gains(&g, run->vis, model, 1, 0, &opts, e);
-    if (rc == 0 && bandpass) {
-        rc = gains_apply(run->vis, b, e);
-        if (rc == 0 && isnan(run->phase_rms_bandpass_deg))
-            run->phase_rms_bandpass_deg = solve_phase_rms_deg(run->vis, run->model);
-    }
     if (rc == 0)
-        rc = gains_apply(run->vis, g, e);
+        rc = apply_all(run, b, g, e);
     if (rc != 0) {
         gains_free(b);
         gains_free(g);
@@ -156,21 +174,6 @@ int solve_round(struct tile_run *run, const float complex *model, bool bandpass,
         keep(&run->bandpass, b);
     keep(&run->gain, g);
     return 0;
-}
-
-/* run->model: what the calibrator in the field alone would give. */
-static int make_model(struct tile_run *run, struct err *e)
-{
-    const struct vis *vis = run->vis;
-    int rc;
-
-    run->model = malloc(vis->nrow * vis->nchan * sizeof *run->model);
-    if (run->model == NULL)
-        return err_set(e, -ENOMEM, "out of memory for the model of %s", run->group);
-    rc = model_point(run->model, vis, run->cal, &run->beam, e);
-    if (rc == 0)
-        run->phase_rms_raw_deg = solve_phase_rms_deg(vis, run->model);
-    return rc;
 }
 
 int tile_calibrate(void *arg, struct err *e)
@@ -186,7 +189,8 @@ int tile_calibrate(void *arg, struct err *e)
                  "not calibrated, as the settings say");
         return 0;
     }
-    if (run->cal != NULL && (rc = make_model(run, e)) != 0)
+    if (run->cal != NULL &&
+        (rc = model_init(&run->model, vis, run->cal, &run->beam, e)) != 0)
         return rc;
     stored = apply_stored(run, e);
     if (stored < 0)
@@ -198,12 +202,9 @@ int tile_calibrate(void *arg, struct err *e)
             "field of %s and no bandpass of %s is valid at its time",
             run->dec_rad / ASTRO_DEG, run->group, vis->telescope);
     if (run->cal != NULL) {
-        if (stored)
-            run->phase_rms_bandpass_deg = solve_phase_rms_deg(vis, run->model);
-        rc = solve_round(run, run->model, !stored, e);
+        rc = solve_round(run, &run->model, !stored, e);
         if (rc != 0)
             return rc;
-        run->phase_rms_deg = solve_phase_rms_deg(vis, run->model);
     }
     snprintf(run->env->detail, sizeof run->env->detail,
              "calibrator %s, bandpass %s, phase rms %.1f -> %.1f -> %.1f deg",

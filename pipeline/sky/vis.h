@@ -59,8 +59,8 @@ struct vis {
 
     float complex *data; /* [nrow][nchan][npol] as correlated, Jy once calibrated */
     /* [nrow][nchan][npol]; 0 = flagged: the sample is then finite, and 0 when the reader or
-     * gains_apply flagged it.  From the reader: 2 x bandwidth x time x valid fraction (variance
-     * SEFD^2 / weight); gains_apply scales it by |g1 g2|^2. */
+     * apply_gains flagged it.  From the reader: 2 x bandwidth x time x valid fraction (variance
+     * SEFD^2 / weight); apply_gains scales it by |g1 g2|^2. */
     float *weight;
     /* [nant][ntime][nchan][npol] autocorrelations, real parts as correlated (never calibrated);
      * 0 where flagged or absent; NULL: the files have none. */

@@ -1,0 +1,36 @@
+/*
+ * cover.h: how much data there is at each time, in each channel and of each antenna.
+ */
+#ifndef PIPELINE_CAL_COVER_H
+#define PIPELINE_CAL_COVER_H
+
+#include <stddef.h>
+
+struct err;
+struct gains;
+struct vis;
+
+struct cover {
+    double *time_w;  /* [ntime] sum of weights */
+    double *chan_w;  /* [nchan] */
+    double *samples; /* [nant] unflagged samples of its baselines */
+    double *store;
+};
+
+/* c is zeroed before; cover_close ends it, also after a failure.  Status: 0; -ENOMEM. */
+int cover_init(struct cover *c, const struct vis *vis, size_t threads, struct err *e);
+void cover_close(struct cover *c);
+
+/*
+ * cover_refant: *refant = wanted or, when that is negative, the well covered antenna nearest to
+ * the array's centre.
+ * Status: 0; -EINVAL there is no antenna `wanted`; ERR_QUALITY all is flagged; -ENOMEM
+ */
+int cover_refant(int *refant, const struct cover *c, const struct vis *vis, int wanted,
+                 struct err *e);
+
+/* Times and frequencies of gains by blocks: weighted means. */
+void cover_axes(const struct cover *c, struct gains *g, const struct vis *vis,
+                size_t time_block, size_t chan_block);
+
+#endif

@@ -1,0 +1,255 @@
+/*
+ * lines.c: see lines.h.  Compiled so that a multiplication and an addition may be one
+ * instruction and comparisons become masks (Makefile).
+ */
+#include "pipeline/cal/lines.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* The arrays of the loop that follows lie apart: `restrict` is lost where a function is inlined. */
+#ifdef __clang__
+#define APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define APART _Pragma("GCC ivdep")
+#endif
+
+enum { WIDE = 16 };
+
+/* Below any product of weight and squared model that means something. */
+#define TINY 1e-37F
+
+INLINE void phasor(float *restrict mr, float *restrict mi, const float *restrict zr,
+                   const float *restrict zi, float re, float im,
+                   const float *restrict flux, size_t n)
+{
+    APART
+    for (size_t k = 0; k < n; k++) {
+        mr[k] = flux[k] * (re * zr[k] - im * zi[k]);
+        mi[k] = flux[k] * (re * zi[k] + im * zr[k]);
+    }
+}
+
+INLINE void times(float *outr, float *outi, const float *ar, const float *ai,
+                  const float *br, const float *bi, size_t n)
+{
+    APART
+    for (size_t k = 0; k < n; k++) {
+        float r = ar[k] * br[k] - ai[k] * bi[k], i = ar[k] * bi[k] + ai[k] * br[k];
+
+        outr[k] = r;
+        outi[k] = i;
+    }
+}
+
+INLINE void add(const struct line_sums *s, const float complex *v,
+                const float *restrict w, const float *restrict mr,
+                const float *restrict mi, size_t k0, size_t n)
+{
+    const float *restrict part = (const float *)v;
+    float *restrict re = s->re, *restrict im = s->im, *restrict den = s->den;
+    float *restrict power = s->power, *restrict count = s->n;
+
+    APART
+    for (size_t k = k0; k < n; k++) {
+        float m2 = mr[k] * mr[k] + mi[k] * mi[k], vr = part[2 * k],
+              vi = part[2 * k + 1];
+        float use = w[k] * m2 > TINY ? 1.0F : 0.0F, wk = w[k] * use;
+
+        re[k] += wk * (vr * mr[k] + vi * mi[k]);
+        im[k] += wk * (vi * mr[k] - vr * mi[k]);
+        den[k] += wk * m2;
+        power[k] += wk * (vr * vr + vi * vi);
+        count[k] += use;
+    }
+}
+
+INLINE void apply(float complex *v, float *w, const float *kr, const float *ki,
+                  size_t n)
+{
+    float *part = (float *)v;
+
+    APART
+    for (size_t k = 0; k < n; k++) {
+        float power = kr[k] * kr[k] + ki[k] * ki[k];
+        float vr = part[2 * k], vi = part[2 * k + 1];
+        bool good = (power >= FLT_MIN) & (power <= FLT_MAX);
+        float use = good ? power : 0.0F, inv = good ? 1 / power : 0.0F;
+        float gr = good ? kr[k] : 0.0F, gi = good ? ki[k] : 0.0F;
+
+        part[2 * k] = (vr * gr + vi * gi) * inv;
+        part[2 * k + 1] = (vi * gr - vr * gi) * inv;
+        w[k] *= use;
+    }
+}
+
+/* Of a line, in an order that vectorises. */
+INLINE float total(const float *x)
+{
+    float part[WIDE] = {0}, sum = 0;
+
+    for (size_t k = 0; k < LINE; k += WIDE)
+        for (size_t i = 0; i < WIDE; i++)
+            part[i] += x[k + i];
+    for (size_t i = 0; i < WIDE; i++)
+        sum += part[i];
+    return sum;
+}
+
+/* The size of the angle of re + i im: a polynomial fitted to atan on [0, 1], unfolded. */
+INLINE float angle(float re, float im)
+{
+    float a = fabsf(re), b = fabsf(im);
+    float low = a < b ? a : b, high = a < b ? b : a;
+    float t = low / (high > FLT_MIN ? high : 1.0F), s = t * t;
+    float x = -0.01171899F * s + 0.05264696F;
+
+    x = x * s - 0.1164261F;
+    x = x * s + 0.19354021F;
+    x = x * s - 0.3326228F;
+    x = t * (x * s + 0.99997722F);
+
+    x = b > a ? (float)M_PI_2 - x : x;
+    return re < 0 ? (float)M_PI - x : x;
+}
+
+INLINE void phase(double *sum, double *sum_w, const float complex *v,
+                  const float *restrict w, const float *restrict mr,
+                  const float *restrict mi, const float *restrict kr,
+                  const float *restrict ki, const float *restrict use, size_t n)
+{
+    const float *restrict part = (const float *)v;
+    float a2[LINE] = {0}, a0[LINE] = {0};
+
+    APART
+    for (size_t k = 0; k < n; k++) {
+        float r = kr[k] * mr[k] - ki[k] * mi[k], i = kr[k] * mi[k] + ki[k] * mr[k];
+        float power = kr[k] * kr[k] + ki[k] * ki[k];
+        float x = angle(part[2 * k] * r + part[2 * k + 1] * i,
+                        part[2 * k + 1] * r - part[2 * k] * i);
+        float weight = w[k] * power * use[k];
+
+        weight = weight > 0 ? weight : 0.0F;
+        a0[k] = weight;
+        a2[k] = weight * x * x;
+    }
+    *sum += (double)total(a2);
+    *sum_w += (double)total(a0);
+}
+
+INLINE void cover(float *sum, double *weight, double *count, const float *w, size_t n)
+{
+    float any[LINE] = {0}, all[LINE] = {0};
+
+    APART
+    for (size_t k = 0; k < n; k++) {
+        sum[k] += w[k];
+        all[k] = w[k];
+        any[k] = w[k] > 0 ? 1.0F : 0.0F;
+    }
+    *weight += (double)total(all);
+    *count += (double)total(any);
+}
+
+INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict sd,
+                      const double *restrict re, const double *restrict im,
+                      const double *restrict den, double gr, double gi, size_t n)
+{
+    double g2 = gr * gr + gi * gi;
+
+    APART
+    for (size_t i = 0; i < n; i++) {
+        sr[i] += re[i] * gr - im[i] * gi;
+        si[i] += re[i] * gi + im[i] * gr;
+        sd[i] += den[i] * g2;
+    }
+}
+
+/* ---- one copy for each set of instructions ---- */
+
+#define COPY(set, attr)                                                                \
+    attr static void phasor_##set(float *mr, float *mi, const float *zr,               \
+                                  const float *zi, float re, float im,                 \
+                                  const float *flux, size_t n)                         \
+    {                                                                                  \
+        phasor(mr, mi, zr, zi, re, im, flux, n);                                       \
+    }                                                                                  \
+    attr static void times_##set(float *outr, float *outi, const float *ar,            \
+                                 const float *ai, const float *br, const float *bi,    \
+                                 size_t n)                                             \
+    {                                                                                  \
+        times(outr, outi, ar, ai, br, bi, n);                                          \
+    }                                                                                  \
+    attr static void add_##set(const struct line_sums *s, const float complex *v,      \
+                               const float *w, const float *mr, const float *mi,       \
+                               size_t k0, size_t n)                                    \
+    {                                                                                  \
+        add(s, v, w, mr, mi, k0, n);                                                   \
+    }                                                                                  \
+    attr static void apply_##set(float complex *v, float *w, const float *kr,          \
+                                 const float *ki, size_t n)                            \
+    {                                                                                  \
+        apply(v, w, kr, ki, n);                                                        \
+    }                                                                                  \
+    attr static void phase_##set(double *sum, double *sum_w, const float complex *v,   \
+                                 const float *w, const float *mr, const float *mi,     \
+                                 const float *kr, const float *ki, const float *use,   \
+                                 size_t n)                                             \
+    {                                                                                  \
+        phase(sum, sum_w, v, w, mr, mi, kr, ki, use, n);                               \
+    }                                                                                  \
+    attr static void cover_##set(float *sum, double *total, double *count,             \
+                                 const float *w, size_t n)                             \
+    {                                                                                  \
+        cover(sum, total, count, w, n);                                                \
+    }                                                                                  \
+    attr static void gain_sums_##set(                                                  \
+        double *sr, double *si, double *sd, const double *re, const double *im,        \
+        const double *den, double gr, double gi, size_t n)                             \
+    {                                                                                  \
+        gain_sums(sr, si, sd, re, im, den, gr, gi, n);                                 \
+    }
+#define ROW(set)                                                                       \
+    {                                                                                  \
+#set, phasor_##set, times_##set, add_##set, apply_##set, phase_##set,          \
+            cover_##set, gain_sums_##set                                               \
+    }
+
+#define NO_ATTRIBUTE
+COPY(plain, NO_ATTRIBUTE)
+#ifdef __x86_64__
+COPY(avx2, __attribute__((target("avx2,fma"))))
+COPY(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma"))))
+#endif
+
+static const struct line_code codes[] = {
+    ROW(plain),
+#ifdef __x86_64__
+    ROW(avx2),
+    ROW(avx512),
+#endif
+};
+
+const struct line_code *line_codes(size_t *n)
+{
+    *n = 1;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        *n = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                     __builtin_cpu_supports("avx512vl")
+                 ? 3
+                 : 2;
+#endif
+    return codes;
+}
+
+const struct line_code *line_code(void)
+{
+    size_t n;
+    const struct line_code *all = line_codes(&n);
+
+    return all + n - 1;
+}

@@ -1,0 +1,55 @@
+/*
+ * lines.h: what calibration does to each sample, for a short run of samples of one row at a
+ * time: [channel][npol], at most LINE of them, in loops that vectorise.
+ *
+ * Complex numbers of models and gains come in two arrays; data and weights as in struct vis.
+ */
+#ifndef PIPELINE_CAL_LINES_H
+#define PIPELINE_CAL_LINES_H
+
+#include <complex.h>
+#include <stddef.h>
+
+/* A multiple of every number of polarisations, and of what a register holds. */
+enum { LINE = 96 };
+
+/* The five sums of struct normal_eq for each sample of a line. */
+struct line_sums {
+    float *re, *im, *den, *power, *n;
+};
+
+/* One copy of the loops: for a set of instructions. */
+struct line_code {
+    const char *name;
+    /* m = (re + i im) z flux */
+    void (*phasor)(float *mr, float *mi, const float *zr, const float *zi, float re,
+                   float im, const float *flux, size_t n);
+    /* out = a b; out may be a */
+    void (*times)(float *outr, float *outi, const float *ar, const float *ai,
+                  const float *br, const float *bi, size_t n);
+    /* Add samples [k0, n) with model m to the sums. */
+    void (*add)(const struct line_sums *s, const float complex *v, const float *w,
+                const float *mr, const float *mi, size_t k0, size_t n);
+    /* Divide data by gains k and scale weights by |k|^2; a gain of 0, or one that is not a
+     * number to divide by, flags. */
+    void (*apply)(float complex *v, float *w, const float *kr, const float *ki,
+                  size_t n);
+    /* Add w |k|^2 a^2 and w |k|^2 for the phase a of v conj(k m), to 2e-6 rad; use: 0 or 1. */
+    void (*phase)(double *sum, double *sum_w, const float complex *v, const float *w,
+                  const float *mr, const float *mi, const float *kr, const float *ki,
+                  const float *use, size_t n);
+    /* sum[k] += w[k]; *total and *count of those above 0. */
+    void (*cover)(float *sum, double *total, double *count, const float *w, size_t n);
+    /* One row j of the sums of stefcal_sums: sr + i si += num g, sd += den |g|^2. */
+    void (*gain_sums)(double *sr, double *si, double *sd, const double *re,
+                      const double *im, const double *den, double gr, double gi,
+                      size_t n);
+};
+
+/* The best copy for this machine. */
+const struct line_code *line_code(void);
+
+/* All copies that this machine runs, [*n], the plain one first. */
+const struct line_code *line_codes(size_t *n);
+
+#endif
