@@ -111,8 +111,8 @@ void h5_blocks_close(struct h5_blocks *b);
 bool h5_blocks_read(const struct h5_blocks *b, size_t first, size_t n,
                     unsigned char *out);
 
-/* Have all n elements of a data set the same bytes?  Then they are in `value`.  false also where
- * that cannot be seen from its chunks as they are. */
+/* Have all n elements of a data set the same bytes?  Then they are in `value`.  false also
+ * where that cannot be seen from its chunks as they are. */
 bool h5_uniform(const struct h5 *h5, const char *name, enum h5_type type, size_t n,
                 void *value);
 

@@ -25,11 +25,10 @@ static const float INSANE = 1e15F; /* no correlator's count and no source's flux
 
 enum { NLOT = 4, LOT_BYTES = 512 << 10 };
 
-/* Indices of a file's [nchan][npol] in the vis's order: [0] as they are, [1] turned. */
+/* Samples of a row in the vis's order, [nsample] each: [0] as they are, [1] turned. */
 struct order {
-    size_t
-        *element[2]; /* [nsample] NONE: the vis has this polarisation, the file not */
-    size_t *byte[2]; /* [nsample] the same in bytes from where a row starts */
+    size_t *element[2]; /* index in the file's [nchan][npol]; NONE: it has none */
+    size_t *byte[2];    /* the same in bytes from where a row starts */
 };
 
 static const size_t NONE = SIZE_MAX;
@@ -47,8 +46,8 @@ struct file {
     double *width2_hz; /* [nsample] twice the channel's width, in the vis's order */
     double tint_s;     /* that weight[] is for */
     float *weight;     /* [nsample] of a full sample */
-    float *
-        share_weight; /* [2][nsample] room for a row whose counts differ; for what is to go */
+    /* [2][nsample] room for a row whose counts differ, and for weights that nobody wants */
+    float *share_weight;
     uint32_t *line; /* [nsample][2] room for the bits of one row */
 };
 
@@ -107,8 +106,11 @@ static void weigh_by_count(const struct file *f, const float *count,
     }
 }
 
-/* Zero the bits of what is no measurement: NaN, Inf, exact zero, absurd.  `sign` is turned in
- * the imaginary parts.  On the bits, where the order is that of the absolute values. */
+/*
+ * Zero the bits of what is no measurement: NaN, Inf, exact zero, absurd.  `sign` is turned in the
+ * imaginary parts.  On the bits, whose order is that of the absolute values, and without a
+ * branch: the compiler makes vectors of it.
+ */
 static void mask(uint32_t *restrict line, const float *restrict weight,
                  float *restrict out_weight, uint32_t sign, size_t n)
 {
@@ -119,11 +121,14 @@ static void mask(uint32_t *restrict line, const float *restrict weight,
     for (size_t k = 0; k < n; k++) {
         int32_t re = (int32_t)line[2 * k] & magnitude;
         int32_t im = (int32_t)line[2 * k + 1] & magnitude;
-        uint32_t ok = -(uint32_t)((re < limit) & (im < limit) & ((re | im) != 0));
+        int32_t larger = re > im ? re : im;
+        uint32_t ok = -(uint32_t)((larger < limit) & (larger > 0)), w;
 
+        memcpy(&w, weight + k, sizeof w);
+        w &= ok;
+        memcpy(out_weight + k, &w, sizeof w);
         line[2 * k] &= ok;
         line[2 * k + 1] = (line[2 * k + 1] ^ sign) & ok;
-        out_weight[k] = ok != 0 ? weight[k] : 0;
     }
 }
 
@@ -294,7 +299,7 @@ static bool order_init(struct file *f, const struct uvh5_header *h,
     return true;
 }
 
-/* Where the samples stand in a row: offset [nsample] bytes, NULL where they follow each other. */
+/* Where the samples stand in a row: offset [nsample] bytes; NULL: they follow each other. */
 static void order_bytes(struct file *f, const size_t *offset)
 {
     for (int turned = 0; turned < 2; turned++)
