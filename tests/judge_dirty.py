@@ -243,10 +243,15 @@ def judge(root, dec, start):
     check(fails(direct_sum(s, flat[:, 0], flat[:, 1], stop)), "... the slant left out")
 
 
-with tempfile.TemporaryDirectory(prefix="judge_dirty.") as tmp:
-    for place, (dec, start) in {"low": (16.3, "2026-01-25T22:26:05"),
-                                "high": (71.6, "2026-03-02T04:11:30")}.items():
-        os.mkdir(f"{tmp}/{place}")
-        judge(f"{tmp}/{place}", dec, start)
-print(f"{len(faults)} faults")
-sys.exit(1 if faults else 0)
+def main():
+    with tempfile.TemporaryDirectory(prefix="judge_dirty.") as tmp:
+        for place, (dec, start) in {"low": (16.3, "2026-01-25T22:26:05"),
+                                    "high": (71.6, "2026-03-02T04:11:30")}.items():
+            os.mkdir(f"{tmp}/{place}")
+            judge(f"{tmp}/{place}", dec, start)
+    print(f"{len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
