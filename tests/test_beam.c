@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "pipeline/sky/beam.h"
+#include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/vis.h"
 #include "pipeline/sky/wcs.h"
 
@@ -218,6 +219,97 @@ static void a_tile_without_weight_counts_all_alike(void **state)
     vis_free(vis);
 }
 
+/* The rms over all samples, by their weights, of what the series is off at a pixel. */
+static double series_error(const struct vis *vis, const struct beam *beam,
+                           const struct beam_series *series, const struct wcs *wcs,
+                           size_t x, size_t y, double *mean)
+{
+    double ra, dec, sum = 0, of = 0;
+    float b[BEAM_SERIES_MOST];
+
+    for (size_t q = 0; q < series->terms; q++) {
+        float row[256];
+
+        for (size_t i = 0; i <= x; i++)
+            row[i] = 1.0f;
+        beam_series_row(series, q, y, row, x + 1);
+        b[q] = row[x];
+    }
+    assert_int_equal(wcs_pix_to_radec(wcs, (double)x, (double)y, &ra, &dec), 0);
+    *mean = exact_mean(vis, beam, ra, dec);
+    for (size_t t = 0; t < NTIME; t++) {
+        double ra0, dec0;
+
+        vis_pointing(vis, t, &ra0, &dec0);
+        for (size_t c = 0; c < NCHAN; c++) {
+            double w = (double)((7 - t) * (60 - c)), got = 1;
+            double want =
+                power(beam, astro_separation(ra, dec, ra0, dec0), vis->freq_hz[c]) /
+                *mean;
+
+            for (size_t q = 1; q < series->terms; q++)
+                got += (double)(b[q] * series->factor[q][t * NCHAN + c]);
+            sum += w * (got - want) * (got - want);
+            of += w;
+        }
+    }
+    return sqrt(sum / of);
+}
+
+static void the_series_is_the_beam_of_each_sample(void **state)
+{
+    enum { N = 201 };
+    const double tolerance[] = {1.0, 0.1, 0.01};
+    struct vis *vis = drift();
+    struct beam_series *series;
+    size_t before = 0;
+    double ra, dec;
+
+    (void)state;
+    vis_mean_pointing(vis, &ra, &dec);
+    for (size_t k = 0; k < 3; k++) {
+        struct wcs wcs = {ra, dec, N / 2 + 1, N / 2 + 1, 72 * ASTRO_ARCSEC, 0.3, -0.2};
+        double worst = 0;
+
+        assert_int_equal(beam_series_new(&series, &AIRY, vis, &wcs, N, N, tolerance[k]),
+                         0);
+        for (size_t y = 4; y < N; y += 12)
+            for (size_t x = 4; x < N; x += 12) {
+                double mean, off = series_error(vis, &AIRY, series, &wcs, x, y, &mean);
+
+                if (mean > 0.05)
+                    worst = fmax(worst, off * fmin(mean, 0.2) / 0.2);
+            }
+        printf("%zu terms: %.2g left, at most %.2g measured;", series->terms,
+               series->left, worst);
+        for (size_t q = 0; q < series->terms; q++)
+            printf(" %.2g", series->size[q]);
+        printf("\n");
+        assert_true(series->left <= tolerance[k] && worst < 1.1 * tolerance[k]);
+        assert_true(series->terms > before);
+        before = series->terms;
+        beam_series_free(series);
+    }
+    vis_free(vis);
+}
+
+static void a_beam_that_is_not_known_has_one_term(void **state)
+{
+    const struct beam none = {BEAM_NONE, 0};
+    struct wcs wcs = {1, 0.5, 51, 51, 60 * ASTRO_ARCSEC, 0, 0};
+    struct vis *vis = drift();
+    struct beam_series *series;
+    float row[2] = {3, 4};
+
+    (void)state;
+    assert_int_equal(beam_series_new(&series, &none, vis, &wcs, 100, 100, 0.01), 0);
+    assert_int_equal(series->terms, 1);
+    beam_series_row(series, 0, 7, row, 2);
+    assert_near((double)row[0], 3, 0);
+    beam_series_free(series);
+    vis_free(vis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +321,8 @@ int main(void)
         cmocka_unit_test(the_tile_beam_is_the_weighted_mean_at_every_pixel),
         cmocka_unit_test(one_direction_agrees_with_the_tile),
         cmocka_unit_test(a_tile_without_weight_counts_all_alike),
+        cmocka_unit_test(the_series_is_the_beam_of_each_sample),
+        cmocka_unit_test(a_beam_that_is_not_known_has_one_term),
     };
 
     return cmocka_run_group_tests_name("beam", tests, NULL, NULL);

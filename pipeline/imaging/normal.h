@@ -15,6 +15,15 @@
  * twice the image; then A costs 2 K transforms, however many samples there are.  It is
  * symmetric: <x, A y> = <A x, y>.
  *
+ * With a beam that changes, b_q(x) g_q(t, c) summed over q < Q (beam_series.h), fluxes in the
+ * mean beam leave
+ *
+ *   A I = sum over q of  A_q (b_q I),
+ *
+ * A_q being A with the weights wi g_q; later terms are small and need fewer kernels.  It costs
+ * at most K Q + K transforms.  Each A_q is symmetric; their sum is only where the b_q are the
+ * same in all directions, for the transpose is  sum over q of  b_q (A_q I).
+ *
  * The normal operator of a flat array as a convolution is known from magnetic resonance imaging
  * (Fessler et al. 2005, IEEE Trans. Signal Process. 53, 3393).
  */
@@ -29,11 +38,12 @@ struct normal; /* opaque: the transforms of the kernels */
 
 /*
  * normal_new: grid the weights and transform the kernels.
- * Given:    im, borrowed until normal_free
+ * Given:    im, with its beam, borrowed until normal_free
  * Returned: *out, to be freed by normal_free; psf [ny][nx] (or NULL) what a source of 1 Jy in
  *           the middle of the image leaves
  * Status:   0; -ENOMEM
- * Cost:     a pass over the samples, K transforms of three times the image
+ * Cost:     a pass over the samples for each term of the beam, K Q transforms of three times the
+ *           image
  */
 int normal_new(struct normal **out, const struct imager *im, float *psf, struct err *e);
 void normal_free(struct normal *op);

@@ -20,21 +20,23 @@ static const struct {
 enum { NPOWER = sizeof power / sizeof power[0], MAX_BAND = 8, MAX_STEP = 16 };
 
 static const double faint = 0.02; /* mean beam under which b_q fades */
-static const double dim = 0.2;    /* mean beam under which more may be left out */
+static const double dim = 0.2;    /* mean beam under which more may be left out ... */
+static const double edge = 0.05;  /* ... and under which all may be */
 
 struct work {
     const struct beam *beam;
     const struct vis *vis;
-    size_t nsample, nband;
-    double *share;       /* [ntime][nchan] of all weights */
-    double *poly;        /* [NPOWER][ntime][nchan]; 0 throughout: not independent */
-    double *weight;      /* [NPOWER][ntime][nband] sum of share times poly */
-    double *freq_hz;     /* [ntime][nband] mean */
+    size_t nband, nnode, nvalue; /* nnode = ntime nband; nvalue = nnode + ntime nchan */
+    double *share;               /* [ntime][nchan] of all weights */
+    double *weight;              /* [ntime][nband] */
+    double *freq_hz;             /* [ntime][nband] mean */
+    double *poly; /* [NPOWER][nvalue] at times and bands, then at times and channels */
     double (*axis)[3];   /* [ntime] */
-    size_t step, nx, ny; /* nodes */
+    size_t step, nx, ny; /* nodes in the image */
     double *b;           /* [NPOWER][ny][nx] */
     double *rest;        /* [ny][nx] mean square of what is left out */
-    double *tolerable;   /* [ny][nx] what may be left out, in units of the tolerance */
+    double
+        *tolerable; /* [ny][nx] what may be left out, by the tolerance; HUGE_VAL: all */
 };
 
 static void work_free(struct work *w)
@@ -52,22 +54,22 @@ static void work_free(struct work *w)
 static int work_init(struct work *w, const struct beam *beam, const struct vis *vis,
                      const struct wcs *wcs, size_t nx, size_t ny)
 {
-    size_t n, m;
+    size_t n;
 
     w->beam = beam;
     w->vis = vis;
-    w->nsample = vis->ntime * vis->nchan;
     w->nband = vis->nchan < MAX_BAND ? vis->nchan : MAX_BAND;
+    w->nnode = vis->ntime * w->nband;
+    w->nvalue = w->nnode + vis->ntime * vis->nchan;
     w->step =
         beam_node_step(beam, vis->freq_hz[vis->nchan - 1], wcs->cell_rad, MAX_STEP);
     w->nx = (nx + w->step - 2) / w->step + 2;
     w->ny = (ny + w->step - 2) / w->step + 2;
     n = w->nx * w->ny;
-    m = vis->ntime * w->nband;
-    w->share = calloc(w->nsample, sizeof *w->share);
-    w->poly = calloc(NPOWER * w->nsample, sizeof *w->poly);
-    w->weight = calloc(NPOWER * m, sizeof *w->weight);
-    w->freq_hz = calloc(m, sizeof *w->freq_hz);
+    w->share = calloc(vis->ntime * vis->nchan, sizeof *w->share);
+    w->weight = calloc(w->nnode, sizeof *w->weight);
+    w->freq_hz = calloc(w->nnode, sizeof *w->freq_hz);
+    w->poly = calloc(NPOWER * w->nvalue, sizeof *w->poly);
     w->axis = calloc(vis->ntime, sizeof *w->axis);
     w->b = calloc(NPOWER * n, sizeof *w->b);
     w->rest = calloc(n, sizeof *w->rest);
@@ -81,66 +83,22 @@ static int work_init(struct work *w, const struct beam *beam, const struct vis *
 
 /* ---- the polynomials ---- */
 
-static double product(const struct work *w, const double *a, const double *b)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < w->nsample; i++)
-        sum += w->share[i] * a[i] * b[i];
-    return sum;
-}
-
-/* From the middle, in units of the half range; 0 when there is no range. */
-static double scaled(const double *value, size_t n, size_t i)
-{
-    double half = 0.5 * (value[n - 1] - value[0]);
-
-    return half > 0 ? (value[i] - value[0]) / half - 1 : 0;
-}
-
-/* Powers, made orthonormal one after the other. */
-static void make_polynomials(struct work *w)
-{
-    const struct vis *vis = w->vis;
-
-    beam_shares(vis, w->share);
-    for (size_t q = 0; q < NPOWER; q++) {
-        double *p = w->poly + q * w->nsample, norm;
-
-        for (size_t i = 0; i < w->nsample; i++)
-            p[i] =
-                pow(scaled(vis->time_jd, vis->ntime, i / vis->nchan), power[q].time) *
-                pow(scaled(vis->freq_hz, vis->nchan, i % vis->nchan), power[q].freq);
-        for (size_t k = 0; k < q; k++) {
-            const double *other = w->poly + k * w->nsample;
-            double along = product(w, p, other);
-
-            for (size_t i = 0; i < w->nsample; i++)
-                p[i] -= along * other[i];
-        }
-        norm = sqrt(product(w, p, p));
-        for (size_t i = 0; i < w->nsample; i++)
-            p[i] = norm > 1e-4 ? p[i] / norm : 0;
-    }
-}
-
-/* Channels are taken in a few bands: the beam changes little within one. */
+/* Channels are taken in a few bands: the beam is nearly straight within one. */
 static void make_bands(struct work *w)
 {
     const struct vis *vis = w->vis;
 
-    for (size_t i = 0; i < w->nsample; i++) {
+    beam_shares(vis, w->share);
+    for (size_t i = 0; i < vis->ntime * vis->nchan; i++) {
         size_t band = i % vis->nchan * w->nband / vis->nchan;
         size_t at = i / vis->nchan * w->nband + band;
 
-        for (size_t q = 0; q < NPOWER; q++)
-            w->weight[q * vis->ntime * w->nband + at] +=
-                w->share[i] * w->poly[q * w->nsample + i];
+        w->weight[at] += w->share[i];
         w->freq_hz[at] += w->share[i] * vis->freq_hz[i % vis->nchan];
     }
-    for (size_t at = 0; at < vis->ntime * w->nband; at++)
-        if (w->weight[at] > 0)
-            w->freq_hz[at] /= w->weight[at];
+    for (size_t at = 0; at < w->nnode; at++)
+        w->freq_hz[at] =
+            w->weight[at] > 0 ? w->freq_hz[at] / w->weight[at] : vis->freq_hz[0];
     for (size_t t = 0; t < vis->ntime; t++) {
         double ra, dec;
 
@@ -149,28 +107,78 @@ static void make_bands(struct work *w)
     }
 }
 
+static double product(const struct work *w, const double *a, const double *b)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < w->nnode; i++)
+        sum += w->weight[i] * a[i] * b[i];
+    return sum;
+}
+
+/* From the middle, in units of the half range; 0 when there is no range. */
+static double scaled(const double *range, size_t n, double value)
+{
+    double half = 0.5 * (range[n - 1] - range[0]);
+
+    return half > 0 ? (value - range[0]) / half - 1 : 0;
+}
+
+static double power_of(const struct work *w, size_t q, size_t i)
+{
+    const struct vis *vis = w->vis;
+    bool node = i < w->nnode;
+    size_t n = node ? w->nband : vis->nchan, at = node ? i : i - w->nnode;
+    double freq_hz = node ? w->freq_hz[at] : vis->freq_hz[at % n];
+
+    return pow(scaled(vis->time_jd, vis->ntime, vis->time_jd[at / n]), power[q].time) *
+           pow(scaled(vis->freq_hz, vis->nchan, freq_hz), power[q].freq);
+}
+
+/* Powers, made orthonormal at the nodes, one after the other. */
+static void make_polynomials(struct work *w)
+{
+    for (size_t q = 0; q < NPOWER; q++) {
+        double *p = w->poly + q * w->nvalue, norm;
+
+        for (size_t i = 0; i < w->nvalue; i++)
+            p[i] = power_of(w, q, i);
+        for (size_t k = 0; k < q; k++) {
+            const double *other = w->poly + k * w->nvalue;
+            double along = product(w, p, other);
+
+            for (size_t i = 0; i < w->nvalue; i++)
+                p[i] -= along * other[i];
+        }
+        norm = sqrt(product(w, p, p));
+        for (size_t i = 0; i < w->nvalue; i++)
+            p[i] = norm > 1e-4 ? p[i] / norm : 0; /* 0: not independent */
+    }
+}
+
 /* ---- the sky ---- */
 
 /* b_q of all candidates in one direction, and what is left when only b_0 is taken. */
 static void project(struct work *w, size_t at, const double dir[3])
 {
-    size_t n = w->nx * w->ny, m = w->vis->ntime * w->nband;
+    size_t n = w->nx * w->ny;
     double sum[NPOWER] = {0}, square = 0, mean;
 
-    for (size_t i = 0; i < m; i++) {
+    for (size_t i = 0; i < w->nnode; i++) {
         double beam = w->weight[i] > 0 ? beam_power_at(w->beam, w->axis[i / w->nband],
                                                        dir, w->freq_hz[i])
                                        : 0;
 
         for (size_t q = 0; q < NPOWER; q++)
-            sum[q] += w->weight[q * m + i] * beam;
+            sum[q] += w->weight[i] * w->poly[q * w->nvalue + i] * beam;
         square += w->weight[i] * beam * beam;
     }
     mean = fmax(sum[0], faint);
+    if (sum[0] > edge)
+        w->tolerable[at] = dim / fmin(mean, dim);
     for (size_t q = 0; q < NPOWER; q++)
         w->b[q * n + at] = sum[q] / mean;
     w->rest[at] = (square - sum[0] * sum[0]) / mean / mean;
-    w->tolerable[at] = dim / fmin(mean, dim);
 }
 
 static void project_all(struct work *w, const struct wcs *wcs)
@@ -208,12 +216,12 @@ static int take_term(struct beam_series *s, struct work *w, size_t q, double siz
     size_t n = w->nx * w->ny, term = s->terms++;
 
     s->size[term] = size;
-    s->factor[term] = malloc(w->nsample * sizeof(float));
+    s->factor[term] = malloc((w->nvalue - w->nnode) * sizeof(float));
     s->node[term] = malloc(n * sizeof(float));
     if (s->factor[term] == NULL || s->node[term] == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < w->nsample; i++)
-        s->factor[term][i] = (float)w->poly[q * w->nsample + i];
+    for (size_t i = w->nnode; i < w->nvalue; i++)
+        s->factor[term][i - w->nnode] = (float)w->poly[q * w->nvalue + i];
     for (size_t at = 0; at < n; at++) {
         double b = w->b[q * n + at];
 
@@ -270,8 +278,8 @@ int beam_series_new(struct beam_series **out, const struct beam *beam,
         s->step = w.step;
         s->nx = w.nx;
         s->ny = w.ny;
-        make_polynomials(&w);
         make_bands(&w);
+        make_polynomials(&w);
         project_all(&w, wcs);
         rc = choose_terms(s, &w, tolerance);
     }
@@ -296,12 +304,13 @@ void beam_series_free(struct beam_series *series)
 void beam_series_row(const struct beam_series *series, size_t q, size_t y, float *row,
                      size_t nx)
 {
-    size_t step = series->step;
     const float *up = series->node[q], *down;
-    float fy = (float)(y % step) / (float)step;
+    size_t step = series->step;
+    float fy;
 
     if (up == NULL)
         return;
+    fy = (float)(y % step) / (float)step;
     up += y / step * series->nx;
     down = up + series->nx;
     for (size_t x = 0, i = 0; x < nx; i++) {

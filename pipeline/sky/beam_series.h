@@ -36,7 +36,7 @@ struct beam_series {
 /*
  * beam_series_new: the terms that it takes for an image.
  * Given:    beam, vis; wcs, nx, ny: the image; tolerance: what may be left out, over 1; where the
- *           mean beam is below 0.2 proportionally more
+ *           mean beam is below 0.2 proportionally more, and below 0.05 all
  * Returned: *out, to be freed by beam_series_free; vis->row_time must live as long
  * Status:   0; -ENOMEM
  */
