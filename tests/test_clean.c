@@ -231,7 +231,7 @@ static void residual_is_the_image_of_data_minus_model(void **state)
     tear_down(&t);
 }
 
-static void noise_is_not_cleaned_under_the_auto_mask(void **state)
+static void clean_above_noise(double beam_pix)
 {
     struct setup t;
     struct clean_result res;
@@ -240,9 +240,9 @@ static void noise_is_not_cleaned_under_the_auto_mask(void **state)
                               .gain = 0.1,
                               .mgain = 0.8,
                               .auto_mask = 5.0,
-                              .auto_threshold = 1.0};
+                              .auto_threshold = 1.0,
+                              .beam_pix = beam_pix};
 
-    (void)state;
     set_up(&t);
     imager_info(t.im, &info);
     add_noise(&t.s, 0.3); /* 8 mJy in the image: the faintest source has 50 sigma */
@@ -271,6 +271,18 @@ static void noise_is_not_cleaned_under_the_auto_mask(void **state)
     printf("residual sigma %.2e, thermal %.2e Jy\n", res.sigma_jy, thermal);
     assert_true(fabs(res.sigma_jy / thermal - 1.0) < 0.1);
     tear_down(&t);
+}
+
+static void noise_is_not_cleaned_under_the_auto_mask(void **state)
+{
+    (void)state;
+    clean_above_noise(0.0);
+}
+
+static void nor_is_it_with_the_noise_around_each_pixel(void **state)
+{
+    (void)state;
+    clean_above_noise(7.5);
 }
 
 /*
@@ -457,6 +469,7 @@ int main(void)
         cmocka_unit_test(five_sources_come_back_with_their_flux),
         cmocka_unit_test(residual_is_the_image_of_data_minus_model),
         cmocka_unit_test(noise_is_not_cleaned_under_the_auto_mask),
+        cmocka_unit_test(nor_is_it_with_the_noise_around_each_pixel),
         cmocka_unit_test(a_search_that_stalls_still_goes_deep_inside_its_mask),
         cmocka_unit_test(components_stay_inside_search_and_border),
         cmocka_unit_test(a_wrong_psf_is_noticed),

@@ -14,6 +14,7 @@
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/catalogue.h"
 #include "pipeline/sky/qa.h"
+#include "tests/made_samples.h"
 #include "pipeline/sky/source.h"
 
 #define DEG  (M_PI / 180.0)
@@ -431,9 +432,55 @@ static void what_is_no_catalogue_is_refused_with_its_line(void **state)
     assert_int_equal(catalogue_read(&list, "none.csv", &e), -ENOENT);
 }
 
+/* Gaussian noise of 1, of 4 within 40 pixels of a place, sources here and there, and a corner
+ * without pixels: the map says so, however many threads make it. */
+static void noise_is_known_around_each_pixel(void **state)
+{
+    enum { W = 620, H = 450 };
+    float *pix = malloc(W * H * sizeof *pix), *map = malloc(W * H * sizeof *map);
+    float *again = malloc(W * H * sizeof *again);
+    uint64_t seed = 5;
+    double far = 0.0, near = 0.0;
+    size_t nfar = 0, nnear = 0;
+
+    (void)state;
+    for (size_t i = 0; i < W * H; i++) {
+        double r = hypot((double)(i % W) - 470.0, (double)(i / W) - 130.0);
+
+        pix[i] = (float)((r < 40.0 ? 4.0 : 1.0) * made_gauss(&seed));
+        if (i % 977 == 0)
+            pix[i] += 300.0f;
+        if (i % W < 90 && i / W > 350)
+            pix[i] = NAN;
+    }
+    assert_int_equal(qa_noise_map(map, pix, W, H, 5.0, 1), 0);
+    assert_int_equal(qa_noise_map(again, pix, W, H, 5.0, 3), 0);
+    assert_memory_equal(map, again, W * H * sizeof *map);
+    for (size_t i = 0; i < W * H; i++) {
+        double r = hypot((double)(i % W) - 470.0, (double)(i / W) - 130.0);
+
+        assert_true(map[i] > 0.7f && map[i] < 5.0f);
+        if (r < 15.0) {
+            near += (double)map[i];
+            nnear++;
+        } else if (r > 100.0) {
+            assert_true(map[i] < 1.5f);
+            far += (double)map[i];
+            nfar++;
+        }
+    }
+    printf("noise %.3f for 1, %.2f for 4\n", far / (double)nfar, near / (double)nnear);
+    assert_true(fabs(far / (double)nfar - 1.0) < 0.03);
+    assert_true(near / (double)nnear > 3.0);
+    free(pix);
+    free(map);
+    free(again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(noise_is_known_around_each_pixel),
         cmocka_unit_test(noise_is_that_of_the_gaussian_whatever_lies_on_it),
         cmocka_unit_test(noise_of_few_pixels_is_the_definition),
         cmocka_unit_test(sources_without_noise_come_back),

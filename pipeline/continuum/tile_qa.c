@@ -12,14 +12,21 @@
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/sky/image.h"
 
-/* The noise of every pixel after division by the beam. */
+/* The noise around every pixel after division by the beam. */
 static float *noise_map(const struct tile_run *run)
 {
+    const struct image *residual = run->residual;
     size_t n = run->pb->nx * run->pb->ny;
     float *map = malloc(n * sizeof *map);
 
+    if (map != NULL && qa_noise_map(map, residual->pix, residual->nx, residual->ny,
+                                    run->psf->bmaj_rad / run->psf->wcs.cell_rad,
+                                    run->env->threads) != 0) {
+        free(map);
+        return NULL;
+    }
     for (size_t i = 0; map != NULL && i < n; i++)
-        map[i] = run->pb->pix[i] > 0 ? (float)run->noise_jy / run->pb->pix[i] : NAN;
+        map[i] = run->pb->pix[i] > 0 ? map[i] / run->pb->pix[i] : NAN;
     return map;
 }
 

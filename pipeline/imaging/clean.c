@@ -6,7 +6,7 @@
  * cycle, which takes the new components off by convolutions (normal.h).  At the end the residual
  * is made once from the visibilities, as a check and as the result.  Stopping follows WSClean:
  * down to auto_mask sigma anywhere, then to auto_threshold sigma where components were found;
- * sigma is measured anew after each major cycle.
+ * sigma is measured anew after each major cycle, around each pixel (its -local-rms).
  */
 #include "pipeline/imaging/clean.h"
 
@@ -18,20 +18,24 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/parallel.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/normal.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/image.h"
+#include "pipeline/sky/qa.h"
 
 enum {
-    MAX_MAJOR = 60,      /* major cycles, whatever the thresholds say */
-    MAX_ACTIVE = 100000, /* active pixels of a minor cycle; more raise its level */
-    MAX_LATE = 20000,    /* components of a minor cycle since its lowest peak */
-    BLOCK = 256,         /* active pixels whose largest is remembered */
-    MAX_CHECKS = 3,      /* passes over the visibilities at the end */
-    MAX_FIT = 4096       /* pixels of the PSF's main lobe taking part in the fit */
+    MAX_MAJOR = 60,       /* major cycles, whatever the thresholds say */
+    MAX_ACTIVE = 100000,  /* active pixels of a minor cycle; more raise its level */
+    MAX_BATCH = 4096,     /* active pixels that are cleaned by themselves */
+    MAX_LATE = 20000,     /* components of a batch since its lowest peak */
+    BLOCK = 256,          /* pixels of a batch whose largest is remembered */
+    MAX_SAMPLES = 250000, /* pixels that the noise of the image is taken from */
+    MAX_CHECKS = 3,       /* passes over the visibilities at the end */
+    MAX_FIT = 4096        /* pixels of the PSF's main lobe taking part in the fit */
 };
 
 /* A minor cycle whose peak rises by this from its lowest does not converge.  (One component can
@@ -39,15 +43,25 @@ enum {
 #define GROWTH 1.25f
 /* The pixels of the PSF that a beam is fitted to. */
 #define BEAM_CUT 0.5f
-/* What of the PSF a minor cycle leaves to the next major one. */
-#define PATCH_LEVEL 2e-3f
+/* A batch is cleaned down to this share of its highest pixel. */
+#define BATCH_DEPTH 0.5f
+/* A residual of so many floors is done. */
+#define NEAR_FLOOR 1.02f
 /* CLEAN goes on when the residual from the visibilities differs by more of the noise. */
 #define CHECK_SIGMA 0.2
 
 /* A component that may have to be taken back. */
 struct late {
-    size_t pixel;
+    size_t at; /* in the batch */
     float flux;
+};
+
+/* Pixels that a minor cycle looks at, in order of rows. */
+struct active {
+    size_t n;
+    float *left;     /* what is left there, Jy/beam */
+    float *least;    /* nothing is done there below this */
+    uint16_t *x, *y; /* where */
 };
 
 struct state {
@@ -56,21 +70,23 @@ struct state {
     const struct clean_opts *opts;
     struct normal *op;
     const float *psf;
-    size_t nx, ny;
-    size_t rx,
-        ry; /* the PSF further than this from its middle waits for a major cycle */
+    size_t nx, ny, threads;
     float *model, *residual;
     float *delta;          /* [ny][nx] components of this minor cycle */
     float *scratch;        /* [ny][nx] for medians */
+    float *sigma;          /* [ny][nx] noise around each pixel */
     unsigned char *domain; /* [ny][nx] 1 where components may be placed */
+    struct active all;     /* [MAX_ACTIVE] of a minor cycle */
+    size_t *row_first;     /* [ny + 1] first of `all` in each row */
+    struct active batch;   /* [MAX_BATCH] the highest of them */
+    float *placed;         /* [MAX_BATCH] components of this batch */
+    float *top;            /* [MAX_BATCH / BLOCK] what is furthest above `least` */
     struct late *late;     /* [MAX_LATE] */
-    /* Active pixels in order of rows: what is left there, and where. */
-    size_t nactive;
-    float *left;       /* [MAX_ACTIVE] Jy/beam */
-    uint16_t *x, *y;   /* [MAX_ACTIVE] */
-    size_t *row_first; /* [ny + 1] first active pixel of each row */
-    float *top;        /* [MAX_ACTIVE / BLOCK + 1] largest |left| of each block */
-    bool masked;       /* the domain is the auto mask */
+    /* Of each row inside the domain: the largest |residual|, that above the floor, and how many
+     * floors that is at most.  [ny] each. */
+    float *row_peak, *row_top, *row_excess;
+    float top_jy, excess; /* the largest of the latter two */
+    bool masked;          /* the domain is the auto mask */
     struct clean_result *res;
 };
 
@@ -104,13 +120,14 @@ static float kth_smallest(float *v, size_t n, size_t k)
     return v[k];
 }
 
-/* 1.4826 x the median absolute deviation of the finite pixels. */
+/* 1.4826 x the median absolute deviation of the finite pixels, of a part of them when they are
+ * many. */
 static double robust_sigma(const float *pix, float *scratch, size_t n)
 {
-    size_t m = 0;
+    size_t m = 0, step = n / MAX_SAMPLES | 1;
     float median;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i += step)
         if (isfinite(pix[i]))
             scratch[m++] = pix[i];
     if (m == 0)
@@ -150,148 +167,307 @@ static bool mask_domain(struct state *st)
     return found > 0;
 }
 
-/* Peak inside the domain (a NaN is never larger) and noise of the whole residual. */
-static void measure(struct state *st)
-{
-    float peak = 0.0f;
-
-    for (size_t i = 0; i < st->nx * st->ny; i++)
-        if (st->domain[i] && fabsf(st->residual[i]) > peak)
-            peak = fabsf(st->residual[i]);
-    st->res->peak_jy = (double)peak;
-    st->res->sigma_jy = robust_sigma(st->residual, st->scratch, st->nx * st->ny);
-}
-
-/* What the search stops at now, Jy/beam. */
-static double floor_level(const struct state *st)
+/* How many sigma the search goes down to now. */
+static float floor_sigma(const struct state *st)
 {
     const struct clean_opts *o = st->opts;
     double nsigma =
         o->auto_mask > 0.0 && !st->masked ? o->auto_mask : o->auto_threshold;
 
-    return fmax(o->threshold_jy, fmax(nsigma, 0.0) * st->res->sigma_jy);
+    return (float)fmax(nsigma, 0.0);
 }
 
-static void find_top(struct state *st, size_t b)
+/* Rows lo .. hi - 1 of the residual (a NaN is never larger). */
+static void measure_rows(void *arg, size_t lo, size_t hi)
 {
-    size_t end = (b + 1) * BLOCK < st->nactive ? (b + 1) * BLOCK : st->nactive;
-    float top = 0.0f;
+    struct state *st = arg;
+    float nsigma = floor_sigma(st), lowest = (float)st->opts->threshold_jy;
 
-    for (size_t i = b * BLOCK; i < end; i++)
-        top = fabsf(st->left[i]) > top ? fabsf(st->left[i]) : top;
-    st->top[b] = top;
-}
+    for (size_t y = lo; y < hi; y++) {
+        const float *residual = st->residual + y * st->nx;
+        const float *sigma = st->sigma + y * st->nx;
+        const unsigned char *domain = st->domain + y * st->nx;
+        float peak = 0.0f, top = 0.0f, excess = 0.0f;
 
-/* Collect the pixels above `level`; returns the level, raised if they were too many. */
-static float collect_active(struct state *st, float level)
-{
-    size_t n = 0, npix = st->nx * st->ny;
-
-    for (size_t i = 0; i < npix; i++)
-        if (st->domain[i] && fabsf(st->residual[i]) > level)
-            st->scratch[n++] = fabsf(st->residual[i]);
-    if (n > MAX_ACTIVE)
-        level = kth_smallest(st->scratch, n, n - MAX_ACTIVE);
-    st->nactive = 0;
-    for (size_t y = 0; y < st->ny; y++) {
-        st->row_first[y] = st->nactive;
         for (size_t x = 0; x < st->nx; x++) {
-            size_t i = y * st->nx + x;
+            float v = domain[x] ? fabsf(residual[x]) : 0.0f;
+            float least = nsigma * sigma[x] > lowest ? nsigma * sigma[x] : lowest;
 
-            if (st->domain[i] && fabsf(st->residual[i]) > level &&
-                st->nactive < MAX_ACTIVE) {
-                st->left[st->nactive] = st->residual[i];
-                st->x[st->nactive] = (uint16_t)x;
-                st->y[st->nactive++] = (uint16_t)y;
-            }
+            peak = v > peak ? v : peak;
+            top = v > least && v > top ? v : top;
+            excess = v > excess * least ? v / least : excess;
         }
+        st->row_peak[y] = peak;
+        st->row_top[y] = top;
+        st->row_excess[y] = excess;
     }
-    st->row_first[st->ny] = st->nactive;
-    for (size_t b = 0; b * BLOCK < st->nactive; b++)
-        find_top(st, b);
-    return level;
 }
 
-/* Take flux times the PSF centred on (cx, cy) off the active pixels near it. */
-static void subtract_psf(struct state *st, size_t cx, size_t cy, float flux)
+/* The residual against the floor. */
+static void find_peaks(struct state *st)
 {
-    size_t nx = st->nx, ny = st->ny, hx = nx / 2, hy = ny / 2, first, last;
-    size_t y0 = cy > st->ry ? cy - st->ry : 0;
-    size_t y1 = cy + st->ry + 1 < ny ? cy + st->ry + 1 : ny;
-    size_t x0 = cx > st->rx ? cx - st->rx : 0;
-    size_t x1 = cx + st->rx + 1 < nx ? cx + st->rx + 1 : nx;
+    float peak = 0.0f;
 
-    for (size_t y = y0; y < y1; y++) {
-        const float *psf = st->psf + (y + hy - cy) * nx + hx - cx;
-
-        for (size_t i = st->row_first[y]; i < st->row_first[y + 1]; i++) {
-            size_t x = st->x[i];
-
-            if (x >= x0 && x < x1)
-                st->left[i] -= flux * psf[x];
-        }
+    parallel_run_by(st->threads, st->ny, measure_rows, st);
+    st->top_jy = st->excess = 0.0f;
+    for (size_t y = 0; y < st->ny; y++) {
+        peak = fmaxf(peak, st->row_peak[y]);
+        st->top_jy = fmaxf(st->top_jy, st->row_top[y]);
+        st->excess = fmaxf(st->excess, st->row_excess[y]);
     }
-    first = st->row_first[y0];
-    last = st->row_first[y1];
-    for (size_t b = first / BLOCK; b * BLOCK < last; b++)
-        find_top(st, b);
-}
-
-/* The active pixel that is furthest from 0. */
-static size_t brightest(const struct state *st)
-{
-    size_t best = 0, at = 0, end;
-
-    for (size_t b = 1; b * BLOCK < st->nactive; b++)
-        if (st->top[b] > st->top[best])
-            best = b;
-    end = (best + 1) * BLOCK < st->nactive ? (best + 1) * BLOCK : st->nactive;
-    for (at = best * BLOCK; at + 1 < end && fabsf(st->left[at]) < st->top[best];)
-        at++;
-    return at;
-}
-
-/* Place or, with a negative flux, take back a component of this minor cycle. */
-static void place(struct state *st, size_t pixel, float flux)
-{
-    st->delta[pixel] += flux;
-    st->res->model_jy += (double)flux;
+    st->res->peak_jy = (double)peak;
 }
 
 /*
- * Hogbom over the active pixels; components go to delta.
+ * Around what has been found the noise of the whole image holds while one still searches: there
+ * the residual of the source itself is most of the local noise, and would stop its own removal.
+ */
+static void spare_found(struct state *st)
+{
+    size_t reach = (size_t)(0.5 * st->opts->beam_pix) + 1;
+    float whole = (float)st->res->sigma_jy;
+
+    for (size_t i = 0; i < st->nx * st->ny; i++) {
+        size_t x = i % st->nx, y = i / st->nx;
+
+        if (st->model[i] == 0.0f || x < reach || y < reach || x + reach >= st->nx ||
+            y + reach >= st->ny)
+            continue;
+        for (size_t v = y - reach; v <= y + reach; v++)
+            for (size_t u = x - reach; u <= x + reach; u++)
+                st->sigma[v * st->nx + u] = fminf(st->sigma[v * st->nx + u], whole);
+    }
+}
+
+/* Noise of the whole residual and around each pixel, and the peaks. */
+static int measure(struct state *st, struct err *e)
+{
+    size_t npix = st->nx * st->ny;
+    int rc = 0;
+
+    st->res->sigma_jy = robust_sigma(st->residual, st->scratch, npix);
+    if (st->opts->beam_pix > 0.0)
+        rc = qa_noise_map(st->sigma, st->residual, st->nx, st->ny, st->opts->beam_pix,
+                          st->threads);
+    else
+        for (size_t i = 0; i < npix; i++)
+            st->sigma[i] = (float)st->res->sigma_jy;
+    if (rc != 0)
+        return err_set(e, rc, "no memory for the noise of %zu x %zu pixels", st->nx,
+                       st->ny);
+    if (st->opts->beam_pix > 0.0 && !st->masked)
+        spare_found(st);
+    find_peaks(st);
+    return 0;
+}
+
+/* What is done at a pixel down to, Jy/beam; at least `level`. */
+static float least_at(const struct state *st, size_t pixel, float level)
+{
+    float least = floor_sigma(st) * st->sigma[pixel];
+
+    least = fmaxf(least, (float)st->opts->threshold_jy);
+    return least > level ? least : level;
+}
+
+/* Collect the pixels above `level` and their floors; the highest if they are too many. */
+static void collect_active(struct state *st, float level)
+{
+    size_t n = 0, npix = st->nx * st->ny;
+    struct active *all = &st->all;
+
+    for (size_t i = 0; i < npix; i++)
+        if (st->domain[i] && fabsf(st->residual[i]) > level &&
+            fabsf(st->residual[i]) > least_at(st, i, level))
+            st->scratch[n++] = fabsf(st->residual[i]);
+    if (n > MAX_ACTIVE)
+        level = kth_smallest(st->scratch, n, n - MAX_ACTIVE);
+    all->n = 0;
+    for (size_t y = 0; y < st->ny; y++) {
+        st->row_first[y] = all->n;
+        for (size_t x = 0; x < st->nx; x++) {
+            size_t i = y * st->nx + x;
+            float least;
+
+            if (!st->domain[i] || !(fabsf(st->residual[i]) > level))
+                continue;
+            least = least_at(st, i, level);
+            if (!(fabsf(st->residual[i]) > least) || all->n == MAX_ACTIVE)
+                continue;
+            all->left[all->n] = st->residual[i];
+            all->least[all->n] = least;
+            all->x[all->n] = (uint16_t)x;
+            all->y[all->n++] = (uint16_t)y;
+        }
+    }
+    st->row_first[st->ny] = all->n;
+}
+
+/* The largest |left| that is above its `least`, of the pixels lo .. hi - 1; 0: there is none. */
+static float highest(const struct active *a, size_t lo, size_t hi)
+{
+    float top = 0.0f;
+
+    for (size_t i = lo; i < hi; i++) {
+        float v = fabsf(a->left[i]) > a->least[i] ? fabsf(a->left[i]) : 0.0f;
+
+        top = v > top ? v : top;
+    }
+    return top;
+}
+
+static size_t block_end(const struct active *a, size_t b)
+{
+    return (b + 1) * BLOCK < a->n ? (b + 1) * BLOCK : a->n;
+}
+
+/* Take the pixels above half of `top` for a batch, the highest if they are too many. */
+static void choose_batch(struct state *st, float top)
+{
+    const struct active *all = &st->all;
+    struct active *batch = &st->batch;
+    float level = BATCH_DEPTH * top;
+    size_t n = 0;
+
+    for (size_t i = 0; i < all->n; i++)
+        if (fabsf(all->left[i]) > level && fabsf(all->left[i]) > all->least[i])
+            st->scratch[n++] = fabsf(all->left[i]);
+    if (n > MAX_BATCH)
+        level = fminf(kth_smallest(st->scratch, n, n - MAX_BATCH), 0.99f * top);
+    batch->n = 0;
+    for (size_t i = 0; i < all->n && batch->n < MAX_BATCH; i++) {
+        float v = fabsf(all->left[i]);
+
+        if (!(v > level && v > all->least[i]))
+            continue;
+        batch->left[batch->n] = all->left[i];
+        batch->least[batch->n] = all->least[i] > level ? all->least[i] : level;
+        batch->x[batch->n] = all->x[i];
+        batch->y[batch->n] = all->y[i];
+        st->placed[batch->n++] = 0.0f;
+    }
+    for (size_t b = 0; b * BLOCK < batch->n; b++)
+        st->top[b] = highest(batch, b * BLOCK, block_end(batch, b));
+}
+
+/* Take `flux` times the PSF centred on (cx, cy) off the pixels lo .. hi - 1. */
+static void subtract_psf(const struct state *st, struct active *a, size_t lo, size_t hi,
+                         size_t cx, size_t cy, float flux)
+{
+    size_t nx = st->nx, ny = st->ny;
+    /* Where the PSF has its first pixel; lags beyond its last wait for a major cycle. */
+    ptrdiff_t x0 = (ptrdiff_t)cx - (ptrdiff_t)(nx / 2);
+    ptrdiff_t y0 = (ptrdiff_t)cy - (ptrdiff_t)(ny / 2);
+
+    for (size_t i = lo; i < hi; i++) {
+        size_t x = (size_t)((ptrdiff_t)a->x[i] - x0);
+        size_t y = (size_t)((ptrdiff_t)a->y[i] - y0);
+        bool inside = x < nx && y < ny;
+        float psf = st->psf[inside ? y * nx + x : 0];
+
+        a->left[i] -= inside ? flux * psf : 0.0f;
+    }
+}
+
+/* The batch's pixel that is furthest from 0 and above its floor. */
+static size_t brightest(const struct state *st)
+{
+    const struct active *a = &st->batch;
+    size_t best = 0, at, end;
+
+    for (size_t b = 1; b * BLOCK < a->n; b++)
+        if (st->top[b] > st->top[best])
+            best = b;
+    end = block_end(a, best);
+    for (at = best * BLOCK; at + 1 < end; at++)
+        if (fabsf(a->left[at]) >= st->top[best] && fabsf(a->left[at]) > a->least[at])
+            break;
+    return at;
+}
+
+/*
+ * Hogbom over the pixels of the batch.
  *
  * Over many active pixels close together the PSF image, cut at its border, need not be positive
- * definite: a pattern that it hardly sees may grow while the peak no longer falls.  Then the
- * components since the lowest peak are taken back and the next major cycle starts from there.
+ * definite: then peaks grow.  The components since the lowest peak are taken back, and it is
+ * time for a major cycle.  Returns whether all pixels came down to where they should.
  */
-static void minor_cycle(struct state *st, double floor_jy)
+static bool clean_batch(struct state *st)
 {
-    double start = st->res->peak_jy, mgain = st->opts->mgain;
-    float level = (float)fmax(floor_jy, start * (1.0 - mgain)), lowest = INFINITY;
+    struct active *a = &st->batch;
+    float lowest = INFINITY;
     size_t nlate = 0;
 
-    memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
-    level = collect_active(st, level);
-    while (st->nactive > 0 && st->res->niter < st->opts->niter) {
-        size_t at = brightest(st), x = st->x[at], y = st->y[at];
-        float peak = fabsf(st->left[at]), flux = (float)st->opts->gain * st->left[at];
+    while (st->res->niter < st->opts->niter) {
+        size_t at = brightest(st);
+        float peak = fabsf(a->left[at]), flux = (float)st->opts->gain * a->left[at];
 
-        if (!(peak > level))
-            return;
+        if (!(peak > a->least[at]))
+            return true;
         if (peak < lowest) {
             lowest = peak;
             nlate = 0;
         }
         if (peak > GROWTH * lowest || nlate == MAX_LATE) {
             while (nlate-- > 0)
-                place(st, st->late[nlate].pixel, -st->late[nlate].flux);
-            return;
+                st->placed[st->late[nlate].at] -= st->late[nlate].flux;
+            return false;
         }
-        st->late[nlate++] = (struct late){y * st->nx + x, flux};
-        place(st, y * st->nx + x, flux);
+        st->late[nlate++] = (struct late){at, flux};
+        st->placed[at] += flux;
         st->res->niter++;
-        subtract_psf(st, x, y, flux);
+        subtract_psf(st, a, 0, a->n, a->x[at], a->y[at], flux);
+        for (size_t b = 0; b * BLOCK < a->n; b++)
+            st->top[b] = highest(a, b * BLOCK, block_end(a, b));
+    }
+    return true;
+}
+
+/* Take the batch's components off the active pixels lo .. hi - 1. */
+static void subtract_batch(void *arg, size_t lo, size_t hi)
+{
+    struct state *st = arg;
+
+    for (size_t k = 0; k < st->batch.n; k++)
+        if (st->placed[k] != 0.0f)
+            subtract_psf(st, &st->all, lo, hi, st->batch.x[k], st->batch.y[k],
+                         st->placed[k]);
+}
+
+/* The batch's components join those of the minor cycle; sign -1: leave them again. */
+static void keep_batch(struct state *st, float sign)
+{
+    for (size_t k = 0; k < st->batch.n; k++) {
+        st->delta[st->batch.y[k] * st->nx + st->batch.x[k]] += sign * st->placed[k];
+        st->res->model_jy += (double)(sign * st->placed[k]);
+    }
+}
+
+/*
+ * Down to the floors or to what mgain allows; components go to delta.  The highest pixels are
+ * cleaned by themselves, batch after batch, and all the others see a batch's components at once
+ * (as Clark's minor cycles, with the PSF as far as the image goes).
+ */
+static void minor_cycle(struct state *st)
+{
+    float start = st->top_jy, lowest = INFINITY;
+    bool whole = true;
+
+    memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
+    collect_active(st, start * (float)(1.0 - st->opts->mgain));
+    st->batch.n = 0;
+    while (st->res->niter < st->opts->niter) {
+        float top = highest(&st->all, 0, st->all.n);
+
+        if (top > GROWTH * lowest)
+            keep_batch(st, -1.0f);
+        if (!(top > 0.0f) || top > GROWTH * lowest || !whole)
+            return;
+        lowest = fminf(lowest, top);
+        choose_batch(st, top);
+        whole = clean_batch(st);
+        parallel_run_by(st->threads, st->all.n, subtract_batch, st);
+        keep_batch(st, 1.0f);
     }
 }
 
@@ -304,43 +480,67 @@ static void major_cycle(struct state *st)
     normal_subtract(st->op, st->delta, st->residual);
 }
 
+/* The last major cycle made it worse: as it was before. */
+static int take_back(struct state *st, struct err *e)
+{
+    for (size_t i = 0; i < st->nx * st->ny; i++)
+        st->delta[i] = -st->delta[i];
+    for (size_t i = 0; i < st->nx * st->ny; i++)
+        st->res->model_jy += (double)st->delta[i];
+    major_cycle(st);
+    return measure(st, e);
+}
+
+/* The search is over: go on inside the mask of what was found.  False: there is no such phase. */
+static bool go_deeper(struct state *st)
+{
+    return !st->masked && st->opts->auto_mask > st->opts->auto_threshold &&
+           mask_domain(st);
+}
+
 /* Cycle until a level, a limit, or no more progress.  residual holds the dirty image. */
 static int cycle(struct state *st, struct err *e)
 {
     double first, best;
-    int slow = 0;
+    size_t had;
+    int slow = 0, rc = measure(st, e);
 
-    measure(st);
-    first = best = st->res->peak_jy;
-    while (st->res->niter < st->opts->niter && st->res->nmajor < MAX_MAJOR) {
-        double floor_jy = floor_level(st);
-
+    first = best = (double)st->top_jy;
+    while (rc == 0 && st->res->niter < st->opts->niter && st->res->nmajor < MAX_MAJOR) {
         /* Near enough: sigma falls a little with each cycle and the floor with it.  A search
-         * that no longer gains still goes on inside the mask. */
-        if (!(st->res->peak_jy > 1.02 * floor_jy) || slow == 2) {
-            if (st->masked || !(st->opts->auto_mask > st->opts->auto_threshold) ||
-                !mask_domain(st))
+         * that no longer gains (a twentieth of the peak, or of the components) still goes on
+         * inside the mask. */
+        if (!(st->excess > NEAR_FLOOR) || slow == 2) {
+            if (!go_deeper(st))
                 break;
-            measure(st);
-            best = st->res->peak_jy;
+            rc = measure(st, e);
+            best = (double)st->top_jy;
             slow = 0;
             continue;
         }
-        minor_cycle(st, floor_jy);
+        had = st->res->niter;
+        minor_cycle(st);
         major_cycle(st);
-        measure(st);
-        if (st->opts->progress != NULL)
+        rc = measure(st, e);
+        if (rc == 0 && st->opts->progress != NULL)
             st->opts->progress(st->opts->arg, st->res->niter, st->res->peak_jy,
                                st->res->sigma_jy);
-        if (st->res->peak_jy > 2.0 * best && st->res->peak_jy > 1e-4 * first)
-            return err_set(e, ERR_QUALITY,
-                           "CLEAN diverged in major cycle %zu: the residual grew from "
-                           "%.3g to %.3g Jy",
-                           st->res->nmajor, best, st->res->peak_jy);
-        slow = st->res->peak_jy > 0.95 * best ? slow + 1 : 0;
-        best = fmin(best, st->res->peak_jy);
+        if (rc == 0 && st->masked && (double)st->top_jy > best) {
+            rc = take_back(st, e);
+            break;
+        }
+        if (rc == 0 && (double)st->top_jy > 2.0 * best &&
+            (double)st->top_jy > 1e-4 * first)
+            rc = err_set(e, ERR_QUALITY,
+                         "CLEAN diverged in major cycle %zu: the residual grew from "
+                         "%.3g to %.3g Jy",
+                         st->res->nmajor, best, (double)st->top_jy);
+        slow = (double)st->top_jy > 0.95 * best || 20 * (st->res->niter - had) < had
+                   ? slow + 1
+                   : 0;
+        best = fmin(best, (double)st->top_jy);
     }
-    return 0;
+    return rc;
 }
 
 /*
@@ -381,27 +581,28 @@ static int cycle_and_check(struct state *st, struct err *e)
         if (rc == 0)
             rc = check(st, &st->res->check_jy, e);
         if (rc == 0)
-            measure(st);
+            rc = measure(st, e);
         if (st->res->check_jy <= CHECK_SIGMA * st->res->sigma_jy)
             break;
     }
     return rc;
 }
 
-/* How far from its middle the PSF is worth a minor cycle's while. */
-static void choose_patch(struct state *st)
+static bool active_alloc(struct active *a, size_t n)
 {
-    size_t hx = st->nx / 2, hy = st->ny / 2;
+    a->left = malloc(n * sizeof *a->left);
+    a->least = malloc(n * sizeof *a->least);
+    a->x = malloc(n * sizeof *a->x);
+    a->y = malloc(n * sizeof *a->y);
+    return a->left != NULL && a->least != NULL && a->x != NULL && a->y != NULL;
+}
 
-    st->rx = st->ry = 1;
-    for (size_t y = 0; y < st->ny; y++)
-        for (size_t x = 0; x < st->nx; x++)
-            if (fabsf(st->psf[y * st->nx + x]) > PATCH_LEVEL) {
-                size_t dx = x > hx ? x - hx : hx - x, dy = y > hy ? y - hy : hy - y;
-
-                st->rx = dx > st->rx ? dx : st->rx;
-                st->ry = dy > st->ry ? dy : st->ry;
-            }
+static void active_free(struct active *a)
+{
+    free(a->left);
+    free(a->least);
+    free(a->x);
+    free(a->y);
 }
 
 static bool state_alloc(struct state *st)
@@ -410,29 +611,36 @@ static bool state_alloc(struct state *st)
 
     st->delta = malloc(npix * sizeof *st->delta);
     st->scratch = malloc(npix * sizeof *st->scratch);
+    st->sigma = malloc(npix * sizeof *st->sigma);
     st->domain = malloc(npix);
-    st->left = malloc(MAX_ACTIVE * sizeof *st->left);
-    st->x = malloc(MAX_ACTIVE * sizeof *st->x);
-    st->y = malloc(MAX_ACTIVE * sizeof *st->y);
-    st->top = calloc(MAX_ACTIVE / BLOCK + 1, sizeof *st->top);
+    st->placed = malloc(MAX_BATCH * sizeof *st->placed);
+    st->top = calloc(MAX_BATCH / BLOCK, sizeof *st->top);
     st->late = malloc(MAX_LATE * sizeof *st->late);
     st->row_first = malloc((st->ny + 1) * sizeof *st->row_first);
-    return st->delta != NULL && st->scratch != NULL && st->domain != NULL &&
-           st->left != NULL && st->x != NULL && st->y != NULL && st->top != NULL &&
-           st->late != NULL && st->row_first != NULL;
+    st->row_peak = malloc(3 * st->ny * sizeof *st->row_peak);
+    if (st->row_peak != NULL) {
+        st->row_top = st->row_peak + st->ny;
+        st->row_excess = st->row_top + st->ny;
+    }
+    return active_alloc(&st->all, MAX_ACTIVE) && active_alloc(&st->batch, MAX_BATCH) &&
+           st->delta != NULL && st->scratch != NULL && st->sigma != NULL &&
+           st->domain != NULL && st->placed != NULL && st->top != NULL &&
+           st->late != NULL && st->row_first != NULL && st->row_peak != NULL;
 }
 
 static void state_free(struct state *st)
 {
+    active_free(&st->all);
+    active_free(&st->batch);
     free(st->delta);
     free(st->scratch);
+    free(st->sigma);
     free(st->domain);
-    free(st->left);
-    free(st->x);
-    free(st->y);
+    free(st->placed);
     free(st->top);
     free(st->late);
     free(st->row_first);
+    free(st->row_peak);
 }
 
 /* The dirty image, less the model that one starts with. */
@@ -448,7 +656,6 @@ static int start(struct state *st, struct err *e)
     for (size_t i = 0; st->opts->warm && i < npix; i++)
         st->res->model_jy += (double)st->model[i];
     first_domain(st);
-    choose_patch(st);
     return rc;
 }
 
@@ -457,9 +664,11 @@ int clean_run(struct imager *im, struct normal *op, const struct samples *s,
               struct clean_result *res, struct err *e)
 {
     struct imager_info info;
+    struct imager_view view;
     int rc;
 
     imager_info(im, &info);
+    imager_view(im, &view);
     *res = (struct clean_result){0};
     if (!(opts->gain > 0.0 && opts->gain <= 1.0 && opts->mgain > 0.0 &&
           opts->mgain <= 1.0))
@@ -472,6 +681,7 @@ int clean_run(struct imager *im, struct normal *op, const struct samples *s,
                        .psf = planes->psf,
                        .nx = info.nx,
                        .ny = info.ny,
+                       .threads = view.threads,
                        .model = planes->model,
                        .residual = planes->residual,
                        .res = res};

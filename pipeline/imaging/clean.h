@@ -22,6 +22,9 @@ struct clean_opts {
     double auto_mask; /* first stop at this many sigma (finding components) ... */
     /* ... then down to this many sigma inside the mask so found */
     double auto_threshold;
+    /* Major axis of the beam, pixels: sigma is that around each pixel (qa_noise_map); 0: it is
+     * that of the whole image. */
+    double beam_pix;
     double threshold_jy; /* never below this */
     double border;       /* share of each side not searched, e.g. 0.02 */
     const float *search; /* [ny][nx] > 0 where components may lie; NULL everywhere */
@@ -33,7 +36,7 @@ struct clean_opts {
 
 struct clean_result {
     size_t niter, nmajor;
-    double peak_jy, sigma_jy; /* of the residual; sigma = 1.4826 x MAD */
+    double peak_jy, sigma_jy; /* of the whole residual; sigma = 1.4826 x MAD, sampled */
     double model_jy;          /* sum of components */
     /* By how much, at most, the residual from the visibilities differs from the one that the
        convolutions had left, Jy/beam. */

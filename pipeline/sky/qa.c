@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/parallel.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/source.h"
 
@@ -109,6 +110,186 @@ double qa_noise(const float *pix, size_t n)
     }
     free(v);
     return sigma;
+}
+
+/*
+ * Local noise
+ */
+
+/* Sides of the boxes in beams, and the pixels looked at along each. */
+#define WIDE_BEAMS  30.0
+#define CLOSE_BEAMS 8.0
+enum { WIDE_SAMPLES = 32, CLOSE_SAMPLES = 16, MAX_SAMPLES = 4 * 32 * 32 };
+
+/* From this much more than in the wide box the noise of the close one begins to count; from
+ * FULL_EXCESS on it counts wholly.  (MAD of a hundred beams scatters by 12 %.) */
+#define EXCESS      1.3
+#define FULL_EXCESS 1.8
+
+/* Noise at the middles of boxes that overlap by half. */
+struct boxes {
+    const float *pix; /* [ny][nx] */
+    size_t nx, ny;
+    size_t side_x, side_y; /* pixels */
+    size_t samples;        /* pixels looked at along a side, about */
+    size_t mx, my;         /* boxes along x and y, at least 2 */
+    float *node;           /* [my][mx]; NAN without pixels */
+};
+
+static int boxes_init(struct boxes *b, const float *pix, size_t nx, size_t ny,
+                      double side, size_t samples)
+{
+    size_t whole = side < 4.0 ? 4 : side > 1e6 ? 1000000 : (size_t)side;
+
+    *b = (struct boxes){.pix = pix, .nx = nx, .ny = ny, .samples = samples};
+    b->side_x = whole < nx ? whole : nx;
+    b->side_y = whole < ny ? whole : ny;
+    b->mx = 2 * nx / b->side_x;
+    b->my = 2 * ny / b->side_y;
+    b->node = malloc(b->mx * b->my * sizeof *b->node);
+    return b->node != NULL ? 0 : -ENOMEM;
+}
+
+/* The first pixel of box k of m, `side` pixels long, spread evenly over n pixels. */
+static size_t box_start(size_t k, size_t m, size_t side, size_t n)
+{
+    return k * (n - side) / (m - 1);
+}
+
+/* Rows lo .. hi - 1 of the boxes. */
+static void measure_boxes(void *arg, size_t lo, size_t hi)
+{
+    const struct boxes *b = arg;
+    size_t step_x = b->side_x / b->samples, step_y = b->side_y / b->samples;
+    float v[MAX_SAMPLES];
+
+    step_x = step_x > 0 ? step_x : 1;
+    step_y = step_y > 0 ? step_y : 1;
+    for (size_t k = lo * b->mx; k < hi * b->mx; k++) {
+        size_t x0 = box_start(k % b->mx, b->mx, b->side_x, b->nx);
+        size_t y0 = box_start(k / b->mx, b->my, b->side_y, b->ny), n = 0;
+
+        for (size_t y = y0; y < y0 + b->side_y; y += step_y)
+            for (size_t x = x0; x < x0 + b->side_x && n < MAX_SAMPLES; x += step_x)
+                if (isfinite(b->pix[y * b->nx + x]))
+                    v[n++] = b->pix[y * b->nx + x];
+        b->node[k] = n >= 16 ? (float)centre_and_mad(v, n) : NAN;
+    }
+}
+
+/* Boxes without pixels have the median noise of the others. */
+static void fill_boxes(struct boxes *b)
+{
+    size_t n = b->mx * b->my, kept = 0;
+    float *v = malloc(n * sizeof *v), typical = 0.0f;
+
+    for (size_t i = 0; v != NULL && i < n; i++)
+        if (isfinite(b->node[i]))
+            v[kept++] = b->node[i];
+    if (kept > 0)
+        typical = (float)median(v, kept, false);
+    for (size_t i = 0; i < n; i++)
+        b->node[i] = isfinite(b->node[i]) ? b->node[i] : typical;
+    free(v);
+}
+
+/* Where pixel `at` lies between the middles of the boxes: box *k, and the share of the next. */
+static float between_boxes(double at, size_t m, size_t side, size_t n, size_t *k)
+{
+    double place =
+        n > side ? (at - 0.5 * (double)side) * (double)(m - 1) / (double)(n - side)
+                 : 0.0;
+
+    place = fmin(fmax(place, 0.0), (double)(m - 1));
+    *k = (size_t)fmin(place, (double)(m - 2));
+    return (float)(place - (double)*k);
+}
+
+static float boxes_at(const struct boxes *b, double x, double y)
+{
+    size_t i, j;
+    float fx = between_boxes(x, b->mx, b->side_x, b->nx, &i);
+    float fy = between_boxes(y, b->my, b->side_y, b->ny, &j);
+    const float *p = b->node + j * b->mx + i, *q = p + b->mx;
+
+    return (1 - fy) * ((1 - fx) * p[0] + fx * p[1]) +
+           fy * ((1 - fx) * q[0] + fx * q[1]);
+}
+
+/* The close boxes get the noise of the wide ones where theirs is not markedly more. */
+static void join_boxes(struct boxes *close, const struct boxes *wide)
+{
+    for (size_t k = 0; k < close->mx * close->my; k++) {
+        size_t x = box_start(k % close->mx, close->mx, close->side_x, close->nx);
+        size_t y = box_start(k / close->mx, close->my, close->side_y, close->ny);
+        double calm = (double)boxes_at(wide, (double)x + 0.5 * (double)close->side_x,
+                                       (double)y + 0.5 * (double)close->side_y);
+        double excess = (double)close->node[k] / calm;
+        double counts =
+            1.0 + (FULL_EXCESS - 1.0) * (excess - EXCESS) / (FULL_EXCESS - EXCESS);
+
+        if (calm > 0.0)
+            close->node[k] = (float)(calm * fmax(1.0, fmin(excess, counts)));
+    }
+}
+
+struct spread {
+    const struct boxes *boxes;
+    float *map;
+};
+
+/* Rows lo .. hi - 1 of the map. */
+static void spread_boxes(void *arg, size_t lo, size_t hi)
+{
+    const struct spread *s = arg;
+    const struct boxes *b = s->boxes;
+
+    for (size_t y = lo; y < hi; y++) {
+        float *row = s->map + y * b->nx;
+        size_t j, x = 0;
+        float fy = between_boxes((double)y, b->my, b->side_y, b->ny, &j);
+
+        for (size_t i = 0; i + 1 < b->mx; i++) { /* a straight line from box to box */
+            const float *p = b->node + j * b->mx + i, *q = p + b->mx;
+            double x0 =
+                (double)box_start(i, b->mx, b->side_x, b->nx) + 0.5 * (double)b->side_x;
+            double x1 = (double)box_start(i + 1, b->mx, b->side_x, b->nx) +
+                        0.5 * (double)b->side_x;
+            float left = (1 - fy) * p[0] + fy * q[0];
+            float right = (1 - fy) * p[1] + fy * q[1];
+            float slope = x1 > x0 ? (right - left) / (float)(x1 - x0) : 0.0f;
+            size_t end = i + 2 < b->mx ? (size_t)x1 : b->nx;
+
+            for (; x < end; x++) {
+                float along =
+                    fminf(fmaxf((float)((double)x - x0), 0.0f), (float)(x1 - x0));
+
+                row[x] = left + along * slope;
+            }
+        }
+    }
+}
+
+int qa_noise_map(float *map, const float *pix, size_t nx, size_t ny, double beam_pix,
+                 size_t nthread)
+{
+    struct boxes wide = {0}, close = {0};
+    struct spread spread = {&close, map};
+    int rc = boxes_init(&wide, pix, nx, ny, WIDE_BEAMS * beam_pix, WIDE_SAMPLES);
+
+    if (rc == 0)
+        rc = boxes_init(&close, pix, nx, ny, CLOSE_BEAMS * beam_pix, CLOSE_SAMPLES);
+    if (rc == 0) {
+        parallel_run_by(nthread, wide.my, measure_boxes, &wide);
+        parallel_run_by(nthread, close.my, measure_boxes, &close);
+        fill_boxes(&wide);
+        fill_boxes(&close);
+        join_boxes(&close, &wide);
+        parallel_run_by(nthread, ny, spread_boxes, &spread);
+    }
+    free(wide.node);
+    free(close.node);
+    return rc;
 }
 
 /*

@@ -16,6 +16,23 @@ struct source_list;
 double qa_noise(const float *pix, size_t n);
 
 /*
+ * qa_noise_map: the noise around each pixel.
+ *
+ * 1.4826 x the median absolute deviation in overlapping boxes of 30 beams a side, bilinear
+ * between their middles; where boxes of 8 beams have markedly more (around a bright source that
+ * calibration or CLEAN left imperfect) theirs.  A grid of pixels in each box is looked at, so
+ * that the cost hardly depends on the box.  After WSClean's -local-rms and PyBDSF's two scales
+ * (rms_box, rms_box_bright).
+ *
+ * Given:    pix [ny][nx], NaN where there is none; beam_pix, the major axis of the beam (FWHM);
+ *           nthread
+ * Returned: map [ny][nx] in the unit of pix, also where that is NaN; 0 without a finite pixel
+ * Status:   0; -ENOMEM
+ */
+int qa_noise_map(float *map, const float *pix, size_t nx, size_t ny, double beam_pix,
+                 size_t nthread);
+
+/*
  * qa_find: local maxima above `nsigma` x local noise, position and peak by a Gaussian fit of
  * the beam's shape around each.
  *
