@@ -21,9 +21,9 @@
 /* Wanted error of a dirty image, rms over rms. */
 #define ACCURACY 1e-4
 
-/* How much of a source may change from sample to sample unseen by its model, rms over mean.  Less
-   than a tenth of it shows in the image, as false sources around the true one. */
-#define BEAM_LEFT 0.01
+/* How much of a source may change from sample to sample unseen by its model, rms over mean.  About
+   a thirtieth of it shows in the image, as false sources around the true one. */
+#define BEAM_LEFT 0.03
 
 /* Pixels to the finest fringe, when the settings leave it open: half as many again as it takes. */
 #define FRINGE_PIXELS 3.0
