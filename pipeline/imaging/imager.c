@@ -493,7 +493,7 @@ struct samples imager_samples(const struct imager *im, size_t q)
 {
     struct samples s = im->s;
 
-    if (q > 0) {
+    if (im->beam != NULL) {
         s.factor = im->beam->factor[q];
         s.row_time = im->beam->row_time;
     }
