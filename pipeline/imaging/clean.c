@@ -42,7 +42,9 @@ enum {
  * raise another peak by gain x sidelobe, a few per cent.) */
 #define GROWTH 1.25f
 /* The pixels of the PSF that a beam is fitted to. */
-#define BEAM_CUT 0.5f
+#define BEAM_CUT 0.35f
+/* What rises by more belongs to a sidelobe. */
+#define BEAM_RISE 0.1f
 /* A batch is cleaned down to this share of its highest pixel. */
 #define BATCH_DEPTH 0.5f
 /* A residual of so many floors is done. */
@@ -706,9 +708,9 @@ struct lobe {
 };
 
 /*
- * Pixels above `cut` that one reaches from the centre without going up, row by row outwards:
- * each row is walked from its peak below that of the row before.  Arrays with equal steps have
- * sidelobes of 0.7 that touch the core.
+ * Pixels above `cut` that one reaches from the centre without going up again by more than
+ * BEAM_RISE, row by row outwards: each row is walked from its peak below that of the row
+ * before.  Arrays with equal steps have sidelobes of 0.7 that touch the main lobe.
  */
 static void take_lobe(struct lobe *lobe, const float *psf, size_t nx, size_t ny,
                       float cut)
@@ -716,7 +718,7 @@ static void take_lobe(struct lobe *lobe, const float *psf, size_t nx, size_t ny,
     lobe->n = 0;
     for (int dir = -1; dir <= 1; dir += 2) {
         size_t cx = nx / 2, y = dir < 0 ? ny / 2 : ny / 2 + 1;
-        float top = INFINITY;
+        float low = INFINITY;
 
         for (; y < ny;
              y = dir < 0 ? y - 1 : y + 1) { /* y - 1 wraps past 0 to the end */
@@ -727,12 +729,17 @@ static void take_lobe(struct lobe *lobe, const float *psf, size_t nx, size_t ny,
                 cx--;
             while (cx + 1 < nx && row[cx + 1] > row[cx])
                 cx++;
-            if (!(row[cx] > cut) || row[cx] > top)
+            if (!(row[cx] > cut) || row[cx] > low + BEAM_RISE)
                 break;
-            top = row[cx];
-            for (lo = cx; lo > 0 && row[lo - 1] > cut && row[lo - 1] <= row[lo];)
+            low = fminf(low, row[cx]);
+            lo = hi = cx;
+            for (float least = row[lo];
+                 lo > 0 && row[lo - 1] > cut && row[lo - 1] <= least + BEAM_RISE;
+                 least = fminf(least, row[lo]))
                 lo--;
-            for (hi = cx; hi + 1 < nx && row[hi + 1] > cut && row[hi + 1] <= row[hi];)
+            for (float least = row[hi];
+                 hi + 1 < nx && row[hi + 1] > cut && row[hi + 1] <= least + BEAM_RISE;
+                 least = fminf(least, row[hi]))
                 hi++;
             for (size_t x = lo; x <= hi && lobe->n < MAX_FIT; x++, lobe->n++) {
                 lobe->dx[lobe->n] = (double)x - (double)(nx / 2);
@@ -771,9 +778,8 @@ static bool solve3(double m[3][3], double r[3])
 }
 
 /*
- * One step of least squares for value = exp(-q), q = p0 dx^2 + p1 dx dy + p2 dy^2, weighted by
- * value^2, so that the core counts and not the plinth that it stands on.
- * start: linear in the logarithm; otherwise Gauss-Newton.
+ * One step of least squares for value = exp(-q), q = p0 dx^2 + p1 dx dy + p2 dy^2.
+ * start: linear in the logarithm, weighted by value^2; otherwise Gauss-Newton.
  */
 static bool fit_step(const struct lobe *lobe, double p[3], bool start)
 {
@@ -783,8 +789,8 @@ static bool fit_step(const struct lobe *lobe, double p[3], bool start)
         double x = lobe->dx[i], y = lobe->dy[i], value = lobe->value[i];
         double g[3] = {x * x, x * y, y * y};
         double q = p[0] * g[0] + p[1] * g[1] + p[2] * g[2];
-        double slope = value * (start ? value : exp(-q)); /* -d value / d q, weighted */
-        double miss = value * (start ? -value * log(value) : exp(-q) - value);
+        double slope = start ? value : exp(-q); /* -d value / d q */
+        double miss = start ? -value * log(value) : exp(-q) - value;
 
         for (int a = 0; a < 3; a++) {
             for (int b = 0; b < 3; b++)

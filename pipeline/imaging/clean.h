@@ -67,13 +67,13 @@ int clean_run(struct imager *im, struct normal *op, const struct samples *s,
 struct clean_beam {
     bool
         gaussian; /* fitted; false: no Gaussian fits, it is round, of the lobe's area */
-    double residual; /* rms of PSF minus beam above one half */
+    double residual; /* rms of PSF minus beam above 0.35 */
     double sidelobe; /* largest |PSF| further out than 1.5 of the major axis */
 };
 
 /*
- * clean_fit_beam: an elliptical Gaussian through the core of a PSF, by least squares on its
- * pixels above one half, weighted by the PSF's square.
+ * clean_fit_beam: an elliptical Gaussian through the main lobe of a PSF, by least squares on
+ * its pixels above 0.35.
  *
  * Given:    psf: pixels, peak 1 at [ny/2][nx/2], and wcs.cell_rad
  * Returned: psf->bmaj_rad, bmin_rad (FWHM), bpa_rad (north to east, within +-90 degrees); *how
