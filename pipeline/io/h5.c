@@ -837,6 +837,25 @@ static bool block_uniform(const struct h5_blocks *b, size_t rows,
     return true;
 }
 
+/* Of an element in the file, where h5_blocks_open accepts the type; 0: no such type. */
+static size_t type_bytes(enum h5_type type)
+{
+    switch (type) {
+    case H5_BOOL:
+        return 1;
+    case H5_F32:
+        return 4;
+    case H5_F64:
+    case H5_I64:
+    case H5_C64:
+        return 8;
+    case H5_C128:
+        return 16;
+    default:
+        return 0;
+    }
+}
+
 bool h5_uniform(const struct h5 *h5, const char *name, enum h5_type type, size_t n,
                 void *value)
 {
@@ -846,9 +865,9 @@ bool h5_uniform(const struct h5 *h5, const char *name, enum h5_type type, size_t
     bool same = h5_blocks_open(&b, h5, name, type, n);
 
     if (same) {
-        size = b.bytes / b.rows / b.elements;
+        size = type_bytes(type);
         /* The last axes' chunks may reach beyond the data set: then it cannot be seen. */
-        same = b.elements * size * b.rows == b.bytes;
+        same = size > 0 && b.elements * size * b.rows == b.bytes;
         room = b.bytes + b.slack;
         block = mmap(NULL, room, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
