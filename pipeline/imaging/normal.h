@@ -4,7 +4,8 @@
  * Gridding the prediction of a model is a linear map of images, A.  With t = n - 1, T the
  * largest |t|, tau = t / T, and phi = 2 pi w' T of a sample (imager.c), fluxes I_p give at x
  *
- *   sum over samples of wi  sum over p of  I_p Re exp(-i [2 pi (u, v).(x - x_p) + phi (tau - tau_p)])
+ *   sum over samples of wi  sum over p of
+ *       I_p Re exp(-i [2 pi (u, v).(x - x_p) + phi (tau - tau_p)])
  *
  * and the last part is a series in tau - tau_p, which never exceeds 1:
  *
