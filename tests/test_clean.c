@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "pipeline/imaging/beam_fit.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/imaging/normal.h"
 #include "pipeline/sky/image.h"
@@ -124,10 +125,10 @@ static double gauss_beam(double x, double y, double x0, double y0, double maj,
 static double restored_at(const struct setup *t, size_t k, double *off)
 {
     struct image psf = as_image(t->psf, 1.0);
-    struct clean_beam how;
+    struct beam_fit how;
     double flux = 0.0, sum = 0.0, sx = 0.0, sy = 0.0;
 
-    clean_fit_beam(&psf, &how, NULL);
+    beam_fit_psf(&psf, &how, NULL);
     for (size_t i = 0; i < NX * NY; i++) {
         double dx = (double)(i % NX) - NX / 2 - sky[k].x;
         double dy = (double)(i / NX) - NY / 2 - sky[k].y, f = (double)t->model[i];
@@ -363,7 +364,7 @@ static void the_beam_of_a_gaussian_is_found(void **state)
                                      {3.0, 2.5, 45.0}};
     float *psf = malloc(NX * NY * sizeof *psf);
     struct image img = as_image(psf, 2e-5);
-    struct clean_beam how;
+    struct beam_fit how;
     struct err e = {0};
 
     (void)state;
@@ -378,7 +379,7 @@ static void the_beam_of_a_gaussian_is_found(void **state)
                         /* a sidelobe that must not take part */
                         0.6 * gauss_beam(x, y, NX / 2 + 30, NY / 2, 5, 5, 0));
         }
-        assert_int_equal(clean_fit_beam(&img, &how, NULL), 0);
+        assert_int_equal(beam_fit_psf(&img, &how, NULL), 0);
         assert_true(how.gaussian && how.residual < 0.01);
         assert_true(fabs(how.sidelobe - 0.6) < 0.01);
         assert_true(fabs(img.bmaj_rad / (want[k][0] * 2e-5) - 1.0) < 0.01);
@@ -388,7 +389,7 @@ static void the_beam_of_a_gaussian_is_found(void **state)
     /* a single bright pixel has no shape */
     memset(psf, 0, NX * NY * sizeof *psf);
     psf[NY / 2 * NX + NX / 2] = 1.0f;
-    assert_int_equal(clean_fit_beam(&img, &how, &e), 0);
+    assert_int_equal(beam_fit_psf(&img, &how, &e), 0);
     assert_false(how.gaussian);
     assert_true(img.bmaj_rad == img.bmin_rad && img.bmaj_rad > 2e-5);
     free(psf);
@@ -402,7 +403,7 @@ static void the_beam_of_the_data_has_the_expected_size(void **state)
 {
     struct setup t;
     struct image psf;
-    struct clean_beam how;
+    struct beam_fit how;
     double su = 0.0, sv = 0.0, sw = 0.0;
 
     (void)state;
@@ -416,7 +417,7 @@ static void the_beam_of_the_data_has_the_expected_size(void **state)
         sw += w;
     }
     psf = as_image(t.psf, cell);
-    assert_int_equal(clean_fit_beam(&psf, &how, NULL), 0);
+    assert_int_equal(beam_fit_psf(&psf, &how, NULL), 0);
     double want_x = sqrt(8.0 * log(2.0)) / (2.0 * M_PI * sqrt(su / sw));
     double want_y = sqrt(8.0 * log(2.0)) / (2.0 * M_PI * sqrt(sv / sw));
     /* v is shorter: longer beam north-south */

@@ -13,6 +13,7 @@
 #include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/cal/model.h"
+#include "pipeline/imaging/beam_fit.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/continuum/settings.h"
@@ -62,7 +63,7 @@ struct tile_run {
     float *
         first_model; /* what CLEAN is to start from, the components of the round before; or NULL */
     struct clean_result clean;
-    struct clean_beam beam_fit;
+    struct beam_fit beam_fit;
     struct image *psf, *residual, *flat, *pb, *corrected;
 
     double noise_jy, peak_jy;

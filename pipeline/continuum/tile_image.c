@@ -277,7 +277,7 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
         return rc;
     psf = run->psf;
     describe(psf, run);
-    return clean_fit_beam(psf, &run->beam_fit, e);
+    return beam_fit_psf(psf, &run->beam_fit, e);
 }
 
 /*

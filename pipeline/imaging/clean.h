@@ -1,6 +1,6 @@
 /*
  * clean.h: CLEAN (Hogbom minor cycles; major cycles by convolution, normal.h, and a last residual
- * from the visibilities), beam fit and restoration.
+ * from the visibilities) and restoration.
  * Hogbom 1974, A&AS 15, 417; Schwab 1984, AJ 89, 1076; Clark 1980, A&A 89, 377.
  */
 #ifndef PIPELINE_IMAGING_CLEAN_H
@@ -62,24 +62,6 @@ struct clean_planes {
 int clean_run(struct imager *im, struct normal *op, const struct samples *s,
               const struct clean_opts *opts, const struct clean_planes *planes,
               struct clean_result *res, struct err *e);
-
-/* How a restoring beam was found. */
-struct clean_beam {
-    bool
-        gaussian; /* fitted; false: no Gaussian fits, it is round, of the lobe's area */
-    double residual; /* rms of PSF minus beam above 0.35 */
-    double sidelobe; /* largest |PSF| further out than 1.5 of the major axis */
-};
-
-/*
- * clean_fit_beam: an elliptical Gaussian through the main lobe of a PSF, by least squares on
- * its pixels above 0.35.
- *
- * Given:    psf: pixels, peak 1 at [ny/2][nx/2], and wcs.cell_rad
- * Returned: psf->bmaj_rad, bmin_rad (FWHM), bpa_rad (north to east, within +-90 degrees); *how
- * Status:   0; -ENOMEM
- */
-int clean_fit_beam(struct image *psf, struct clean_beam *how, struct err *e);
 
 /*
  * clean_restore: the residual plus the model convolved by the beam of `restored`, of peak 1.
