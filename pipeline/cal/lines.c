@@ -86,6 +86,81 @@ INLINE void apply(float complex *v, float *w, const float *kr, const float *ki,
     }
 }
 
+/* What sample k of a hand is multiplied by; its weight is divided by the square of that. */
+INLINE float inverse(float *restrict re, float *restrict im, const struct line_hand *h,
+                     size_t k)
+{
+    float fr = h->re1[k] * h->re2[k] + h->im1[k] * h->im2[k];
+    float fi = h->im1[k] * h->re2[k] - h->re1[k] * h->im2[k];
+
+    *re = fr * h->re - fi * h->im;
+    *im = fr * h->im + fi * h->re;
+    return *re * *re + *im * *im;
+}
+
+/* (X + Y) / 2, variance (1/wx + 1/wy) / 4. */
+INLINE void both_hands(float complex *out, float *restrict weight,
+                       const struct line_hand *x, const struct line_hand *y, size_t n,
+                       size_t npol)
+{
+    const struct line_hand hx = *x, hy = *y;
+    const float *vx = (const float *)hx.v, *vy = (const float *)hy.v;
+    float *part = (float *)out;
+
+    APART
+    for (size_t k = 0; k < n; k++) {
+        float xr, xi, yr, yi, wx = hx.w[k * npol], wy = hy.w[k * npol];
+        float px = inverse(&xr, &xi, &hx, k), py = inverse(&yr, &yi, &hy, k);
+        float w = 4 * wx * (wy / (px * wy + py * wx));
+        bool good = (px >= FLT_MIN) & (py >= FLT_MIN) & (wx > 0) & (wy > 0) & (w > 0) &
+                    (w <= FLT_MAX);
+        float half = good ? 0.5F : 0.0F;
+
+        xr *= half;
+        xi *= half;
+        yr *= half;
+        yi *= half;
+        part[2 * k] = vx[2 * k * npol] * xr - vx[2 * k * npol + 1] * xi +
+                      (vy[2 * k * npol] * yr - vy[2 * k * npol + 1] * yi);
+        part[2 * k + 1] = vx[2 * k * npol] * xi + vx[2 * k * npol + 1] * xr +
+                          (vy[2 * k * npol] * yi + vy[2 * k * npol + 1] * yr);
+        weight[k] = good ? w : 0.0F;
+    }
+}
+
+INLINE void one_hand(float complex *out, float *restrict weight,
+                     const struct line_hand *x, size_t n)
+{
+    const struct line_hand hx = *x;
+    const float *v = (const float *)hx.v;
+    float *part = (float *)out;
+
+    APART
+    for (size_t k = 0; k < n; k++) {
+        float re, im, power = inverse(&re, &im, &hx, k);
+        float w = hx.w[k * hx.npol] / power;
+        bool good = (power >= FLT_MIN) & (w > 0) & (w <= FLT_MAX);
+        float one = good ? 1.0F : 0.0F;
+
+        re *= one;
+        im *= one;
+        part[2 * k] = v[2 * k * hx.npol] * re - v[2 * k * hx.npol + 1] * im;
+        part[2 * k + 1] = v[2 * k * hx.npol] * im + v[2 * k * hx.npol + 1] * re;
+        weight[k] = good ? w : 0.0F;
+    }
+}
+
+INLINE void stokes(float complex *out, float *weight, const struct line_hand *x,
+                   const struct line_hand *y, size_t n)
+{
+    if (y == NULL)
+        one_hand(out, weight, x, n);
+    else if (x->npol == 2)
+        both_hands(out, weight, x, y, n, 2);
+    else
+        both_hands(out, weight, x, y, n, x->npol);
+}
+
 /* Of a line, in an order that vectorises. */
 INLINE float total(const float *x)
 {
@@ -194,6 +269,12 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     {                                                                                  \
         apply(v, w, kr, ki, n);                                                        \
     }                                                                                  \
+    attr static void stokes_##set(float complex *out, float *weight,                   \
+                                  const struct line_hand *x,                           \
+                                  const struct line_hand *y, size_t n)                 \
+    {                                                                                  \
+        stokes(out, weight, x, y, n);                                                  \
+    }                                                                                  \
     attr static void phase_##set(double *sum, double *sum_w, const float complex *v,   \
                                  const float *w, const float *mr, const float *mi,     \
                                  const float *kr, const float *ki, const float *use,   \
@@ -214,8 +295,8 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     }
 #define ROW(set)                                                                       \
     {                                                                                  \
-#set, phasor_##set, times_##set, add_##set, apply_##set, phase_##set,          \
-            cover_##set, gain_sums_##set                                               \
+#set, phasor_##set, times_##set, add_##set, apply_##set, stokes_##set,         \
+            phase_##set, cover_##set, gain_sums_##set                                  \
     }
 
 #define NO_ATTRIBUTE

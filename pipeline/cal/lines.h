@@ -18,6 +18,15 @@ struct line_sums {
     float *re, *im, *den, *power, *n;
 };
 
+/* One hand of a row: its samples, and 1 / g of its antennas along the channels. */
+struct line_hand {
+    const float complex *v; /* [n][npol], this hand the first */
+    const float *w;         /* likewise */
+    size_t npol;
+    const float *re1, *im1, *re2, *im2; /* [n]; 0 without a solution */
+    float re, im; /* multiplies all of them: gains over time alone */
+};
+
 /* One copy of the loops: for a set of instructions. */
 struct line_code {
     const char *name;
@@ -34,6 +43,11 @@ struct line_code {
      * number to divide by, flags. */
     void (*apply)(float complex *v, float *w, const float *kr, const float *ki,
                   size_t n);
+    /* Stokes I and its weight of n channels, from both hands calibrated, or from one (y NULL):
+     * v h1 conj(h2), weight w / |h1 h2|^2.  0 and 0 where a hand is flagged, has no solution, or
+     * would get a weight that is no number. */
+    void (*stokes)(float complex *out, float *weight, const struct line_hand *x,
+                   const struct line_hand *y, size_t n);
     /* Add w |k|^2 a^2 and w |k|^2 for the phase a of v conj(k m), to 2e-6 rad; use: 0 or 1. */
     void (*phase)(double *sum, double *sum_w, const float complex *v, const float *w,
                   const float *mr, const float *mi, const float *kr, const float *ki,

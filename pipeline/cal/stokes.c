@@ -1,0 +1,205 @@
+/*
+ * stokes.c: see stokes.h.  Gains are turned into 1 / g, along the channels of each antenna for
+ * those that change with frequency, and one number for each integration for the others.
+ */
+#include "pipeline/cal/stokes.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "pipeline/cal/gains.h"
+#include "pipeline/cal/lines.h"
+#include "pipeline/sky/vis.h"
+
+/* A gain above this or below 1 over it is none: four of them multiplied are still a float. */
+#define MOST 1e9
+
+struct stokes {
+    const struct vis *vis;
+    const struct line_code *code;
+    size_t hand[2], nhand; /* polarisations that make Stokes I */
+    size_t *table_of;      /* [ntime] which of the tables an integration takes */
+    float *table;          /* [tables][nant][nhand][re, im][nchan] 1 / g */
+    float *over_time;      /* [ntime][nant][nhand][re, im] 1 / g */
+};
+
+/* Tables of 1 / g while they are made. */
+struct maker {
+    struct stokes *s;
+    struct gains_lookup lk[STOKES_GAINS];
+    size_t n;
+};
+
+/* z *= 1 / g; 0 without a gain to divide by. */
+static void times_inverse(float z[2], float complex g)
+{
+    double gr = (double)crealf(g), gi = (double)cimagf(g), power = gr * gr + gi * gi;
+    double re = ((double)z[0] * gr + (double)z[1] * gi) / power;
+    double im = ((double)z[1] * gr - (double)z[0] * gi) / power;
+    double size = hypot(re, im);
+    bool good = power > 0 && size >= 1 / MOST && size <= MOST;
+
+    z[0] = good ? (float)re : 0;
+    z[1] = good ? (float)im : 0;
+}
+
+static float complex gain_at(const struct gains_lookup *lk, size_t t, size_t ant,
+                             size_t c, size_t pol)
+{
+    size_t line = lk->time_of[t] * lk->nant + ant;
+
+    return lk->g[(line * lk->nchan + lk->chan_of[c]) * lk->npol + pol];
+}
+
+/* Where integration t takes the table of an earlier one, of which all gains over frequency are
+ * the same: that one; else t. */
+static size_t first_like(const struct maker *m, size_t t)
+{
+    for (size_t u = 0; u < t; u++) {
+        bool same = true;
+
+        for (size_t i = 0; i < m->n; i++)
+            same = same &&
+                   (m->lk[i].nchan == 1 || m->lk[i].time_of[u] == m->lk[i].time_of[t]);
+        if (same)
+            return u;
+    }
+    return t;
+}
+
+static void fill_table(const struct maker *m, size_t t, float *at)
+{
+    const struct stokes *s = m->s;
+    size_t nchan = s->vis->nchan;
+
+    for (size_t a = 0; a < s->vis->nant; a++) {
+        for (size_t h = 0; h < s->nhand; h++, at += 2 * nchan) {
+            for (size_t c = 0; c < nchan; c++) {
+                float z[2] = {1, 0};
+
+                for (size_t i = 0; i < m->n; i++)
+                    if (m->lk[i].nchan > 1)
+                        times_inverse(z, gain_at(&m->lk[i], t, a, c, s->hand[h]));
+                at[c] = z[0];
+                at[nchan + c] = z[1];
+            }
+        }
+    }
+}
+
+static void fill_over_time(const struct maker *m)
+{
+    const struct stokes *s = m->s;
+    float *at = s->over_time;
+
+    for (size_t t = 0; t < s->vis->ntime; t++) {
+        for (size_t a = 0; a < s->vis->nant; a++) {
+            for (size_t h = 0; h < s->nhand; h++, at += 2) {
+                at[0] = 1;
+                at[1] = 0;
+                for (size_t i = 0; i < m->n; i++)
+                    if (m->lk[i].nchan == 1)
+                        times_inverse(at, gain_at(&m->lk[i], t, a, 0, s->hand[h]));
+            }
+        }
+    }
+}
+
+static int make_tables(const struct maker *m, struct err *e)
+{
+    struct stokes *s = m->s;
+    const struct vis *vis = s->vis;
+    size_t one = vis->nant * s->nhand * 2, ntable = 0;
+
+    s->table_of = calloc(vis->ntime, sizeof *s->table_of);
+    s->over_time = calloc(vis->ntime * one, sizeof *s->over_time);
+    for (size_t t = 0; s->table_of != NULL && t < vis->ntime; t++) {
+        size_t like = first_like(m, t);
+
+        s->table_of[t] = like < t ? s->table_of[like] : ntable++;
+    }
+    s->table = calloc(ntable * one * vis->nchan, sizeof *s->table);
+    if (s->table_of == NULL || s->over_time == NULL || s->table == NULL)
+        return err_set(e, -ENOMEM,
+                       "no memory for gains of %zu antennas in %zu channels", vis->nant,
+                       vis->nchan);
+    for (size_t t = 0, next = 0; t < vis->ntime; t++)
+        if (s->table_of[t] == next)
+            fill_table(m, t, s->table + next++ * one * vis->nchan);
+    fill_over_time(m);
+    return 0;
+}
+
+int stokes_new(struct stokes **out, const struct vis *vis,
+               const struct gains *const *gains, struct err *e)
+{
+    struct stokes *s = calloc(1, sizeof *s);
+    struct maker m = {.s = s};
+    int rc = 0;
+
+    *out = NULL;
+    if (s == NULL)
+        return err_set(e, -ENOMEM, "no memory for Stokes I");
+    s->vis = vis;
+    s->code = line_code();
+    for (size_t p = 0; p < vis->npol && s->nhand < 2; p++)
+        if (gains_parallel(vis->pol[p]))
+            s->hand[s->nhand++] = p;
+    if (s->nhand == 0)
+        rc =
+            err_set(e, ERR_FORMAT, "%s has no parallel-hand polarisation", vis->object);
+    for (size_t i = 0; rc == 0 && gains != NULL && i < STOKES_GAINS; i++)
+        if (gains[i] != NULL)
+            rc = gains_lookup_init(&m.lk[m.n++], vis, gains[i], e);
+    if (rc == 0)
+        rc = make_tables(&m, e);
+    for (size_t i = 0; i < m.n; i++)
+        gains_lookup_close(&m.lk[i]);
+    if (rc != 0)
+        stokes_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+void stokes_free(struct stokes *s)
+{
+    if (s == NULL)
+        return;
+    free(s->table_of);
+    free(s->table);
+    free(s->over_time);
+    free(s);
+}
+
+void stokes_row(const struct stokes *s, size_t row, float complex *data, float *weight)
+{
+    const struct vis *vis = s->vis;
+    size_t t = (size_t)vis->row_time[row], a1 = (size_t)vis->row_ant1[row];
+    size_t a2 = (size_t)vis->row_ant2[row], at = row * vis->nchan * vis->npol;
+    size_t nant = vis->nant, nchan = vis->nchan;
+    struct line_hand hand[2];
+
+    for (size_t h = 0; h < s->nhand; h++) {
+        size_t i1 = a1 * s->nhand + h, i2 = a2 * s->nhand + h;
+        const float *line = s->table + s->table_of[t] * nant * s->nhand * 2 * nchan;
+        const float *time1 = s->over_time + (t * nant * s->nhand + i1) * 2;
+        const float *time2 = s->over_time + (t * nant * s->nhand + i2) * 2;
+
+        hand[h] = (struct line_hand){
+            .v = vis->data + at + s->hand[h],
+            .w = vis->weight + at + s->hand[h],
+            .npol = vis->npol,
+            .re1 = line + 2 * i1 * nchan,
+            .im1 = line + (2 * i1 + 1) * nchan,
+            .re2 = line + 2 * i2 * nchan,
+            .im2 = line + (2 * i2 + 1) * nchan,
+            .re = time1[0] * time2[0] + time1[1] * time2[1],
+            .im = time1[1] * time2[0] - time1[0] * time2[1],
+        };
+    }
+    s->code->stokes(data, weight, &hand[0], s->nhand > 1 ? &hand[1] : NULL, nchan);
+}

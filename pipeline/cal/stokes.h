@@ -1,0 +1,45 @@
+/*
+ * stokes.h: calibrated Stokes I of a row, made from data as correlated where it is read.
+ *
+ * Gains are never applied in a pass of their own, so that visibilities in memory stay as
+ * correlated and can be solved again.
+ */
+#ifndef PIPELINE_CAL_STOKES_H
+#define PIPELINE_CAL_STOKES_H
+
+#include <complex.h>
+#include <stddef.h>
+
+struct err;
+struct gains;
+struct stokes;
+struct vis;
+
+enum { STOKES_GAINS = 2 };
+
+/*
+ * stokes_new: how to make Stokes I of vis with gains that multiply: those of gains
+ * [STOKES_GAINS] that are not NULL; gains NULL: none.
+ *
+ * Returned: *out, the caller's until stokes_free; NULL after a failure.  It has a copy of the
+ *           gains; vis must outlive it, and its data and weights may change in between.
+ * Status:   0; ERR_FORMAT no polarisation of vis is a parallel hand; ERR_SHAPE antennas,
+ *           polarisations or channels of the gains do not fit; -ENOMEM
+ */
+int stokes_new(struct stokes **out, const struct vis *vis,
+               const struct gains *const *gains, struct err *e);
+
+/* NULL does nothing. */
+void stokes_free(struct stokes *s);
+
+/*
+ * stokes_row: Stokes I of all channels of a row: (XX + YY) / 2 or (RR + LL) / 2 of the samples
+ * over their gains g1 conj(g2), where both hands are valid; the one hand of data that have only
+ * one.  Safe from several threads at once.
+ *
+ * Returned: data [nchan]; weight [nchan] from the variance (1/wx + 1/wy) / 4, wx and wy being
+ *           weights times |g1 g2|^2; 0, and data 0, where a hand is flagged or has no gain.
+ */
+void stokes_row(const struct stokes *s, size_t row, float complex *data, float *weight);
+
+#endif
