@@ -93,18 +93,28 @@ def meridian(f):
                      math.sin(dec)])
 
 
+def turned(d, angle):
+    """A direction in ITRF once the earth has turned by so much."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([c * d[0] + s * d[1], c * d[1] - s * d[0], d[2]])
+
+
 def predict(f, sky, row, chan, stop_of):
     jd = f["Header/time_array"][row]
     pos = f["Header/antenna_positions"]
     b = pos[f["Header/ant_2_array"][row]] - pos[f["Header/ant_1_array"][row]]
     freq = f["Header/freq_array"][()].ravel()[chan]
     stop = stop_of(jd)
+    half = math.pi * 1.00273781191135448 * f["Header/integration_time"][row] / 86400
     v = 0
     for s in sky:
         d = itrf_direction(s["ra_deg"], s["dec_deg"], jd)
         angle = 2 * math.asin(np.linalg.norm(d - stop) / 2)
         flux = s["flux_jy"] * (freq / (s["freq_mhz"] * 1e6)) ** s["spix"]
-        v += flux * airy(angle, freq) * np.exp(2j * math.pi * freq / C * (b @ (d - stop)))
+        # cycles from the begin of the integration to its end, both followed by the earth's rotation
+        cycles = freq / C * (b @ (turned(d - stop, half) - turned(d - stop, -half)))
+        v += np.sinc(cycles) * flux * airy(angle, freq) * np.exp(
+            2j * math.pi * freq / C * (b @ (d - stop)))
     return v
 
 

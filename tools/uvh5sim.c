@@ -47,7 +47,7 @@ static struct {
     double groups, antennas, integrations, channels, pols, subbands, cadence, dec, seed,
         sefd, gain_rms, bandpass_rms, drift, rfi, dish, scale, min_flux, max_flux,
         radius, dut1, pace;
-    bool deliver, no_field, json, quiet, help, version;
+    bool deliver, no_field, no_smearing, json, quiet, help, version;
 } opt = {
     .groups = 1,
     .antennas = 96,
@@ -121,6 +121,8 @@ static const struct {
      "slow phase wander of each antenna, amplitude (3; 0 when --gain-rms is 0)"},
     {"rfi", "FRACTION", &opt.rfi, 0, 1, 0,
      "share of integration-channel cells with interference (0)"},
+    {"no-smearing", NULL, &opt.no_smearing, 0, 0, 0,
+     "each integration as in its middle, not the mean over its 12.88 s"},
     {"dead", "A,B", &opt.dead, 0, 0, 0, "stations (1 to 117) that deliver zeros"},
     {"deaf", "A,B", &opt.deaf, 0, 0, 0, "stations that deliver noise without sky"},
     {"scale", "X", &opt.scale, 1e-9, 1e9, 0,
@@ -286,6 +288,7 @@ static int plan_array(struct simplan *plan, struct err *e)
         .nchan = (size_t)opt.channels,
         .npol = (size_t)opt.pols,
         .tint_s = TINT_S,
+        .smear = !opt.no_smearing,
         .beam = {BEAM_AIRY, opt.dish},
         .sefd_jy = opt.sefd,
         .gain_rms = opt.gain_rms,

@@ -35,8 +35,6 @@ double simplan_length_s(const struct simplan *plan)
 static double transit_jd(const struct simvis *sim, const struct sim_source *src,
                          double jd, double *dec_app_rad)
 {
-    const double turns_a_day = 1.00273781191135448; /* of the earth; IAU 2000 ERA */
-
     for (int i = 0; i < 4; i++) {
         struct astro_epoch ep;
         double v[3], east;
@@ -45,7 +43,7 @@ static double transit_jd(const struct simvis *sim, const struct sim_source *src,
         astro_icrs_to_itrf(&ep, src->ra_rad, src->dec_rad, v);
         east = (atan2(v[1], v[0]) - sim->site.lon_rad) / (2 * M_PI);
         east -= i == 0 ? floor(east) : round(east);
-        jd += east / turns_a_day;
+        jd += east / ASTRO_TURNS_A_DAY;
         *dec_app_rad = asin(v[2]);
     }
     return jd;

@@ -110,10 +110,11 @@ struct work {
     const struct simsky *sky;
     int sub;
     double jd, stop[3], look[3];
-    double (*pos)[3];       /* [nant] ITRF metres from the site */
-    double (*dir)[3];       /* [nsource] */
-    double *phasor;         /* [4][nsource][nant]: re, im, step re, step im */
-    float *re, *im;         /* [nsource][nant], rounded */
+    double (*pos)[3]; /* [nant] ITRF metres from the site */
+    double (*dir)[3]; /* [nsource] */
+    double *phasor;   /* [4][nsource][nant]: re, im, step re, step im */
+    float *re, *im;   /* [nsource][nant], rounded */
+    float *turn;      /* [nsource][nant] half of what an integration turns it, rad/Hz */
     float *vis_re, *vis_im; /* [nbl] */
     double *flux;           /* [nsource] with the beam */
     double complex *gain;   /* [nant][2] at the present channel */
@@ -128,6 +129,7 @@ static void work_free(struct work *w)
     free(w->phasor);
     free(w->re);
     free(w->im);
+    free(w->turn);
     free(w->vis_re);
     free(w->vis_im);
     free(w->flux);
@@ -147,14 +149,15 @@ static int work_init(struct work *w, const struct simvis *sim, const struct sims
     w->phasor = calloc(4 * ns * na, sizeof *w->phasor);
     w->re = calloc(ns * na, sizeof *w->re);
     w->im = calloc(ns * na, sizeof *w->im);
+    w->turn = calloc(ns * na, sizeof *w->turn);
     w->vis_re = calloc(nbl, sizeof *w->vis_re);
     w->vis_im = calloc(nbl, sizeof *w->vis_im);
     w->flux = calloc(ns, sizeof *w->flux);
     w->gain = calloc(2 * na, sizeof *w->gain);
     w->fixed = calloc(2 * na * sim->nchan, sizeof *w->fixed);
     w->wander = calloc(2 * na, sizeof *w->wander);
-    if (w->pos && w->dir && w->phasor && w->re && w->im && w->vis_re && w->vis_im &&
-        w->flux && w->gain && w->fixed && w->wander)
+    if (w->pos && w->dir && w->phasor && w->re && w->im && w->turn && w->vis_re &&
+        w->vis_im && w->flux && w->gain && w->fixed && w->wander)
         return 0;
     work_free(w);
     return err_set(e, -ENOMEM, "no memory for %zu antennas and %zu sources", na,
@@ -183,6 +186,22 @@ static void prepare_fixed(struct work *w)
 static double dot(const double a[3], const double b[3])
 {
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+/*
+ * Half the phase by which each antenna's path to a source turns during an integration, rad/Hz.
+ * Within it the correlator follows the sky: source and stop turn about the earth's axis
+ * together, d(s - stop)/dt = -omega z x (s - stop) in ITRF, on the meridian as when it tracks.
+ */
+static void prepare_turn(struct work *w, size_t s, const double off[3])
+{
+    const double omega = 2 * M_PI * ASTRO_TURNS_A_DAY / ASTRO_DAY_S;
+    double half_s = w->sim->smear ? w->sim->tint_s / 2 : 0;
+    double scale = 2 * M_PI / ASTRO_C_M_S * omega * half_s;
+
+    for (size_t a = 0; a < w->sim->nant; a++)
+        w->turn[s * w->sim->nant + a] =
+            (float)(scale * (w->pos[a][0] * off[1] - w->pos[a][1] * off[0]));
 }
 
 /* Directions at the middle of the integration, and the antennas' phasors at channel 0. */
@@ -217,6 +236,7 @@ static void prepare_time(struct work *w, double jd)
             sincos(first * path_m, &at[plane], &at[0]);
             sincos(step * path_m, &at[3 * plane], &at[2 * plane]);
         }
+        prepare_turn(w, s, off);
     }
 }
 
@@ -247,6 +267,25 @@ static void prepare_channel(struct work *w, size_t chan)
     }
 }
 
+/* The terms of sin(x)/x in x^2 that are needed for |x| up to `most`, to 1e-7; 0: another way. */
+static int sinc_terms(double most)
+{
+    return most <= 0.5 ? 4 : most <= 2 ? 7 : most <= 4 ? 10 : 0;
+}
+
+static inline float sinc_series(float x, int terms)
+{
+    static const float over[] = {1.0f,       1 / 6.0f,   1 / 20.0f,  1 / 42.0f,
+                                 1 / 72.0f,  1 / 110.0f, 1 / 156.0f, 1 / 210.0f,
+                                 1 / 272.0f, 1 / 342.0f};
+    float y = x * x, sum = 1;
+
+    for (int k = terms - 1; k > 0;
+         k--) /* x^2k / (2k + 1)! is the one before over 2k (2k + 1) */
+        sum = 1 - y * over[k] * sum;
+    return sum;
+}
+
 /* One row of the triangle: sum over the sources of flux conj(E_j) E_i for j <= i. */
 static void add_row(size_t n, float *restrict vr, float *restrict vi,
                     const float *restrict er, const float *restrict ei, float ar,
@@ -258,22 +297,78 @@ static void add_row(size_t n, float *restrict vr, float *restrict vi,
     }
 }
 
-static void add_sources(struct work *w)
+/* The same smeared: by sin(x) / x, x = freq_hz (turn_i - turn_j). */
+static inline void add_smeared(size_t n, float *restrict vr, float *restrict vi,
+                               const float *restrict er, const float *restrict ei,
+                               const float *restrict turn, float freq_hz, float ar,
+                               float ai, int terms)
+{
+    float own = turn[n - 1];
+
+    for (size_t j = 0; j < n; j++) {
+        float f = sinc_series(freq_hz * (own - turn[j]), terms);
+
+        vr[j] += f * (ar * er[j] + ai * ei[j]);
+        vi[j] += f * (ai * er[j] - ar * ei[j]);
+    }
+}
+
+static void add_far(size_t n, float *vr, float *vi, const float *er, const float *ei,
+                    const float *turn, float freq_hz, float ar, float ai)
+{
+    for (size_t j = 0; j < n; j++) {
+        double x = (double)freq_hz * ((double)turn[n - 1] - (double)turn[j]);
+        float f = x == 0 ? 1 : (float)(sin(x) / x);
+
+        vr[j] += f * (ar * er[j] + ai * ei[j]);
+        vi[j] += f * (ai * er[j] - ar * ei[j]);
+    }
+}
+
+/* The largest |x| of a source on any baseline. */
+static double largest_turn(const float *turn, size_t na, double freq_hz)
+{
+    float lo = turn[0], hi = turn[0];
+
+    for (size_t a = 1; a < na; a++) {
+        lo = fminf(lo, turn[a]);
+        hi = fmaxf(hi, turn[a]);
+    }
+    return freq_hz * ((double)hi - (double)lo);
+}
+
+static void add_source(struct work *w, size_t s, double freq_hz)
 {
     size_t na = w->sim->nant, row = 0;
+    const float *er = w->re + s * na, *ei = w->im + s * na, *turn = w->turn + s * na;
+    float f = (float)w->flux[s], freq = (float)freq_hz;
+    int terms = w->sim->smear ? sinc_terms(largest_turn(turn, na, freq_hz)) : 1;
 
-    memset(w->vis_re, 0, na * (na + 1) / 2 * sizeof *w->vis_re);
-    memset(w->vis_im, 0, na * (na + 1) / 2 * sizeof *w->vis_im);
-    for (size_t i = 0; i < na; i++) {
-        for (size_t s = 0; s < w->sky->n; s++) {
-            const float *er = w->re + s * na, *ei = w->im + s * na;
-            float f = (float)w->flux[s];
+    for (size_t i = 0; i < na; row += ++i) {
+        float *vr = w->vis_re + row, *vi = w->vis_im + row, ar = f * er[i],
+              ai = f * ei[i];
 
-            add_row(i + 1, w->vis_re + row, w->vis_im + row, er, ei, f * er[i],
-                    f * ei[i]);
-        }
-        row += i + 1;
+        if (terms == 1) /* each with its number of terms, to be unrolled */
+            add_row(i + 1, vr, vi, er, ei, ar, ai);
+        else if (terms == 4)
+            add_smeared(i + 1, vr, vi, er, ei, turn, freq, ar, ai, 4);
+        else if (terms == 7)
+            add_smeared(i + 1, vr, vi, er, ei, turn, freq, ar, ai, 7);
+        else if (terms == 10)
+            add_smeared(i + 1, vr, vi, er, ei, turn, freq, ar, ai, 10);
+        else
+            add_far(i + 1, vr, vi, er, ei, turn, freq, ar, ai);
     }
+}
+
+static void add_sources(struct work *w, double freq_hz)
+{
+    size_t n = w->sim->nant * (w->sim->nant + 1) / 2;
+
+    memset(w->vis_re, 0, n * sizeof *w->vis_re);
+    memset(w->vis_im, 0, n * sizeof *w->vis_im);
+    for (size_t s = 0; s < w->sky->n; s++)
+        add_source(w, s, freq_hz);
 }
 
 /* ---- from the sky to the correlator ---- */
@@ -367,7 +462,7 @@ int simvis_fill(const struct simvis *sim, const struct simsky *sky, double t0_jd
         prepare_time(&w, t0_jd + (double)t * sim->tint_s / ASTRO_DAY_S);
         for (size_t c = 0; c < sim->nchan; c++) {
             prepare_channel(&w, c);
-            add_sources(&w);
+            add_sources(&w, simvis_freq(sim, sub, c));
             fill_channel(&w, c, data + t * nbl * sim->nchan * sim->npol);
         }
     }

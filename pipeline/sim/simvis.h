@@ -6,12 +6,17 @@
  *   V = g1 conj(g2) (sum over sources of S(nu) PB(nu) exp(+2 pi i nu/c b . (s - stop)) + n)
  *
  * with b = antenna 2 minus antenna 1, s the apparent direction at the middle of the
- * integration (no smearing in time or frequency), stop the direction that it is
- * fringe-stopped to, and n Gaussian noise whose real and imaginary parts each have
+ * integration, stop the direction that it is fringe-stopped to then, and n Gaussian noise whose real and imaginary parts each have
  *
  *   sigma = SEFD / sqrt(2 dnu dt)
  *
- * (one polarisation product).  An autocorrelation is real: |g|^2 (total flux + SEFD + noise of
+ * (one polarisation product).  During an integration the correlator follows the sky, so the
+ * mean over it loses a factor sin(x) / x to each source (`smear`), with
+ *
+ *   x = pi nu/c tint omega b . (z x (s - stop))
+ *
+ * omega z being the earth's rotation (Bridle & Schwab 1999, ASP Conf. Ser. 180, p. 371; phases
+ * are linear in time to 3e-4 rad).  There is no smearing in frequency.  An autocorrelation is real: |g|^2 (total flux + SEFD + noise of
  * sqrt(2) sigma).  Sources are unpolarised: XX = YY = S, cross hands only noise.
  */
 #ifndef PIPELINE_SIM_SIMVIS_H
@@ -47,6 +52,7 @@ struct simvis {
     int number[STATION_ACTIVE];      /* [nant] stations in the correlator's order */
     enum sim_health health[STATION_COUNT + 1]; /* by station */
     double tint_s;
+    int smear; /* 1: averaged over tint_s; 0: as in its middle */
     struct beam beam;
     double sefd_jy;      /* 0: no noise, and autocorrelations without a system */
     double gain_rms;     /* of ln |g|; above 0 phases are uniform over 360 degrees */
