@@ -33,6 +33,29 @@ static void nothing_is_still_something_to_free(void **state)
     free(mem_realloc(mem_malloc(1), 0));
 }
 
+/* Whatever its size, and whether or not malloc has it from what was freed just before. */
+static void memory_for_data_is_zero_aligned_and_refused_when_absurd(void **state)
+{
+    const size_t bytes[] = {
+        0, 1, 100, 1 << 16, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20};
+
+    (void)state;
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+            unsigned char *p = mem_huge(bytes[i]);
+
+            assert_non_null(p);
+            assert_true(bytes[i] == 0 || (uintptr_t)p % 64 == 0);
+            for (size_t k = 0; k < bytes[i]; k++)
+                if (p[k] != 0)
+                    fail_msg("byte %zu of %zu is %d", k, bytes[i], p[k]);
+            memset(p, 0xa5, bytes[i]);
+            free(p);
+        }
+    assert_null(mem_huge(SIZE_MAX));
+    assert_null(mem_huge(SIZE_MAX / 2));
+}
+
 /* What a child says on standard error before it ends by mem_must(NULL). */
 static void out_of_memory_is_said_and_aborts(void **state)
 {
@@ -64,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_allocated_is_zero_long_enough_and_a_copy),
         cmocka_unit_test(nothing_is_still_something_to_free),
+        cmocka_unit_test(memory_for_data_is_zero_aligned_and_refused_when_absurd),
         cmocka_unit_test(out_of_memory_is_said_and_aborts),
     };
 

@@ -7,20 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { HUGE_PAGE = 2 << 20 };
-
-/* A patch touches a page a row and plane; small pages cost more than the arithmetic. */
-void *grid_memory(size_t bytes)
-{
-    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    void *memory = aligned_alloc(HUGE_PAGE, whole);
-
-    if (memory != NULL)
-        madvise(memory, whole, MADV_HUGEPAGE);
-    return memory;
-}
+#include "core/mem.h"
 
 int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
               const struct kernel *ker)
@@ -34,10 +22,10 @@ int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_r
                        .ker = ker,
                        .nthread = 1,
                        .code = grid_best_code()};
-    g->cell = grid_memory(nplane * g->nrow * g->stride * sizeof *g->cell);
+    /* A patch touches a page a row and plane. */
+    g->cell = mem_huge(nplane * g->nrow * g->stride * sizeof *g->cell);
     if (g->cell == NULL)
         return -ENOMEM;
-    grid_zero(g);
     return 0;
 }
 

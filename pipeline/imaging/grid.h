@@ -44,9 +44,6 @@ struct grid {
     enum grid_code code; /* the instructions that they use: grid_best_code() */
 };
 
-/* Memory for planes, on large pages where there are any; to be freed by free; NULL when out. */
-void *grid_memory(size_t bytes);
-
 /* Zeroed planes; ker is borrowed.  Status 0 or -ENOMEM. */
 int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
               const struct kernel *ker);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/parallel.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/grid.h"
@@ -53,7 +54,7 @@ static int open_sums(struct normal *op)
     size_t n = op->my * op->stride;
 
     for (size_t k = 0; k < op->terms[0]; k++) {
-        op->sum[k] = grid_memory(n * sizeof *op->sum[k]);
+        op->sum[k] = mem_huge(n * sizeof *op->sum[k]);
         if (op->sum[k] == NULL)
             return -ENOMEM;
     }
@@ -72,8 +73,8 @@ int normal_new(struct normal **out, const struct imager *im, float *psf, struct 
         goto out;
     op->im = im;
     set_sizes(op);
-    op->model = grid_memory(op->my * op->stride * sizeof *op->model);
-    op->image = grid_memory(op->nx * op->ny * sizeof *op->image);
+    op->model = mem_huge(op->my * op->stride * sizeof *op->model);
+    op->image = mem_huge(op->nx * op->ny * sizeof *op->image);
     if (op->model == NULL || op->image == NULL ||
         fft_new(&op->fft, op->mx, op->my, op->threads) != 0)
         goto out;
@@ -96,7 +97,7 @@ int normal_set_kernel(struct normal *op, size_t q, size_t m, const float *lag)
     /* Of even m only the real part is not 0, of odd m the imaginary one. */
     const float *part = (const float *)op->model + m % 2;
     float scale = 1.0f / ((float)op->mx * (float)op->my);
-    float *kernel = grid_memory(n * sizeof *kernel);
+    float *kernel = mem_huge(n * sizeof *kernel);
 
     if (kernel == NULL)
         return -ENOMEM;

@@ -60,8 +60,8 @@ static struct vis *try_alloc(size_t nant, size_t ntime, size_t nrow, size_t ncha
     vis->row_ant2 = calloc(nrow, sizeof *vis->row_ant2);
     vis->freq_hz = calloc(nchan, sizeof *vis->freq_hz);
     vis->width_hz = calloc(nchan, sizeof *vis->width_hz);
-    vis->data = calloc(nsample, sizeof *vis->data);
-    vis->weight = calloc(nsample, sizeof *vis->weight);
+    vis->data = mem_huge(nsample * sizeof *vis->data);
+    vis->weight = mem_huge(nsample * sizeof *vis->weight);
     if (vis->ant_name && vis->ant_number && vis->ant_pos_m && vis->ant_diameter_m &&
         vis->time_jd && vis->tint_s && vis->stop && vis->pointing && vis->row_time &&
         vis->row_ant1 && vis->row_ant2 && vis->freq_hz && vis->width_hz && vis->data &&
