@@ -156,7 +156,7 @@ static void other_accuracies_are_kept_too(void **state)
                     (struct imager_opts){
                         .nx = NX, .ny = NY, .cell_rad = cell, .accuracy = accuracy[a]});
         imager_dirty(t.im, t.s.data, t.pix, NULL);
-        for (size_t i = 0; i < 40; i++) {
+        for (size_t i = 0; i < 200; i++) {
             size_t x, y;
 
             place(i, &x, &y);

@@ -7,8 +7,8 @@
  *
  *   image = sum over k of (t / T)^k / k!  Re[ transform of wi (-i phi)^k V ]  /  sum of wi.
  *
- * The series stops where its remainder, |phi|^K / K!, is below the accuracy, rms over the
- * imaging weights.  grid.c holds the loops over samples, fft.c the transforms.
+ * The series stops where its remainder, |phi t / T|^K / K!, is below the accuracy, rms over the
+ * imaging weights and over the image: most pixels are far from the corners, where t is T.  grid.c holds the loops over samples, fft.c the transforms.
  */
 #include "pipeline/imaging/imager.h"
 
@@ -31,6 +31,14 @@
 
 enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
 
+/* The series' part of the wanted accuracy; the rest is the gridding's. */
+#define SERIES_SHARE 0.95
+/* Corners count as one pixel in fifty: there t is T, and the error largest. */
+#define CORNER_SHARE 0.02
+/* Of what the series of the beam leaves out about a thirtieth shows in an image; a term may err
+ * by less than that. */
+#define BEAM_SHARE 0.02
+
 /* Planes beyond this many bytes are made in several passes over the samples. */
 static const size_t plane_bytes = (size_t)1 << 30;
 
@@ -44,13 +52,14 @@ struct imager {
     struct kernel ker;
     struct grid grid;
     struct fft *fft;
-    size_t ncol;                /* columns that samples reach */
-    float *wi;                  /* [nrow][nchan] imaging weight; 0 = not imaged */
-    float *gain_x, *gain_y;     /* [nx] [ny] 1 / transform of the kernel */
-    float *tau;                 /* [ny][nx] t / T */
-    float *work;                /* [ny][nx] */
-    uint32_t *order;            /* [nrow] s.order */
-    double rest[MAX_TERMS + 1]; /* of the series when it ends after so many terms */
+    size_t ncol;            /* columns that samples reach */
+    float *wi;              /* [nrow][nchan] imaging weight; 0 = not imaged */
+    float *gain_x, *gain_y; /* [nx] [ny] 1 / transform of the kernel */
+    float *tau;             /* [ny][nx] t / T */
+    float *work;            /* [ny][nx] */
+    uint32_t *order;        /* [nrow] s.order */
+    double
+        rest[MAX_TERMS + 1]; /* rms, of the series when it ends after so many terms */
     const struct beam_series *beam;
 };
 
@@ -232,11 +241,32 @@ static int fit_plane(struct imager *im, struct err *e)
     return 0;
 }
 
-/* K from the moments of phi; each row counts with its highest frequency. */
+/* The mean of tau^(2 k) over the image, k = 1 .. MAX_TERMS, from every few pixels. */
+static void tau_moments(const struct imager *im, double moment[MAX_TERMS])
+{
+    enum { SIDE = 64 };
+
+    for (int k = 0; k < MAX_TERMS; k++)
+        moment[k] = CORNER_SHARE;
+    for (size_t i = 0; i < SIDE * SIDE; i++) {
+        double t = 0.0, power = 1.0;
+
+        slant_t(im->fit.a, im->fit.b, pixel_x(im, i % SIDE * im->opts.nx / SIDE),
+                pixel_y(im, i / SIDE * im->opts.ny / SIDE), &t);
+        for (int k = 0; k < MAX_TERMS; k++) {
+            power *= pow(t / im->tmax, 2.0);
+            moment[k] += (1.0 - CORNER_SHARE) * power / (SIDE * SIDE);
+        }
+    }
+}
+
+/* K from the moments of phi and tau; each row counts with its highest frequency. */
 static int choose_terms(struct imager *im, struct err *e)
 {
     double moment[MAX_TERMS] = {0.0}, sum = 0.0, fmax_hz = 0.0, factorial = 1.0;
+    double tau[MAX_TERMS];
 
+    tau_moments(im, tau);
     for (size_t c = 0; c < im->s.nchan; c++)
         fmax_hz = fmax(fmax_hz, im->s.freq_hz[c]);
     for (size_t r = 0; r < im->s.nrow; r++) {
@@ -260,8 +290,8 @@ static int choose_terms(struct imager *im, struct err *e)
     im->rest[0] = 1.0;
     for (int k = 1; k <= MAX_TERMS; k++) {
         factorial *= k;
-        im->rest[k] = sqrt(moment[k - 1] / sum) / factorial;
-        if (im->rest[k] < im->opts.accuracy) {
+        im->rest[k] = sqrt(moment[k - 1] / sum * tau[k - 1]) / factorial;
+        if (im->rest[k] < SERIES_SHARE * im->opts.accuracy) {
             im->info.terms = k;
             return 0;
         }
@@ -456,9 +486,13 @@ size_t imager_beam_terms(const struct imager *im)
 size_t imager_terms(const struct imager *im, size_t q)
 {
     double size = im->beam != NULL ? fmin(im->beam->size[q], 1.0) : 1.0;
+    double least = SERIES_SHARE * im->opts.accuracy;
     size_t k = 1;
 
-    while (k < (size_t)im->info.terms && size * im->rest[k] >= im->opts.accuracy)
+    /* Later terms of the beam need not be better than the beam's own series. */
+    if (q > 0)
+        least = fmax(least, BEAM_SHARE * im->beam->left);
+    while (k < (size_t)im->info.terms && size * im->rest[k] >= least)
         k++;
     return k;
 }

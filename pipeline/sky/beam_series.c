@@ -211,11 +211,22 @@ static double largest(const struct work *w, size_t q)
 
 /* ---- choosing ---- */
 
-static int take_term(struct beam_series *s, struct work *w, size_t q, double size)
+/* The rms of b_q over the image, by what is tolerable there. */
+static double rms_size(const struct work *w, size_t q)
+{
+    size_t n = w->nx * w->ny;
+    double sum = 0;
+
+    for (size_t at = 0; at < n; at++)
+        sum += pow(w->b[q * n + at] / w->tolerable[at], 2.0);
+    return sqrt(sum / (double)n);
+}
+
+static int take_term(struct beam_series *s, struct work *w, size_t q)
 {
     size_t n = w->nx * w->ny, term = s->terms++;
 
-    s->size[term] = size;
+    s->size[term] = rms_size(w, q);
     s->factor[term] = malloc((w->nvalue - w->nnode) * sizeof(float));
     s->node[term] = malloc(n * sizeof(float));
     if (s->factor[term] == NULL || s->node[term] == NULL)
@@ -250,7 +261,7 @@ static int choose_terms(struct beam_series *s, struct work *w, double tolerance)
         if (best == 0 || size < 0.1 * tolerance)
             break;
         taken[best] = true;
-        rc = take_term(s, w, best, size);
+        rc = take_term(s, w, best);
         s->left = largest(w, 0);
     }
     return rc;

@@ -25,7 +25,7 @@ enum { BEAM_SERIES_MOST = 7 }; /* terms */
 struct beam_series {
     size_t terms;                  /* Q; 1 where no beam is known or none changes */
     double left;                   /* largest rms that is left out, over 1 */
-    double size[BEAM_SERIES_MOST]; /* largest |b_q| */
+    double size[BEAM_SERIES_MOST]; /* rms of b_q, less where the mean beam is faint */
     size_t ntime, nchan;
     const int *row_time; /* [nrow] index of the time of each row, borrowed */
     float *factor[BEAM_SERIES_MOST]; /* [ntime][nchan] g_q; NULL for q = 0 */
