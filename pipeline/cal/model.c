@@ -84,7 +84,7 @@ void model_row(struct model_row *r, const struct model *m, const struct vis *vis
     r->m = m;
     r->vis = vis;
     r->code = code;
-    r->field = m->field != NULL ? m->field + row * vis->nchan : NULL;
+    r->row = row;
     r->flux_jy = NULL;
     r->left = 0;
     r->step_hz = 0;
@@ -148,6 +148,22 @@ static void even_line(struct model_row *r, size_t c, size_t n, float *mr, float 
     }
 }
 
+/* Onto the point source's, or by itself. */
+static void add_field(const struct model_row *r, size_t c, size_t n, float *mr,
+                      float *mi)
+{
+    float re[LINE] = {0}, im[LINE] = {0};
+    size_t npol = r->vis->npol;
+
+    r->m->field(r->m->field_arg, r->row, c, n, re, im);
+    for (size_t i = 0, k = 0; i < n; i++) {
+        for (size_t p = 0; p < npol; p++, k++) {
+            mr[k] = r->flux_jy != NULL ? mr[k] + re[i] : re[i];
+            mi[k] = r->flux_jy != NULL ? mi[k] + im[i] : im[i];
+        }
+    }
+}
+
 void model_row_line(struct model_row *r, size_t c, size_t n, float *mr, float *mi)
 {
     size_t npol = r->vis->npol;
@@ -160,14 +176,6 @@ void model_row_line(struct model_row *r, size_t c, size_t n, float *mr, float *m
         even_line(r, at, until - at, mr + k, mi + k);
         at = until;
     }
-    if (r->field == NULL)
-        return;
-    for (size_t i = 0, k = 0; i < n; i++) {
-        float re = crealf(r->field[c + i]), im = cimagf(r->field[c + i]);
-
-        for (size_t p = 0; p < npol; p++, k++) {
-            mr[k] = r->flux_jy != NULL ? mr[k] + re : re;
-            mi[k] = r->flux_jy != NULL ? mi[k] + im : im;
-        }
-    }
+    if (r->m->field != NULL)
+        add_field(r, c, n, mr, mi);
 }

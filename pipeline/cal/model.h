@@ -19,7 +19,11 @@ struct vis;
 
 /* Stokes I, the same for all polarisations: the sum of what is there.  All zero: nothing. */
 struct model {
-    const float complex *field; /* [nrow][nchan] Jy, borrowed; or NULL */
+    /* Add the field's other sources in channels [chan, chan + n) of a row to re, im [n], Jy; or
+     * NULL.  Called from several threads at once. */
+    void (*field)(const void *arg, size_t row, size_t chan, size_t n, float *re,
+                  float *im);
+    const void *field_arg;
     /* a point source, by model_init; NULL without one */
     float *flux_jy;   /* [ntime][nchan][npol] apparent */
     double (*dir)[3]; /* [ntime] ITRF unit vectors */
@@ -46,13 +50,13 @@ struct model_row {
     const struct model *m;
     const struct vis *vis;
     const struct line_code *code;
-    const float complex *field; /* [nchan] of this row, or NULL */
-    const float *flux_jy;       /* [nchan][npol] of this integration, or NULL */
-    double tau_s;               /* what the source's phase turns by per Hz */
-    double step_hz;             /* that zr, zi and turn are made for */
-    float zr[LINE], zi[LINE];   /* phases of a line's samples, from the first on */
-    double turn_re, turn_im;    /* of a whole line */
-    double re, im;              /* phasor at channel `next` */
+    size_t row;
+    const float *flux_jy;     /* [nchan][npol] of this integration, or NULL */
+    double tau_s;             /* what the source's phase turns by per Hz */
+    double step_hz;           /* that zr, zi and turn are made for */
+    float zr[LINE], zi[LINE]; /* phases of a line's samples, from the first on */
+    double turn_re, turn_im;  /* of a whole line */
+    double re, im;            /* phasor at channel `next` */
     size_t next;
     int left; /* lines until the next exact sine */
 };

@@ -54,22 +54,44 @@ static int field_model(const struct tile_run *run, float complex *field, struct 
     return rc;
 }
 
+/* A struct model's field from field[nrow][nchan]. */
+struct field {
+    const float complex *at;
+    size_t nchan;
+};
+
+static void add_field(const void *arg, size_t row, size_t chan, size_t n, float *re,
+                      float *im)
+{
+    const struct field *f = arg;
+    const float complex *at = f->at + row * f->nchan + chan;
+
+    for (size_t i = 0; i < n; i++) {
+        re[i] += crealf(at[i]);
+        im[i] += cimagf(at[i]);
+    }
+}
+
 int tile_refine(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
     long rounds = selfcal_rounds(run);
     struct model model = run->model;
     float complex *field;
+    struct field of;
     int rc = 0;
 
     if (rounds == 0) {
         snprintf(run->env->detail, sizeof run->env->detail, "nothing to refine");
         return 0;
     }
-    model.field = field = malloc(run->vis->nrow * run->vis->nchan * sizeof *field);
+    field = malloc(run->vis->nrow * run->vis->nchan * sizeof *field);
     if (field == NULL)
         return err_set(e, -ENOMEM, "out of memory for the field model of %s",
                        run->group);
+    of = (struct field){.at = field, .nchan = run->vis->nchan};
+    model.field = add_field;
+    model.field_arg = &of;
     for (long left = rounds - 1; rc == 0 && left >= 0; left--) {
         rc = field_model(run, field, e);
         if (rc == 0)
