@@ -45,6 +45,8 @@ static const struct conf_setting rows[] = {
  "and follows them down to this; at most auto_mask"},
 {"imaging", "mgain", CONF_REAL, AT(imaging, mgain), 0.01, 1, "", "0.8",
  "part of the peak removed before the visibilities are predicted again"},
+{"imaging", "correct_smearing", CONF_FLAG, AT(imaging, correct_smearing), 0, 0, "", "no",
+ "divide by what averaging over an integration costs, together with the primary beam"},
 {"imaging", "keep_ms", CONF_WORD, AT(imaging, keep_ms), 0, 0, "no yes full", "no",
  "keep calibrated visibilities as a Measurement Set; full: weights by channel, too"},
 

@@ -34,6 +34,7 @@ struct continuum_settings {
         long niter;
         double auto_mask, auto_threshold; /* sigma */
         double mgain;
+        int correct_smearing;
         char keep_ms[8]; /* no | yes | full */
     } imaging;
     struct {

@@ -66,6 +66,12 @@ struct tile_run {
     struct beam_fit beam_fit;
     struct image *psf, *residual, *flat, *pb, *corrected;
 
+    /* Share of its flux that a source loses to time smearing: where the beam is a half and a
+       fifth, mean over all directions, and in the corners; the largest where it is a fifth.  NAN
+       where the image ends before, or it is beyond smear.h. */
+    struct {
+        double half, fifth, corner, worst;
+    } smearing;
     double noise_jy, peak_jy;
     struct source_list sources;
     struct qa_match match;
@@ -102,6 +108,12 @@ enum depth {
  * parallel hand; -ENOMEM.
  */
 int image_round(struct tile_run *run, enum depth depth, struct err *e);
+
+/*
+ * tile_smear: the smearing of the image that was made last, after run->pb and before it is used;
+ * with [imaging] correct_smearing, run->pb is multiplied by what is kept.  Status: 0; -ENOMEM.
+ */
+int tile_smear(struct tile_run *run, struct err *e);
 
 /* How often step "refine" will solve and image again; 0 without a calibrator in the field. */
 long selfcal_rounds(const struct tile_run *run);

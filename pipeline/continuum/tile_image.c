@@ -239,6 +239,8 @@ static int beam_maps(struct tile_run *run, struct err *e)
                    run->flat->ny);
     if (rc != 0)
         return err_set(e, rc, "out of memory for the primary beam of %s", run->group);
+    if ((rc = tile_smear(run, e)) != 0)
+        return rc;
     for (size_t i = 0; i < n; i++)
         run->corrected->pix[i] =
             run->pb->pix[i] >= run->pb_cut ? run->flat->pix[i] / run->pb->pix[i] : NAN;

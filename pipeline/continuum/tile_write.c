@@ -82,6 +82,8 @@ int tile_write(void *arg, struct err *e)
          "calibrator in the field"},
         {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms of the residual"},
         {"DYNRANGE", NULL, run->peak_jy / run->noise_jy, "peak over noise"},
+        {"SMEARCOR", run->set->imaging.correct_smearing ? "yes" : "no", 0,
+         "time smearing is part of the primary beam"},
         {"WPLANE_A", NULL, run->info.a, "w = a u + b v, fitted"},
         {"WPLANE_B", NULL, run->info.b, "w = a u + b v, fitted"},
         {NULL, NULL, 0, NULL},
@@ -117,6 +119,19 @@ int tile_write(void *arg, struct err *e)
     return rc;
 }
 
+static json_t *smearing(const struct tile_run *run)
+{
+    json_t *s = json_object();
+
+    verdict_number(s, "loss_half_beam", run->smearing.half);
+    verdict_number(s, "loss_fifth_beam", run->smearing.fifth);
+    verdict_number(s, "worst_fifth_beam", run->smearing.worst);
+    verdict_number(s, "loss_corners", run->smearing.corner);
+    json_object_set_new(s, "corrected",
+                        json_boolean(run->set->imaging.correct_smearing));
+    return s;
+}
+
 json_t *tile_meta(const void *arg)
 {
     const struct tile_run *run = arg;
@@ -137,6 +152,7 @@ json_t *tile_meta(const void *arg)
     verdict_number(m, "beam_residual", run->beam_fit.residual);
     verdict_number(m, "psf_sidelobe", run->beam_fit.sidelobe);
     verdict_number(m, "valid_fraction", vis_valid_fraction(run->vis));
+    json_object_set_new(m, "time_smearing", smearing(run));
     verdict_image(m, img);
     verdict_match(m, &run->match);
     verdict_number(m, "sources", (double)run->sources.n);

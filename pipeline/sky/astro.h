@@ -14,11 +14,11 @@
 
 #include <stddef.h>
 
-#define ASTRO_C_M_S   299792458.0 /* exact, SI */
-#define ASTRO_DEG     0.017453292519943295
-#define ASTRO_ARCSEC  4.84813681109536e-06
-#define ASTRO_DAY_S   86400.0
-#define ASTRO_MJD0_JD 2400000.5
+#define ASTRO_C_M_S       299792458.0 /* exact, SI */
+#define ASTRO_DEG         0.017453292519943295
+#define ASTRO_ARCSEC      4.84813681109536e-06
+#define ASTRO_DAY_S       86400.0
+#define ASTRO_MJD0_JD     2400000.5
 #define ASTRO_TURNS_A_DAY 1.00273781191135448 /* of the earth, a day of UT1; IAU 2000 */
 
 struct site {
