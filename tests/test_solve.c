@@ -737,6 +737,101 @@ static void threads_change_nothing_in_the_result(void **state)
     vis_free(vis);
 }
 
+/* Largest relative difference of gains that both have. */
+static double worst_difference(const struct gains *a, const struct gains *b)
+{
+    double worst = 0;
+
+    assert_true(a->ntime == b->ntime && a->nchan == b->nchan);
+    for (size_t i = 0; i < a->ntime * a->nchan * a->nant * a->npol; i++) {
+        assert_int_equal(a->g[i] == 0, b->g[i] == 0);
+        if (a->g[i] != 0)
+            worst = fmax(worst, cabsf(b->g[i] / a->g[i] - 1));
+    }
+    return worst;
+}
+
+/* The data of gains known already, against a model that is a little different. */
+static void gains_from_a_start_are_those_from_none(void **state)
+{
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *model = make_model(vis);
+    struct gains *bp, *g, *bp2, *g2, *bp3, *g3;
+    const struct solve_opts cold = {.refant = 3};
+    struct solve_opts warm = {.refant = 3};
+    struct err e;
+
+    (void)state;
+    make_truth(&truth, 14);
+    fill(vis, model, &truth, true, 0.0004, 5);
+    flag_antenna(vis, 6);
+    assert_int_equal(solve_bandpass(&bp, &g, vis, of(vis, model), &cold, &e), 0);
+    for (size_t r = 0; r < vis->nrow; r++)
+        for (size_t c = 0; c < NCHAN; c++)
+            model[r * NCHAN + c] +=
+                (float complex)(0.4 * cexp(I * (0.3 * (double)r + 0.5 * (double)c)));
+    assert_int_equal(solve_bandpass(&bp2, &g2, vis, of(vis, model), &cold, &e), 0);
+    warm.bandpass = bp;
+    warm.gain = g;
+    assert_int_equal(solve_bandpass(&bp3, &g3, vis, of(vis, model), &warm, &e), 0);
+    print_message("moved by %.2g and %.2g; apart by %.2g and %.2g\n",
+                  worst_difference(bp, bp2), worst_difference(g, g2),
+                  worst_difference(bp2, bp3), worst_difference(g2, g3));
+    assert_true(worst_difference(g, g2) > 1e-2);
+    assert_true(worst_difference(bp2, bp3) < 1e-3);
+    assert_true(worst_difference(g2, g3) < 1e-3);
+    gains_free(bp2);
+    gains_free(g2);
+    gains_free(bp3);
+    gains_free(g3);
+    /* phases alone: amplitudes are those of the start */
+    warm.phase_only = true;
+    assert_int_equal(solve_bandpass(&bp3, &g3, vis, of(vis, model), &warm, &e), 0);
+    for (size_t i = 0; i < (size_t)NCHAN * NANT * NPOL; i++)
+        assert_true(fabsf(cabsf(bp3->g[i]) - cabsf(bp->g[i])) <= 1e-5F);
+    warm.gain = bp;
+    assert_int_equal(solve_bandpass(&bp2, &g2, vis, of(vis, model), &warm, &e),
+                     ERR_SHAPE);
+    assert_null(bp2);
+    gains_free(bp);
+    gains_free(g);
+    gains_free(bp3);
+    gains_free(g3);
+    free(model);
+    vis_free(vis);
+}
+
+static void a_bandpass_that_is_held_is_one_that_was_applied(void **state)
+{
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *model = make_model(vis);
+    struct gains *bp, *g, *held, *applied;
+    struct solve_opts opts = {.refant = 3};
+    struct err e;
+
+    (void)state;
+    make_truth(&truth, 15);
+    fill(vis, model, &truth, true, 0.0004, 5);
+    assert_int_equal(solve_bandpass(&bp, &g, vis, of(vis, model), &opts, &e), 0);
+    for (size_t c = 0; c < NCHAN; c++) /* nor has it a solution for antenna 5 */
+        bp->g[(c * NANT + 5) * NPOL] = 0;
+    opts.bandpass = bp;
+    assert_int_equal(solve_gains(&held, vis, of(vis, model), 1, 0, &opts, &e), 0);
+    assert_int_equal(apply_one(vis, bp, &e), 0);
+    opts.bandpass = NULL;
+    assert_int_equal(solve_gains(&applied, vis, of(vis, model), 1, 0, &opts, &e), 0);
+    assert_true(held->g[5 * NPOL] == 0 && held->g[5 * NPOL + 1] != 0);
+    assert_true(worst_difference(held, applied) < 1e-4);
+    gains_free(bp);
+    gains_free(g);
+    gains_free(held);
+    gains_free(applied);
+    free(model);
+    vis_free(vis);
+}
+
 static void gains_of_phase_only_have_amplitude_one(void **state)
 {
     struct truth truth;
@@ -768,7 +863,8 @@ static void all_copies_of_the_loops_agree(void **state)
     enum { N = LINE - 3 };
     size_t ncode;
     const struct line_code *code = line_codes(&ncode);
-    float sums[2][5][LINE] = {0}, w[2][LINE] = {0}, m[2][LINE], k[2][LINE], use[LINE];
+    float sums[2][5][LINE] = {0}, also[5][LINE], w[2][LINE] = {0}, m[2][LINE],
+          k[2][LINE], use[LINE];
     float complex v[2][LINE] = {0};
     double phase[2][2] = {{0}};
     unsigned long long seed = 3;
@@ -779,7 +875,10 @@ static void all_copies_of_the_loops_agree(void **state)
         const struct line_sums s = {sums[at][0], sums[at][1], sums[at][2], sums[at][3],
                                     sums[at][4]};
 
+        const struct line_sums both = {also[0], also[1], also[2], also[3], also[4]};
+
         memset(sums[at], 0, sizeof sums[at]);
+        memset(also, 0, sizeof also);
         phase[at][0] = phase[at][1] = 0;
         seed = 3;
         for (size_t i = 0; i < N; i++) {
@@ -791,13 +890,15 @@ static void all_copies_of_the_loops_agree(void **state)
             }
             use[i] = i % 2 ? 1.0F : 0.0F;
         }
-        code[c].add(&s, v[at], w[at], m[0], m[1], 5, N);
+        code[c].add(&s, c % 2 ? &both : NULL, v[at], w[at], m[0], m[1], 5, N);
         code[c].phase(&phase[at][0], &phase[at][1], v[at], w[at], m[0], m[1], k[0],
                       k[1], use, N);
         code[c].apply(v[at], w[at], k[0], k[1], N);
         for (size_t i = 0; i < N; i++) {
-            for (int q = 0; q < 5; q++)
+            for (int q = 0; q < 5; q++) {
                 assert_true(fabsf(sums[at][q][i] - sums[0][q][i]) < 1e-6f);
+                assert_true(c % 2 == 0 || also[q][i] == sums[at][q][i]);
+            }
             assert_true(cabsf(v[at][i] - v[0][i]) <= 1e-5f * cabsf(v[0][i]));
             assert_true(fabsf(w[at][i] - w[0][i]) <= 1e-6f);
             assert_int_equal(sums[at][4][i] > 0, i >= 5 && i % 7 != 0);
@@ -903,6 +1004,8 @@ int main(void)
         cmocka_unit_test(model_is_the_fringe_of_the_offset_from_the_stop_direction),
         cmocka_unit_test(a_phasor_turned_along_the_channels_stays_exact),
         cmocka_unit_test(threads_change_nothing_in_the_result),
+        cmocka_unit_test(gains_from_a_start_are_those_from_none),
+        cmocka_unit_test(a_bandpass_that_is_held_is_one_that_was_applied),
         cmocka_unit_test(gains_of_phase_only_have_amplitude_one),
         cmocka_unit_test(all_copies_of_the_loops_agree),
         cmocka_unit_test(bandpass_of_one_3c273_group_calibrates_the_next),

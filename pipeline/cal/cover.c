@@ -72,6 +72,18 @@ static void do_parts(void *arg, size_t lo, size_t hi)
     }
 }
 
+int cover_alloc(struct cover *c, const struct vis *vis, struct err *e)
+{
+    double *store = calloc(cover_doubles(vis), sizeof *store);
+
+    if (store == NULL)
+        return err_set(e, -ENOMEM, "no memory for the weights of %zu channels",
+                       vis->nchan);
+    cover_place(c, vis, store);
+    c->store = store;
+    return 0;
+}
+
 int cover_init(struct cover *c, const struct vis *vis, size_t threads, struct err *e)
 {
     struct job job = {.vis = vis};

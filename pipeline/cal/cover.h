@@ -17,6 +17,9 @@ struct cover {
     double *store;
 };
 
+/* All zero.  Status: 0; -ENOMEM; either way cover_close ends it. */
+int cover_alloc(struct cover *c, const struct vis *vis, struct err *e);
+
 /* c is zeroed before; cover_close ends it, also after a failure.  Status: 0; -ENOMEM. */
 int cover_init(struct cover *c, const struct vis *vis, size_t threads, struct err *e);
 void cover_close(struct cover *c);

@@ -45,9 +45,9 @@ INLINE void times(float *outr, float *outi, const float *ar, const float *ai,
     }
 }
 
-INLINE void add(const struct line_sums *s, const float complex *v,
-                const float *restrict w, const float *restrict mr,
-                const float *restrict mi, size_t k0, size_t n)
+INLINE void add_one(const struct line_sums *s, const float complex *v,
+                    const float *restrict w, const float *restrict mr,
+                    const float *restrict mi, size_t k0, size_t n)
 {
     const float *restrict part = (const float *)v;
     float *restrict re = s->re, *restrict im = s->im, *restrict den = s->den;
@@ -65,6 +65,45 @@ INLINE void add(const struct line_sums *s, const float complex *v,
         power[k] += wk * (vr * vr + vi * vi);
         count[k] += use;
     }
+}
+
+INLINE void add_two(const struct line_sums *s, const struct line_sums *t,
+                    const float complex *v, const float *restrict w,
+                    const float *restrict mr, const float *restrict mi, size_t k0,
+                    size_t n)
+{
+    const float *restrict part = (const float *)v;
+    const struct line_sums a = *s, b = *t;
+
+    APART
+    for (size_t k = k0; k < n; k++) {
+        float m2 = mr[k] * mr[k] + mi[k] * mi[k], vr = part[2 * k],
+              vi = part[2 * k + 1];
+        float use = w[k] * m2 > TINY ? 1.0F : 0.0F, wk = w[k] * use;
+        float re = wk * (vr * mr[k] + vi * mi[k]), im = wk * (vi * mr[k] - vr * mi[k]);
+        float den = wk * m2, power = wk * (vr * vr + vi * vi);
+
+        a.re[k] += re;
+        a.im[k] += im;
+        a.den[k] += den;
+        a.power[k] += power;
+        a.n[k] += use;
+        b.re[k] += re;
+        b.im[k] += im;
+        b.den[k] += den;
+        b.power[k] += power;
+        b.n[k] += use;
+    }
+}
+
+INLINE void add(const struct line_sums *s, const struct line_sums *t,
+                const float complex *v, const float *w, const float *mr,
+                const float *mi, size_t k0, size_t n)
+{
+    if (t != NULL)
+        add_two(s, t, v, w, mr, mi, k0, n);
+    else
+        add_one(s, v, w, mr, mi, k0, n);
 }
 
 INLINE void apply(float complex *v, float *w, const float *kr, const float *ki,
@@ -258,11 +297,11 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     {                                                                                  \
         times(outr, outi, ar, ai, br, bi, n);                                          \
     }                                                                                  \
-    attr static void add_##set(const struct line_sums *s, const float complex *v,      \
-                               const float *w, const float *mr, const float *mi,       \
-                               size_t k0, size_t n)                                    \
+    attr static void add_##set(const struct line_sums *s, const struct line_sums *t,   \
+                               const float complex *v, const float *w,                 \
+                               const float *mr, const float *mi, size_t k0, size_t n)  \
     {                                                                                  \
-        add(s, v, w, mr, mi, k0, n);                                                   \
+        add(s, t, v, w, mr, mi, k0, n);                                                \
     }                                                                                  \
     attr static void apply_##set(float complex *v, float *w, const float *kr,          \
                                  const float *ki, size_t n)                            \

@@ -36,9 +36,10 @@ struct line_code {
     /* out = a b; out may be a */
     void (*times)(float *outr, float *outi, const float *ar, const float *ai,
                   const float *br, const float *bi, size_t n);
-    /* Add samples [k0, n) with model m to the sums. */
-    void (*add)(const struct line_sums *s, const float complex *v, const float *w,
-                const float *mr, const float *mi, size_t k0, size_t n);
+    /* Add samples [k0, n) with model m to the sums s, and to t if that is not NULL. */
+    void (*add)(const struct line_sums *s, const struct line_sums *t,
+                const float complex *v, const float *w, const float *mr,
+                const float *mi, size_t k0, size_t n);
     /* Divide data by gains k and scale weights by |k|^2; a gain of 0, or one that is not a
      * number to divide by, flags. */
     void (*apply)(float complex *v, float *w, const float *kr, const float *ki,

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/parallel.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/lines.h"
@@ -87,25 +88,26 @@ static size_t first_channel(const struct normal_eq_batch *b, size_t row)
 
 /* One thread's share and what it works with. */
 struct part {
-    const struct normal_eq_batch *b;
+    const struct normal_eq_batch *b, *also;
     const struct model *model;
     const struct line_code *code;
-    size_t lo, hi;          /* baselines */
-    struct gains_line line; /* of the gains held fixed */
-    float *store;           /* [SUMS][nacc] sums of one baseline, channel by channel */
-    size_t nacc;            /* the channels' samples, or LINE where all are one block */
+    size_t lo, hi; /* baselines */
+    size_t nline;
+    struct gains_line line[NORMAL_EQ_KNOWN]; /* of the gains held fixed */
+    float *store;          /* [SUMS][nacc] sums of one baseline, channel by channel */
+    float row[SUMS][LINE]; /* of one row, for `also` */
+    size_t nacc;           /* the channels' samples, or LINE where all are one block */
     bool one_block;
-    struct line_sums acc;
+    struct line_sums acc, row_acc;
 };
 
 static int part_init(struct part *p, const struct normal_eq_batch *b,
-                     const struct model *model, const struct gains_lookup *known,
-                     struct err *e)
+                     const struct normal_eq_known *known, struct err *e)
 {
     float *at;
+    int rc = 0;
 
     p->b = b;
-    p->model = model;
     p->code = line_code();
     p->one_block = b->chan_block >= b->c1 - b->c0;
     p->nacc = p->one_block ? LINE : (b->c1 - b->c0) * b->vis->npol;
@@ -115,12 +117,17 @@ static int part_init(struct part *p, const struct normal_eq_batch *b,
                        b->c1 - b->c0);
     p->acc = (struct line_sums){at, at + p->nacc, at + 2 * p->nacc, at + 3 * p->nacc,
                                 at + 4 * p->nacc};
-    return gains_line_init(&p->line, known, b->c1 - b->c0, e);
+    p->row_acc =
+        (struct line_sums){p->row[0], p->row[1], p->row[2], p->row[3], p->row[4]};
+    for (size_t i = 0; rc == 0 && i < known->n; i++)
+        rc = gains_line_init(&p->line[p->nline++], &known->lk[i], b->c1 - b->c0, e);
+    return rc;
 }
 
 static void part_close(struct part *p)
 {
-    gains_line_close(&p->line);
+    for (size_t i = 0; i < p->nline; i++)
+        gains_line_close(&p->line[i]);
     free(p->store);
 }
 
@@ -133,7 +140,8 @@ static void add_row(struct part *p, size_t row)
     struct model_row model;
 
     model_row(&model, p->model, vis, row, p->code);
-    gains_line_row(&p->line, vis, row, b->c0, b->c1);
+    for (size_t i = 0; i < p->nline; i++)
+        gains_line_row(&p->line[i], vis, row, b->c0, b->c1);
     for (size_t k = from / LINE * LINE; k < n; k += LINE) {
         size_t len = n - k < LINE ? n - k : LINE, at = p->one_block ? 0 : k;
         const struct line_sums acc = {p->acc.re + at, p->acc.im + at, p->acc.den + at,
@@ -141,11 +149,11 @@ static void add_row(struct part *p, size_t row)
         float mr[LINE], mi[LINE];
 
         model_row_line(&model, b->c0 + k / npol, len / npol, mr, mi);
-        if (p->line.lk != NULL)
-            p->code->times(mr, mi, mr, mi, p->line.re + k * p->line.step,
-                           p->line.im + k * p->line.step, len);
-        p->code->add(&acc, vis->data + start + k, vis->weight + start + k, mr, mi,
-                     from > k ? from - k : 0, len);
+        for (size_t i = 0; i < p->nline; i++)
+            p->code->times(mr, mi, mr, mi, p->line[i].re + k * p->line[i].step,
+                           p->line[i].im + k * p->line[i].step, len);
+        p->code->add(&acc, p->also != NULL ? &p->row_acc : NULL, vis->data + start + k,
+                     vis->weight + start + k, mr, mi, from > k ? from - k : 0, len);
     }
 }
 
@@ -167,6 +175,16 @@ static void fold_some(struct normal_eq *at, const struct line_sums *s, size_t k,
     at->den += (float)den;
     at->power += (float)power;
     at->n += (float)n;
+}
+
+/* The sums of one row into the slots of its integration; then empty again. */
+static void fold_row(struct part *p, size_t bl, size_t t)
+{
+    size_t npol = p->b->vis->npol;
+
+    for (size_t pol = 0; pol < npol; pol++)
+        fold_some(at_slot(p->also, t * npol + pol, bl), &p->row_acc, pol, LINE, npol);
+    memset(p->row, 0, sizeof p->row);
 }
 
 /* The sums of one baseline into its slots of block tb of times; then empty again. */
@@ -202,6 +220,8 @@ static void add_baseline(struct part *p, size_t bl)
             rows = 0;
         }
         add_row(p, row);
+        if (p->also != NULL)
+            fold_row(p, bl, t);
         last = tb;
         rows++;
     }
@@ -218,31 +238,44 @@ static void do_parts(void *arg, size_t lo, size_t hi)
             add_baseline(p, bl);
 }
 
-int normal_eq_fill(struct normal_eq_batch *b, const struct model *model,
-                   const struct gains_lookup *known, struct err *e)
+int normal_eq_start(struct normal_eq_batch *b, struct err *e)
 {
-    struct part part[PARALLEL_MOST] = {0};
-    size_t slots = blocks(normal_eq_slots(b), NEXT) * NEXT;
-    size_t n = slots * b->rows->nbl, nparts = rows_parts(b->rows, b->threads);
-    int rc = 0;
+    size_t slots = blocks(normal_eq_slots(b), NEXT) * NEXT, n = slots * b->rows->nbl;
 
-    if (slots > b->room) {
-        free(b->sum);
-        b->sum = malloc((n + 1) * sizeof *b->sum);
-        b->room = b->sum != NULL ? slots : 0;
-        if (b->sum == NULL)
-            return err_set(e, -ENOMEM, "no memory for the sums of %zu baselines",
-                           b->rows->nbl);
+    if (slots <= b->room) {
+        memset(b->sum, 0, n * sizeof *b->sum);
+        return 0;
     }
-    memset(b->sum, 0, n * sizeof *b->sum);
+    free(b->sum);
+    b->sum = mem_huge((n + 1) * sizeof *b->sum);
+    b->room = b->sum != NULL ? slots : 0;
+    if (b->sum == NULL)
+        return err_set(e, -ENOMEM, "no memory for the sums of %zu baselines",
+                       b->rows->nbl);
+    return 0;
+}
+
+int normal_eq_fill(struct normal_eq_batch *b, struct normal_eq_batch *also,
+                   const struct model *model, const struct normal_eq_known *known,
+                   struct err *e)
+{
+    size_t nparts = rows_parts(b->rows, b->threads);
+    struct part *part = calloc(nparts, sizeof *part);
+    int rc = normal_eq_start(b, e);
+
+    if (rc == 0 && part == NULL)
+        rc = err_set(e, -ENOMEM, "no memory for the sums of %zu threads", nparts);
     for (size_t i = 0; rc == 0 && i < nparts; i++) {
+        part[i].also = also;
+        part[i].model = model;
         part[i].lo = rows_part(b->rows, i, nparts);
         part[i].hi = rows_part(b->rows, i + 1, nparts);
-        rc = part_init(&part[i], b, model, known, e);
+        rc = part_init(&part[i], b, known, e);
     }
     if (rc == 0)
         parallel_run_by(nparts, nparts, do_parts, part);
-    for (size_t i = 0; i < nparts; i++)
+    for (size_t i = 0; part != NULL && i < nparts; i++)
         part_close(&part[i]);
+    free(part);
     return rc;
 }

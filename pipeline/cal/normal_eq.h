@@ -10,10 +10,10 @@
 #include <complex.h>
 #include <stddef.h>
 
+#include "pipeline/cal/gains.h"
 #include "pipeline/cal/rows.h"
 
 struct err;
-struct gains_lookup;
 struct model;
 struct vis;
 
@@ -41,14 +41,29 @@ struct normal_eq_batch {
 /* Slots of the blocks t0 .. c1. */
 size_t normal_eq_slots(const struct normal_eq_batch *b);
 
+/* Gains that multiply the model, the first `n` of lk. */
+enum { NORMAL_EQ_KNOWN = 3 };
+struct normal_eq_known {
+    size_t n;
+    struct gains_lookup lk[NORMAL_EQ_KNOWN];
+};
+
 /*
- * normal_eq_fill: add up the data of the blocks t0 .. c1, which the caller sets in b with what
- * stands above them; b is zeroed before the first time, and sum is made or used again.
- * model; known: gains held fixed (they multiply the model), or NULL.
+ * normal_eq_start: sums of the blocks t0 .. c1, all 0; the caller sets what stands above `sum`,
+ * and zeroes b before the first time; memory is used again.
  * Status: 0; -ENOMEM; either way normal_eq_close ends it
  */
-int normal_eq_fill(struct normal_eq_batch *b, const struct model *model,
-                   const struct gains_lookup *known, struct err *e);
+int normal_eq_start(struct normal_eq_batch *b, struct err *e);
+
+/*
+ * normal_eq_fill: start b and add up the data of its blocks, against the model times `known`.
+ * The same data are added to those of `also`, if that is not NULL: started, of all integrations
+ * one by one, and of one block of channels.
+ * Status: 0; -ENOMEM; either way normal_eq_close ends it
+ */
+int normal_eq_fill(struct normal_eq_batch *b, struct normal_eq_batch *also,
+                   const struct model *model, const struct normal_eq_known *known,
+                   struct err *e);
 void normal_eq_close(struct normal_eq_batch *b);
 
 /* The sums of one slot: out [rows->nbl]. */

@@ -22,8 +22,11 @@ struct solve_opts {
     double min_uv_lambda; /* baselines shorter than this do not take part */
     /* a gain below this many times its error is no solution; 0 means 3, negative: no test */
     double min_snr;
-    bool phase_only; /* amplitudes stay 1 */
+    bool phase_only; /* amplitudes stay 1, or those of the start */
     size_t threads;  /* 0: one; they change nothing in the result but its speed */
+    /* what is known already, or NULL: to start from and to be improved; the bandpass of
+     * solve_gains is held */
+    const struct gains *bandpass, *gain;
 };
 
 /*
@@ -37,22 +40,22 @@ struct solve_opts {
  * Returned: *out (ntime, nchan = number of blocks; time_jd/freq_hz weighted block means), the
  *           caller's; NULL after a failure
  * Status:   0; ERR_QUALITY no antenna has a solution, or all is flagged; -EINVAL there is no
- *           antenna opts->refant; -ENOMEM
+ *           antenna opts->refant; ERR_SHAPE gains to start from do not fit; -ENOMEM
  */
 int solve_gains(struct gains **out, const struct vis *vis, const struct model *model,
                 size_t time_block, size_t chan_block, const struct solve_opts *opts,
                 struct err *e);
 
 /*
- * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree: two
- * rounds when data are good, three at most.
+ * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree: three
+ * passes over good data, five at most; one or two with a start.
  *
  * Given:    vis; model; opts
  * Returned: *bandpass of [1][nchan], with scale and phase; *gain of [ntime][1], whose mean over
  *           time has amplitude 1 and phase 0 for each antenna and polarisation.  Both are the
  *           caller's, and NULL after a failure.
  * Status:   0; ERR_QUALITY no antenna has a solution, or all is flagged; -EINVAL there is no
- *           antenna opts->refant; -ENOMEM
+ *           antenna opts->refant; ERR_SHAPE gains to start from do not fit; -ENOMEM
  */
 int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vis *vis,
                    const struct model *model, const struct solve_opts *opts,
