@@ -11,7 +11,7 @@
 #include "pipeline/sky/beam_series.h"
 #include "tests/made_samples.h"
 
-enum { NX = 192, NY = 144, NROW = 700, NCHAN = 3, NTIME = 7, NPIX = NX * NY };
+enum { NX = 194, NY = 142, NROW = 700, NCHAN = 3, NTIME = 7, NPIX = NX * NY };
 
 static const double cell = 4.0e-4; /* rad; the corner is 2.7 degrees off */
 

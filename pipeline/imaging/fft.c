@@ -33,7 +33,10 @@ struct fft {
 
 size_t fft_good_size(size_t n)
 {
-    for (size_t m = n < 2 ? 2 : n + n % 2;; m += 2) {
+    /* 2560 takes a third of the time of 2430 = 2 3^5 5 */
+    size_t step = n < 256 ? 2 : 32;
+
+    for (size_t m = n < 2 ? 2 : (n + step - 1) / step * step;; m += step) {
         size_t rest = m;
 
         for (size_t p = 2; p <= 5; p += p == 2 ? 1 : 2)
@@ -238,6 +241,73 @@ void fft_image_to_plane(struct fft *fft, const float *image, size_t nx, size_t n
 
     parallel_run_by(fft->nthread, fft->nthread, plane_rows, &p);
     parallel_run_by(fft->nthread, fft->nthread, plane_columns, &p);
+}
+
+/* ---- lines ---- */
+
+struct fft_lines {
+    fftwf_plan to_half, to_row, column, column_back;
+};
+
+void fft_lines_free(struct fft_lines *fft)
+{
+    if (fft == NULL)
+        return;
+    fftwf_plan plans[] = {fft->to_half, fft->to_row, fft->column, fft->column_back};
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++)
+        if (plans[i] != NULL)
+            fftwf_destroy_plan(plans[i]);
+    free(fft);
+}
+
+int fft_lines_new(struct fft_lines **out, size_t nreal, size_t ncomplex)
+{
+    struct fft_lines *fft = calloc(1, sizeof *fft);
+    float complex *half = fftwf_malloc((nreal / 2 + 1) * sizeof *half);
+    float complex *column = fftwf_malloc(ncomplex * sizeof *column);
+    float *row = fftwf_malloc(nreal * sizeof *row);
+    bool done = false;
+
+    *out = NULL;
+    if (fft != NULL && half != NULL && column != NULL && row != NULL) {
+        fft->to_half = fftwf_plan_dft_r2c_1d((int)nreal, row, half, FFTW_ESTIMATE);
+        fft->to_row = fftwf_plan_dft_c2r_1d((int)nreal, half, row, FFTW_ESTIMATE);
+        fft->column = fftwf_plan_dft_1d((int)ncomplex, column, column, FFTW_FORWARD,
+                                        FFTW_ESTIMATE);
+        fft->column_back = fftwf_plan_dft_1d((int)ncomplex, column, column,
+                                             FFTW_BACKWARD, FFTW_ESTIMATE);
+        done = fft->to_half != NULL && fft->to_row != NULL && fft->column != NULL &&
+               fft->column_back != NULL;
+    }
+    fftwf_free(half);
+    fftwf_free(column);
+    fftwf_free(row);
+    if (!done) {
+        fft_lines_free(fft);
+        return -ENOMEM;
+    }
+    *out = fft;
+    return 0;
+}
+
+void fft_row_to_half(const struct fft_lines *fft, const float *row, float complex *half)
+{
+    fftwf_execute_dft_r2c(fft->to_half, (float *)row, half);
+}
+
+void fft_half_to_row(const struct fft_lines *fft, float complex *half, float *row)
+{
+    fftwf_execute_dft_c2r(fft->to_row, half, row);
+}
+
+void fft_column(const struct fft_lines *fft, float complex *column)
+{
+    fftwf_execute_dft(fft->column, column, column);
+}
+
+void fft_column_back(const struct fft_lines *fft, float complex *column)
+{
+    fftwf_execute_dft(fft->column_back, column, column);
 }
 
 int fft_convolve(float *image, size_t nx, size_t ny, const float *kernel, size_t kx,

@@ -10,7 +10,7 @@
  * where the columns u < 0 are the conjugates of those at -u.  Rows and columns are
  * transformed in small batches, and only what is inside the image is.
  *
- * Making and freeing a struct fft is not thread-safe (FFTW's planner is not).
+ * Making and freeing a struct fft or fft_lines is not thread-safe (FFTW's planner is not).
  */
 #ifndef PIPELINE_IMAGING_FFT_H
 #define PIPELINE_IMAGING_FFT_H
@@ -20,7 +20,8 @@
 
 struct fft;
 
-/* The smallest even number >= n of the form 2^a 3^b 5^c. */
+/* An even number >= n of the form 2^a 3^b 5^c that is fast to transform: from 256 on a multiple of
+ * 32, at most an eighth above n. */
 size_t fft_good_size(size_t n);
 
 /*
@@ -47,6 +48,27 @@ void fft_plane_to_image(struct fft *fft, float complex *plane, size_t stride,
  */
 void fft_image_to_plane(struct fft *fft, const float *image, size_t nx, size_t ny,
                         float complex *plane, size_t stride, size_t ncol);
+
+/* Transforms of one row of reals or one column of complex numbers at a time, for those who walk
+ * through images their own way; used by any number of threads. */
+struct fft_lines;
+
+/*
+ * fft_lines_new: plans for rows of nreal (even) and columns of ncomplex.
+ * Status: 0 or -ENOMEM
+ */
+int fft_lines_new(struct fft_lines **out, size_t nreal, size_t ncomplex);
+void fft_lines_free(struct fft_lines *fft);
+
+/* All arrays at multiples of 64 bytes; nothing is scaled. */
+/* half[k] = sum of row[i] exp(-2 pi i k i / nreal), k = 0 .. nreal / 2; row stays */
+void fft_row_to_half(const struct fft_lines *fft, const float *row,
+                     float complex *half);
+/* The adjoint, with the cells past nreal / 2 the conjugates; half is destroyed. */
+void fft_half_to_row(const struct fft_lines *fft, float complex *half, float *row);
+/* column[k] = sum of column[i] exp(-2 pi i k i / ncomplex), in place; and exp(+) */
+void fft_column(const struct fft_lines *fft, float complex *column);
+void fft_column_back(const struct fft_lines *fft, float complex *column);
 
 /*
  * fft_convolve: image [ny][nx] (even sizes) convolved by a small even-sized kernel

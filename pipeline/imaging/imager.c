@@ -468,6 +468,7 @@ void imager_view(const struct imager *im, struct imager_view *view)
                                  .cell_rad = im->opts.cell_rad,
                                  .tmax = im->tmax,
                                  .tau = im->tau,
+                                 .beam = im->beam,
                                  .threads = im->opts.threads};
 }
 

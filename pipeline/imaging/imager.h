@@ -73,8 +73,9 @@ struct imager_view {
     const float *wi; /* [nrow][nchan] imaging weight; 0 = not imaged */
     double a, b;     /* the plane w = a u + b v */
     double cell_rad;
-    double tmax;      /* the largest |n - 1| of the image */
-    const float *tau; /* [ny][nx] (n - 1) / tmax, from -1 to 0 */
+    double tmax;                    /* the largest |n - 1| of the image */
+    const float *tau;               /* [ny][nx] (n - 1) / tmax, from -1 to 0 */
+    const struct beam_series *beam; /* or NULL */
     size_t threads;
 };
 void imager_view(const struct imager *im, struct imager_view *view);

@@ -125,9 +125,7 @@ static int make_kernels(struct normal *op, struct weights *w, size_t q, float *p
         make_lags(w, op, m);
         if (psf != NULL)
             add_to_psf(op, w->lag, m, psf);
-        rc = normal_set_kernel(op, q, m, w->lag);
-        if (rc != 0)
-            return rc;
+        normal_set_kernel(op, q, m, w->lag);
     }
     return 0;
 }

@@ -7,33 +7,53 @@
 #include <complex.h>
 #include <stddef.h>
 
+#include "core/parallel.h"
 #include "pipeline/sky/beam_series.h"
 
 struct imager;
 
 enum { NORMAL_TERMS = 12, NORMAL_BEAMS = BEAM_SERIES_MOST };
 
+/* What one thread works in; a block of rows is 8. */
+struct normal_bench {
+    float *row;            /* [block][wide] rows of an image, and zeros */
+    float *sum;            /* [block][nx] rows of what is taken off */
+    float complex *half;   /* [block][half] their transforms */
+    float complex *column; /* [tall] */
+    float complex *back;   /* [K][tall] sums of products in one column */
+    float complex *even;   /* [K][tall] what their even rows leave in the image */
+};
+
 struct normal {
-    const struct imager *im; /* for the beam */
-    size_t nx, ny;           /* of the image */
-    size_t mx, my, stride;   /* of the transforms: my rows of mx / 2 + 1 cells */
+    const struct imager *im;
+    const struct beam_series *beam;
+    size_t nx, ny; /* of the image */
+    size_t hx, hy; /* at least that, good to transform */
+    size_t mx, my; /* of the kernels: 2 hx, 2 hy */
     size_t beams, threads;
     size_t terms[NORMAL_BEAMS]; /* K for each term of the beam; the first has most */
-    const float *tau;           /* [ny][nx], the imager's */
-    struct fft *fft;            /* mx, my */
-    /* [my][stride] the part of each transform that is not 0 */
-    float *kernel[NORMAL_BEAMS][NORMAL_TERMS];
-    float complex *model;             /* [my][stride] transform of b_q (-tau)^j model */
-    float complex *sum[NORMAL_TERMS]; /* [my][stride] of each k */
-    float *image;                     /* [ny][nx] */
+    size_t slot[NORMAL_BEAMS];  /* of kernel (q, 0) among all; (q, m) follows */
+    size_t slots;
+    const float *tau; /* [ny][nx], the imager's */
+    struct fft_lines *fft;
+    float complex *turn; /* [hy] exp(-2 pi i y / my) */
+    /* [hx + 1][2][slots][hy] the part of each transform that is not 0: of a column first its even
+     * cells, then the odd ones */
+    float *kernel;
+    float complex
+        *plane; /* [slots][hx + 1][room] transforms of rows, column by column */
+    /* Room for ny cells of a plane's column, hy cells of a thread's, mx pixels of a row, hx + 1
+     * cells of its transform: whole cache lines. */
+    size_t room, tall, wide, half;
+    unsigned char *in_block; /* [blocks of rows] 1: not all of them are 0 */
+    struct normal_bench bench[PARALLEL_MOST];
 };
 
 /*
  * normal_set_kernel: transform kernel m of term q of the beam and keep it.
  * Given:  lag [my][mx] P_m, of lag 0 at [my/2][mx/2]; for odd m divided by -i
- * Status: 0; -ENOMEM
  */
-int normal_set_kernel(struct normal *op, size_t q, size_t m, const float *lag);
+void normal_set_kernel(struct normal *op, size_t q, size_t m, const float *lag);
 
 /*
  * normal_make_kernels: grid the weights and hand all kernels to normal_set_kernel.
