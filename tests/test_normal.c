@@ -36,8 +36,8 @@ static void make_beam(struct setup *t, size_t terms, double bend)
                               .nchan = NCHAN,
                               .row_time = t->row_time,
                               .step = 16,
-                              .nx = NX / 16 + 1,
-                              .ny = NY / 16 + 1};
+                              .nx = (NX + 14) / 16 + 1,
+                              .ny = (NY + 14) / 16 + 1};
     for (size_t r = 0; r < NROW; r++)
         t->row_time[r] = (int)(r % NTIME);
     for (size_t q = 1; q < terms; q++) {

@@ -164,7 +164,7 @@ struct pass {
     const struct columns *columns;
     void (*work)(const struct pass *p, struct normal_bench *b, size_t item);
     size_t items;
-    atomic_size_t *next;
+    atomic_size_t next;
     const float *from; /* the model, or the lags of a kernel */
     float *image;
     size_t slot; /* of a kernel */
@@ -173,21 +173,19 @@ struct pass {
 
 static void take_items(void *arg, size_t lo, size_t hi)
 {
-    const struct pass *p = arg;
+    struct pass *p = arg;
 
     for (size_t thread = lo; thread < hi; thread++)
-        for (size_t i; (i = atomic_fetch_add(p->next, 1)) < p->items;)
+        for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->items;)
             p->work(p, &p->op->bench[thread], i);
 }
 
 static void run(struct pass *p, size_t items,
                 void (*work)(const struct pass *, struct normal_bench *, size_t))
 {
-    atomic_size_t next = 0;
-
     p->work = work;
     p->items = items;
-    p->next = &next;
+    atomic_store(&p->next, 0);
     parallel_run_by(p->op->threads, p->op->threads, take_items, p);
 }
 
