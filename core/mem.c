@@ -55,8 +55,8 @@ void *mem_huge(size_t bytes)
         return NULL;
     if (align == HUGE_PAGE)
         madvise(memory, whole, MADV_HUGEPAGE);
-    /* It may have been used before.  Whole pages are given back to the system, which has zeroed
-     * ones: that costs nothing where they are fresh. */
+    /* It may have been used before.  Whole pages are given back to the system, which has
+     * zeroed ones: that costs nothing where they are fresh. */
     if (align != HUGE_PAGE || madvise(memory, whole, MADV_DONTNEED) != 0)
         memset(memory, 0, whole);
     return memory;

@@ -4,7 +4,7 @@
  *
  * For what grows with files, tasks, workers and clients.  What grows with the data (images,
  * visibilities, whole files) is taken from malloc() and answered with -ENOMEM: a field that
- * is too large is the data's fault, and the daemon lives on (mem_huge).  All is ended by free().
+ * is too large is the data's fault, and the daemon lives on.  All is ended by free().
  */
 #ifndef CORE_MEM_H
 #define CORE_MEM_H
@@ -27,9 +27,9 @@ char *mem_strndup(const char *text, size_t n) MEM_NEW;
 void *mem_must(void *p) __attribute__((returns_nonnull));
 
 /*
- * mem_huge: zeroed memory for what grows with the data, on pages of 2 MB where the system has
- * them: a loop that jumps from row to row then costs no miss of the address cache each time, and
- * a gigabyte 500 page faults instead of 262,144.
+ * mem_huge: zeroed memory for what grows with the data, on pages of 2 MB where the system
+ * has them: a loop that jumps from row to row then has no miss of the address cache each time,
+ * and a gigabyte costs 500 page faults instead of 262,144.
  *
  * Returned: aligned to 64 bytes or more, for free(); NULL when memory is out
  */

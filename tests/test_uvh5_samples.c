@@ -240,7 +240,7 @@ static void try_layout(const struct layout *l, const struct trouble *t)
     lay_all("b.hdf5", &CONTIGUOUS, NULL);
     assert_int_equal(is_straight("b.hdf5"), 0);
     want = read_by("b.hdf5", 1);
-    for (size_t threads = 1; threads <= 2; threads++) {
+    for (size_t threads = 1; threads <= 3; threads++) {
         got = read_by("a.hdf5", threads);
         same_bits(want, got, l->what);
         vis_free(got);
@@ -259,6 +259,35 @@ static void every_layout_gives_the_same_bits(void **state)
             const struct trouble t = {.bad = k > 0, .flags = k & 1, .count = k >> 1};
 
             try_layout(&LAYOUT[i], &t);
+        }
+}
+
+/* On the way or afterwards: the same phasors for the same samples. */
+static void data_turned_while_they_are_read_are_those_turned_later(void **state)
+{
+    const struct trouble t = {.bad = 1, .flags = 1, .count = 1};
+    const char *path = "a.hdf5";
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        for (size_t threads = 1; threads <= 3; threads++) {
+            const struct uvh5_opts opts = {.threads = threads, .one_centre = true};
+            struct vis *want, *got;
+            double ra_rad, dec_rad;
+
+            write_base(path, &t);
+            lay_all(path, &LAYOUT[i], &t);
+            want = read_by(path, 1);
+            assert_int_equal(want->phasing, VIS_MERIDIAN);
+            vis_mean_pointing(want, &ra_rad, &dec_rad);
+            vis_rephase(want, ra_rad, dec_rad);
+            assert_int_equal(uvh5_read_group(&got, &path, 1, &opts, NULL), 0);
+            assert_int_equal(got->phasing, VIS_SIDEREAL);
+            assert_true(got->phase_ra_rad == ra_rad && got->phase_dec_rad == dec_rad);
+            assert_memory_equal(got->stop, want->stop, NTIME * sizeof *want->stop);
+            same_bits(want, got, LAYOUT[i].what);
+            vis_free(got);
+            vis_free(want);
         }
 }
 
@@ -386,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OWN_DIR(every_layout_gives_the_same_bits),
+        OWN_DIR(data_turned_while_they_are_read_are_those_turned_later),
         OWN_DIR(uniform_data_sets_are_known_by_their_bytes),
         OWN_DIR(a_chunk_that_lies_about_its_length_is_not_taken),
         OWN_DIR(autocorrelations_are_kept_by_antenna_and_time),

@@ -108,8 +108,10 @@ int tile_convert(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
     struct uvh5_opts opts = {.dut1_s = run->set->instrument.dut1_s,
-                             .threads = run->env->threads};
+                             .threads = run->env->threads,
+                             .one_centre = true};
     struct vis *vis;
+    double valid;
     int rc = check_headers(run, e);
 
     if (rc == 0)
@@ -117,7 +119,8 @@ int tile_convert(void *arg, struct err *e)
     if (rc != 0)
         return rc;
     vis = run->vis;
-    if (!(vis_valid_fraction(vis) > 0))
+    valid = vis_valid_fraction(vis);
+    if (!(valid > 0))
         return err_set(e, ERR_QUALITY, "%s: every visibility is flagged, zero or NaN",
                        run->group);
     if (vis->phasing == VIS_UNPHASED)
@@ -126,16 +129,10 @@ int tile_convert(void *arg, struct err *e)
             "%s: the correlator did not track any direction (unprojected data)",
             run->group);
     choose_beam(run);
-    if (vis->phasing == VIS_SIDEREAL) {
-        run->ra_rad = vis->phase_ra_rad;
-        run->dec_rad = vis->phase_dec_rad;
-    } else {
-        vis_mean_pointing(vis, &run->ra_rad, &run->dec_rad);
-        vis_rephase(vis, run->ra_rad, run->dec_rad);
-    }
+    run->ra_rad = vis->phase_ra_rad;
+    run->dec_rad = vis->phase_dec_rad;
     snprintf(run->env->detail, sizeof run->env->detail,
              "%zu files, %zu rows, %zu channels, %zu polarisations, %.1f %% valid",
-             run->npath, vis->nrow, vis->nchan, vis->npol,
-             100 * vis_valid_fraction(vis));
+             run->npath, vis->nrow, vis->nchan, vis->npol, 100 * valid);
     return 0;
 }

@@ -277,20 +277,37 @@ static void fill_channels(struct vis *vis, const struct uvh5_header *h, size_t c
     }
 }
 
+/* The turn to the mean pointing; NULL: not wanted or nothing to turn. */
+static struct vis_turn *turn_new(const struct vis *vis, const struct uvh5_opts *opts)
+{
+    double ra_rad, dec_rad;
+
+    if (!opts->one_centre || vis->phasing != VIS_MERIDIAN)
+        return NULL;
+    vis_mean_pointing(vis, &ra_rad, &dec_rad);
+    return vis_turn_new(vis, ra_rad, dec_rad);
+}
+
 static int fill_samples(struct vis *vis, const struct uvh5_header *h, size_t nfile,
-                        const struct uvh5_place *place, size_t nthread, struct err *e)
+                        struct uvh5_place *place, const struct uvh5_opts *opts,
+                        struct err *e)
 {
     struct uvh5_scatter *scatter;
+    struct vis_turn *turn;
     size_t chan0 = 0;
     int rc = 0;
 
     for (size_t i = 0; i < nfile; chan0 += h[i++].info.nchan)
         fill_channels(vis, &h[i], chan0);
-    scatter = uvh5_scatter_begin(vis, place, nthread);
+    place->turn = turn = turn_new(vis, opts);
+    scatter = uvh5_scatter_begin(vis, place, opts->threads);
     chan0 = 0;
     for (size_t i = 0; rc == 0 && i < nfile; chan0 += h[i++].info.nchan)
         rc = uvh5_scatter_file(scatter, &h[i], chan0, e);
     uvh5_scatter_end(scatter);
+    if (turn != NULL)
+        vis_turn_done(turn, vis);
+    vis_turn_free(turn);
     return rc;
 }
 
@@ -344,7 +361,7 @@ int uvh5_read_group(struct vis **out, const char *const *path, size_t nfile,
     vis->dut1_s = opts->dut1_s;
     if ((rc = fill_common(vis, &rows, time_jd, &place, e)) != 0)
         goto out;
-    rc = fill_samples(vis, h, nfile, &place, opts->threads, e);
+    rc = fill_samples(vis, h, nfile, &place, opts, e);
 out:
     if (rc == 0)
         *out = vis;

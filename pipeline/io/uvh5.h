@@ -11,6 +11,7 @@
 #ifndef PIPELINE_IO_UVH5_H
 #define PIPELINE_IO_UVH5_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct err;
@@ -18,7 +19,9 @@ struct vis;
 
 struct uvh5_opts {
     double dut1_s;  /* UT1 - UTC */
-    size_t threads; /* that may work at once, two at most do; 0 counts as 1 */
+    size_t threads; /* that may work at once, three at most do; 0 counts as 1 */
+    /* turn what was stopped to hour angle 0 to its mean pointing, as vis_rephase would */
+    bool one_centre;
 };
 
 /*

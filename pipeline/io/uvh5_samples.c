@@ -1,7 +1,7 @@
 /*
  * uvh5_samples.c: see uvh5_samples.h.
  *
- * What goes to the second thread are lots: some rows of one file, either blocks of chunks as
+ * What goes to the other threads are lots: some rows of one file, either blocks of chunks as
  * they lie in the file (h5_blocks) or, where a data set is compressed, contiguous, incomplete
  * or odd, the whole of it as H5Dread gives it.  Either way a row's samples stand at given
  * offsets, so that one function puts them into their places.
@@ -23,7 +23,9 @@
 
 static const float INSANE = 1e15F; /* no correlator's count and no source's flux */
 
-enum { NLOT = 4, LOT_BYTES = 512 << 10 };
+/* All lots together stay in a cache of a megabyte; more threads than these would wait for the
+ * reading one. */
+enum { NLOT = 4, LOT_BYTES = 192 << 10, HELPERS = 2 };
 
 /* Samples of a row in the vis's order, [nsample] each: [0] as they are, [1] turned. */
 struct order {
@@ -33,10 +35,11 @@ struct order {
 
 static const size_t NONE = SIZE_MAX;
 
-/* One file on its way: all that its lots need, freed after its last. */
+/* One file on its way: all that its lots need. */
 struct file {
+    size_t number;        /* of the file: 1, 2 ... */
     size_t nblt, nsample; /* nsample: of one row, [nchan][npol] */
-    size_t chan0;
+    size_t chan0, nchan;
     struct order order;
     size_t stride;       /* bytes from a row to the next */
     float complex *data; /* [nblt][nsample], NULL where it comes by blocks */
@@ -44,34 +47,50 @@ struct file {
     float *count;        /* [nblt][nsample]; NULL: all the same */
     float count_max;
     double *width2_hz; /* [nsample] twice the channel's width, in the vis's order */
-    double tint_s;     /* that weight[] is for */
-    float *weight;     /* [nsample] of a full sample */
-    /* [2][nsample] room for a row whose counts differ, and for weights that nobody wants */
-    float *share_weight;
-    uint32_t *line; /* [nsample][2] room for the bits of one row */
+    size_t under_way;  /* lots that need it, and 1 while there may be more */
 };
 
+/* What a thread works with.  All [nsample] of the largest file. */
+struct desk {
+    size_t number; /* the file, and the integration time, that weight[] is for */
+    double tint_s;
+    float *weight;       /* of a full sample */
+    float *share_weight; /* of a row whose counts differ */
+    float *unwanted;     /* weights that nobody wants */
+    uint32_t *line;      /* [nsample][2] the bits of one row */
+};
+
+enum lot_state { LOT_FREE, LOT_FULL, LOT_BUSY };
+
 struct lot {
+    enum lot_state state;
+    size_t number; /* of the lot: 1, 2 ... */
     struct file *file;
-    const unsigned char *data; /* of its first row, or NULL: no rows */
+    const unsigned char *data; /* of its first row */
     size_t row0, nrow, rows;   /* rows: of a block; the next is `bytes` further on */
     size_t bytes;
-    bool last;             /* of the file, which is freed after it */
     unsigned char *buffer; /* kept from lot to lot */
     size_t room;
 };
 
-/* Lots go round: `put` have been handed over, `done` of them are done. */
+struct helper {
+    struct uvh5_scatter *scatter;
+    pthread_t thread;
+    struct desk desk;
+};
+
+/* The caller's thread fills lots, and does one itself rather than wait for a free one. */
 struct uvh5_scatter {
     struct vis *vis;
     const struct uvh5_place *place;
-    bool threaded;
-    pthread_t thread;
+    size_t nfile, nput; /* so far */
     pthread_mutex_t lock;
     pthread_cond_t change;
-    size_t put, done;
     bool end;
     struct lot lot[NLOT];
+    struct desk desk;
+    size_t nhelper;
+    struct helper helper[HELPERS];
 };
 
 /* ---- one row ---- */
@@ -93,16 +112,16 @@ static void blank_flagged(uint32_t *line, const unsigned char *flag,
 }
 
 /* Weights by the share of the counts; 0 where there is none or it is absurd. */
-static void weigh_by_count(const struct file *f, const float *count,
-                           const size_t *element)
+static void weigh_by_count(const struct file *f, struct desk *d, uint32_t *line,
+                           const float *count, const size_t *element)
 {
     for (size_t k = 0; k < f->nsample; k++) {
         float share = element[k] == NONE ? 0 : count[element[k]] / f->count_max;
         bool ok = share > 0 && share <= 1; /* NaN fails */
 
-        f->share_weight[k] = ok ? f->weight[k] * share : 0;
+        d->share_weight[k] = ok ? d->weight[k] * share : 0;
         if (!ok)
-            f->line[2 * k] = f->line[2 * k + 1] = 0;
+            line[2 * k] = line[2 * k + 1] = 0;
     }
 }
 
@@ -132,45 +151,48 @@ static void mask(uint32_t *restrict line, const float *restrict weight,
     }
 }
 
-static void set_weights(struct file *f, double tint_s)
+static void set_weights(struct desk *d, const struct file *f, double tint_s)
 {
-    if (tint_s == f->tint_s)
+    if (f->number == d->number && tint_s == d->tint_s)
         return;
-    f->tint_s = tint_s;
+    d->number = f->number;
+    d->tint_s = tint_s;
     for (size_t k = 0; k < f->nsample; k++)
-        f->weight[k] = (float)(f->width2_hz[k] * tint_s);
+        d->weight[k] = (float)(f->width2_hz[k] * tint_s);
 }
 
 /* Row i of the file, whose samples are at `row`, to its place. */
-static void put_row(struct vis *vis, const struct uvh5_place *place, struct file *f,
+static void put_row(const struct uvh5_scatter *s, struct desk *d, const struct file *f,
                     size_t i, const unsigned char *row)
 {
+    struct vis *vis = s->vis;
+    const struct uvh5_place *place = s->place;
     bool turned = place->kind[i] == UVH5_TURNED;
     const size_t *element = f->order.element[turned];
-    size_t n = f->nsample;
-    size_t to = (place->to[i] * vis->nchan + f->chan0) * vis->npol;
-    const float *weight = f->weight;
-    float *autos;
+    size_t n = f->nsample, to = (place->to[i] * vis->nchan + f->chan0) * vis->npol;
+    uint32_t *line = d->line;
+    const float *weight = d->weight;
 
     if (place->kind[i] == UVH5_SKIP)
         return;
-    set_weights(f, place->tint_s[i]);
-    gather(f->line, row, f->order.byte[turned], n);
+    set_weights(d, f, place->tint_s[i]);
+    gather(line, row, f->order.byte[turned], n);
     if (turned || f->flag != NULL)
-        blank_flagged(f->line, f->flag != NULL ? f->flag + i * n : NULL, element, n);
+        blank_flagged(line, f->flag != NULL ? f->flag + i * n : NULL, element, n);
     if (f->count != NULL) {
-        weigh_by_count(f, f->count + i * n, element);
-        weight = f->share_weight;
+        weigh_by_count(f, d, line, f->count + i * n, element);
+        weight = d->share_weight;
     }
     if (place->kind[i] == UVH5_AUTO) {
-        mask(f->line, weight, f->share_weight + n, 0, n);
-        autos = vis->autos + to;
+        mask(line, weight, d->unwanted, 0, n);
         for (size_t k = 0; k < n; k++)
-            memcpy(autos + k, f->line + 2 * k, sizeof *autos);
+            memcpy(vis->autos + to + k, line + 2 * k, sizeof *vis->autos);
         return;
     }
-    mask(f->line, weight, vis->weight + to, turned ? UINT32_C(1) << 31 : 0, n);
-    memcpy(vis->data + to, f->line, n * sizeof *vis->data);
+    mask(line, weight, vis->weight + to, turned ? UINT32_C(1) << 31 : 0, n);
+    memcpy(vis->data + to, line, n * sizeof *vis->data);
+    if (place->turn != NULL)
+        vis_turn_line(place->turn, place->to[i], f->chan0, f->nchan, vis->data + to);
 }
 
 /* ---- lots ---- */
@@ -185,79 +207,108 @@ static void file_free(struct file *f)
     free(f->flag);
     free(f->count);
     free(f->width2_hz);
-    free(f->weight);
-    free(f->share_weight);
-    free(f->line);
     free(f);
 }
 
-static void lot_do(struct uvh5_scatter *s, const struct lot *lot)
+/* One less that needs it.  Under the lock. */
+static void file_drop(struct file *f)
 {
-    for (size_t i = 0; i < lot->nrow; i++)
-        put_row(s->vis, s->place, lot->file, lot->row0 + i,
-                lot->data + i / lot->rows * lot->bytes +
-                    i % lot->rows * lot->file->stride);
-    if (lot->last)
-        file_free(lot->file);
+    if (--f->under_way == 0)
+        file_free(f);
 }
 
-static void *scatter_thread(void *arg)
+/* The lot that was put first of those that nobody has begun, or NULL.  Under the lock. */
+static struct lot *lot_first(struct uvh5_scatter *s)
 {
-    struct uvh5_scatter *s = arg;
+    struct lot *first = NULL;
+
+    for (int i = 0; i < NLOT; i++)
+        if (s->lot[i].state == LOT_FULL &&
+            (first == NULL || s->lot[i].number < first->number))
+            first = &s->lot[i];
+    return first;
+}
+
+/* Under the lock, but not while it works. */
+static void lot_do(struct uvh5_scatter *s, struct lot *lot, struct desk *d)
+{
+    lot->state = LOT_BUSY;
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < lot->nrow; i++)
+        put_row(s, d, lot->file, lot->row0 + i,
+                lot->data + i / lot->rows * lot->bytes +
+                    i % lot->rows * lot->file->stride);
+    pthread_mutex_lock(&s->lock);
+    file_drop(lot->file);
+    lot->state = LOT_FREE;
+    pthread_cond_broadcast(&s->change);
+}
+
+static void *help(void *arg)
+{
+    struct helper *h = arg;
+    struct uvh5_scatter *s = h->scatter;
+    struct lot *lot;
 
     pthread_mutex_lock(&s->lock);
-    for (;;) {
-        while (s->done == s->put && !s->end)
+    while ((lot = lot_first(s)) != NULL || !s->end)
+        if (lot != NULL)
+            lot_do(s, lot, &h->desk);
+        else
             pthread_cond_wait(&s->change, &s->lock);
-        if (s->done == s->put)
-            break;
-        pthread_mutex_unlock(&s->lock);
-        lot_do(s, &s->lot[s->done % NLOT]); /* only this thread changes `done` */
-        pthread_mutex_lock(&s->lock);
-        s->done++;
-        pthread_cond_signal(&s->change);
-    }
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
-/* Wait until no more than `most` lots are under way. */
-static void await(struct uvh5_scatter *s, size_t most)
-{
-    pthread_mutex_lock(&s->lock);
-    while (s->put - s->done > most)
-        pthread_cond_wait(&s->change, &s->lock);
-    pthread_mutex_unlock(&s->lock);
-}
-
-/* The next lot to be filled, free of the one before. */
+/* A lot to be filled. */
 static struct lot *lot_next(struct uvh5_scatter *s)
 {
-    await(s, NLOT - 1);
-    return &s->lot[s->put % NLOT];
+    struct lot *next = NULL, *first;
+
+    pthread_mutex_lock(&s->lock);
+    while (next == NULL) {
+        for (int i = 0; i < NLOT && next == NULL; i++)
+            if (s->lot[i].state == LOT_FREE)
+                next = &s->lot[i];
+        if (next == NULL && (first = lot_first(s)) != NULL)
+            lot_do(s, first, &s->desk);
+        else if (next == NULL)
+            pthread_cond_wait(&s->change, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return next;
 }
 
 static void lot_put(struct uvh5_scatter *s, struct lot *lot)
 {
-    if (!s->threaded)
-        lot_do(s, lot);
     pthread_mutex_lock(&s->lock);
-    s->put++;
-    if (!s->threaded)
-        s->done++;
-    pthread_cond_signal(&s->change);
+    lot->number = ++s->nput;
+    lot->state = LOT_FULL;
+    lot->file->under_way++;
+    if (s->nhelper == 0)
+        lot_do(s, lot, &s->desk);
+    else
+        pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->lock);
 }
 
-/* A lot without rows: the file is done with. */
-static void put_last(struct uvh5_scatter *s, struct file *f)
+/* Do what is left, and wait for what others do. */
+static void finish(struct uvh5_scatter *s)
 {
-    struct lot *lot = lot_next(s);
+    bool busy = true;
+    struct lot *lot;
 
-    lot->file = f;
-    lot->nrow = 0;
-    lot->last = true;
-    lot_put(s, lot);
+    pthread_mutex_lock(&s->lock);
+    while (busy) {
+        while ((lot = lot_first(s)) != NULL)
+            lot_do(s, lot, &s->desk);
+        busy = false;
+        for (int i = 0; i < NLOT; i++)
+            busy = busy || s->lot[i].state != LOT_FREE;
+        if (busy)
+            pthread_cond_wait(&s->change, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* Room for n bytes in the lot's buffer, of address space alone until it is written to. */
@@ -312,7 +363,7 @@ static void order_bytes(struct file *f, const size_t *offset)
         }
 }
 
-static struct file *file_new(const struct uvh5_scatter *s, const struct uvh5_header *h,
+static struct file *file_new(struct uvh5_scatter *s, const struct uvh5_header *h,
                              size_t chan0)
 {
     const struct vis *vis = s->vis;
@@ -320,16 +371,14 @@ static struct file *file_new(const struct uvh5_scatter *s, const struct uvh5_hea
 
     if (f == NULL)
         return NULL;
+    f->number = ++s->nfile;
+    f->under_way = 1;
     f->nblt = h->nblt;
-    f->nsample = h->info.nchan * vis->npol;
+    f->nchan = h->info.nchan;
+    f->nsample = f->nchan * vis->npol;
     f->chan0 = chan0;
-    f->tint_s = -1;
     f->width2_hz = calloc(f->nsample, sizeof *f->width2_hz);
-    f->weight = calloc(f->nsample, sizeof *f->weight);
-    f->share_weight = calloc(f->nsample, 2 * sizeof *f->share_weight);
-    f->line = calloc(f->nsample, 2 * sizeof *f->line);
-    if (f->width2_hz == NULL || f->weight == NULL || f->share_weight == NULL ||
-        f->line == NULL || !order_init(f, h, s->place, vis->npol)) {
+    if (f->width2_hz == NULL || !order_init(f, h, s->place, vis->npol)) {
         file_free(f);
         return NULL;
     }
@@ -404,7 +453,6 @@ static bool put_blocks(struct uvh5_scatter *s, struct file *f, const struct h5 *
             lot->nrow = f->nblt - lot->row0;
         lot->rows = b.rows;
         lot->bytes = b.bytes;
-        lot->last = false;
         if (ok)
             lot_put(s, lot);
     }
@@ -412,7 +460,7 @@ static bool put_blocks(struct uvh5_scatter *s, struct file *f, const struct h5 *
     return ok;
 }
 
-/* Data/visdata at once, when nothing else is under way. */
+/* Data/visdata at once, when nothing else is under way: blocks of the same rows may be. */
 static int put_whole(struct uvh5_scatter *s, struct file *f, const struct h5 *h5,
                      struct err *e)
 {
@@ -420,7 +468,7 @@ static int put_whole(struct uvh5_scatter *s, struct file *f, const struct h5 *h5
     struct lot *lot;
     int rc;
 
-    await(s, 0);
+    finish(s);
     if ((f->data = calloc(n, sizeof *f->data)) == NULL)
         return no_memory(h5, n, e);
     if ((rc = h5_read_c64(h5, "Data/visdata", f->data, n, e)) != 0)
@@ -433,7 +481,6 @@ static int put_whole(struct uvh5_scatter *s, struct file *f, const struct h5 *h5
     lot->row0 = 0;
     lot->nrow = lot->rows = f->nblt;
     lot->bytes = 0;
-    lot->last = false;
     lot_put(s, lot);
     return 0;
 }
@@ -454,7 +501,9 @@ int uvh5_scatter_file(struct uvh5_scatter *s, const struct uvh5_header *h, size_
     if ((rc = read_flags(f, h5, e)) == 0 && (rc = read_counts(f, h5, e)) == 0 &&
         !put_blocks(s, f, h5))
         rc = put_whole(s, f, h5, e);
-    put_last(s, f);
+    pthread_mutex_lock(&s->lock);
+    file_drop(f);
+    pthread_mutex_unlock(&s->lock);
 out:
     h5_close(h5, NULL);
     return rc;
@@ -462,17 +511,44 @@ out:
 
 /* ---- all ---- */
 
+static void desk_init(struct desk *d, size_t nsample)
+{
+    *d = (struct desk){.weight = mem_calloc(nsample, sizeof *d->weight),
+                       .share_weight = mem_calloc(nsample, sizeof *d->share_weight),
+                       .unwanted = mem_calloc(nsample, sizeof *d->unwanted),
+                       .line = mem_calloc(nsample, 2 * sizeof *d->line)};
+}
+
+static void desk_clear(struct desk *d)
+{
+    free(d->weight);
+    free(d->share_weight);
+    free(d->unwanted);
+    free(d->line);
+}
+
 struct uvh5_scatter *uvh5_scatter_begin(struct vis *vis, const struct uvh5_place *place,
                                         size_t nthread)
 {
     struct uvh5_scatter *s = mem_calloc(1, sizeof *s);
+    size_t nsample = vis->nchan * vis->npol;
 
     s->vis = vis;
     s->place = place;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->change, NULL);
-    s->threaded =
-        nthread > 1 && pthread_create(&s->thread, NULL, scatter_thread, s) == 0;
+    desk_init(&s->desk, nsample);
+    while (s->nhelper < HELPERS && s->nhelper + 1 < nthread) {
+        struct helper *h = &s->helper[s->nhelper];
+
+        h->scatter = s;
+        desk_init(&h->desk, nsample);
+        if (pthread_create(&h->thread, NULL, help, h) != 0) {
+            desk_clear(&h->desk);
+            break;
+        }
+        s->nhelper++;
+    }
     return s;
 }
 
@@ -480,13 +556,16 @@ void uvh5_scatter_end(struct uvh5_scatter *s)
 {
     if (s == NULL)
         return;
-    if (s->threaded) {
-        pthread_mutex_lock(&s->lock);
-        s->end = true;
-        pthread_cond_signal(&s->change);
-        pthread_mutex_unlock(&s->lock);
-        pthread_join(s->thread, NULL);
+    finish(s);
+    pthread_mutex_lock(&s->lock);
+    s->end = true;
+    pthread_cond_broadcast(&s->change);
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < s->nhelper; i++) {
+        pthread_join(s->helper[i].thread, NULL);
+        desk_clear(&s->helper[i].desk);
     }
+    desk_clear(&s->desk);
     for (int i = 0; i < NLOT; i++)
         if (s->lot[i].buffer != NULL)
             munmap(s->lot[i].buffer, s->lot[i].room);

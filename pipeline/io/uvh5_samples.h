@@ -1,8 +1,9 @@
 /*
  * uvh5_samples.h: the samples of UVH5 files to their places in a struct vis.
  *
- * The caller's thread reads (libhdf5 is called from no other) and a second one scatters, masks
- * and weighs what has been read, through a few buffers of a megabyte or less.
+ * The caller's thread reads (libhdf5 is called from no other); one or two others, and it too
+ * when they do not keep up, scatter, mask, weigh and turn what has been read, through a few
+ * buffers that stay in the cache.
  */
 #ifndef PIPELINE_IO_UVH5_SAMPLES_H
 #define PIPELINE_IO_UVH5_SAMPLES_H
@@ -28,6 +29,7 @@ struct uvh5_place {
     size_t *to;           /* [nblt] row of the vis; UVH5_AUTO: antenna * ntime + time */
     const double *tint_s; /* [nblt] */
     int swap[VIS_MAXPOL]; /* polarisation that becomes p when antennas swap; -1 none */
+    const struct vis_turn *turn; /* that every row is to be given; NULL: none */
 };
 
 /* Begin to fill vis, whose channels are known; vis and place are borrowed until the end.

@@ -91,6 +91,20 @@ void vis_uvw(const struct vis *vis, double ra_rad, double dec_rad, double (*uvw_
  */
 void vis_rephase(struct vis *vis, double ra_rad, double dec_rad);
 
+/*
+ * The same row by row, for whoever fills vis->data and would rather turn a row while it is at
+ * hand: vis_turn_new when all but the samples is known, vis_turn_line, vis_turn_done when every
+ * row has been turned (or not, after a failure), vis_turn_free.  vis is borrowed.
+ */
+struct vis_turn;
+struct vis_turn *vis_turn_new(const struct vis *vis, double ra_rad, double dec_rad);
+/* Turn the channels [chan0, chan0 + nchan) of a row in line [nchan][npol].  Any thread may. */
+void vis_turn_line(const struct vis_turn *turn, size_t row, size_t chan0, size_t nchan,
+                   float complex *line);
+/* Note in vis that it has been turned. */
+void vis_turn_done(const struct vis_turn *turn, struct vis *vis);
+void vis_turn_free(struct vis_turn *turn);
+
 /* Where the dishes looked, on average over the group: ICRS, rad. */
 void vis_mean_pointing(const struct vis *vis, double *ra_rad, double *dec_rad);
 
