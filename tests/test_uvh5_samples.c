@@ -12,6 +12,7 @@
 
 #include "core/err.h"
 #include "pipeline/io/h5.h"
+#include "pipeline/io/h5_blocks.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/io/uvh5_write.h"
 #include "pipeline/sky/vis.h"

@@ -11,15 +11,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "pipeline/io/h5_set.h"
 #include "pipeline/io/lzf.h"
 
 /* More elements than this in one data set is a broken or malicious file. */
@@ -29,12 +28,6 @@ static const size_t MAX_TEXT = 1 << 22;
 /* No more bytes in memory than this for each byte of file (deflate reaches 1032), and some for
  * constants that are stored as nothing at all. */
 static const uint64_t MAX_INFLATE = 2048, MAX_FILL = 1 << 20;
-
-struct h5 {
-    hid_t file;
-    uint64_t bytes; /* of the file when it was opened to read */
-    char path[];
-};
 
 /* ---- errors ---- */
 
@@ -235,16 +228,7 @@ int h5_child(const struct h5 *h5, const char *group, size_t i, char *name, size_
     return n > 0 && (size_t)n < size ? 0 : -ENOENT;
 }
 
-/* A data set opened, its type and extents; all ids -1 when not open. */
-struct set {
-    hid_t id, type;
-    H5T_class_t class;
-    size_t dim[H5_MAXDIM];
-    int ndim;
-    uint64_t count;
-};
-
-static void set_close(struct set *s)
+void h5_set_close(struct h5_set *s)
 {
     if (s->type >= 0)
         H5Tclose(s->type);
@@ -254,7 +238,7 @@ static void set_close(struct set *s)
 }
 
 /* Extents of s->id, bounded. */
-static int set_extent(const struct h5 *h5, const char *name, struct set *s,
+static int set_extent(const struct h5 *h5, const char *name, struct h5_set *s,
                       struct err *e)
 {
     hid_t space = H5Dget_space(s->id);
@@ -288,8 +272,8 @@ static int set_extent(const struct h5 *h5, const char *name, struct set *s,
 }
 
 /* Are the values inside this file, stored in a way that can be read? */
-static int set_check_storage(const struct h5 *h5, const char *name, const struct set *s,
-                             struct err *e)
+static int set_check_storage(const struct h5 *h5, const char *name,
+                             const struct h5_set *s, struct err *e)
 {
     hid_t plist = H5Dget_create_plist(s->id);
     H5D_layout_t layout;
@@ -318,11 +302,12 @@ static int set_check_storage(const struct h5 *h5, const char *name, const struct
     return rc;
 }
 
-static int set_open(const struct h5 *h5, const char *name, struct set *s, struct err *e)
+static int set_open(const struct h5 *h5, const char *name, struct h5_set *s,
+                    struct err *e)
 {
     int rc;
 
-    *s = (struct set){.id = -1, .type = -1};
+    *s = (struct h5_set){.id = -1, .type = -1};
     if (!h5_has(h5, name))
         return err_set(e, -ENOENT, "%s: has no %s", h5->path, name);
     s->id = H5Dopen2(h5->file, name, H5P_DEFAULT);
@@ -338,21 +323,21 @@ static int set_open(const struct h5 *h5, const char *name, struct set *s, struct
     if (rc == 0)
         s->class = H5Tget_class(s->type);
     else
-        set_close(s);
+        h5_set_close(s);
     return rc;
 }
 
 int h5_shape(const struct h5 *h5, const char *name, size_t dim[H5_MAXDIM], int *ndim,
              struct err *e)
 {
-    struct set s;
+    struct h5_set s;
     int rc = set_open(h5, name, &s, e);
 
     if (rc != 0)
         return rc;
     memcpy(dim, s.dim, sizeof s.dim);
     *ndim = s.ndim;
-    set_close(&s);
+    h5_set_close(&s);
     return 0;
 }
 
@@ -399,10 +384,9 @@ static hid_t string_type(size_t size, H5T_str_t pad, H5T_cset_t set)
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "disk_type is taken for the memory type as well");
+               "h5_disk_type is taken for the memory type as well");
 
-/* The type on disk, which is that of `data` too. */
-static hid_t disk_type(enum h5_type type, size_t size)
+hid_t h5_disk_type(enum h5_type type, size_t size)
 {
     switch (type) {
     case H5_F32:
@@ -429,21 +413,21 @@ static hid_t disk_type(enum h5_type type, size_t size)
 
 /* ---- read ---- */
 
-static int set_open_n(const struct h5 *h5, const char *name, size_t n, struct set *s,
-                      struct err *e)
+int h5_set_open(const struct h5 *h5, const char *name, size_t n, struct h5_set *s,
+                struct err *e)
 {
     int rc = set_open(h5, name, s, e);
 
     if (rc == 0 && s->count != n) {
         rc = err_set(e, ERR_SHAPE, "%s: %s: has %llu values instead of %zu", h5->path,
                      name, (unsigned long long)s->count, n);
-        set_close(s);
+        h5_set_close(s);
     }
     return rc;
 }
 
 /* Everything of s, converted to the memory type. */
-static int set_read(const struct h5 *h5, const char *name, const struct set *s,
+static int set_read(const struct h5 *h5, const char *name, const struct h5_set *s,
                     hid_t type, void *out, struct err *e)
 {
     if (s->count == 0)
@@ -461,8 +445,8 @@ static bool is_number(H5T_class_t class)
 static int read_number(const struct h5 *h5, const char *name, hid_t type, void *out,
                        size_t n, struct err *e)
 {
-    struct set s;
-    int rc = set_open_n(h5, name, n, &s, e);
+    struct h5_set s;
+    int rc = h5_set_open(h5, name, n, &s, e);
 
     if (rc != 0)
         return rc;
@@ -470,7 +454,7 @@ static int read_number(const struct h5 *h5, const char *name, hid_t type, void *
         rc = err_set(e, ERR_FORMAT, "%s: %s: not numbers", h5->path, name);
     else
         rc = set_read(h5, name, &s, type, out, e);
-    set_close(&s);
+    h5_set_close(&s);
     return rc;
 }
 
@@ -495,8 +479,8 @@ int h5_read_i64(const struct h5 *h5, const char *name, int64_t *out, size_t n,
 int h5_read_bool(const struct h5 *h5, const char *name, unsigned char *out, size_t n,
                  struct err *e)
 {
-    struct set s;
-    int rc = set_open_n(h5, name, n, &s, e);
+    struct h5_set s;
+    int rc = h5_set_open(h5, name, n, &s, e);
 
     if (rc != 0)
         return rc;
@@ -506,7 +490,7 @@ int h5_read_bool(const struct h5 *h5, const char *name, unsigned char *out, size
         rc = set_read(h5, name, &s, H5T_NATIVE_UCHAR, out, e);
     else
         rc = err_set(e, ERR_FORMAT, "%s: %s: not truth values", h5->path, name);
-    set_close(&s);
+    h5_set_close(&s);
     for (size_t i = 0; rc == 0 && i < n; i++)
         out[i] = out[i] != 0;
     return rc;
@@ -514,7 +498,7 @@ int h5_read_bool(const struct h5 *h5, const char *name, unsigned char *out, size
 
 /* Has the compound on disk numbers called r and i?  (HDF5 would leave a missing one as
  * it finds the memory.) */
-static bool is_complex(const struct set *s)
+static bool is_complex(const struct h5_set *s)
 {
     static const char *const part[] = {"r", "i"};
 
@@ -534,9 +518,9 @@ static bool is_complex(const struct set *s)
 static int read_complex(const struct h5 *h5, const char *name, hid_t part, void *out,
                         size_t n, struct err *e)
 {
-    struct set s;
+    struct h5_set s;
     hid_t type = -1;
-    int rc = set_open_n(h5, name, n, &s, e);
+    int rc = h5_set_open(h5, name, n, &s, e);
 
     if (rc != 0)
         return rc;
@@ -550,7 +534,7 @@ static int read_complex(const struct h5 *h5, const char *name, hid_t part, void 
 out:
     if (type >= 0)
         H5Tclose(type);
-    set_close(&s);
+    h5_set_close(&s);
     return rc;
 }
 
@@ -581,7 +565,7 @@ static void copy_text(char *out, size_t size, const char *in, size_t len)
 }
 
 /* Fixed-length strings of s into out[count][size]. */
-static int read_fixed(const struct h5 *h5, const char *name, const struct set *s,
+static int read_fixed(const struct h5 *h5, const char *name, const struct h5_set *s,
                       char *out, size_t size, struct err *e)
 {
     size_t len = H5Tget_size(s->type);
@@ -600,7 +584,7 @@ static int read_fixed(const struct h5 *h5, const char *name, const struct set *s
     return rc;
 }
 
-static int read_vlen(const struct h5 *h5, const char *name, const struct set *s,
+static int read_vlen(const struct h5 *h5, const char *name, const struct h5_set *s,
                      char *out, size_t size, struct err *e)
 {
     hid_t space = H5Dget_space(s->id);
@@ -630,7 +614,7 @@ out:
     return rc;
 }
 
-static int read_strings(const struct h5 *h5, const char *name, const struct set *s,
+static int read_strings(const struct h5 *h5, const char *name, const struct h5_set *s,
                         char *out, size_t size, struct err *e)
 {
     double number;
@@ -650,13 +634,13 @@ static int read_strings(const struct h5 *h5, const char *name, const struct set 
 int h5_read_texts(const struct h5 *h5, const char *name, char *out, size_t n,
                   size_t size, struct err *e)
 {
-    struct set s;
-    int rc = set_open_n(h5, name, n, &s, e);
+    struct h5_set s;
+    int rc = h5_set_open(h5, name, n, &s, e);
 
     if (rc != 0)
         return rc;
     rc = read_strings(h5, name, &s, out, size, e);
-    set_close(&s);
+    h5_set_close(&s);
     return rc;
 }
 
@@ -664,229 +648,6 @@ int h5_read_text(const struct h5 *h5, const char *name, char *out, size_t size,
                  struct err *e)
 {
     return h5_read_texts(h5, name, out, 1, size, e);
-}
-
-/* ---- chunks as they are ---- */
-
-/* Is an element on disk, byte by byte, what `type` is in memory? */
-static bool as_in_memory(const struct set *s, enum h5_type type)
-{
-    hid_t want;
-    bool same;
-
-    if (type == H5_BOOL)
-        return H5Tget_size(s->type) == 1 &&
-               (s->class == H5T_ENUM || H5Tequal(s->type, H5T_NATIVE_UCHAR) > 0);
-    want = disk_type(type, 0);
-    same = want >= 0 && H5Tequal(s->type, want) > 0;
-    if (want >= 0)
-        H5Tclose(want);
-    return same;
-}
-
-/* The chunk's extents; false unless the data set has chunks and no filter. */
-static bool plain_chunks(const struct set *s, size_t chunk[H5_MAXDIM])
-{
-    hid_t plist = H5Dget_create_plist(s->id);
-    hsize_t dim[H5_MAXDIM];
-    bool ok = plist >= 0 && H5Pget_layout(plist) == H5D_CHUNKED &&
-              H5Pget_nfilters(plist) == 0 &&
-              H5Pget_chunk(plist, H5_MAXDIM, dim) == s->ndim;
-
-    for (int i = 0; ok && i < s->ndim; i++)
-        chunk[i] = (size_t)dim[i];
-    if (plist >= 0)
-        H5Pclose(plist);
-    return ok;
-}
-
-/* Bytes of a chunk and of a block; false when the block is too large. */
-static bool block_sizes(struct h5_blocks *b, size_t element)
-{
-    size_t bytes = element, chunks = 1;
-
-    b->elements = 1;
-    for (int i = b->ndim - 1; i >= 0; i--) {
-        if (i == 0)
-            b->stride = bytes;
-        if (b->chunk[i] == 0 || b->dim[i] == 0 ||
-            b->chunk[i] > (size_t)H5_MAXBLOCK / bytes)
-            return false;
-        bytes *= b->chunk[i];
-        if (i > 0) {
-            b->elements *= b->dim[i];
-            chunks *= (b->dim[i] + b->chunk[i] - 1) / b->chunk[i];
-        }
-        if (chunks > (size_t)H5_MAXBLOCK / bytes)
-            return false;
-    }
-    b->bytes = chunks * bytes;
-    return true;
-}
-
-/* offset[]: the chunks of a block stand one after the other, the last axis fastest. */
-static bool block_offsets(struct h5_blocks *b, size_t element)
-{
-    b->offset = calloc(b->elements, sizeof *b->offset);
-    if (b->offset == NULL)
-        return false;
-    for (size_t k = 0; k < b->elements; k++) {
-        size_t rest = k, in_chunk = 0, chunk = 0, step = element, chunks = 1;
-
-        for (int i = b->ndim - 1; i > 0; i--) {
-            size_t at = rest % b->dim[i];
-
-            rest /= b->dim[i];
-            in_chunk += at % b->chunk[i] * step;
-            chunk += at / b->chunk[i] * chunks;
-            step *= b->chunk[i];
-            chunks *= (b->dim[i] + b->chunk[i] - 1) / b->chunk[i];
-        }
-        b->offset[k] = chunk * b->rows * b->stride + in_chunk;
-    }
-    return true;
-}
-
-bool h5_blocks_open(struct h5_blocks *b, const struct h5 *h5, const char *name,
-                    enum h5_type type, size_t n)
-{
-    struct set s;
-    bool ok;
-
-    *b = (struct h5_blocks){.set = -1};
-    if (set_open_n(h5, name, n, &s, NULL) != 0)
-        return false;
-    memcpy(b->dim, s.dim, sizeof s.dim);
-    b->ndim = s.ndim;
-    ok = s.ndim > 0 && as_in_memory(&s, type) && plain_chunks(&s, b->chunk) &&
-         block_sizes(b, H5Tget_size(s.type));
-    if (ok) {
-        b->nrow = b->dim[0];
-        b->rows = b->chunk[0];
-        b->count = (b->nrow - 1) / b->rows + 1;
-        /* No chunk reaches beyond the end of its file, whatever is said of its length. */
-        b->slack = (size_t)h5->bytes;
-        ok = block_offsets(b, H5Tget_size(s.type));
-    }
-    if (ok) {
-        b->set = s.id;
-        s.id = -1;
-    }
-    set_close(&s);
-    H5Eclear2(H5E_DEFAULT);
-    return ok;
-}
-
-void h5_blocks_close(struct h5_blocks *b)
-{
-    if (b->set >= 0)
-        H5Dclose(b->set);
-    free(b->offset);
-    *b = (struct h5_blocks){.set = -1};
-}
-
-/*
- * One chunk of `size` bytes.  H5Dread_chunk is told of no limit: it writes as many bytes as the
- * chunk index in the file says.  So a mark is set on either side of the chunk's end, and of the
- * two the first must have been written over and the second not.
- */
-static bool chunk_read(hid_t set, const hsize_t *at, unsigned char *out, size_t size)
-{
-    static const unsigned char mark[] = {0xff, 0xa5, 0x5a, 0xff};
-    size_t n = size < sizeof mark ? size : sizeof mark;
-    uint32_t skipped = 0;
-
-    memcpy(out + size - n, mark, n);
-    memcpy(out + size, mark, sizeof mark);
-    return H5Dread_chunk(set, H5P_DEFAULT, at, &skipped, out) >= 0 && skipped == 0 &&
-           memcmp(out + size - n, mark, n) != 0 &&
-           memcmp(out + size, mark, sizeof mark) == 0;
-}
-
-bool h5_blocks_read(const struct h5_blocks *b, size_t first, size_t n,
-                    unsigned char *out)
-{
-    size_t size = b->rows * b->stride;
-    hsize_t at[H5_MAXDIM] = {first * b->rows};
-
-    for (unsigned char *end = out + n * b->bytes; out < end; out += size) {
-        int i = b->ndim - 1;
-
-        if (!chunk_read(b->set, at, out, size)) {
-            H5Eclear2(H5E_DEFAULT);
-            return false;
-        }
-        while (i > 0 && (at[i] += b->chunk[i]) >= b->dim[i])
-            at[i--] = 0;
-        if (i == 0)
-            at[0] += b->rows;
-    }
-    return true;
-}
-
-/* Are all bytes of the chunks of one block, as far as they are rows of the data set, a
- * repetition of value[size]? */
-static bool block_uniform(const struct h5_blocks *b, size_t rows,
-                          const unsigned char *block, const unsigned char *value,
-                          size_t size)
-{
-    for (size_t at = 0; at < b->bytes; at += b->rows * b->stride)
-        if (memcmp(block + at, value, size) != 0 ||
-            memcmp(block + at, block + at + size, rows * b->stride - size) != 0)
-            return false;
-    return true;
-}
-
-/* Of an element in the file, where h5_blocks_open accepts the type; 0: no such type. */
-static size_t type_bytes(enum h5_type type)
-{
-    switch (type) {
-    case H5_BOOL:
-        return 1;
-    case H5_F32:
-        return 4;
-    case H5_F64:
-    case H5_I64:
-    case H5_C64:
-        return 8;
-    case H5_C128:
-        return 16;
-    default:
-        return 0;
-    }
-}
-
-bool h5_uniform(const struct h5 *h5, const char *name, enum h5_type type, size_t n,
-                void *value)
-{
-    struct h5_blocks b;
-    unsigned char *block = NULL;
-    size_t room = 0, size = 0;
-    bool same = h5_blocks_open(&b, h5, name, type, n);
-
-    if (same) {
-        size = type_bytes(type);
-        /* The last axes' chunks may reach beyond the data set: then it cannot be seen. */
-        same = size > 0 && b.elements * size * b.rows == b.bytes;
-        room = b.bytes + b.slack;
-        block = mmap(NULL, room, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    }
-    for (size_t i = 0; same && block != MAP_FAILED && i < b.count; i++) {
-        size_t left = b.nrow - i * b.rows;
-
-        same = h5_blocks_read(&b, i, 1, block);
-        if (same && i == 0)
-            memcpy(value, block, size);
-        same = same &&
-               block_uniform(&b, left < b.rows ? left : b.rows, block, value, size);
-    }
-    if (block == MAP_FAILED)
-        same = false;
-    else if (block != NULL)
-        munmap(block, room);
-    h5_blocks_close(&b);
-    return same;
 }
 
 /* ---- write ---- */
@@ -918,7 +679,7 @@ static hid_t creation_list(int ndim, const size_t *chunk)
  */
 int h5_write(struct h5 *h5, const char *name, struct h5_dataset set, struct err *e)
 {
-    hid_t disk = disk_type(set.type, set.size);
+    hid_t disk = h5_disk_type(set.type, set.size);
     hid_t plist = creation_list(set.ndim, set.chunk);
     hid_t links = H5Pcreate(H5P_LINK_CREATE), space = -1, id = -1;
     hsize_t extent[H5_MAXDIM], most[H5_MAXDIM];
@@ -984,7 +745,7 @@ static bool write_rows(hid_t id, hid_t disk, int ndim, const hsize_t *extent,
 int h5_append(struct h5 *h5, const char *name, enum h5_type type, size_t n,
               const void *data, struct err *e)
 {
-    hid_t disk = disk_type(type, 0), id = H5Dopen2(h5->file, name, H5P_DEFAULT);
+    hid_t disk = h5_disk_type(type, 0), id = H5Dopen2(h5->file, name, H5P_DEFAULT);
     hid_t space = id >= 0 ? H5Dget_space(id) : -1;
     hsize_t extent[H5_MAXDIM] = {0}, old;
     char text[96];

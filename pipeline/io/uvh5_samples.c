@@ -19,6 +19,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "pipeline/io/h5.h"
+#include "pipeline/io/h5_blocks.h"
 #include "pipeline/io/uvh5_header.h"
 
 static const float INSANE = 1e15F; /* no correlator's count and no source's flux */
