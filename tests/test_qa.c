@@ -7,7 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/err.h"
 #include "pipeline/io/fits.h"
@@ -364,8 +368,34 @@ static void a_catalogue_comes_back_as_it_was_written(void **state)
     assert_near(back.src[1].flux_jy, -1e-4, 1e-12);
     source_list_free(&back);
     assert_int_equal(catalogue_write("no/such/sky.csv", &list, &e), -ENOENT);
-    assert_int_equal(catalogue_write("/dev/full", &list, &e), -ENOSPC);
-    assert_non_null(strstr(e.text, "/dev/full"));
+}
+
+/* No room for the whole of it: a limit on the size of files stands for a full disk. */
+static void a_catalogue_that_cannot_be_written_leaves_the_one_before(void **state)
+{
+    struct source src[2] = {{.name = "3C273", .flux_jy = 55, .freq_hz = 1.4e9},
+                            {.name = "3C286", .flux_jy = 15, .freq_hz = 1.4e9}};
+    struct source_list before = {1, src}, after = {2, src}, back;
+    struct rlimit room;
+    struct err e = {0};
+    int rc;
+
+    (void)state;
+    assert_int_equal(mkdir("kept", 0755), 0);
+    assert_int_equal(catalogue_write("kept/sky.csv", &before, &e), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &room), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){50, room.rlim_max});
+    rc = catalogue_write("kept/sky.csv", &after, &e);
+    setrlimit(RLIMIT_FSIZE, &room);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(rc, -EFBIG);
+    assert_non_null(strstr(e.text, "kept/sky.csv"));
+    assert_int_equal(catalogue_read(&back, "kept/sky.csv", &e), 0);
+    assert_int_equal(back.n, 1);
+    source_list_free(&back);
+    assert_int_equal(unlink("kept/sky.csv"), 0);
+    assert_int_equal(rmdir("kept"), 0); /* nothing else was left in it */
 }
 
 static void write_text(const char *path, const char *text)
@@ -491,6 +521,7 @@ int main(void)
         cmocka_unit_test(sources_are_compared_at_the_frequency_of_the_image),
         cmocka_unit_test(a_real_image_has_the_sources_that_aegean_found),
         OWN_DIR(a_catalogue_comes_back_as_it_was_written),
+        OWN_DIR(a_catalogue_that_cannot_be_written_leaves_the_one_before),
         OWN_DIR(comments_blanks_and_line_ends_do_not_matter),
         OWN_DIR(what_is_no_catalogue_is_refused_with_its_line),
     };

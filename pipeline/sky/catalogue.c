@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/path.h"
 #include "pipeline/sky/source.h"
 
 #define DEG  (M_PI / 180.0)
@@ -146,13 +147,8 @@ int catalogue_read(struct source_list *out, const char *path, struct err *e)
     return rc;
 }
 
-int catalogue_write(const char *path, const struct source_list *list, struct err *e)
+static void write_lines(FILE *f, const struct source_list *list)
 {
-    FILE *f = fopen(path, "we");
-    int rc = 0;
-
-    if (f == NULL)
-        return err_set(e, -errno, "cannot create %s: %s", path, strerror(errno));
     fprintf(f, "%s\n", HEADER);
     for (size_t i = 0; i < list->n; i++) {
         const struct source *s = &list->src[i];
@@ -167,11 +163,22 @@ int catalogue_write(const char *path, const struct source_list *list, struct err
         fprintf(f, "%s,%.9f,%.9f,%.9g,%.6g,%.9g\n", name, s->ra_rad / DEG,
                 s->dec_rad / DEG, s->flux_jy, s->spix, s->freq_hz / 1e6);
     }
-    if (ferror(f))
-        rc = -EIO;
+}
+
+int catalogue_write(const char *path, const struct source_list *list, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    int rc;
+
+    if (f == NULL)
+        return err_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
+    write_lines(f, list);
     if (fclose(f) != 0)
-        rc = -errno;
-    if (rc != 0)
-        err_set(e, rc, "cannot write %s: %s", path, err_text(rc));
+        rc = err_set(e, -ENOMEM, "no memory for the sources of %s", path);
+    else
+        rc = path_write(path, text, n, e);
+    free(text);
     return rc;
 }

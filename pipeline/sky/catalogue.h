@@ -19,7 +19,7 @@ struct source_list;
 int catalogue_read(struct source_list *out, const char *path, struct err *e);
 /*
  * catalogue_write: the same form back; commas and control characters in names become '_'.
- * Status: 0; -EIO and other errnos.  An existing file is replaced, by half a one when it fails.
+ * Status: 0; -ENOMEM; other errnos, and an existing file stays as it was (path_write).
  */
 int catalogue_write(const char *path, const struct source_list *list, struct err *e);
 
