@@ -18,8 +18,9 @@
 #include "pipeline/cal/rows.h"
 #include "pipeline/sky/vis.h"
 
-/* Of long rows every fourth line is enough for an rms, another one in each row. */
-enum { SPARSE = 4 };
+/* Of long rows every fourth line is enough for an rms, another one in each row; and of many rows
+ * every fourth. */
+enum { SPARSE = 4, MANY_ROWS = 20000 };
 
 /* Of one baseline, to be added up in the order of baselines whoever did them. */
 struct phase_sum {
@@ -27,12 +28,13 @@ struct phase_sum {
 };
 
 struct job {
-    struct vis *vis;
+    const struct vis *vis;
+    struct vis *change;        /* vis, to be calibrated; or NULL */
     const struct model *model; /* or NULL */
     const struct line_code *code;
     struct rows rows;
     size_t ngains, nparts;
-    size_t sparse; /* phases are taken of one line in so many */
+    size_t sparse, sparse_rows; /* phases are taken of one line, one row in so many */
     struct gains_lookup lk[APPLY_MOST];
     struct gains_line line[PARALLEL_MOST][APPLY_MOST];
     struct phase_sum *phase; /* [rows.nbl] */
@@ -46,12 +48,14 @@ static void do_line(const struct job *job, const struct gains_line *line, size_t
 {
     const struct line_code *code = job->code;
     size_t npol = job->vis->npol, at = row * job->vis->nchan * npol + k;
-    float complex *v = job->vis->data + at;
-    float *w = job->vis->weight + at;
+    const float complex *v = job->vis->data + at;
+    const float *w = job->vis->weight + at;
     float mr[LINE], mi[LINE], both_re[LINE], both_im[LINE];
     const float *kr = job->one, *ki = job->zero;
     bool measure = job->model != NULL && (k / LINE + row) % job->sparse == 0;
 
+    if (!measure && job->change == NULL)
+        return;
     if (measure) {
         model_row_line(model, k / npol, n / npol, mr, mi);
         code->phase(&sum->sum[0], &sum->sum_w[0], v, w, mr, mi, kr, ki, job->use, n);
@@ -72,8 +76,8 @@ static void do_line(const struct job *job, const struct gains_line *line, size_t
             code->phase(&sum->sum[i + 1], &sum->sum_w[i + 1], v, w, mr, mi, kr, ki,
                         job->use, n);
     }
-    if (job->ngains > 0)
-        code->apply(v, w, kr, ki, n);
+    if (job->ngains > 0 && job->change != NULL)
+        code->apply(job->change->data + at, job->change->weight + at, kr, ki, n);
 }
 
 static void do_part(void *arg, size_t lo, size_t hi)
@@ -89,6 +93,8 @@ static void do_part(void *arg, size_t lo, size_t hi)
                 size_t row = job->rows.order[i];
                 struct model_row model;
 
+                if (i % job->sparse_rows != 0)
+                    continue;
                 for (size_t g = 0; g < job->ngains; g++)
                     gains_line_row(&job->line[part][g], job->vis, row, 0,
                                    job->vis->nchan);
@@ -148,7 +154,8 @@ static void finish_phases(struct apply *a, const struct job *job)
     }
 }
 
-int apply_gains(struct vis *vis, struct apply *a, struct err *e)
+static int run_job(const struct vis *vis, struct vis *change, struct apply *a,
+                   struct err *e)
 {
     struct job *job = calloc(1, sizeof *job);
     int rc;
@@ -156,6 +163,8 @@ int apply_gains(struct vis *vis, struct apply *a, struct err *e)
     if (job == NULL)
         return err_set(e, -ENOMEM, "no memory to apply gains");
     job->vis = vis;
+    job->change = change;
+    job->sparse_rows = change == NULL && vis->nrow >= MANY_ROWS ? SPARSE : 1;
     job->model = a->model;
     job->code = line_code();
     rc = prepare(job, a, e);
@@ -172,4 +181,14 @@ int apply_gains(struct vis *vis, struct apply *a, struct err *e)
     free(job->phase);
     free(job);
     return rc;
+}
+
+int apply_gains(struct vis *vis, struct apply *a, struct err *e)
+{
+    return run_job(vis, vis, a, e);
+}
+
+int apply_measure(const struct vis *vis, struct apply *a, struct err *e)
+{
+    return run_job(vis, NULL, a, e);
 }

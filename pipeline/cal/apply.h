@@ -38,4 +38,8 @@ struct apply {
  */
 int apply_gains(struct vis *vis, struct apply *a, struct err *e);
 
+/* apply_measure: a->phase_rms_deg as apply_gains has it, of a quarter of the rows when there are
+ * many; vis stays as it is.  Status: that of apply_gains. */
+int apply_measure(const struct vis *vis, struct apply *a, struct err *e);
+
 #endif

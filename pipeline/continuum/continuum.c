@@ -68,6 +68,7 @@ static void tile_close(void *arg)
     source_list_free(&run->sources);
     gains_free(run->bandpass);
     gains_free(run->gain);
+    gains_free(run->stored);
     model_close(&run->model);
     vis_free(run->vis);
     free(run);

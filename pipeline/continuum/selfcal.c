@@ -10,6 +10,7 @@
 
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
+#include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
@@ -72,6 +73,21 @@ static void add_field(const void *arg, size_t row, size_t chan, size_t n, float 
     }
 }
 
+/* Gains instead of those that there are. */
+static int solve_again(struct tile_run *run, const struct model *model, struct err *e)
+{
+    struct gains *bandpass, *gain;
+    int rc = solve_round(run, model, false, &bandpass, &gain, e);
+
+    if (rc != 0)
+        return rc;
+    gains_free(run->bandpass);
+    gains_free(run->gain);
+    run->bandpass = bandpass;
+    run->gain = gain;
+    return 0;
+}
+
 int tile_refine(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
@@ -95,7 +111,7 @@ int tile_refine(void *arg, struct err *e)
     for (long left = rounds - 1; rc == 0 && left >= 0; left--) {
         rc = field_model(run, field, e);
         if (rc == 0)
-            rc = solve_round(run, &model, run->bandpass != NULL, e);
+            rc = solve_again(run, &model, e);
         if (rc == 0)
             rc = image_round(run, left > 0 ? DEPTH_MODEL : DEPTH_FULL, e);
     }

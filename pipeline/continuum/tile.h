@@ -35,7 +35,7 @@ struct tile_run {
     const struct continuum_settings *set;
     double pb_cut; /* no flux is given where the primary beam is below this */
 
-    /* from convert on; phased to (ra_rad, dec_rad) and calibrated in place */
+    /* from convert on; phased to (ra_rad, dec_rad), and as correlated until it is written */
     struct vis *vis;
     double ra_rad, dec_rad;
     struct beam beam;
@@ -44,9 +44,10 @@ struct tile_run {
     const struct calibrator *cal; /* the one in the field, NULL for none */
     double cal_apparent_jy;
     struct model model;       /* the calibrator's; nothing without one */
-    struct gains *bandpass;   /* solved here; NULL when an older one was applied */
+    struct gains *bandpass;   /* solved here; NULL when an older one is used */
     struct gains *gain;       /* per integration, solved here */
-    char bandpass_path[4096]; /* the older table that was applied, or empty */
+    struct gains *stored;     /* the older bandpass, or NULL */
+    char bandpass_path[4096]; /* its table, or empty */
     /* against model, as observed and after each solution; NAN: not measured */
     double phase_rms_raw_deg, phase_rms_bandpass_deg, phase_rms_deg;
 
@@ -87,14 +88,22 @@ int tile_qa(void *run, struct err *e);
 int tile_write(void *run, struct err *e);
 json_t *tile_meta(const void *run);
 
+/* Gains that multiply: of a group's calibration, any of them NULL. */
+struct tile_gains {
+    const struct gains *set[2]; /* a bandpass, and gains per integration */
+};
+
+/* Those that the group has now. */
+struct tile_gains tile_gains(const struct tile_run *run);
+
 /*
- * solve_round: solve against a model and apply what was found: gains per integration, and before
- * them a bandpass if wanted.
- * Status: 0, and run->gain and run->bandpass hold the product of all rounds; -EINVAL [calibration]
- * refant is no antenna; those of solve.h.
+ * solve_round: solve the data as correlated against a model, from the gains that there are: gains
+ * per integration and, unless an older one is used, a bandpass.
+ * Returned: *bandpass (NULL with an older one) and *gain, the caller's; run keeps its own
+ * Status: 0; -EINVAL [calibration] refant is no antenna; those of solve.h, and both are NULL
  */
-int solve_round(struct tile_run *run, const struct model *model, bool bandpass,
-                struct err *e);
+int solve_round(const struct tile_run *run, const struct model *model, bool phase_only,
+                struct gains **bandpass, struct gains **gain, struct err *e);
 
 /* What an image is for. */
 enum depth {

@@ -2,7 +2,7 @@
  * tile_calibrate.c: gains of one group: from a calibrator in its field, from the bandpass of
  * another group, or both.
  *
- * A bandpass that is valid at the group's time is applied before anything is solved; a
+ * A bandpass that is valid at the group's time is held while anything is solved; a
  * calibrator in the field then gives one gain per integration.  Without a valid bandpass the
  * calibrator gives that, too.  With neither the group fails: no flux is ever guessed.
  */
@@ -74,29 +74,8 @@ static int find_calibrator(struct tile_run *run, struct err *e)
     return 0;
 }
 
-/* Apply a bandpass or gains or both, either NULL.  With a calibrator in the field phases are
- * measured on the way, until they have been once. */
-static int apply_all(struct tile_run *run, const struct gains *bandpass,
-                     const struct gains *gain, struct err *e)
-{
-    bool measure = run->cal != NULL && isnan(run->phase_rms_deg);
-    struct apply job = {.gains = {bandpass, gain},
-                        .model = measure ? &run->model : NULL,
-                        .threads = run->env->threads};
-    int rc = apply_gains(run->vis, &job, e);
-
-    if (!measure || rc != 0)
-        return rc;
-    if (isnan(run->phase_rms_raw_deg))
-        run->phase_rms_raw_deg = job.phase_rms_deg[0];
-    if (bandpass != NULL)
-        run->phase_rms_bandpass_deg = job.phase_rms_deg[1];
-    run->phase_rms_deg = job.phase_rms_deg[2]; /* NAN still without gains */
-    return 0;
-}
-
-/* Apply a stored bandpass if one is valid: 1 applied, 0 there is none, negative failed. */
-static int apply_stored(struct tile_run *run, struct err *e)
+/* Find a stored bandpass that is valid: run->stored, or NULL if there is none. */
+static int find_stored(struct tile_run *run, struct err *e)
 {
     struct caltable_info info;
     struct gains *g = NULL;
@@ -127,52 +106,48 @@ static int apply_stored(struct tile_run *run, struct err *e)
         run->bandpass_path[0] = '\0';
         return 0;
     }
-    rc = apply_all(run, g, NULL, e);
-    gains_free(g);
-    return rc != 0 ? rc : 1;
+    run->stored = g;
+    return 0;
 }
 
-/* Multiply a by b, solution by solution: what was solved first and what was left. */
-static void gains_times(struct gains *a, const struct gains *b)
+struct tile_gains tile_gains(const struct tile_run *run)
 {
-    size_t n = a->ntime * a->nchan * a->nant * a->npol;
-
-    if (b->ntime * b->nchan * b->nant * b->npol != n)
-        return;
-    for (size_t i = 0; i < n; i++)
-        a->g[i] *= b->g[i];
+    return (struct tile_gains){
+        .set = {run->stored != NULL ? run->stored : run->bandpass, run->gain}};
 }
 
-static void keep(struct gains **kept, struct gains *fresh)
+int solve_round(const struct tile_run *run, const struct model *model, bool phase_only,
+                struct gains **bandpass, struct gains **gain, struct err *e)
 {
-    if (*kept == NULL) {
-        *kept = fresh;
-    } else {
-        gains_times(*kept, fresh);
-        gains_free(fresh);
-    }
-}
-
-int solve_round(struct tile_run *run, const struct model *model, bool bandpass,
-                struct err *e)
-{
+    struct tile_gains now = tile_gains(run);
     struct solve_opts opts;
-    struct gains *b = NULL, *g = NULL;
     int rc = solver_opts(&opts, run, e);
 
-    if (rc == 0)
-        rc = bandpass ? solve_bandpass(&b, &g, run->vis, model, &opts, e)
-                      : solve_gains(&g, run->vis, model, 1, 0, &opts, e);
-    if (rc == 0)
-        rc = apply_all(run, b, g, e);
-    if (rc != 0) {
-        gains_free(b);
-        gains_free(g);
+    *bandpass = *gain = NULL;
+    if (rc != 0)
         return rc;
-    }
-    if (b != NULL)
-        keep(&run->bandpass, b);
-    keep(&run->gain, g);
+    opts.phase_only = phase_only;
+    opts.bandpass = now.set[0];
+    opts.gain = now.set[1];
+    return run->stored != NULL
+               ? solve_gains(gain, run->vis, model, 1, 0, &opts, e)
+               : solve_bandpass(bandpass, gain, run->vis, model, &opts, e);
+}
+
+/* How far the phases are from the calibrator's, without and with what was found. */
+static int measure(struct tile_run *run, struct err *e)
+{
+    struct tile_gains gains = tile_gains(run);
+    struct apply job = {.gains = {gains.set[0], gains.set[1]},
+                        .model = &run->model,
+                        .threads = run->env->threads};
+    int rc = apply_measure(run->vis, &job, e);
+
+    if (rc != 0)
+        return rc;
+    run->phase_rms_raw_deg = job.phase_rms_deg[0];
+    run->phase_rms_bandpass_deg = job.phase_rms_deg[1];
+    run->phase_rms_deg = job.phase_rms_deg[2];
     return 0;
 }
 
@@ -180,7 +155,7 @@ int tile_calibrate(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
     struct vis *vis = run->vis;
-    int stored, rc = find_calibrator(run, e);
+    int rc = find_calibrator(run, e);
 
     if (rc != 0)
         return rc;
@@ -192,24 +167,23 @@ int tile_calibrate(void *arg, struct err *e)
     if (run->cal != NULL &&
         (rc = model_init(&run->model, vis, run->cal, &run->beam, e)) != 0)
         return rc;
-    stored = apply_stored(run, e);
-    if (stored < 0)
-        return stored;
-    if (run->cal == NULL && !stored)
+    if ((rc = find_stored(run, e)) != 0)
+        return rc;
+    if (run->cal == NULL && run->stored == NULL)
         return err_set(
             e, ERR_QUALITY,
             "No calibrator registered for Dec %.2f: none of the table is in the "
             "field of %s and no bandpass of %s is valid at its time",
             run->dec_rad / ASTRO_DEG, run->group, vis->telescope);
     if (run->cal != NULL) {
-        rc = solve_round(run, &run->model, !stored, e);
-        if (rc != 0)
+        rc = solve_round(run, &run->model, false, &run->bandpass, &run->gain, e);
+        if (rc != 0 || (rc = measure(run, e)) != 0)
             return rc;
     }
     snprintf(run->env->detail, sizeof run->env->detail,
              "calibrator %s, bandpass %s, phase rms %.1f -> %.1f -> %.1f deg",
              run->cal != NULL ? run->cal->name : "not in field",
-             stored ? "of another group" : "solved here", run->phase_rms_raw_deg,
-             run->phase_rms_bandpass_deg, run->phase_rms_deg);
+             run->stored != NULL ? "of another group" : "solved here",
+             run->phase_rms_raw_deg, run->phase_rms_bandpass_deg, run->phase_rms_deg);
     return 0;
 }

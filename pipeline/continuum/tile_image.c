@@ -12,7 +12,7 @@
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "core/parallel.h"
-#include "pipeline/cal/gains.h"
+#include "pipeline/cal/stokes.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/image.h"
@@ -31,36 +31,34 @@
 /* How deep an image is cleaned that only serves as the model for the next calibration. */
 #define ROUGH_SIGMA 3.0
 
-/* Which polarisations make Stokes I, and whether all samples are as valid as before. */
-struct hands {
-    const struct tile_run *run;
-    size_t hand[2], n;
-    atomic_bool changed;
+/* Stokes I of all rows, and whether all samples are as valid as before. */
+struct filling {
+    struct tile_run *run;
+    const struct stokes *stokes;
+    atomic_bool changed, failed;
 };
 
-/*
- * Stokes I of a sample: (XX + YY) / 2 or (RR + LL) / 2 where both hands are valid, the one hand
- * of a file that has only one; variance (1/wx + 1/wy) / 4.
- */
 static void fill_rows(void *arg, size_t lo, size_t hi)
 {
-    struct hands *h = arg;
-    const struct vis *vis = h->run->vis;
-    size_t x = h->hand[0], y = h->hand[h->n - 1];
+    struct filling *f = arg;
+    size_t nchan = f->run->vis->nchan;
+    float *weight = malloc(nchan * sizeof *weight);
     bool changed = false;
 
-    for (size_t i = lo * vis->nchan; i < hi * vis->nchan; i++) {
-        const float complex *v = vis->data + i * vis->npol;
-        const float *w = vis->weight + i * vis->npol;
-        bool valid = w[x] > 0 && w[y] > 0;
-        float weight = !valid ? 0 : h->n == 1 ? w[x] : 4 / (1 / w[x] + 1 / w[y]);
+    for (size_t row = lo; weight != NULL && row < hi; row++) {
+        float *old = f->run->stokes_w + row * nchan;
 
-        changed |= valid != (h->run->stokes_w[i] > 0);
-        h->run->stokes_w[i] = weight;
-        h->run->stokes_i[i] = valid ? 0.5f * (v[x] + v[y]) : 0;
+        stokes_row(f->stokes, row, f->run->stokes_i + row * nchan, weight);
+        for (size_t c = 0; c < nchan; c++) {
+            changed |= (weight[c] > 0) != (old[c] > 0);
+            old[c] = weight[c];
+        }
     }
     if (changed)
-        atomic_store(&h->changed, true);
+        atomic_store(&f->changed, true);
+    if (weight == NULL)
+        atomic_store(&f->failed, true);
+    free(weight);
 }
 
 static int stokes_alloc(struct tile_run *run, struct err *e)
@@ -89,21 +87,23 @@ static int stokes_alloc(struct tile_run *run, struct err *e)
 /* *changed: other samples are valid than in the round before. */
 static int stokes_i(struct tile_run *run, bool *changed, struct err *e)
 {
-    const struct vis *vis = run->vis;
-    struct hands h = {.run = run};
-    int rc;
+    struct tile_gains gains = tile_gains(run);
+    struct filling f = {.run = run};
+    struct stokes *stokes;
+    int rc = stokes_new(&stokes, run->vis, gains.set, e);
 
-    for (size_t p = 0; p < vis->npol && h.n < 2; p++)
-        if (gains_parallel(vis->pol[p]))
-            h.hand[h.n++] = p;
-    if (h.n == 0)
-        return err_set(e, ERR_FORMAT, "%s has no parallel-hand polarisation",
-                       run->group);
-    if ((rc = stokes_alloc(run, e)) != 0)
+    if (rc != 0)
         return rc;
-    parallel_run_by(run->env->threads, vis->nrow, fill_rows, &h);
-    *changed = atomic_load(&h.changed);
-    return 0;
+    f.stokes = stokes;
+    rc = stokes_alloc(run, e);
+    if (rc == 0) {
+        parallel_run_by(run->env->threads, run->vis->nrow, fill_rows, &f);
+        if (atomic_load(&f.failed))
+            rc = err_set(e, -ENOMEM, "out of memory for the weights of %s", run->group);
+    }
+    stokes_free(stokes);
+    *changed = atomic_load(&f.changed);
+    return rc;
 }
 
 /* The largest |u| or |v| of an unflagged sample, wavelengths. */

@@ -11,6 +11,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "pipeline/cal/apply.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/io/caltable.h"
@@ -43,10 +44,11 @@ static int write_gains(const struct tile_run *run, const struct gains *g,
 /*
  * The calibrated visibilities, where `batchctl clean` looks: scratch/GROUP.ms, instead of
  * that of an older generation.  It is made in scratch/GROUP/GENERATION, so that a killed worker
- * leaves nothing that is not cleared with that.
+ * leaves nothing that is not cleared with that.  Nobody needs the data as correlated any more:
+ * the gains are applied to them.
  * Status: 0; those of ms_write.
  */
-static int keep_ms(const struct tile_run *run, struct err *e)
+static int keep_ms(struct tile_run *run, struct err *e)
 {
     const char *how = run->set->imaging.keep_ms;
     struct ms_opts opts = {.corrected = true,
@@ -55,11 +57,16 @@ static int keep_ms(const struct tile_run *run, struct err *e)
                            .dish_m = run->beam.diameter_m,
                            .origin = "watcherd " VERSION,
                            .message = "calibrated: CORRECTED_DATA in Jy"};
+    struct tile_gains gains = tile_gains(run);
+    struct apply apply = {.gains = {gains.set[0], gains.set[1]},
+                          .threads = run->env->threads};
     char name[128], made[PATH_MAX], kept[PATH_MAX];
     int rc;
 
     if (strcmp(how, "no") == 0)
         return 0;
+    if ((rc = apply_gains(run->vis, &apply, e)) != 0)
+        return rc;
     snprintf(name, sizeof name, "%s.ms", run->group);
     rc = path_join(made, sizeof made, run->env->scratch, name, e);
     if (rc == 0)

@@ -57,7 +57,7 @@ struct vis {
     size_t npol;
     int pol[VIS_MAXPOL]; /* AIPS codes: -1 RR, -2 LL, -5 XX, -6 YY, 1 I ... */
 
-    float complex *data; /* [nrow][nchan][npol] as correlated, Jy once calibrated */
+    float complex *data; /* [nrow][nchan][npol] as correlated; Jy after apply_gains */
     /* [nrow][nchan][npol]; 0 = flagged: the sample is then finite, and 0 when the reader or
      * apply_gains flagged it.  From the reader: 2 x bandwidth x time x valid fraction (variance
      * SEFD^2 / weight); apply_gains scales it by |g1 g2|^2. */
