@@ -7,9 +7,11 @@
 
 #include <complex.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "pipeline/sky/astro.h"
+#include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/samples.h"
 
@@ -87,6 +89,40 @@ static inline void made_sky(const struct samples *s, const struct point *src, si
             ((float *)data)[2 * i + 1] += (float)(src[j].flux_jy * sin(phase));
         }
     }
+}
+
+/* data [nrow][nchan] += scale x what the imager predicts of a model; 0 or its status. */
+static inline int made_prediction(struct imager *im, const struct samples *s,
+                                  const float *model, float scale, float complex *data)
+{
+    float complex *nodes = NULL;
+    float *re = malloc(2 * s->nchan * sizeof *re);
+    int rc = imager_model(im, model, &nodes, NULL);
+
+    for (size_t r = 0; rc == 0 && r < s->nrow; r++) {
+        for (size_t c = 0; c < 2 * s->nchan; c++)
+            re[c] = 0.0f;
+        /* in two parts, as who wants a row may ask for it */
+        imager_model_row(im, nodes, r, 0, s->nchan / 3, re, re + s->nchan);
+        imager_model_row(im, nodes, r, s->nchan / 3, s->nchan - s->nchan / 3,
+                         re + s->nchan / 3, re + s->nchan + s->nchan / 3);
+        for (size_t c = 0; c < s->nchan; c++) {
+            ((float *)data)[2 * (r * s->nchan + c)] += scale * re[c];
+            ((float *)data)[2 * (r * s->nchan + c) + 1] += scale * re[s->nchan + c];
+        }
+    }
+    free(re);
+    free(nodes);
+    return rc;
+}
+
+/* The dirty image of what the samples hold now; 0 or its status. */
+static inline int made_dirty(struct imager *im, float *pix)
+{
+    bool changed;
+    int rc = imager_load(im, &changed, NULL);
+
+    return rc != 0 ? rc : imager_dirty(im, pix, NULL);
 }
 
 #endif

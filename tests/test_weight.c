@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#include "pipeline/imaging/imager.h"
-#include "pipeline/imaging/samples.h"
 #include "pipeline/imaging/weight.h"
 
 /*
@@ -22,10 +20,28 @@ static const float natural[6] = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 0.0f};
 /* W_k of each sample: 1 + 2 + 3, 4, 5 */
 static const double density[6] = {6, 6, 6, 4, 5, 6};
 
+/* Weights of all six rows, each a channel. */
+static void weigh(float wi[6], double robust)
+{
+    struct density d, half;
+
+    assert_int_equal(density_init(&d, 20, 30, 0.001), 0);
+    assert_int_equal(density_init(&half, 20, 30, 0.001), 0);
+    for (size_t i = 0; i < 6; i++)
+        density_add(i % 2 == 0 ? &d : &half, uvw[i], freq, 1, &natural[i]);
+    density_join(&d, &half);
+    density_robust(&d, robust);
+    for (size_t i = 0; i < 6; i++) {
+        wi[i] = natural[i];
+        density_weigh(&d, uvw[i], freq, 1, &wi[i]);
+    }
+    density_close(&half);
+    density_close(&d);
+}
+
 static void robust_weights_follow_the_definition(void **state)
 {
     static const double robust[] = {-2.0, 0.0, 0.5, 2.0};
-    struct samples s = {.nrow = 6, .nchan = 1, .uvw_m = uvw, .freq_hz = freq};
 
     (void)state;
     for (size_t r = 0; r < 4; r++) {
@@ -33,9 +49,7 @@ static void robust_weights_follow_the_definition(void **state)
         /* sum of W^2 = 36 + 16 + 25 = 77, sum of w = 15 */
         double f2 = 25.0 * pow(10.0, -2.0 * robust[r]) * 15.0 / 77.0;
 
-        for (size_t i = 0; i < 6; i++)
-            wi[i] = natural[i];
-        assert_int_equal(weight_briggs(wi, &s, 20, 30, 0.001, robust[r], NULL), 0);
+        weigh(wi, robust[r]);
         for (size_t i = 0; i < 6; i++) {
             double want = (double)natural[i] / (1.0 + density[i] * f2);
 
@@ -46,14 +60,11 @@ static void robust_weights_follow_the_definition(void **state)
 
 static void the_ends_are_uniform_and_natural(void **state)
 {
-    struct samples s = {.nrow = 6, .nchan = 1, .uvw_m = uvw, .freq_hz = freq};
     float low[6], high[6];
 
     (void)state;
-    for (size_t i = 0; i < 6; i++)
-        low[i] = high[i] = natural[i];
-    weight_briggs(low, &s, 20, 30, 0.001, -4.0, NULL);
-    weight_briggs(high, &s, 20, 30, 0.001, 4.0, NULL);
+    weigh(low, -4.0);
+    weigh(high, 4.0);
     /* uniform: each cell weighs the same in all */
     assert_true(fabs((double)((low[0] + low[1] + low[2]) / low[3]) - 1.0) < 1e-5);
     assert_true(fabs((double)(low[4] / low[3]) - 1.0) < 1e-5);
@@ -61,11 +72,45 @@ static void the_ends_are_uniform_and_natural(void **state)
         assert_true(fabs((double)(high[i] - natural[i])) < 1e-5);
 }
 
+/* 150 channels along a line, each where a channel of its own would be. */
+static void channels_share_cells(void **state)
+{
+    enum { N = 150 };
+    const double row[3] = {-37.0, 71.0, 3.0};
+    double hz[N];
+    float w[N], one;
+    struct density together, apart;
+
+    (void)state;
+    assert_int_equal(density_init(&together, 20, 30, 0.001), 0);
+    assert_int_equal(density_init(&apart, 20, 30, 0.001), 0);
+    for (size_t c = 0; c < N; c++) {
+        hz[c] = 299792458.0 * (1.0 + 0.03 * (double)c);
+        w[c] = c % 7 == 3 ? 0.0f : (float)(1 + c % 5);
+    }
+    density_add(&together, row, hz, N, w);
+    for (size_t c = 0; c < N; c++)
+        density_add(&apart, row, &hz[c], 1, &w[c]);
+    for (size_t k = 0; k < apart.nrow * apart.ncol; k++)
+        assert_true(together.cell[k] == apart.cell[k]);
+    density_robust(&together, 0.5);
+    density_weigh(&together, row, hz, N, w);
+    density_robust(&apart, 0.5);
+    for (size_t c = 0; c < N; c++) {
+        one = c % 7 == 3 ? 0.0f : (float)(1 + c % 5);
+        density_weigh(&apart, row, &hz[c], 1, &one);
+        assert_true(w[c] == one);
+    }
+    density_close(&together);
+    density_close(&apart);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(robust_weights_follow_the_definition),
         cmocka_unit_test(the_ends_are_uniform_and_natural),
+        cmocka_unit_test(channels_share_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

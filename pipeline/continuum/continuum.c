@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/stokes.h"
 #include "pipeline/continuum/note.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/samples.h"
@@ -63,8 +64,7 @@ static void tile_close(void *arg)
     tile_drop_imager(run);
     free(run->first_model);
     free(run->uvw_m);
-    free(run->stokes_i);
-    free(run->stokes_w);
+    stokes_free(run->stokes);
     source_list_free(&run->sources);
     gains_free(run->bandpass);
     gains_free(run->gain);

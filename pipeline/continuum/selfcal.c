@@ -40,37 +40,33 @@ static float *other_components(const struct tile_run *run)
     return pix;
 }
 
-/* field[nrow][nchan]: what was found around the calibrator in the last image. */
-static int field_model(const struct tile_run *run, float complex *field, struct err *e)
+/* What was found around the calibrator in the last image, as a struct model's field. */
+struct field {
+    const struct imager *im;
+    float complex *nodes;
+};
+
+static int field_model(const struct tile_run *run, struct field *field, struct err *e)
 {
     float *pix = other_components(run);
     int rc;
 
+    free(field->nodes);
+    *field = (struct field){.im = run->imager};
     if (pix == NULL)
         return err_set(e, -ENOMEM, "out of memory for the field model of %s",
                        run->group);
-    memset(field, 0, run->vis->nrow * run->vis->nchan * sizeof *field);
-    rc = imager_predict(run->imager, pix, 1, field, e);
+    rc = imager_model(run->imager, pix, &field->nodes, e);
     free(pix);
     return rc;
 }
-
-/* A struct model's field from field[nrow][nchan]. */
-struct field {
-    const float complex *at;
-    size_t nchan;
-};
 
 static void add_field(const void *arg, size_t row, size_t chan, size_t n, float *re,
                       float *im)
 {
     const struct field *f = arg;
-    const float complex *at = f->at + row * f->nchan + chan;
 
-    for (size_t i = 0; i < n; i++) {
-        re[i] += crealf(at[i]);
-        im[i] += cimagf(at[i]);
-    }
+    imager_model_row(f->im, f->nodes, row, chan, n, re, im);
 }
 
 /* Gains instead of those that there are. */
@@ -93,29 +89,23 @@ int tile_refine(void *arg, struct err *e)
     struct tile_run *run = arg;
     long rounds = selfcal_rounds(run);
     struct model model = run->model;
-    float complex *field;
-    struct field of;
+    struct field field = {0};
     int rc = 0;
 
     if (rounds == 0) {
         snprintf(run->env->detail, sizeof run->env->detail, "nothing to refine");
         return 0;
     }
-    field = malloc(run->vis->nrow * run->vis->nchan * sizeof *field);
-    if (field == NULL)
-        return err_set(e, -ENOMEM, "out of memory for the field model of %s",
-                       run->group);
-    of = (struct field){.at = field, .nchan = run->vis->nchan};
     model.field = add_field;
-    model.field_arg = &of;
+    model.field_arg = &field;
     for (long left = rounds - 1; rc == 0 && left >= 0; left--) {
-        rc = field_model(run, field, e);
+        rc = field_model(run, &field, e);
         if (rc == 0)
             rc = solve_again(run, &model, e);
         if (rc == 0)
             rc = image_round(run, left > 0 ? DEPTH_MODEL : DEPTH_FULL, e);
     }
-    free(field);
+    free(field.nodes);
     if (rc == 0)
         snprintf(run->env->detail, sizeof run->env->detail,
                  "%ld rounds with the field's sources in the model", rounds);

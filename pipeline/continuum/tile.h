@@ -25,6 +25,7 @@
 
 struct gains;
 struct image;
+struct stokes;
 struct vis;
 
 struct tile_run {
@@ -51,9 +52,8 @@ struct tile_run {
     /* against model, as observed and after each solution; NAN: not measured */
     double phase_rms_raw_deg, phase_rms_bandpass_deg, phase_rms_deg;
 
-    double (*uvw_m)[3];      /* [nrow] */
-    float complex *stokes_i; /* [nrow][nchan] */
-    float *stokes_w;         /* [nrow][nchan] */
+    double (*uvw_m)[3];    /* [nrow] */
+    struct stokes *stokes; /* what samples are made by */
     struct samples samples;
     struct imager_opts opts; /* of the last round of imaging */
     struct imager *imager;

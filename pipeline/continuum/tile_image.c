@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
-#include "core/parallel.h"
 #include "pipeline/cal/stokes.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/samples.h"
@@ -31,94 +29,59 @@
 /* How deep an image is cleaned that only serves as the model for the next calibration. */
 #define ROUGH_SIGMA 3.0
 
-/* Stokes I of all rows, and whether all samples are as valid as before. */
-struct filling {
-    struct tile_run *run;
-    const struct stokes *stokes;
-    atomic_bool changed, failed;
-};
-
-static void fill_rows(void *arg, size_t lo, size_t hi)
+/* A row as struct samples asks for it. */
+static void make_row(const void *arg, size_t row, float complex *data, float *weight)
 {
-    struct filling *f = arg;
-    size_t nchan = f->run->vis->nchan;
-    float *weight = malloc(nchan * sizeof *weight);
-    bool changed = false;
+    const struct tile_run *run = arg;
 
-    for (size_t row = lo; weight != NULL && row < hi; row++) {
-        float *old = f->run->stokes_w + row * nchan;
-
-        stokes_row(f->stokes, row, f->run->stokes_i + row * nchan, weight);
-        for (size_t c = 0; c < nchan; c++) {
-            changed |= (weight[c] > 0) != (old[c] > 0);
-            old[c] = weight[c];
-        }
-    }
-    if (changed)
-        atomic_store(&f->changed, true);
-    if (weight == NULL)
-        atomic_store(&f->failed, true);
-    free(weight);
+    stokes_row(run->stokes, row, data, weight);
 }
 
-static int stokes_alloc(struct tile_run *run, struct err *e)
+/* The samples of this round: Stokes I with the gains as they are now. */
+static int take_samples(struct tile_run *run, struct err *e)
 {
     const struct vis *vis = run->vis;
-    size_t n = vis->nrow * vis->nchan;
+    struct tile_gains gains = tile_gains(run);
+    int rc;
 
-    if (run->stokes_i != NULL)
-        return 0;
-    run->stokes_i = malloc(n * sizeof *run->stokes_i);
-    run->stokes_w = calloc(n, sizeof *run->stokes_w);
+    stokes_free(run->stokes);
+    rc = stokes_new(&run->stokes, vis, gains.set, e);
+    if (rc != 0 || run->uvw_m != NULL)
+        return rc;
     run->uvw_m = malloc(vis->nrow * sizeof *run->uvw_m);
-    if (run->stokes_i == NULL || run->stokes_w == NULL || run->uvw_m == NULL)
-        return err_set(e, -ENOMEM, "out of memory for %zu Stokes I samples of %s", n,
+    if (run->uvw_m == NULL)
+        return err_set(e, -ENOMEM, "out of memory for %zu rows of %s", vis->nrow,
                        run->group);
     vis_uvw(vis, run->ra_rad, run->dec_rad, run->uvw_m);
     run->samples = (struct samples){.nrow = vis->nrow,
                                     .nchan = vis->nchan,
                                     .uvw_m = (const double(*)[3])run->uvw_m,
                                     .freq_hz = vis->freq_hz,
-                                    .data = run->stokes_i,
-                                    .weight = run->stokes_w};
+                                    .row = make_row,
+                                    .arg = run};
     return 0;
 }
 
-/* *changed: other samples are valid than in the round before. */
-static int stokes_i(struct tile_run *run, bool *changed, struct err *e)
-{
-    struct tile_gains gains = tile_gains(run);
-    struct filling f = {.run = run};
-    struct stokes *stokes;
-    int rc = stokes_new(&stokes, run->vis, gains.set, e);
-
-    if (rc != 0)
-        return rc;
-    f.stokes = stokes;
-    rc = stokes_alloc(run, e);
-    if (rc == 0) {
-        parallel_run_by(run->env->threads, run->vis->nrow, fill_rows, &f);
-        if (atomic_load(&f.failed))
-            rc = err_set(e, -ENOMEM, "out of memory for the weights of %s", run->group);
-    }
-    stokes_free(stokes);
-    *changed = atomic_load(&f.changed);
-    return rc;
-}
-
-/* The largest |u| or |v| of an unflagged sample, wavelengths. */
+/* The largest |u| or |v| of an unflagged sample, wavelengths; NAN: out of memory. */
 static double longest_lambda(const struct tile_run *run)
 {
     const struct vis *vis = run->vis;
-    double longest = 0;
+    double longest = 0, top = vis->freq_hz[vis->nchan - 1];
+    struct samples_line line;
 
-    for (size_t r = 0; r < vis->nrow; r++) {
+    if (samples_line_init(&line, vis->nchan) != 0)
+        longest = NAN;
+    for (size_t r = 0; !isnan(longest) && r < vis->nrow; r++) {
         double uv = fmax(fabs(run->uvw_m[r][0]), fabs(run->uvw_m[r][1])) / ASTRO_C_M_S;
 
+        if (!(uv * top > longest))
+            continue;
+        samples_fetch(&run->samples, r, &line);
         for (size_t c = vis->nchan; c-- > 0 && uv * vis->freq_hz[c] > longest;)
-            if (run->stokes_w[r * vis->nchan + c] > 0)
+            if (line.weight[c] > 0)
                 longest = uv * vis->freq_hz[c];
     }
+    samples_line_close(&line);
     return longest;
 }
 
@@ -151,6 +114,8 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
     double longest = longest_lambda(run), fwhm;
 
     opts->cell_rad = set->imaging.cell_arcsec * ASTRO_ARCSEC;
+    if (isnan(longest))
+        return err_set(e, -ENOMEM, "out of memory for a row of %s", run->group);
     if (!(opts->cell_rad > 0)) {
         if (!(longest > 0))
             return err_set(e, ERR_QUALITY, "%s has no unflagged baseline", run->group);
@@ -216,8 +181,7 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
                        run->group);
     planes = (struct clean_planes){
         .psf = run->psf->pix, .model = run->components, .residual = run->residual->pix};
-    rc = clean_run(run->imager, run->normal, &run->samples, &opts, &planes, &run->clean,
-                   e);
+    rc = clean_run(run->imager, run->normal, &opts, &planes, &run->clean, e);
     if (rc != 0 || depth == DEPTH_MODEL)
         return rc;
     rc = image_like(&run->flat, run->residual, e);
@@ -259,8 +223,7 @@ static int follow_beam(struct tile_run *run, const struct imager_opts *opts,
                          BEAM_LEFT);
     if (rc != 0)
         return err_set(e, rc, "out of memory for the moving beam of %s", run->group);
-    imager_set_beam(run->imager, run->series);
-    return 0;
+    return imager_set_beam(run->imager, run->series, e);
 }
 
 /* Imager, PSF and restoring beam for one choice of pixels. */
@@ -283,17 +246,19 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
 }
 
 /*
- * What can stay of the round before: while the same samples are valid its imager does, with the
- * weights that they had then, and all that was made of the weights; and on the same pixels its
- * model is what CLEAN starts with.
+ * What can stay of the round before: while the weights are the same its imager does, and all
+ * that was made of the weights; and on the same pixels its model is what CLEAN starts with.
  */
-static int make_grid(struct tile_run *run, bool changed, struct err *e)
+static int make_grid(struct tile_run *run, struct err *e)
 {
     struct imager_opts opts = {0};
+    bool changed = true;
     float *model;
     int rc;
 
-    if (!changed && run->normal != NULL) {
+    if (run->normal != NULL && (rc = imager_load(run->imager, &changed, e)) != 0)
+        return rc;
+    if (!changed) {
         run->first_model = run->components;
         run->components = NULL;
         tile_drop_images(run);
@@ -315,11 +280,9 @@ static int make_grid(struct tile_run *run, bool changed, struct err *e)
 
 int image_round(struct tile_run *run, enum depth depth, struct err *e)
 {
-    bool changed = true;
     int rc;
 
-    if ((rc = stokes_i(run, &changed, e)) != 0 ||
-        (rc = make_grid(run, changed, e)) != 0 ||
+    if ((rc = take_samples(run, e)) != 0 || (rc = make_grid(run, e)) != 0 ||
         (rc = image_like(&run->residual, run->psf, e)) != 0 ||
         (rc = deconvolve(run, depth, e)) != 0 ||
         (depth == DEPTH_FULL && (rc = beam_maps(run, e)) != 0))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "pipeline/continuum/settings.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/imager.h"
@@ -16,15 +17,18 @@
 
 enum { RAYS = 32 };
 
-/* The smearing of the image: rows weighted as they are in it. */
-static struct smear *of_rows(const struct tile_run *run)
+/* The smearing of the image: rows weighted as they are in it, the same in all channels. */
+static struct smear *of_rows(const struct tile_run *run, float *weight)
 {
     struct smear *smear = smear_new(run->vis);
     struct imager_view view;
 
     imager_view(run->imager, &view);
-    for (size_t row = 0; row < run->vis->nrow; row++)
-        smear_add(smear, row, view.wi + row * run->vis->nchan);
+    for (size_t row = 0; row < run->vis->nrow; row++) {
+        for (size_t c = 0; c < run->vis->nchan; c++)
+            weight[c] = (float)view.row_weight[row];
+        smear_add(smear, row, weight);
+    }
     return smear;
 }
 
@@ -69,7 +73,8 @@ static double loss_at_level(const struct tile_run *run, const struct smear *smea
 int tile_smear(struct tile_run *run, struct err *e)
 {
     const struct image *pb = run->pb;
-    struct smear *smear = of_rows(run);
+    float *weight = mem_calloc(run->vis->nchan, sizeof *weight);
+    struct smear *smear = of_rows(run, weight);
     double right = (double)(pb->nx - 1), top = (double)(pb->ny - 1), worst;
     float *map = NULL;
     int rc = 0;
@@ -93,6 +98,7 @@ int tile_smear(struct tile_run *run, struct err *e)
     }
 out:
     free(map);
+    free(weight);
     smear_free(smear);
     return rc;
 }

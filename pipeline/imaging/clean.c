@@ -10,7 +10,6 @@
  */
 #include "pipeline/imaging/clean.h"
 
-#include <complex.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -22,7 +21,6 @@
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/normal.h"
-#include "pipeline/imaging/samples.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/qa.h"
 
@@ -62,7 +60,6 @@ struct active {
 
 struct state {
     struct imager *im;
-    const struct samples *s;
     const struct clean_opts *opts;
     struct normal *op;
     const float *psf;
@@ -545,23 +542,15 @@ static int cycle(struct state *st, struct err *e)
  */
 static int check(struct state *st, double *differs, struct err *e)
 {
-    size_t nvis = st->s->nrow * st->s->nchan, npix = st->nx * st->ny;
-    float complex *vis = malloc(nvis * sizeof *vis);
+    size_t npix = st->nx * st->ny;
     float *before = st->scratch;
     int rc;
 
-    if (vis == NULL)
-        return err_set(e, -ENOMEM, "no memory for the residuals of %zu visibilities",
-                       nvis);
-    memcpy(vis, st->s->data, nvis * sizeof *vis);
     memcpy(before, st->residual, npix * sizeof *before);
-    rc = imager_predict(st->im, st->model, -1.0f, vis, e);
-    if (rc == 0)
-        rc = imager_dirty(st->im, vis, st->residual, e);
+    rc = imager_residual(st->im, st->model, st->residual, e);
     *differs = 0.0;
     for (size_t i = 0; rc == 0 && i < npix; i++)
         *differs = fmax(*differs, fabs((double)(st->residual[i] - before[i])));
-    free(vis);
     return rc;
 }
 
@@ -643,7 +632,7 @@ static void state_free(struct state *st)
 static int start(struct state *st, struct err *e)
 {
     size_t npix = st->nx * st->ny;
-    int rc = imager_dirty(st->im, st->s->data, st->residual, e);
+    int rc = imager_dirty(st->im, st->residual, e);
 
     if (!st->opts->warm)
         memset(st->model, 0, npix * sizeof *st->model);
@@ -655,9 +644,9 @@ static int start(struct state *st, struct err *e)
     return rc;
 }
 
-int clean_run(struct imager *im, struct normal *op, const struct samples *s,
-              const struct clean_opts *opts, const struct clean_planes *planes,
-              struct clean_result *res, struct err *e)
+int clean_run(struct imager *im, struct normal *op, const struct clean_opts *opts,
+              const struct clean_planes *planes, struct clean_result *res,
+              struct err *e)
 {
     struct imager_info info;
     struct imager_view view;
@@ -672,7 +661,6 @@ int clean_run(struct imager *im, struct normal *op, const struct samples *s,
                        opts->gain, opts->mgain);
     struct state st = {.im = im,
                        .op = op,
-                       .s = s,
                        .opts = opts,
                        .psf = planes->psf,
                        .nx = info.nx,

@@ -13,7 +13,6 @@ struct err;
 struct image;
 struct imager;
 struct normal;
-struct samples;
 
 struct clean_opts {
     size_t niter;     /* components at most */
@@ -53,15 +52,14 @@ struct clean_planes {
 /*
  * clean_run: deconvolve.
  *
- * Given:    im; op: its normal operator; s: its samples, data in Jy (not changed); opts;
- *           planes->psf
+ * Given:    im, with data in Jy; op: its normal operator; opts; planes->psf
  * Returned: planes->model, planes->residual; *res
  * Status:   0; ERR_QUALITY the residual grows (diverged); -EINVAL a gain or mgain outside
  *           (0, 1]; -ENOMEM
  */
-int clean_run(struct imager *im, struct normal *op, const struct samples *s,
-              const struct clean_opts *opts, const struct clean_planes *planes,
-              struct clean_result *res, struct err *e);
+int clean_run(struct imager *im, struct normal *op, const struct clean_opts *opts,
+              const struct clean_planes *planes, struct clean_result *res,
+              struct err *e);
 
 /*
  * clean_restore: the residual plus the model convolved by the beam of `restored`, of peak 1.

@@ -10,10 +10,11 @@
 
 #include "core/mem.h"
 
-int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
-              const struct kernel *ker)
+int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
+              double cell_rad, const struct kernel *ker)
 {
-    *g = (struct grid){.nu = nu,
+    *g = (struct grid){.part = part,
+                       .nu = nu,
                        .nv = nv,
                        .nplane = nplane,
                        .cell_rad = cell_rad,
@@ -23,7 +24,7 @@ int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_r
                        .nthread = 1,
                        .code = grid_best_code()};
     /* A patch touches a page a row and plane. */
-    g->cell = mem_huge(nplane * g->nrow * g->stride * sizeof *g->cell);
+    g->cell = mem_huge(nplane * g->nrow * g->stride * part * sizeof *g->cell);
     if (g->cell == NULL)
         return -ENOMEM;
     return 0;
@@ -37,12 +38,12 @@ void grid_close(struct grid *g)
 
 void grid_zero(struct grid *g)
 {
-    memset(g->cell, 0, g->nplane * g->nrow * g->stride * sizeof *g->cell);
+    memset(g->cell, 0, g->nplane * g->nrow * g->stride * g->part * sizeof *g->cell);
 }
 
 static float complex *row_start(const struct grid *g, size_t p, size_t row)
 {
-    return g->cell + (p * g->nrow + row) * g->stride;
+    return (float complex *)g->cell + (p * g->nrow + row) * g->stride;
 }
 
 float complex *grid_plane(const struct grid *g, size_t p)
@@ -115,5 +116,17 @@ void grid_unfold(struct grid *g, size_t p)
     for (size_t r = 0; r < g->nrow; r++)
         if (home_row(g, r) != r)
             memcpy(row_start(g, p, r), row_start(g, p, home_row(g, r)),
-                   g->stride * sizeof *g->cell);
+                   g->stride * sizeof(float complex));
+}
+
+void grid_turn(struct grid *to, const struct grid *from, size_t p, size_t m)
+{
+    static const float sign[4] = {1, -1, -1, 1};
+    size_t n = from->nrow * from->stride, odd = m % 2;
+    const float *real = from->cell + p * n;
+
+    for (size_t i = 0; i < n; i++) {
+        to->cell[2 * i + odd] = sign[m % 4] * real[i];
+        to->cell[2 * i + 1 - odd] = 0.0f;
+    }
 }

@@ -18,9 +18,14 @@
 
 #include "pipeline/imaging/kernel.h"
 
-struct samples;
+struct nodes;
 
 enum { GRID_MARGIN = KERNEL_TAPS };
+
+/* What a plane holds: the term of the beam, and the power of phi. */
+struct grid_term {
+    size_t q, m;
+};
 
 struct plane_fit {
     double a, b;  /* w = a u + b v + w' */
@@ -38,19 +43,20 @@ struct grid {
     size_t nplane;   /* planes held at a time */
     double cell_rad; /* image pixel: a cell is 1 / (nu cell_rad) by 1 / (nv cell_rad) */
     size_t stride, nrow; /* nu/2 + 1 + 2 margins, nv + 2 margins */
-    float complex *cell; /* [nplane][nrow][stride] */
+    size_t part;         /* floats of a cell: 2 for complex planes, 1 for real ones */
+    float *cell;         /* [nplane][nrow][stride][part] */
     const struct kernel *ker;
     size_t nthread;      /* that the loops over samples may use; 1 */
     enum grid_code code; /* the instructions that they use: grid_best_code() */
 };
 
-/* Zeroed planes; ker is borrowed.  Status 0 or -ENOMEM. */
-int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, double cell_rad,
-              const struct kernel *ker);
+/* Zeroed complex planes (part 2) or real ones (1); ker is borrowed.  Status 0 or -ENOMEM. */
+int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
+              double cell_rad, const struct kernel *ker);
 void grid_close(struct grid *g);
 void grid_zero(struct grid *g);
 
-/* Plane p without its margin: row v = -nv/2 at [0], stride g->stride; for fft.h. */
+/* Complex plane p without its margin: row v = -nv/2 at [0], stride g->stride; for fft.h. */
 float complex *grid_plane(const struct grid *g, size_t p);
 
 /* Whether a sample at (u, v) wavelengths lies on the grid, |u| and |v| <= 1 / (2 cell). */
@@ -60,13 +66,17 @@ static inline int grid_holds(double cell_rad, double u, double v)
 }
 
 /*
- * grid_spread: add wi (-i phi)^(first + p) V, times the factors of s, to planes p = 0 .. n - 1.
- * Given: wi [nrow][nchan], 0 for samples to leave out and those off the grid; data
- *        [nrow][nchan], or NULL for V = 1
+ * grid_spread: add to plane p, p < n, from every node
+ *   of complex planes: g_q (-i phi)^m value, value [nodes] complex;
+ *   of real planes:    g_q phi^m value,      value [nodes] real.
+ * Given: term [n]: q and m of each plane, sorted by q, then by m
  * Status: 0; -ENOMEM, nothing was added
  */
-int grid_spread(struct grid *g, const struct samples *s, const struct plane_fit *fit,
-                const float *wi, const float complex *data, size_t first, size_t n);
+int grid_spread(struct grid *g, const struct nodes *nodes, const struct plane_fit *fit,
+                const float *value, const struct grid_term *term, size_t n);
+
+/* Plane 0 of `to` = (-i)^m times the real plane p of `from`, of the same size. */
+void grid_turn(struct grid *to, const struct grid *from, size_t p, size_t m);
 
 /* Bring the margins of plane p home and halve the columns that stand for two. */
 void grid_fold(struct grid *g, size_t p);
@@ -75,11 +85,11 @@ void grid_fold(struct grid *g, size_t p);
 void grid_unfold(struct grid *g, size_t p);
 
 /*
- * grid_interpolate: data += scale * sum over planes of (i phi)^(first + p) plane p at the
- * sample, times the factors of s, for every sample that lies on the grid.
+ * grid_interpolate: data += scale g_q sum over planes of (i phi)^(first + p) plane p, p < n, at
+ * every node that lies on the grid; data [nodes] complex.
  */
-void grid_interpolate(const struct grid *g, const struct samples *s,
-                      const struct plane_fit *fit, size_t first, size_t n, float scale,
-                      float complex *data);
+void grid_interpolate(const struct grid *g, const struct nodes *nodes,
+                      const struct plane_fit *fit, size_t q, size_t first, size_t n,
+                      float scale, float complex *data);
 
 #endif

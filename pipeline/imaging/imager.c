@@ -8,7 +8,9 @@
  *   image = sum over k of (t / T)^k / k!  Re[ transform of wi (-i phi)^k V ]  /  sum of wi.
  *
  * The series stops where its remainder, |phi t / T|^K / K!, is below the accuracy, rms over the
- * imaging weights and over the image: most pixels are far from the corners, where t is T.  grid.c holds the loops over samples, fft.c the transforms.
+ * imaging weights and over the image: most pixels are far from the corners, where t is T.  The
+ * samples themselves are read twice, for the weights and for what they leave at the nodes
+ * (nodes.h); all else is made of nodes.  runs.c holds the loops over them, fft.c the transforms.
  */
 #include "pipeline/imaging/imager.h"
 
@@ -19,10 +21,12 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/parallel.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/grid.h"
 #include "pipeline/imaging/kernel.h"
+#include "pipeline/imaging/nodes.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/imaging/weight.h"
 #include "pipeline/sky/astro.h"
@@ -43,7 +47,7 @@ enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
 static const size_t plane_bytes = (size_t)1 << 30;
 
 struct imager {
-    struct samples s; /* arrays borrowed */
+    struct samples s; /* borrowed */
     struct imager_opts opts;
     double ra_rad, dec_rad;
     struct imager_info info;
@@ -53,11 +57,14 @@ struct imager {
     struct grid grid;
     struct fft *fft;
     size_t ncol;            /* columns that samples reach */
-    float *wi;              /* [nrow][nchan] imaging weight; 0 = not imaged */
+    struct density density; /* robust weights; without cells: natural ones */
+    double *row_weight;     /* [nrow] sum of the weights, imaging weights in the end */
+    struct nodes nodes;
+    float complex *data;    /* [nodes] of imaging weight x sample */
+    float *weight;          /* [nodes] of imaging weight */
     float *gain_x, *gain_y; /* [nx] [ny] 1 / transform of the kernel */
     float *tau;             /* [ny][nx] t / T */
     float *work;            /* [ny][nx] */
-    uint32_t *order;        /* [nrow] s.order */
     double
         rest[MAX_TERMS + 1]; /* rms, of the series when it ends after so many terms */
     const struct beam_series *beam;
@@ -116,80 +123,287 @@ static int check_opts(const struct samples *s, const struct imager_opts *o,
     return 0;
 }
 
-/* Extent of the samples of some rows. */
-struct extent {
+/* ---- reading the samples ---- */
+
+/* What one thread finds in its share of the rows. */
+struct share {
+    struct samples_line line;
+    struct density density;
+    float complex *nodes; /* [nchan + NODE_TAPS] of one row */
+    float *re, *im;       /* [nchan] */
     double umax, uall, wmax, uvmax;
     size_t nsample, ndropped;
+    double sum, sum_f, sum_var;
+    bool changed;
 };
 
-static void take_row(struct imager *im, size_t r, struct extent *x)
+struct reading {
+    struct imager *im;
+    void (*row)(struct imager *im, size_t row, struct share *share);
+    float complex *seen; /* [nodes] a model's, and then the residual's */
+    size_t nshare;
+    struct share share[PARALLEL_MOST];
+};
+
+static void close_shares(struct reading *rd)
 {
-    const struct samples *s = &im->s;
-    const float *vis = (const float *)s->data + 2 * r * s->nchan;
-    const float *weight = s->weight + r * s->nchan;
-    float *wi = im->wi + r * s->nchan;
-    const double *uvw = s->uvw_m[r];
-    double m = fmax(fabs(uvw[0]), fabs(uvw[1])) / ASTRO_C_M_S, kmax = 0.0;
-    bool finite = isfinite(uvw[0]) && isfinite(uvw[1]) && isfinite(uvw[2]);
-    size_t n = 0;
-
-    for (size_t c = 0; c < s->nchan; c++) {
-        double f = s->freq_hz[c];
-        bool good = finite && weight[c] > 0.0f && isfinite(weight[c]) &&
-                    isfinite(vis[2 * c]) && isfinite(vis[2 * c + 1]);
-        bool on_grid = m * f * im->opts.cell_rad <= 0.5;
-
-        wi[c] = good && on_grid ? weight[c] : 0.0f;
-        n += good && on_grid;
-        x->ndropped += good && !on_grid;
-        if (good)
-            x->uall = fmax(x->uall, m * f);
-        if (finite && on_grid)
-            kmax = fmax(kmax, f / ASTRO_C_M_S);
-    }
-    x->nsample += n;
-    x->umax = fmax(x->umax, fabs(uvw[0]) * kmax);
-    if (n > 0) {
-        x->wmax = fmax(x->wmax, fabs(uvw[2]) * kmax);
-        x->uvmax = fmax(x->uvmax, hypot(uvw[0], uvw[1]) * kmax);
+    for (size_t i = 0; i < rd->nshare; i++) {
+        samples_line_close(&rd->share[i].line);
+        density_close(&rd->share[i].density);
+        free(rd->share[i].nodes);
+        free(rd->share[i].re);
+        free(rd->share[i].im);
     }
 }
 
-/* Natural weights of the samples that can be imaged; counts them and their extent. */
-static int take_weights(struct imager *im, struct err *e)
+static int open_shares(struct reading *rd)
+{
+    const struct imager *im = rd->im;
+    size_t nchan = im->s.nchan;
+    int rc = 0;
+
+    rd->nshare = im->opts.threads < im->s.nrow ? im->opts.threads : im->s.nrow;
+    rd->nshare = rd->nshare < PARALLEL_MOST ? rd->nshare : PARALLEL_MOST;
+    for (size_t i = 0; rc == 0 && i < rd->nshare; i++) {
+        struct share *share = &rd->share[i];
+
+        rc = samples_line_init(&share->line, nchan);
+        share->nodes = malloc((nchan + NODE_TAPS) * sizeof *share->nodes);
+        share->re = malloc(nchan * sizeof *share->re);
+        share->im = malloc(nchan * sizeof *share->im);
+        if (share->nodes == NULL || share->re == NULL || share->im == NULL)
+            rc = -ENOMEM;
+    }
+    return rc;
+}
+
+/* Weights of samples that are finer than the pixels are 0. */
+static size_t drop_fine(const struct imager *im, size_t r, struct samples_line *line)
 {
     const struct samples *s = &im->s;
-    struct imager_info *info = &im->info;
-    struct extent x = {0};
+    const double *uvw = s->uvw_m[r];
+    double m = fmax(fabs(uvw[0]), fabs(uvw[1])) / ASTRO_C_M_S;
+    size_t dropped = 0;
 
-    im->wi = malloc(s->nrow * s->nchan * sizeof *im->wi);
-    im->order = samples_order(s);
-    im->s.order = im->order;
-    if (im->wi == NULL || im->order == NULL)
-        return err_set(e, -ENOMEM, "no memory for %zu imaging weights",
-                       s->nrow * s->nchan);
-    for (size_t r = 0; r < s->nrow; r++)
-        take_row(im, r, &x);
-    info->ndropped = x.ndropped;
-    info->nsample = x.nsample;
-    info->wmax = x.wmax;
-    info->uvmax_lambda = x.uvmax;
-    info->umax_lambda = x.umax;
+    if (m * s->freq_hz[s->nchan - 1] * im->opts.cell_rad <= 0.5)
+        return 0;
+    for (size_t c = 0; c < s->nchan; c++)
+        if (line->weight[c] > 0.0f && m * s->freq_hz[c] * im->opts.cell_rad > 0.5) {
+            line->weight[c] = 0.0f;
+            dropped++;
+        }
+    return dropped;
+}
+
+/* The first time: extent, natural weights and their density. */
+static void survey_row(struct imager *im, size_t r, struct share *share)
+{
+    const struct samples *s = &im->s;
+    const double *uvw = s->uvw_m[r];
+    const float *w = share->line.weight;
+    double m = fmax(fabs(uvw[0]), fabs(uvw[1])) / ASTRO_C_M_S, kmax = 0.0, sum = 0.0;
+    size_t n = 0;
+
+    for (size_t c = s->nchan; c-- > 0;)
+        if (w[c] > 0.0f) {
+            share->uall = fmax(share->uall, m * s->freq_hz[c]);
+            break;
+        }
+    share->ndropped += drop_fine(im, r, &share->line);
+    for (size_t c = 0; c < s->nchan; c++) {
+        n += w[c] > 0.0f;
+        sum += (double)w[c];
+    }
+    im->row_weight[r] = sum;
+    for (size_t c = s->nchan; n > 0 && c-- > 0;)
+        if (w[c] > 0.0f) {
+            kmax = s->freq_hz[c] / ASTRO_C_M_S;
+            break;
+        }
+    share->nsample += n;
+    if (n > 0) {
+        share->umax = fmax(share->umax, fabs(uvw[0]) * kmax);
+        share->wmax = fmax(share->wmax, fabs(uvw[2]) * kmax);
+        share->uvmax = fmax(share->uvmax, hypot(uvw[0], uvw[1]) * kmax);
+    }
+    if (share->density.cell != NULL && n > 0)
+        density_add(&share->density, uvw, s->freq_hz, s->nchan, w);
+}
+
+/* Imaging weights instead of natural ones. */
+static void weigh_row(const struct imager *im, size_t r, struct samples_line *line)
+{
+    drop_fine(im, r, line);
+    if (im->density.cell != NULL && im->row_weight[r] > 0.0)
+        density_weigh(&im->density, im->s.uvw_m[r], im->s.freq_hz, im->s.nchan,
+                      line->weight);
+}
+
+/* The second time: what the samples and their weights leave at the nodes. */
+static void gather_row(struct imager *im, size_t r, struct share *share)
+{
+    const struct samples *s = &im->s;
+    const float *w = share->line.weight;
+    double natural = im->row_weight[r], sum = 0.0, sum_f = 0.0, sum_var = 0.0;
+
+    if (im->density.cell == NULL || !(natural > 0.0)) {
+        weigh_row(im, r, &share->line);
+        for (size_t c = 0; c < s->nchan; c++)
+            sum_var += (double)w[c];
+    } else {
+        memcpy(share->re, w, s->nchan * sizeof *w);
+        weigh_row(im, r, &share->line);
+        for (size_t c = 0; c < s->nchan; c++)
+            sum_var += w[c] > 0.0f ? (double)(w[c] * w[c] / share->re[c]) : 0.0;
+    }
+    for (size_t c = 0; c < s->nchan; c++) {
+        sum += (double)w[c];
+        sum_f += (double)w[c] * s->freq_hz[c];
+    }
+    im->row_weight[r] = sum;
+    share->sum += sum;
+    share->sum_f += sum_f;
+    share->sum_var += sum_var;
+    nodes_gather(&im->nodes, r, share->line.data, w, im->data + im->nodes.start[r],
+                 im->weight + im->nodes.start[r]);
+}
+
+/* Other data, the same weights: then their sum is the same to the last bit. */
+static void load_row(struct imager *im, size_t r, struct share *share)
+{
+    const float *w = share->line.weight;
+    double sum = 0.0;
+
+    weigh_row(im, r, &share->line);
+    for (size_t c = 0; c < im->s.nchan; c++)
+        sum += (double)w[c];
+    share->changed |= sum < im->row_weight[r] || sum > im->row_weight[r];
+    nodes_gather(&im->nodes, r, share->line.data, w, im->data + im->nodes.start[r],
+                 NULL);
+}
+
+static void read_rows(void *arg, size_t lo, size_t hi)
+{
+    struct reading *rd = arg;
+    size_t nrow = rd->im->s.nrow;
+
+    for (size_t i = lo; i < hi; i++)
+        for (size_t r = nrow * i / rd->nshare; r < nrow * (i + 1) / rd->nshare; r++) {
+            samples_fetch(&rd->im->s, r, &rd->share[i].line);
+            rd->row(rd->im, r, &rd->share[i]);
+        }
+}
+
+static void read_all(struct reading *rd)
+{
+    parallel_run_by(rd->nshare, rd->nshare, read_rows, rd);
+}
+
+/* Join the shares of survey_row. */
+static void join_survey(struct imager *im, const struct reading *rd, double *uall)
+{
+    struct imager_info *info = &im->info;
+
+    for (size_t i = 0; i < rd->nshare; i++) {
+        const struct share *share = &rd->share[i];
+
+        info->ndropped += share->ndropped;
+        info->nsample += share->nsample;
+        info->wmax = fmax(info->wmax, share->wmax);
+        info->uvmax_lambda = fmax(info->uvmax_lambda, share->uvmax);
+        info->umax_lambda = fmax(info->umax_lambda, share->umax);
+        *uall = fmax(*uall, share->uall);
+        if (i > 0 && im->density.cell != NULL)
+            density_join(&im->density, &share->density);
+    }
+}
+
+/* Count the samples, their extent and weights. */
+static int survey(struct imager *im, struct err *e)
+{
+    struct reading rd = {.im = im, .row = survey_row};
+    struct imager_info *info = &im->info;
+    double uall = 0.0;
+    int rc = open_shares(&rd);
+
+    im->row_weight = calloc(im->s.nrow, sizeof *im->row_weight);
+    if (im->row_weight == NULL)
+        rc = -ENOMEM;
+    for (size_t i = 0; rc == 0 && im->opts.briggs && i < rd.nshare; i++)
+        rc = density_init(&rd.share[i].density, im->opts.nx, im->opts.ny,
+                          im->opts.cell_rad);
+    if (rc == 0) {
+        read_all(&rd);
+        im->density = rd.share[0].density;
+        rd.share[0].density.cell = NULL;
+        join_survey(im, &rd, &uall);
+        if (im->density.cell != NULL)
+            density_robust(&im->density, im->opts.robust);
+    }
+    close_shares(&rd);
+    if (rc != 0)
+        return err_set(e, rc, "no memory for the weights of %zu rows", im->s.nrow);
     info->accuracy = im->opts.accuracy;
-    im->ncol =
-        (size_t)(x.umax * (double)im->grid.nu * im->opts.cell_rad) + KERNEL_TAPS + 2;
+    im->ncol = (size_t)(info->umax_lambda * (double)im->grid.nu * im->opts.cell_rad) +
+               KERNEL_TAPS + 2;
     if (info->ndropped > (info->nsample + info->ndropped) / 100)
         return err_set(
             e, ERR_SHAPE,
             "pixels of %.3g arcsec are too large: %zu of %zu visibilities have "
             "finer fringes, at most %.3g arcsec would do",
             im->opts.cell_rad / ASTRO_ARCSEC, info->ndropped,
-            info->nsample + info->ndropped, 0.5 / x.uall / ASTRO_ARCSEC);
+            info->nsample + info->ndropped, 0.5 / uall / ASTRO_ARCSEC);
     if (info->nsample == 0)
         return err_set(e, ERR_QUALITY, "all %zu visibilities are flagged",
-                       s->nrow * s->nchan);
+                       im->s.nrow * im->s.nchan);
     return 0;
 }
+
+/* What the samples leave at the nodes, and the sums that image and noise are scaled by. */
+static int gather(struct imager *im, struct err *e)
+{
+    struct reading rd = {.im = im, .row = gather_row};
+    double cell = im->opts.cell_rad, sum = 0.0, sum_f = 0.0, sum_var = 0.0;
+    /* lags of the normal operator: twice the image */
+    int rc = nodes_init(&im->nodes, &im->s, (double)im->opts.nx * cell,
+                        (double)im->opts.ny * cell, 0.5 * ASTRO_C_M_S / cell);
+
+    if (rc == 0) {
+        im->data = mem_huge(nodes_count(&im->nodes) * sizeof *im->data);
+        im->weight = mem_huge(nodes_count(&im->nodes) * sizeof *im->weight);
+        rc = im->data == NULL || im->weight == NULL ? -ENOMEM : open_shares(&rd);
+    }
+    if (rc == 0)
+        read_all(&rd);
+    for (size_t i = 0; i < rd.nshare; i++) {
+        sum += rd.share[i].sum;
+        sum_f += rd.share[i].sum_f;
+        sum_var += rd.share[i].sum_var;
+    }
+    close_shares(&rd);
+    if (rc != 0)
+        return err_set(e, rc, "no memory for the nodes of %zu rows", im->s.nrow);
+    im->info.sum_weight = sum;
+    im->info.freq_hz = sum_f / sum;
+    im->info.noise_factor = sqrt(sum_var) / sum;
+    return 0;
+}
+
+int imager_load(struct imager *im, bool *changed, struct err *e)
+{
+    struct reading rd = {.im = im, .row = load_row};
+    int rc = open_shares(&rd);
+
+    if (rc == 0)
+        read_all(&rd);
+    *changed = false;
+    for (size_t i = 0; i < rd.nshare; i++)
+        *changed |= rd.share[i].changed;
+    close_shares(&rd);
+    return rc == 0 ? 0 : err_set(e, rc, "no memory for a row of %zu", im->s.nchan);
+}
+
+/* ---- the frame ---- */
 
 /*
  * Weighted least squares for w = a u + b v in metres, with the natural weights, so that
@@ -202,10 +416,8 @@ static int fit_plane(struct imager *im, struct err *e)
 
     for (size_t r = 0; r < im->s.nrow; r++) {
         const double *uvw = im->s.uvw_m[r];
-        double weight = 0.0;
+        double weight = im->row_weight[r];
 
-        for (size_t c = 0; c < im->s.nchan; c++)
-            weight += (double)im->wi[r * im->s.nchan + c];
         if (!(weight > 0.0))
             continue;
         uu += weight * uvw[0] * uvw[0];
@@ -271,10 +483,8 @@ static int choose_terms(struct imager *im, struct err *e)
         fmax_hz = fmax(fmax_hz, im->s.freq_hz[c]);
     for (size_t r = 0; r < im->s.nrow; r++) {
         const double *uvw = im->s.uvw_m[r];
-        double weight = 0.0, phi2, power = 1.0, rest;
+        double weight = im->row_weight[r], phi2, power = 1.0, rest;
 
-        for (size_t c = 0; c < im->s.nchan; c++)
-            weight += (double)im->wi[r * im->s.nchan + c];
         if (!(weight > 0.0))
             continue;
         rest =
@@ -301,28 +511,6 @@ static int choose_terms(struct imager *im, struct err *e)
         "field too wide for this array: baselines leave their best plane by up "
         "to %.0f wavelengths, %.1f radians of phase at the corner",
         im->info.wrest, im->info.wrest * im->fit.phase);
-}
-
-/* Sums over the imaging weights that image and noise are scaled by. */
-static void sum_weights(struct imager *im)
-{
-    double sum = 0.0, sum_f = 0.0, sum_var = 0.0;
-
-    for (size_t r = 0; r < im->s.nrow; r++) {
-        const float *wi = im->wi + r * im->s.nchan;
-        const float *weight = im->s.weight + r * im->s.nchan;
-
-        for (size_t c = 0; c < im->s.nchan; c++) {
-            if (!(wi[c] > 0.0f))
-                continue;
-            sum += (double)wi[c];
-            sum_f += (double)wi[c] * im->s.freq_hz[c];
-            sum_var += (double)wi[c] * (double)wi[c] / (double)weight[c];
-        }
-    }
-    im->info.sum_weight = sum;
-    im->info.freq_hz = sum_f / sum;
-    im->info.noise_factor = sqrt(sum_var) / sum;
 }
 
 /* 1 / transform of the kernel along one axis of n pixels on a grid of ngrid. */
@@ -377,7 +565,7 @@ static int open_planes(struct imager *im, struct err *e)
 {
     struct grid *g = &im->grid;
 
-    if (grid_init(g, g->nu, g->nv, g->nplane, im->opts.cell_rad, &im->ker) != 0)
+    if (grid_init(g, g->nu, g->nv, g->nplane, 2, im->opts.cell_rad, &im->ker) != 0)
         return err_set(e, -ENOMEM, "no memory for %zu planes of %zu x %zu cells",
                        g->nplane, g->nu, g->nv);
     g->nthread = im->opts.threads;
@@ -410,12 +598,11 @@ int imager_new(struct imager **out, const struct samples *s,
     im->grid.nv = fft_good_size(2 * opts->ny);
     kernel_init(&im->ker, im->opts.accuracy, 2.0);
 
-    rc = take_weights(im, e);
+    rc = survey(im, e);
     if (rc == 0)
         rc = fit_plane(im, e);
-    if (rc == 0 && opts->briggs)
-        rc = weight_briggs(im->wi, s, opts->nx, opts->ny, opts->cell_rad, opts->robust,
-                           e);
+    if (rc == 0)
+        rc = gather(im, e);
     if (rc == 0)
         rc = choose_terms(im, e);
     if (rc == 0)
@@ -424,7 +611,6 @@ int imager_new(struct imager **out, const struct samples *s,
         imager_free(im);
         return rc;
     }
-    sum_weights(im);
     *out = im;
     return 0;
 }
@@ -435,12 +621,15 @@ void imager_free(struct imager *im)
         return;
     fft_free(im->fft);
     grid_close(&im->grid);
-    free(im->wi);
+    density_close(&im->density);
+    free(im->row_weight);
+    nodes_close(&im->nodes);
+    free(im->data);
+    free(im->weight);
     free(im->gain_x);
     free(im->gain_y);
     free(im->tau);
     free(im->work);
-    free(im->order);
     free(im);
 }
 
@@ -462,9 +651,10 @@ void imager_info(const struct imager *im, struct imager_info *info)
 
 void imager_view(const struct imager *im, struct imager_view *view)
 {
-    *view = (struct imager_view){.wi = im->wi,
-                                 .a = im->fit.a,
-                                 .b = im->fit.b,
+    *view = (struct imager_view){.nodes = &im->nodes,
+                                 .weight = im->weight,
+                                 .row_weight = im->row_weight,
+                                 .fit = im->fit,
                                  .cell_rad = im->opts.cell_rad,
                                  .tmax = im->tmax,
                                  .tau = im->tau,
@@ -474,9 +664,13 @@ void imager_view(const struct imager *im, struct imager_view *view)
 
 /* ---- the beam ---- */
 
-void imager_set_beam(struct imager *im, const struct beam_series *beam)
+int imager_set_beam(struct imager *im, const struct beam_series *beam, struct err *e)
 {
     im->beam = beam;
+    if (nodes_set_beam(&im->nodes, &im->s, beam) == 0)
+        return 0;
+    im->beam = NULL;
+    return err_set(e, -ENOMEM, "no memory for the beam of %zu rows", im->s.nrow);
 }
 
 size_t imager_beam_terms(const struct imager *im)
@@ -522,17 +716,6 @@ void imager_see(const struct imager *im, size_t q, const float *model, float *se
     struct see a = {im, q, model, seen};
 
     parallel_run_by(im->opts.threads, im->opts.ny, see_rows, &a);
-}
-
-struct samples imager_samples(const struct imager *im, size_t q)
-{
-    struct samples s = im->s;
-
-    if (im->beam != NULL) {
-        s.factor = im->beam->factor[q];
-        s.row_time = im->beam->row_time;
-    }
-    return s;
 }
 
 /* ---- the transforms ---- */
@@ -582,20 +765,23 @@ static void apply_term(const struct imager *im, size_t k, double scale, const fl
     parallel_run_by(im->opts.threads, im->opts.ny, apply_rows, &term);
 }
 
-/* Samples (NULL: all 1) to an image, term after term. */
+/* What is at the nodes to an image, term after term. */
 static int transform(struct imager *im, const float complex *data, float *pix,
                      struct err *e)
 {
     size_t nx = im->opts.nx, ny = im->opts.ny, terms = (size_t)im->info.terms;
+    struct grid_term term[MAX_TERMS];
     struct grid *g = &im->grid;
     int rc = open_planes(im, e);
 
+    for (size_t k = 0; k < terms; k++)
+        term[k] = (struct grid_term){0, k};
     for (size_t first = 0; rc == 0 && first < terms; first += g->nplane) {
         size_t n = terms - first < g->nplane ? terms - first : g->nplane;
 
         if (first > 0)
             grid_zero(g);
-        rc = grid_spread(g, &im->s, &im->fit, im->wi, data, first, n);
+        rc = grid_spread(g, &im->nodes, &im->fit, (const float *)data, term + first, n);
         if (rc != 0) {
             err_set(e, rc, "no memory for the threads that grid");
             break;
@@ -613,23 +799,30 @@ static int transform(struct imager *im, const float complex *data, float *pix,
     return rc;
 }
 
-int imager_dirty(struct imager *im, const float complex *data, float *pix,
-                 struct err *e)
+int imager_dirty(struct imager *im, float *pix, struct err *e)
 {
-    return transform(im, data, pix, e);
+    return transform(im, im->data, pix, e);
 }
 
 int imager_psf(struct imager *im, float *pix, struct err *e)
 {
-    return transform(im, NULL, pix,
-                     e); /* a source at the phase centre is 1 everywhere */
+    size_t n = nodes_count(&im->nodes);
+    float complex *one = mem_huge(n * sizeof *one);
+    int rc;
+
+    if (one == NULL)
+        return err_set(e, -ENOMEM, "no memory for %zu nodes", n);
+    for (size_t i = 0; i < n; i++)
+        one[i] = im->weight[i]; /* a source at the phase centre is 1 everywhere */
+    rc = transform(im, one, pix, e);
+    free(one);
+    return rc;
 }
 
-/* What term q of the beam adds to the visibilities; seen: b_q times the model. */
-static void predict_term(struct imager *im, size_t q, const float *seen, float scale,
+/* What term q of the beam adds to the nodes; seen: b_q times the model. */
+static void predict_term(struct imager *im, size_t q, const float *seen,
                          float complex *data)
 {
-    struct samples s = imager_samples(im, q);
     struct grid *g = &im->grid;
     size_t terms = imager_terms(im, q);
 
@@ -642,45 +835,124 @@ static void predict_term(struct imager *im, size_t q, const float *seen, float s
                                grid_plane(g, p), g->stride, im->ncol);
             grid_unfold(g, p);
         }
-        grid_interpolate(g, &s, &im->fit, first, n, scale, data);
+        grid_interpolate(g, &im->nodes, &im->fit, q, first, n, 1.0f, data);
     }
 }
 
-int imager_predict(struct imager *im, const float *model, float scale,
-                   float complex *data, struct err *e)
+int imager_model(struct imager *im, const float *model, float complex **out,
+                 struct err *e)
 {
+    size_t n = nodes_count(&im->nodes);
     float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
-    int rc = seen == NULL ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu",
-                                    im->opts.nx, im->opts.ny)
-                          : open_planes(im, e);
+    float complex *data = mem_huge(n * sizeof *data);
+    int rc = seen == NULL || data == NULL
+                 ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu",
+                           im->opts.nx, im->opts.ny)
+                 : open_planes(im, e);
 
+    if (rc == 0)
+        memset(data, 0, n * sizeof *data);
     for (size_t q = 0; rc == 0 && q < imager_beam_terms(im); q++) {
         imager_see(im, q, model, seen);
-        predict_term(im, q, seen, scale, data);
+        predict_term(im, q, seen, data);
     }
     grid_close(&im->grid);
     free(seen);
+    if (rc != 0) {
+        free(data);
+        data = NULL;
+    }
+    *out = data;
     return rc;
 }
 
-double imager_dft(const struct imager *im, const float complex *data, size_t x,
-                  size_t y)
+void imager_model_row(const struct imager *im, const float complex *model, size_t row,
+                      size_t chan, size_t n, float *re, float *imag)
+{
+    nodes_channels(&im->nodes, row, model + im->nodes.start[row], chan, n, re, imag);
+}
+
+/* Of the model's nodes those of the residual. */
+static void residual_row(struct imager *im, size_t r, struct share *share,
+                         float complex *model)
+{
+    size_t first = im->nodes.start[r], n = im->nodes.start[r + 1] - first;
+    float *line = (float *)share->line.data, *to = (float *)(model + first);
+    const float *have = (const float *)(im->data + first);
+    const float *taken = (const float *)share->nodes;
+
+    weigh_row(im, r, &share->line);
+    memset(share->re, 0, im->s.nchan * sizeof *share->re);
+    memset(share->im, 0, im->s.nchan * sizeof *share->im);
+    nodes_channels(&im->nodes, r, model + first, 0, im->s.nchan, share->re, share->im);
+    for (size_t c = 0; c < im->s.nchan; c++) {
+        line[2 * c] = share->re[c];
+        line[2 * c + 1] = share->im[c];
+    }
+    nodes_gather(&im->nodes, r, share->line.data, share->line.weight, share->nodes,
+                 NULL);
+    for (size_t i = 0; i < 2 * n; i++)
+        to[i] = have[i] - taken[i];
+}
+
+static void residual_rows(void *arg, size_t lo, size_t hi)
+{
+    struct reading *rd = arg;
+    size_t nrow = rd->im->s.nrow;
+
+    for (size_t i = lo; i < hi; i++)
+        for (size_t r = nrow * i / rd->nshare; r < nrow * (i + 1) / rd->nshare; r++) {
+            samples_fetch(&rd->im->s, r, &rd->share[i].line);
+            residual_row(rd->im, r, &rd->share[i], rd->seen);
+        }
+}
+
+int imager_residual(struct imager *im, const float *model, float *pix, struct err *e)
+{
+    struct reading rd = {.im = im};
+    int rc = imager_model(im, model, &rd.seen, e);
+
+    if (rc != 0)
+        return rc;
+    rc = open_shares(&rd);
+    if (rc == 0) {
+        parallel_run_by(rd.nshare, rd.nshare, residual_rows, &rd);
+        rc = transform(im, rd.seen, pix, e);
+    } else {
+        err_set(e, rc, "no memory for a row of %zu", im->s.nchan);
+    }
+    close_shares(&rd);
+    free(rd.seen);
+    return rc;
+}
+
+double imager_dft(const struct imager *im, size_t x, size_t y)
 {
     double px = pixel_x(im, x), py = pixel_y(im, y), t = 0.0, sum = 0.0;
-    const float *vis = (const float *)data;
+    struct samples_line line;
 
     slant_t(im->fit.a, im->fit.b, px, py, &t);
     double l = px - im->fit.a * t, m = py - im->fit.b * t;
 
-    for (size_t i = 0; i < im->s.nrow * im->s.nchan; i++) {
-        const double *uvw = im->s.uvw_m[i / im->s.nchan];
-        double k = 2.0 * M_PI * im->s.freq_hz[i % im->s.nchan] / ASTRO_C_M_S, phase;
-
-        if (!(im->wi[i] > 0.0f))
-            continue;
-        phase = k * (uvw[0] * l + uvw[1] * m + uvw[2] * t);
-        sum += (double)im->wi[i] *
-               ((double)vis[2 * i] * cos(phase) + (double)vis[2 * i + 1] * sin(phase));
+    if (samples_line_init(&line, im->s.nchan) != 0) {
+        samples_line_close(&line);
+        return NAN;
     }
+    for (size_t r = 0; r < im->s.nrow; r++) {
+        const double *uvw = im->s.uvw_m[r];
+        const float *vis = (const float *)line.data;
+
+        samples_fetch(&im->s, r, &line);
+        weigh_row(im, r, &line);
+        for (size_t c = 0; c < im->s.nchan; c++) {
+            double k = 2.0 * M_PI * im->s.freq_hz[c] / ASTRO_C_M_S;
+            double phase = k * (uvw[0] * l + uvw[1] * m + uvw[2] * t);
+
+            if (line.weight[c] > 0.0f)
+                sum += (double)line.weight[c] * ((double)vis[2 * c] * cos(phase) +
+                                                 (double)vis[2 * c + 1] * sin(phase));
+        }
+    }
+    samples_line_close(&line);
     return sum / im->info.sum_weight;
 }

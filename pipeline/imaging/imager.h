@@ -10,10 +10,14 @@
 #define PIPELINE_IMAGING_IMAGER_H
 
 #include <complex.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "pipeline/imaging/grid.h"
 
 struct beam_series;
 struct err;
+struct nodes;
 struct samples;
 struct wcs;
 
@@ -26,10 +30,10 @@ struct imager_opts {
     size_t threads;  /* for all its loops; 0 counts as 1 */
 };
 
-struct imager; /* opaque: plane fit, kernel, FFT plans, imaging weights */
+struct imager; /* opaque: plane fit, kernel, FFT plans, nodes of samples and weights */
 
 /*
- * imager_new: fit the plane, choose K, compute imaging weights.
+ * imager_new: fit the plane, choose K, and take from the samples what images are made of.
  * Given: samples (borrowed until imager_free), phase centre ICRS.
  * Status: 0; ERR_QUALITY no unflagged sample; ERR_SHAPE bad size or cell, more than 1 % of the
  * samples finer than the pixels, or a field too wide for the array; -ENOMEM.
@@ -40,12 +44,21 @@ int imager_new(struct imager **out, const struct samples *s,
 void imager_free(struct imager *im);
 
 /*
+ * imager_load: read the samples again, which have other data now.
+ * Returned: *changed: their weights are others, too; then it must not be used any more, but made
+ *           anew
+ * Status:   0; -ENOMEM
+ */
+int imager_load(struct imager *im, bool *changed, struct err *e);
+
+/*
  * imager_set_beam: from now on a model is in Jy of the mean beam, and predicted as each
  * integration and channel sees it.  Data, dirty images and the PSF stay as they are.
  * Given: beam, of the imager's rows and pixels, borrowed until imager_free; NULL or one term: all
  *        see the same
+ * Status: 0; -ENOMEM, and all see the same
  */
-void imager_set_beam(struct imager *im, const struct beam_series *beam);
+int imager_set_beam(struct imager *im, const struct beam_series *beam, struct err *e);
 
 /* The projection of all its images: reference at pixel [ny/2][nx/2] (0-based). */
 void imager_wcs(const struct imager *im, struct wcs *wcs);
@@ -70,8 +83,10 @@ void imager_info(const struct imager *im, struct imager_info *info);
 
 /* What was found out about the samples, for those who grid them otherwise; all is borrowed. */
 struct imager_view {
-    const float *wi; /* [nrow][nchan] imaging weight; 0 = not imaged */
-    double a, b;     /* the plane w = a u + b v */
+    const struct nodes *nodes;
+    const float *weight;      /* [nodes] of imaging weight */
+    const double *row_weight; /* [nrow] sums of the imaging weights */
+    struct plane_fit fit;
     double cell_rad;
     double tmax;                    /* the largest |n - 1| of the image */
     const float *tau;               /* [ny][nx] (n - 1) / tmax, from -1 to 0 */
@@ -84,8 +99,6 @@ void imager_view(const struct imager *im, struct imager_view *view);
 size_t imager_beam_terms(const struct imager *im); /* Q, at least 1 */
 size_t imager_terms(const struct imager *im,
                     size_t q); /* K for it: small ones need fewer */
-/* The samples in a good order, with the factors g_q. */
-struct samples imager_samples(const struct imager *im, size_t q);
 /* seen = b_q model, both [ny][nx] */
 void imager_see(const struct imager *im, size_t q, const float *model, float *seen);
 
@@ -93,31 +106,37 @@ void imager_see(const struct imager *im, size_t q, const float *model, float *se
  * imager_dirty: the dirty image, weighted sum over the samples of data exp(-2 pi i (u l + v m +
  * w (n - 1))), divided by the sum of weights.
  *
- * Given:    data [nrow][nchan] Jy, e.g. samples->data or residuals
  * Returned: pix [ny][nx] Jy/beam
  * Status:   0; -ENOMEM
  */
-int imager_dirty(struct imager *im, const float complex *data, float *pix,
-                 struct err *e);
+int imager_dirty(struct imager *im, float *pix, struct err *e);
 /* Point spread function at the phase centre: pix [ny][nx], peak 1 at [ny/2][nx/2].  Status as
  * imager_dirty. */
 int imager_psf(struct imager *im, float *pix, struct err *e);
+/* The dirty image of the samples less the prediction of a model [ny][nx] Jy/pixel.  Reads the
+ * samples' weights again.  Status as imager_dirty. */
+int imager_residual(struct imager *im, const float *model, float *pix, struct err *e);
+
 /*
- * imager_predict: visibilities of a model image, added to others.
+ * imager_model: predict the visibilities of a model image, for imager_model_row.
  *
- * Given:              model [ny][nx] Jy/pixel; scale, e.g. -1 for residuals
- * Given and returned: data [nrow][nchan] Jy: data += scale * prediction, also where flagged
- * Status:             as imager_dirty
+ * Given:    model [ny][nx] Jy/pixel
+ * Returned: *out to be freed by free; NULL after a failure
+ * Status:   as imager_dirty
  * Note: to float rounding, up to the weights and without a beam it is the adjoint of imager_dirty.
  */
-int imager_predict(struct imager *im, const float *model, float scale,
-                   float complex *data, struct err *e);
+int imager_model(struct imager *im, const float *model, float complex **out,
+                 struct err *e);
+/* Add the prediction for channels [chan, chan + n) of a row to re, imag [n] Jy.  Safe from
+ * several threads. */
+void imager_model_row(const struct imager *im, const float complex *model, size_t row,
+                      size_t chan, size_t n, float *re, float *imag);
 
 /*
  * imager_dft: the same dirty image at one pixel, Jy/beam, by direct double-precision sum, with
- * the true w (n - 1).  Slow: it is here for the tests, which judge imager_dirty by it.
+ * the true w (n - 1); NaN when memory is out.  Slow: it is here for the tests, which judge
+ * imager_dirty by it.
  */
-double imager_dft(const struct imager *im, const float complex *data, size_t x,
-                  size_t y);
+double imager_dft(const struct imager *im, size_t x, size_t y);
 
 #endif

@@ -7,33 +7,42 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/mem.h"
+#include "core/parallel.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/grid.h"
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/kernel.h"
-#include "pipeline/imaging/samples.h"
+#include "pipeline/imaging/nodes.h"
 
-/* The grid of the weights over twice the image: with less the kernel would be too wide. */
-#define OVERSAMPLING 1.5
+/* The grid of the weights over twice the image: eight taps are good to 1e-5 on the smaller one. */
+#define OVERSAMPLING_LEAST 1.25
+#define OVERSAMPLING_FINE  1.5
+#define FINE               3e-5
 
-/* Planes beyond this many bytes are made in several passes over the samples. */
+/* Planes beyond this many bytes are made in several passes over the nodes. */
 static const size_t plane_bytes = (size_t)640 << 20;
+
+enum { MOST = NORMAL_BEAMS * NORMAL_TERMS };
 
 /* Weights on planes, for lags of mx x my pixels. */
 struct weights {
     struct imager_view view;
     struct imager_info info;
     struct kernel ker;
-    struct grid grid;
+    struct grid real, plane; /* several; one, complex */
     struct fft *fft;
     size_t ncol;
     float *gain_x, *gain_y; /* [mx] [my] */
     float *lag;             /* [my][mx] */
+    struct grid_term term[MOST];
+    size_t nterm;
 };
 
 static void close_weights(struct weights *w)
 {
-    grid_close(&w->grid);
+    grid_close(&w->real);
+    grid_close(&w->plane);
     fft_free(w->fft);
     free(w->gain_x);
     free(w->gain_y);
@@ -52,42 +61,63 @@ static float *kernel_gain(const struct kernel *ker, size_t n, size_t ngrid)
 
 static int open_weights(struct weights *w, const struct normal *op, double accuracy)
 {
-    size_t nu = fft_good_size((size_t)(OVERSAMPLING * (double)op->mx));
-    size_t nv = fft_good_size((size_t)(OVERSAMPLING * (double)op->my));
-    size_t nplane = plane_bytes / (nu * nv / 2 * sizeof(float complex));
+    double over = accuracy < FINE ? OVERSAMPLING_FINE : OVERSAMPLING_LEAST;
+    size_t nu = fft_good_size((size_t)(over * (double)op->mx));
+    size_t nv = fft_good_size((size_t)(over * (double)op->my));
+    size_t nplane = plane_bytes / (nu * nv / 2 * sizeof(float));
 
-    nplane = nplane < 1 ? 1 : nplane > op->terms[0] ? op->terms[0] : nplane;
-    kernel_init(&w->ker, accuracy, OVERSAMPLING);
+    for (size_t q = 0; q < op->beams; q++)
+        for (size_t m = 0; m < op->terms[q]; m++)
+            w->term[w->nterm++] = (struct grid_term){q, m};
+    nplane = nplane < 1 ? 1 : nplane > w->nterm ? w->nterm : nplane;
+    kernel_init(&w->ker, accuracy, over);
     w->ncol =
         (size_t)(w->info.umax_lambda * (double)nu * w->view.cell_rad) + KERNEL_TAPS + 2;
     w->ncol = w->ncol > nu / 2 + 1 ? nu / 2 + 1 : w->ncol;
     w->gain_x = kernel_gain(&w->ker, op->mx, nu);
     w->gain_y = kernel_gain(&w->ker, op->my, nv);
-    w->lag = malloc(op->mx * op->my * sizeof *w->lag);
+    w->lag = mem_huge(op->mx * op->my * sizeof *w->lag);
     if (w->gain_x == NULL || w->gain_y == NULL || w->lag == NULL ||
-        grid_init(&w->grid, nu, nv, nplane, w->view.cell_rad, &w->ker) != 0 ||
+        grid_init(&w->real, nu, nv, nplane, 1, w->view.cell_rad, &w->ker) != 0 ||
+        grid_init(&w->plane, nu, nv, 1, 2, w->view.cell_rad, &w->ker) != 0 ||
         fft_new(&w->fft, nu, nv, op->threads) != 0)
         return -ENOMEM;
-    w->grid.nthread = op->threads;
+    w->real.nthread = op->threads;
     return 0;
 }
 
-/* The kernel m at all lags, scaled and corrected for the gridding. */
-static void make_lags(struct weights *w, const struct normal *op, size_t m)
+struct scaling {
+    struct weights *w;
+    const struct normal *op;
+    double scale;
+};
+
+static void scale_rows(void *arg, size_t lo, size_t hi)
 {
-    double scale = 1.0 / w->info.sum_weight;
+    const struct scaling *a = arg;
+    const struct weights *w = a->w;
+    size_t mx = a->op->mx;
+
+    for (size_t y = lo; y < hi; y++) {
+        float *lag = w->lag + y * mx, c = (float)(a->scale * (double)w->gain_y[y]);
+
+        for (size_t x = 0; x < mx; x++)
+            lag[x] *= c * w->gain_x[x];
+    }
+}
+
+/* The kernel of real plane p at all lags, scaled and corrected for the gridding. */
+static void make_lags(struct weights *w, const struct normal *op, size_t p, size_t m)
+{
+    struct scaling a = {w, op, 1.0 / w->info.sum_weight};
 
     for (size_t j = 2; j <= m; j++)
-        scale /= (double)j;
-    size_t p = m % w->grid.nplane;
-
-    grid_fold(&w->grid, p);
-    fft_plane_to_image(w->fft, grid_plane(&w->grid, p), w->grid.stride, w->ncol, w->lag,
-                       op->mx, op->my);
-    for (size_t y = 0; y < op->my; y++)
-        for (size_t x = 0; x < op->mx; x++)
-            w->lag[y * op->mx + x] *=
-                (float)(scale * (double)w->gain_y[y]) * w->gain_x[x];
+        a.scale /= (double)j;
+    grid_turn(&w->plane, &w->real, p, m);
+    grid_fold(&w->plane, 0);
+    fft_plane_to_image(w->fft, grid_plane(&w->plane, 0), w->plane.stride, w->ncol,
+                       w->lag, op->mx, op->my);
+    parallel_run_by(op->threads, op->my, scale_rows, &a);
 }
 
 /* What a source in the middle, where tau is 0, leaves of term m. */
@@ -106,28 +136,27 @@ static void add_to_psf(const struct normal *op, const float *lag, size_t m, floa
         }
 }
 
-/* Kernels of term q of the beam; psf: NULL, or to be filled. */
-static int make_kernels(struct normal *op, struct weights *w, size_t q, float *psf)
+/* All kernels, as many planes at a time as there is room for; psf: NULL, or to be filled. */
+static int make_kernels(struct normal *op, struct weights *w, float *psf)
 {
-    struct plane_fit fit = {w->view.a, w->view.b, 2.0 * M_PI * w->view.tmax};
-    struct samples s = imager_samples(op->im, q);
-    size_t nplane = w->grid.nplane, terms = op->terms[q];
-    int rc;
+    int rc = 0;
 
-    for (size_t m = 0; m < terms; m++) {
-        if (m % nplane == 0) {
-            grid_zero(&w->grid);
-            rc = grid_spread(&w->grid, &s, &fit, w->view.wi, NULL, m,
-                             terms - m < nplane ? terms - m : nplane);
-            if (rc != 0)
-                return rc;
+    for (size_t at = 0, n; rc == 0 && at < w->nterm; at += n) {
+        n = w->nterm - at < w->real.nplane ? w->nterm - at : w->real.nplane;
+        if (at > 0)
+            grid_zero(&w->real);
+        rc = grid_spread(&w->real, w->view.nodes, &w->view.fit, w->view.weight,
+                         w->term + at, n);
+        for (size_t p = 0; rc == 0 && p < n; p++) {
+            struct grid_term term = w->term[at + p];
+
+            make_lags(w, op, p, term.m);
+            if (psf != NULL && term.q == 0)
+                add_to_psf(op, w->lag, term.m, psf);
+            normal_set_kernel(op, term.q, term.m, w->lag);
         }
-        make_lags(w, op, m);
-        if (psf != NULL)
-            add_to_psf(op, w->lag, m, psf);
-        normal_set_kernel(op, q, m, w->lag);
     }
-    return 0;
+    return rc;
 }
 
 int normal_make_kernels(struct normal *op, float *psf)
@@ -138,8 +167,8 @@ int normal_make_kernels(struct normal *op, float *psf)
     imager_view(op->im, &w.view);
     imager_info(op->im, &w.info);
     rc = open_weights(&w, op, w.info.accuracy);
-    for (size_t q = 0; rc == 0 && q < op->beams; q++)
-        rc = make_kernels(op, &w, q, q == 0 ? psf : NULL);
+    if (rc == 0)
+        rc = make_kernels(op, &w, psf);
     close_weights(&w);
     return rc;
 }

@@ -1,11 +1,12 @@
 /*
- * runs.c: the two loops over all samples, a run at a time.
+ * runs.c: the two loops over all nodes, a run at a time.
  *
- * Neighbouring channels of a baseline mostly fall into the same cell of the uv-plane (13 of
- * them, on average, for 96 antennas and 768 channels).  So the taps of such a run are added
- * up in registers and reach the plane once; on the way back its cells are loaded once.
+ * Neighbouring nodes of a baseline often fall into the same cell of the uv-plane.  The taps of
+ * such a run are added up in registers and reach the plane once; on the way back its cells are
+ * loaded once.
  *
- * A patch is `w` rows of eight complex cells, two registers of eight floats each.  The same
+ * A patch is `w` rows of eight cells, each two registers of eight floats where cells are
+ * complex and one where they are real.  The same
  * source is compiled for AVX-512, for AVX2 and for any processor, and for each usual width of
  * the kernel; which one runs is decided when the grid is made.
  *
@@ -17,18 +18,19 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/parallel.h"
-#include "pipeline/imaging/samples.h"
+#include "pipeline/imaging/nodes.h"
 #include "pipeline/sky/astro.h"
 
 enum {
     TAPS = KERNEL_TAPS,
-    BLOCK = 64,       /* samples of a row that are prepared at a time */
+    BLOCK = 64,       /* nodes of a row that are prepared at a time */
     MAX_BAND = 8,     /* threads */
-    SPREAD_ROWS = 256 /* rows of samples that are worth a thread */
+    SPREAD_ROWS = 256 /* rows of nodes that are worth a thread */
 };
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
@@ -36,11 +38,11 @@ typedef double d4 __attribute__((vector_size(32), aligned(8), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* One row of samples, flipped to u >= 0: what a channel multiplies by its frequency. */
+/* One row of nodes, flipped to u >= 0: what a node multiplies by its frequency. */
 struct track {
     double u, v; /* cells per Hz */
     double phi;  /* radians per Hz */
-    float conj;  /* -1 when the samples count as their conjugates, else 1 */
+    float conj;  /* -1 when the nodes count as their conjugates, else 1 */
 };
 
 static struct track track_of(const struct grid *g, const struct plane_fit *fit,
@@ -56,27 +58,29 @@ static struct track track_of(const struct grid *g, const struct plane_fit *fit,
                           .conj = (float)sign};
 }
 
-/* Some samples of one row: where they fall, and the taps of each. */
+/* Some nodes of one row: where they fall, and the taps of each. */
 struct block {
     int n;
-    int chan[BLOCK];        /* index of the channel */
-    int col[BLOCK];         /* first cell that it touches, counted from u = 0 ... */
-    int row[BLOCK];         /* ... and from the plane's first row, margin included */
-    float phi[BLOCK];       /* radians */
-    float z[BLOCK][2];      /* value, weighted */
-    v8 u[BLOCK][2];         /* tap of column i in lanes 2 i and 2 i + 1 of the two */
+    int at[BLOCK];        /* index in the row */
+    int col[BLOCK];       /* first cell that it touches, counted from u = 0 ... */
+    int row[BLOCK];       /* ... and from the plane's first row, margin included */
+    float phi[BLOCK];     /* radians */
+    float base[BLOCK][2]; /* value */
+    float z[BLOCK][2];    /* value times what a plane asks for */
+    v8 u[BLOCK]
+        [2]; /* tap of column i: in lanes 2 i and 2 i + 1 of the two, or in [0] */
     float v[BLOCK][TAPS];   /* tap of row j */
     float inside[2][BLOCK]; /* place inside the cell, -1 to 1: u, v */
 };
 
-/* Where channels c0 .. c0 + n - 1 of a row fall; all of them, wanted or not. */
-INLINE void locate(const struct grid *g, const struct samples *s, const struct track *t,
+/* Where nodes c0 .. c0 + n - 1 of a row fall; all of them, wanted or not. */
+INLINE void locate(const struct grid *g, const double *freq_hz, const struct track *t,
                    size_t c0, int n, struct block *b)
 {
     double half = 0.5 * g->ker->w, up = (double)(g->nv / 2 + GRID_MARGIN);
 
     for (int i = 0; i < n; i++) {
-        double f = s->freq_hz[c0 + (size_t)i];
+        double f = freq_hz[c0 + (size_t)i];
         double u = t->u * f - half, v = t->v * f - half;
         double cu = ceil(u), cv = ceil(v);
 
@@ -85,14 +89,14 @@ INLINE void locate(const struct grid *g, const struct samples *s, const struct t
         b->inside[0][i] = (float)(2.0 * (cu - u) - 1.0);
         b->inside[1][i] = (float)(2.0 * (cv - v) - 1.0);
         b->phi[i] = (float)(t->phi * f);
-        b->chan[i] = (int)c0 + i;
+        b->at[i] = (int)c0 + i;
     }
 }
 
-/* Keep sample i as the m-th of the block. */
+/* Keep node i as the m-th of the block. */
 INLINE void keep(struct block *b, int m, int i)
 {
-    b->chan[m] = b->chan[i];
+    b->at[m] = b->at[i];
     b->col[m] = b->col[i];
     b->row[m] = b->row[i];
     b->phi[m] = b->phi[i];
@@ -100,8 +104,15 @@ INLINE void keep(struct block *b, int m, int i)
     b->inside[1][m] = b->inside[1][i];
 }
 
-/* The taps of all samples: polynomials in the place inside the cell, eight at a time. */
-INLINE void make_taps(const struct kernel *ker, struct block *b)
+/* Whether the patch of node i lies on the planes. */
+INLINE bool on_grid(const struct grid *g, const struct block *b, int i)
+{
+    return b->col[i] >= 0 && (size_t)b->col[i] + TAPS <= g->stride && b->row[i] >= 0 &&
+           (size_t)b->row[i] + TAPS <= g->nrow;
+}
+
+/* The taps of all nodes: polynomials in the place inside the cell, eight at a time. */
+INLINE void make_taps(const struct kernel *ker, struct block *b, bool real)
 {
     v8 coef[KERNEL_MAXCOEF];
 
@@ -114,13 +125,15 @@ INLINE void make_taps(const struct kernel *ker, struct block *b)
             u = u * x + coef[c];
             v = v * y + coef[c];
         }
-        b->u[i][0] = __builtin_shufflevector(u, u, 0, 0, 1, 1, 2, 2, 3, 3);
+        b->u[i][0] = u;
+        if (!real)
+            b->u[i][0] = __builtin_shufflevector(u, u, 0, 0, 1, 1, 2, 2, 3, 3);
         b->u[i][1] = __builtin_shufflevector(u, u, 4, 4, 5, 5, 6, 6, 7, 7);
         memcpy(b->v[i], &v, sizeof v);
     }
 }
 
-/* How many samples from i on share a patch. */
+/* How many nodes from i on share a patch. */
 INLINE int run_length(const struct block *b, int i)
 {
     int n = 1;
@@ -135,59 +148,90 @@ INLINE int run_length(const struct block *b, int i)
 /* What one thread gives to: rows lo .. hi - 1 of the planes, and a strip for rows hi .. */
 struct band {
     size_t lo, hi;
-    float *strip; /* [n planes][TAPS][stride] complex */
+    float *strip; /* [n planes][TAPS][stride][part] */
 };
 
 struct spread {
     struct grid *g;
-    const struct samples *s;
+    const struct nodes *nodes;
     const struct plane_fit *fit;
-    const float *wi, *vis;
-    size_t first, n;
+    const float *value;
+    const struct grid_term *term;
+    size_t n;
     struct band band[MAX_BAND];
     size_t nband;
 };
 
-/* Samples of the band that are wanted, with their values times (-i phi)^first. */
-INLINE void select_samples(const struct spread *a, const struct band *band, size_t r,
-                           float conj, int n, struct block *b)
+/* Nodes of the band that hold something. */
+INLINE void select_nodes(const struct spread *a, const struct band *band, size_t start,
+                         float conj, int n, struct block *b, bool real)
 {
-    const float *factor = samples_factor(a->s, r);
     int m = 0;
 
     for (int i = 0; i < n; i++) {
-        size_t at = r * a->s->nchan + (size_t)b->chan[i];
-        float w = a->wi[at];
+        size_t at = start + (size_t)b->at[i];
+        float re = real ? a->value[at] : a->value[2 * at];
+        float im = real ? 0.0f : conj * a->value[2 * at + 1];
 
-        if (!(w > 0.0f) || (size_t)b->row[i] < band->lo ||
-            (size_t)b->row[i] >= band->hi)
+        if ((re == 0.0f && im == 0.0f) || (size_t)b->row[i] < band->lo ||
+            (size_t)b->row[i] >= band->hi || !on_grid(a->g, b, i))
             continue;
-        if (factor != NULL)
-            w *= factor[b->chan[i]];
         keep(b, m, i);
-        b->z[m][0] = a->vis == NULL ? w : w * a->vis[2 * at];
-        b->z[m][1] = a->vis == NULL ? 0.0f : w * conj * a->vis[2 * at + 1];
-        m++;
+        b->base[m][0] = re;
+        b->base[m++][1] = im;
     }
     b->n = m;
 }
 
-INLINE void times_minus_i_phi(struct block *b)
+INLINE void times_phi(struct block *b, bool real)
 {
     for (int i = 0; i < b->n; i++) {
         float re = b->z[i][0];
 
-        b->z[i][0] = b->phi[i] * b->z[i][1];
+        b->z[i][0] = b->phi[i] * (real ? re : b->z[i][1]);
         b->z[i][1] = -b->phi[i] * re;
     }
 }
 
-/* Add up samples i .. i + n - 1 times their taps, and give the patch to plane p. */
+/* The values for a plane, from those for the plane before it. */
+INLINE void take_term(const struct spread *a, size_t row, size_t p, struct block *b,
+                      bool real)
+{
+    struct grid_term term = a->term[p];
+    size_t have = 0;
+
+    if (p > 0 && a->term[p - 1].q == term.q) {
+        have = a->term[p - 1].m;
+    } else {
+        const float *factor = nodes_factor(a->nodes, term.q, row);
+
+        for (int i = 0; i < b->n; i++) {
+            float g = factor != NULL ? factor[b->at[i]] : 1.0f;
+
+            b->z[i][0] = g * b->base[i][0];
+            b->z[i][1] = g * b->base[i][1];
+        }
+    }
+    for (; have < term.m; have++)
+        times_phi(b, real);
+}
+
+/* Where row `row` of plane p is, for this thread. */
+INLINE float *row_of(const struct spread *a, const struct band *band, size_t p,
+                     size_t row)
+{
+    const struct grid *g = a->g;
+    size_t row_floats = g->part * g->stride;
+
+    return row < band->hi ? g->cell + (p * g->nrow + row) * row_floats
+                          : band->strip + (p * TAPS + row - band->hi) * row_floats;
+}
+
+/* Add up nodes i .. i + n - 1 times their taps, and give the patch to plane p. */
 INLINE void spread_run(const struct spread *a, const struct band *band,
                        const struct block *b, int i, int n, size_t p, int w)
 {
-    const struct grid *g = a->g;
-    size_t row_floats = 2 * g->stride, row = (size_t)b->row[i];
+    size_t row = (size_t)b->row[i];
     v8 sum[TAPS][2] = {{{0}}};
 
     for (int s = i; s < i + n; s++) {
@@ -203,41 +247,57 @@ INLINE void spread_run(const struct spread *a, const struct band *band,
         }
     }
     for (int j = 0; j < w; j++, row++) {
-        float *to = row < band->hi
-                        ? (float *)g->cell + (p * g->nrow + row) * row_floats
-                        : band->strip + (p * TAPS + row - band->hi) * row_floats;
-        v8 *cell = (v8 *)(to + 2 * b->col[i]);
+        v8 *cell = (v8 *)(row_of(a, band, p, row) + 2 * b->col[i]);
 
         cell[0] += sum[j][0];
         cell[1] += sum[j][1];
     }
 }
 
-INLINE void spread_rows(const struct spread *a, const struct band *band, int w)
+INLINE void spread_real_run(const struct spread *a, const struct band *band,
+                            const struct block *b, int i, int n, size_t p, int w)
 {
-    const struct samples *s = a->s;
+    size_t row = (size_t)b->row[i];
+    v8 sum[TAPS] = {{0}};
+
+    for (int s = i; s < i + n; s++) {
+        v8 u = b->z[s][0] * b->u[s][0];
+
+        for (int j = 0; j < w; j++)
+            sum[j] += b->v[s][j] * u;
+    }
+    for (int j = 0; j < w; j++, row++)
+        *(v8 *)(row_of(a, band, p, row) + b->col[i]) += sum[j];
+}
+
+INLINE void spread_rows(const struct spread *a, const struct band *band, int w,
+                        bool real)
+{
+    const struct nodes *nodes = a->nodes;
     struct block b;
 
-    for (size_t at = 0; at < s->nrow; at++) {
-        size_t r = samples_row(s, at);
-        struct track t = track_of(a->g, a->fit, s->uvw_m[r]);
+    for (size_t k = 0; k < nodes->nrow; k++) {
+        size_t r = nodes->order[k];
+        const struct node_class *cls = &nodes->cls[nodes->class_of[r]];
+        struct track t = track_of(a->g, a->fit, nodes->uvw_m[r]);
 
-        for (size_t c = 0; c < s->nchan; c += BLOCK) {
-            int n = (int)(s->nchan - c < BLOCK ? s->nchan - c : BLOCK);
+        for (size_t c = 0; c < cls->n; c += BLOCK) {
+            int n = (int)(cls->n - c < BLOCK ? cls->n - c : BLOCK);
 
-            locate(a->g, s, &t, c, n, &b);
-            select_samples(a, band, r, t.conj, n, &b);
+            locate(a->g, cls->freq_hz, &t, c, n, &b);
+            select_nodes(a, band, nodes->start[r], t.conj, n, &b, real);
             if (b.n == 0)
                 continue;
-            make_taps(a->g->ker, &b);
-            for (size_t k = 0; k < a->first; k++)
-                times_minus_i_phi(&b);
+            make_taps(a->g->ker, &b, real);
             for (size_t p = 0; p < a->n; p++) {
+                take_term(a, r, p, &b, real);
                 for (int i = 0, len; i < b.n; i += len) {
                     len = run_length(&b, i);
-                    spread_run(a, band, &b, i, len, p, w);
+                    if (real)
+                        spread_real_run(a, band, &b, i, len, p, w);
+                    else
+                        spread_run(a, band, &b, i, len, p, w);
                 }
-                times_minus_i_phi(&b);
             }
         }
     }
@@ -247,37 +307,20 @@ INLINE void spread_rows(const struct spread *a, const struct band *band, int w)
 
 struct interpolate {
     const struct grid *g;
-    const struct samples *s;
+    const struct nodes *nodes;
     const struct plane_fit *fit;
-    size_t first, n;
+    size_t q, first, n;
     float scale;
-    float *vis;
+    float *data;
 };
 
-/* Samples that lie on the grid. */
-INLINE void select_on_grid(const struct interpolate *a, size_t r, int n,
-                           struct block *b)
-{
-    const double *uvw = a->s->uvw_m[r];
-    int m = 0;
-
-    for (int i = 0; i < n; i++) {
-        double kappa = a->s->freq_hz[b->chan[i]] / ASTRO_C_M_S;
-
-        if (grid_holds(a->g->cell_rad, uvw[0] * kappa, uvw[1] * kappa))
-            keep(b, m++, i);
-    }
-    b->n = m;
-}
-
-/* z = i phi z + plane p at samples i .. i + n - 1: one step of Horner's rule. */
+/* z = i phi z + plane p at nodes i .. i + n - 1: one step of Horner's rule. */
 INLINE void interpolate_run(const struct interpolate *a, struct block *b, int i, int n,
                             size_t p, int w)
 {
     size_t row_floats = 2 * a->g->stride;
-    const float *from = (const float *)a->g->cell +
-                        (p * a->g->nrow + (size_t)b->row[i]) * row_floats +
-                        2 * b->col[i];
+    const float *from =
+        a->g->cell + (p * a->g->nrow + (size_t)b->row[i]) * row_floats + 2 * b->col[i];
     v8 patch[TAPS][2];
 
     for (int j = 0; j < w; j++) {
@@ -309,37 +352,49 @@ INLINE void times_i_phi(struct block *b)
     }
 }
 
+INLINE void interpolate_block(const struct interpolate *a, size_t r, float conj,
+                              struct block *b, int w)
+{
+    const float *factor = nodes_factor(a->nodes, a->q, r);
+    float *row = a->data + 2 * a->nodes->start[r];
+
+    make_taps(a->g->ker, b, false);
+    memset(b->z, 0, sizeof b->z);
+    for (size_t p = a->n; p-- > 0;)
+        for (int i = 0, len; i < b->n; i += len) {
+            len = run_length(b, i);
+            interpolate_run(a, b, i, len, p, w);
+        }
+    for (size_t k = 0; k < a->first; k++)
+        times_i_phi(b);
+    for (int i = 0; i < b->n; i++) {
+        float *to = row + 2 * (size_t)b->at[i];
+        float scale = a->scale * (factor != NULL ? factor[b->at[i]] : 1.0f);
+
+        to[0] += scale * b->z[i][0];
+        to[1] += scale * conj * b->z[i][1];
+    }
+}
+
 INLINE void interpolate_rows(const struct interpolate *a, size_t lo, size_t hi, int w)
 {
-    const struct samples *s = a->s;
+    const struct nodes *nodes = a->nodes;
     struct block b;
 
-    for (size_t at = lo; at < hi; at++) {
-        size_t r = samples_row(s, at);
-        struct track t = track_of(a->g, a->fit, s->uvw_m[r]);
-        const float *factor = samples_factor(s, r);
+    for (size_t k = lo; k < hi; k++) {
+        size_t r = nodes->order[k];
+        const struct node_class *cls = &nodes->cls[nodes->class_of[r]];
+        struct track t = track_of(a->g, a->fit, nodes->uvw_m[r]);
 
-        for (size_t c = 0; c < s->nchan; c += BLOCK) {
-            int n = (int)(s->nchan - c < BLOCK ? s->nchan - c : BLOCK);
+        for (size_t c = 0; c < cls->n; c += BLOCK) {
+            int n = (int)(cls->n - c < BLOCK ? cls->n - c : BLOCK), m = 0;
 
-            locate(a->g, s, &t, c, n, &b);
-            select_on_grid(a, r, n, &b);
-            make_taps(a->g->ker, &b);
-            memset(b.z, 0, sizeof b.z);
-            for (size_t p = a->n; p-- > 0;)
-                for (int i = 0, len; i < b.n; i += len) {
-                    len = run_length(&b, i);
-                    interpolate_run(a, &b, i, len, p, w);
-                }
-            for (size_t k = 0; k < a->first; k++)
-                times_i_phi(&b);
-            for (int i = 0; i < b.n; i++) {
-                float *to = a->vis + 2 * (r * s->nchan + (size_t)b.chan[i]);
-                float scale = a->scale * (factor != NULL ? factor[b.chan[i]] : 1.0f);
-
-                to[0] += scale * b.z[i][0];
-                to[1] += scale * t.conj * b.z[i][1];
-            }
+            locate(a->g, cls->freq_hz, &t, c, n, &b);
+            for (int i = 0; i < n; i++)
+                if (on_grid(a->g, &b, i))
+                    keep(&b, m++, i);
+            b.n = m;
+            interpolate_block(a, r, t.conj, &b, w);
         }
     }
 }
@@ -349,12 +404,14 @@ INLINE void interpolate_rows(const struct interpolate *a, size_t lo, size_t hi, 
 #define VARIANTS(name, attr)                                                           \
     attr static void spread_##name(const struct spread *a, const struct band *band)    \
     {                                                                                  \
-        if (a->g->ker->w == 6)                                                         \
-            spread_rows(a, band, 6);                                                   \
+        if (a->g->part == 1)                                                           \
+            spread_rows(a, band, TAPS, true);                                          \
+        else if (a->g->ker->w == 6)                                                    \
+            spread_rows(a, band, 6, false);                                            \
         else if (a->g->ker->w == 7)                                                    \
-            spread_rows(a, band, 7);                                                   \
+            spread_rows(a, band, 7, false);                                            \
         else                                                                           \
-            spread_rows(a, band, TAPS);                                                \
+            spread_rows(a, band, TAPS, false);                                         \
     }                                                                                  \
     attr static void interpolate_##name(const struct interpolate *a, size_t lo,        \
                                         size_t hi)                                     \
@@ -402,26 +459,27 @@ enum grid_code grid_best_code(void)
 
 /* ---- threads ---- */
 
-/* Samples by row of the plane, roughly: each row of samples is a straight line. */
+/* Nodes by row of the plane, roughly: those of a row lie on a straight line. */
 static void count_rows(const struct spread *a, double *count)
 {
     const struct grid *g = a->g;
-    enum { STEPS = 16 };
+    enum { STEPS = 8 };
 
-    for (size_t r = 0; r < a->s->nrow; r++) {
-        struct track t = track_of(g, a->fit, a->s->uvw_m[r]);
+    for (size_t r = 0; r < a->nodes->nrow; r++) {
+        const struct node_class *cls = &a->nodes->cls[a->nodes->class_of[r]];
+        struct track t = track_of(g, a->fit, a->nodes->uvw_m[r]);
 
         for (size_t i = 0; i < STEPS; i++) {
-            double f = a->s->freq_hz[i * (a->s->nchan - 1) / (STEPS - 1)];
+            double f = cls->freq_hz[i * (cls->n - 1) / (STEPS - 1)];
             double row = t.v * f + (double)(g->nv / 2 + GRID_MARGIN);
 
             if (row >= 0 && row < (double)g->nrow)
-                count[(size_t)row] += 1;
+                count[(size_t)row] += (double)cls->n;
         }
     }
 }
 
-/* Bands with equal numbers of samples, each at least as high as a patch. */
+/* Bands with equal numbers of nodes, each at least as high as a patch. */
 static void make_bands(struct spread *a, size_t nband)
 {
     size_t nrow = a->g->nrow, row = 0;
@@ -459,12 +517,11 @@ static void spread_bands(void *arg, size_t lo, size_t hi)
 /* What a band has of the rows of the next. */
 static void add_strip(const struct spread *a, const struct band *band)
 {
-    size_t row_floats = 2 * a->g->stride;
+    size_t row_floats = a->g->part * a->g->stride;
 
     for (size_t p = 0; p < a->n; p++)
         for (size_t j = 0; j < TAPS && band->hi + j < a->g->nrow; j++) {
-            float *to =
-                (float *)a->g->cell + (p * a->g->nrow + band->hi + j) * row_floats;
+            float *to = a->g->cell + (p * a->g->nrow + band->hi + j) * row_floats;
             const float *from = band->strip + (p * TAPS + j) * row_floats;
 
             for (size_t c = 0; c < row_floats; c++)
@@ -472,17 +529,12 @@ static void add_strip(const struct spread *a, const struct band *band)
         }
 }
 
-int grid_spread(struct grid *g, const struct samples *s, const struct plane_fit *fit,
-                const float *wi, const float complex *data, size_t first, size_t n)
+int grid_spread(struct grid *g, const struct nodes *nodes, const struct plane_fit *fit,
+                const float *value, const struct grid_term *term, size_t n)
 {
-    struct spread a = {.g = g,
-                       .s = s,
-                       .fit = fit,
-                       .wi = wi,
-                       .vis = (const float *)data,
-                       .first = first,
-                       .n = n};
-    size_t nband = s->nrow / SPREAD_ROWS, strip = n * TAPS * 2 * g->stride;
+    struct spread a = {
+        .g = g, .nodes = nodes, .fit = fit, .value = value, .term = term, .n = n};
+    size_t nband = nodes->nrow / SPREAD_ROWS, strip = n * TAPS * g->part * g->stride;
     float *strips;
 
     nband = nband > g->nthread ? g->nthread : nband;
@@ -507,21 +559,18 @@ static void interpolate_range(void *arg, size_t lo, size_t hi)
     variant[a->g->code].interpolate(a, lo, hi);
 }
 
-void grid_interpolate(const struct grid *g, const struct samples *s,
-                      const struct plane_fit *fit, size_t first, size_t n, float scale,
-                      float complex *data)
+void grid_interpolate(const struct grid *g, const struct nodes *nodes,
+                      const struct plane_fit *fit, size_t q, size_t first, size_t n,
+                      float scale, float complex *data)
 {
     struct interpolate a = {.g = g,
-                            .s = s,
+                            .nodes = nodes,
                             .fit = fit,
+                            .q = q,
                             .first = first,
                             .n = n,
                             .scale = scale,
-                            .vis = (float *)data};
+                            .data = (float *)data};
 
-    if (g->nthread > 1)
-        parallel_run(s->nrow, (s->nrow + g->nthread - 1) / g->nthread,
-                     interpolate_range, &a);
-    else
-        interpolate_range(&a, 0, s->nrow);
+    parallel_run_by(g->nthread, nodes->nrow, interpolate_range, &a);
 }

@@ -12,26 +12,32 @@
 struct samples {
     size_t nrow, nchan;
     const double (*uvw_m)[3]; /* [nrow][3] for the image's phase centre */
-    const double *freq_hz;    /* [nchan] */
+    const double *freq_hz;    /* [nchan] ascending */
     float complex *data;      /* [nrow][nchan] Jy, phased to the image's phase centre */
     float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
-    const uint32_t *order; /* [nrow] rows in the order to be taken; NULL: as they lie */
-    /* A factor of all samples of a time and channel, for the gridding; NULL: 1. */
-    const float *factor; /* [ntime][nchan] */
-    const int *row_time; /* [nrow] index of the time; NULL without a factor */
+    /*
+     * Instead of the two arrays: make one row of them, data [nchan] and weight [nchan].  Called
+     * from several threads at once.
+     */
+    void (*row)(const void *arg, size_t row, float complex *data, float *weight);
+    const void *arg;
 };
 
-/* The factors of the channels of a row; NULL: 1. */
-static inline const float *samples_factor(const struct samples *s, size_t row)
-{
-    return s->factor != NULL ? s->factor + (size_t)s->row_time[row] * s->nchan : NULL;
-}
+/* Memory for a row, where the samples are not in arrays. */
+struct samples_line {
+    float complex *data; /* [nchan] */
+    float *weight;       /* [nchan] */
+};
 
-/* The at-th row to be taken. */
-static inline size_t samples_row(const struct samples *s, size_t at)
-{
-    return s->order != NULL ? s->order[at] : at;
-}
+/* Status: 0; -ENOMEM; either way samples_line_close ends it. */
+int samples_line_init(struct samples_line *line, size_t nchan);
+void samples_line_close(struct samples_line *line);
+
+/*
+ * samples_fetch: one row as it may be imaged: into the line, where weights that are not finite
+ * or belong to a sample that is not finite are 0, and such samples too.
+ */
+void samples_fetch(const struct samples *s, size_t row, struct samples_line *line);
 
 /*
  * samples_order: rows by the direction of their baseline, then by its length, so that

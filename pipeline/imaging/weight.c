@@ -1,5 +1,5 @@
 /*
- * weight.c: robust weights; two passes over the samples and one over the cells.
+ * weight.c: robust weights; neighbouring channels mostly share a cell.
  */
 #include "pipeline/imaging/weight.h"
 
@@ -7,78 +7,96 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/err.h"
-#include "pipeline/imaging/samples.h"
 #include "pipeline/sky/astro.h"
 
-/* Half a plane of cells: columns u in [0, ncol), rows v from -nrow/2. */
-struct density {
-    size_t ncol, nrow;
-    double side_u, side_v; /* wavelengths */
-    double *sum;           /* [nrow][ncol] natural weight */
-    double f2;             /* Briggs' factor, squared */
-};
+enum { BLOCK = 128 };
 
-static double *density_at(const struct density *d, double u, double v)
+int density_init(struct density *d, size_t nx, size_t ny, double cell_rad)
 {
-    double sign = u < 0.0 || (u == 0.0 && v < 0.0) ? -1.0 : 1.0;
-    double c = floor(sign * u / d->side_u);
-    double r = floor(sign * v / d->side_v) + (double)(d->nrow / 2);
-
-    return &d->sum[(size_t)r * d->ncol + (size_t)c];
+    *d = (struct density){.ncol = nx / 2 + 2,
+                          .nrow = ny + 4,
+                          .side_u = 1.0 / ((double)nx * cell_rad),
+                          .side_v = 1.0 / ((double)ny * cell_rad)};
+    d->cell = calloc(d->nrow * d->ncol, sizeof *d->cell);
+    return d->cell == NULL ? -ENOMEM : 0;
 }
 
-static void add_row(const struct density *d, const struct samples *s, size_t r,
-                    const float *wi)
+void density_close(struct density *d)
 {
-    const double *uvw = s->uvw_m[r];
+    free(d->cell);
+    d->cell = NULL;
+}
 
-    for (size_t c = 0; c < s->nchan; c++) {
-        double k = s->freq_hz[c] / ASTRO_C_M_S;
-        float w = wi[r * s->nchan + c];
+/* Index of the cells of n channels; of those that are off the plane any. */
+static void find_cells(const struct density *d, const double uvw_m[3],
+                       const double *freq_hz, int n, int *at)
+{
+    double sign = uvw_m[0] < 0.0 || (uvw_m[0] == 0.0 && uvw_m[1] < 0.0) ? -1.0 : 1.0;
+    double u = sign * uvw_m[0] / ASTRO_C_M_S / d->side_u;
+    double v = sign * uvw_m[1] / ASTRO_C_M_S / d->side_v;
+    double up = (double)(d->nrow / 2);
+    double most_u = (double)(d->ncol - 1), most_v = (double)(d->nrow - 1);
+    int ncol = (int)d->ncol;
 
-        if (w > 0.0f)
-            *density_at(d, uvw[0] * k, uvw[1] * k) += (double)w;
+    for (int i = 0; i < n; i++) {
+        double c = u * freq_hz[i], r = v * freq_hz[i] + up;
+
+        c = c < most_u ? c : most_u;
+        r = r > 0.0 ? r : 0.0;
+        r = r < most_v ? r : most_v;
+        at[i] = (int)r * ncol + (int)c;
     }
 }
 
-static void weigh_row(const struct density *d, const struct samples *s, size_t r,
-                      float *wi)
+void density_add(struct density *d, const double uvw_m[3], const double *freq_hz,
+                 size_t nchan, const float *w)
 {
-    const double *uvw = s->uvw_m[r];
+    int at[BLOCK];
 
-    for (size_t c = 0; c < s->nchan; c++) {
-        double k = s->freq_hz[c] / ASTRO_C_M_S;
-        float *w = &wi[r * s->nchan + c];
+    for (size_t c = 0; c < nchan; c += BLOCK) {
+        int n = (int)(nchan - c < BLOCK ? nchan - c : BLOCK);
 
-        if (*w > 0.0f)
-            *w = (float)((double)*w /
-                         (1.0 + *density_at(d, uvw[0] * k, uvw[1] * k) * d->f2));
+        find_cells(d, uvw_m, freq_hz + c, n, at);
+        for (int i = 0; i < n;) {
+            int cell = at[i];
+            double sum = 0.0;
+
+            for (; i < n && at[i] == cell; i++)
+                sum += (double)w[c + (size_t)i];
+            d->cell[cell] += sum;
+        }
     }
 }
 
-int weight_briggs(float *wi, const struct samples *s, size_t nx, size_t ny,
-                  double cell_rad, double robust, struct err *e)
+void density_join(struct density *d, const struct density *other)
 {
-    struct density d = {.ncol = nx / 2 + 2,
-                        .nrow = ny + 4,
-                        .side_u = 1.0 / ((double)nx * cell_rad),
-                        .side_v = 1.0 / ((double)ny * cell_rad)};
-    double sum_w = 0.0, sum_sq = 0.0;
+    for (size_t k = 0; k < d->nrow * d->ncol; k++)
+        d->cell[k] += other->cell[k];
+}
 
-    d.sum = calloc(d.nrow * d.ncol, sizeof *d.sum);
-    if (d.sum == NULL)
-        return err_set(e, -ENOMEM, "no memory for the weights of %zu x %zu uv cells",
-                       d.ncol, d.nrow);
-    for (size_t i = 0; i < s->nrow; i++)
-        add_row(&d, s, samples_row(s, i), wi);
-    for (size_t k = 0; k < d.nrow * d.ncol; k++) {
-        sum_w += d.sum[k];
-        sum_sq += d.sum[k] * d.sum[k];
+void density_robust(struct density *d, double robust)
+{
+    double sum_w = 0.0, sum_sq = 0.0, f2;
+
+    for (size_t k = 0; k < d->nrow * d->ncol; k++) {
+        sum_w += d->cell[k];
+        sum_sq += d->cell[k] * d->cell[k];
     }
-    d.f2 = pow(5.0 * pow(10.0, -robust), 2.0) * sum_w / sum_sq;
-    for (size_t i = 0; i < s->nrow; i++)
-        weigh_row(&d, s, samples_row(s, i), wi);
-    free(d.sum);
-    return 0;
+    f2 = sum_sq > 0.0 ? pow(5.0 * pow(10.0, -robust), 2.0) * sum_w / sum_sq : 0.0;
+    for (size_t k = 0; k < d->nrow * d->ncol; k++)
+        d->cell[k] = 1.0 / (1.0 + d->cell[k] * f2);
+}
+
+void density_weigh(const struct density *d, const double uvw_m[3],
+                   const double *freq_hz, size_t nchan, float *w)
+{
+    int at[BLOCK];
+
+    for (size_t c = 0; c < nchan; c += BLOCK) {
+        int n = (int)(nchan - c < BLOCK ? nchan - c : BLOCK);
+
+        find_cells(d, uvw_m, freq_hz + c, n, at);
+        for (int i = 0; i < n; i++)
+            w[c + (size_t)i] *= (float)d->cell[at[i]];
+    }
 }

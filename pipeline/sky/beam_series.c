@@ -312,6 +312,30 @@ void beam_series_free(struct beam_series *series)
     free(series);
 }
 
+float beam_series_at(const struct beam_series *series, size_t q, size_t t,
+                     const double *freq_hz, double f_hz)
+{
+    size_t last = series->nchan - 1, at[3] = {0, last / 2, last};
+    size_t n = last > 1 ? 3 : last + 1;
+    const float *g;
+    double sum = 0;
+
+    if (q == 0)
+        return 1;
+    g = series->factor[q] + t * series->nchan;
+    if (n == 2)
+        at[1] = last;
+    for (size_t i = 0; i < n; i++) { /* Lagrange's polynomials */
+        double part = (double)g[at[i]];
+
+        for (size_t j = 0; j < n; j++)
+            if (j != i)
+                part *= (f_hz - freq_hz[at[j]]) / (freq_hz[at[i]] - freq_hz[at[j]]);
+        sum += part;
+    }
+    return (float)sum;
+}
+
 void beam_series_row(const struct beam_series *series, size_t q, size_t y, float *row,
                      size_t nx)
 {

@@ -45,6 +45,11 @@ int beam_series_new(struct beam_series **out, const struct beam *beam,
                     double tolerance);
 void beam_series_free(struct beam_series *series);
 
+/* g_q of time t at any frequency, also between and beyond the channels freq_hz [nchan]; 1 for
+ * q = 0.  Exact, because no g_q has a higher power of the frequency than the second. */
+float beam_series_at(const struct beam_series *series, size_t q, size_t t,
+                     const double *freq_hz, double f_hz);
+
 /* row[x] *= b_q at pixel (x, y), x < nx */
 void beam_series_row(const struct beam_series *series, size_t q, size_t y, float *row,
                      size_t nx);

@@ -1,0 +1,350 @@
+/* nodes.c: see nodes.h. */
+#include "pipeline/imaging/nodes.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/imaging/samples.h"
+#include "pipeline/sky/astro.h"
+#include "pipeline/sky/beam_series.h"
+
+/* Nodes are closer than they must be by this. */
+static const double spare = 2.0;
+/* How much more an error at delays inside the image counts than one at all lags. */
+static const double inner = 1e4;
+/* Spacings from class to class. */
+static const double ladder = 1.17;
+
+/* ---- the plan ---- */
+
+static double sinc(double x)
+{
+    return fabs(x) < 1e-9 ? 1.0 : sin(M_PI * x) / (M_PI * x);
+}
+
+/* The transform of what errors at the delays count, for places x nodes apart. */
+static double together(double x)
+{
+    x /= spare;
+    return (sinc(x) + 0.5 * inner * sinc(0.5 * x)) / (1.0 + 0.5 * inner);
+}
+
+/* The equations of nodes.h, whose matrix is the same for all channels: by Cholesky. */
+struct taps {
+    double low[NODE_TAPS][NODE_TAPS];
+};
+
+static void taps_init(struct taps *t)
+{
+    for (int i = 0; i < NODE_TAPS; i++)
+        for (int j = 0; j <= i; j++) {
+            double sum = together(i - j) + (i == j ? 1e-14 : 0.0);
+
+            for (int k = 0; k < j; k++)
+                sum -= t->low[i][k] * t->low[j][k];
+            t->low[i][j] = i == j ? sqrt(sum) : sum / t->low[j][j];
+        }
+}
+
+/* Of a channel at `pos` nodes from the first tap's. */
+static void taps_at(const struct taps *t, double pos, float tap[NODE_TAPS])
+{
+    double x[NODE_TAPS];
+
+    for (int i = 0; i < NODE_TAPS; i++) {
+        x[i] = together(i - pos);
+        for (int k = 0; k < i; k++)
+            x[i] -= t->low[i][k] * x[k];
+        x[i] /= t->low[i][i];
+    }
+    for (int i = NODE_TAPS - 1; i >= 0; i--) {
+        for (int k = i + 1; k < NODE_TAPS; k++)
+            x[i] -= t->low[k][i] * x[k];
+        x[i] /= t->low[i][i];
+        tap[i] = (float)x[i];
+    }
+}
+
+/* The class where each channel is a node. */
+static int class_of_channels(struct node_class *c, const struct samples *s)
+{
+    c->n = s->nchan;
+    c->freq_hz = malloc(s->nchan * sizeof *c->freq_hz);
+    if (c->freq_hz == NULL)
+        return -ENOMEM;
+    memcpy(c->freq_hz, s->freq_hz, s->nchan * sizeof *c->freq_hz);
+    return 0;
+}
+
+/* Nodes step_hz apart, from three before the lowest channel. */
+static int class_of_step(struct node_class *c, const struct samples *s, double step_hz,
+                         const struct taps *taps)
+{
+    double low = s->freq_hz[0] - (NODE_TAPS / 2 - 1) * step_hz;
+    double last = (s->freq_hz[s->nchan - 1] - low) / step_hz;
+
+    c->n = (size_t)last + NODE_TAPS / 2 + 1;
+    c->freq_hz = malloc(c->n * sizeof *c->freq_hz);
+    c->tap = malloc(s->nchan * NODE_TAPS * sizeof *c->tap);
+    c->run = malloc(s->nchan * sizeof *c->run);
+    if (c->freq_hz == NULL || c->tap == NULL || c->run == NULL)
+        return -ENOMEM;
+    for (size_t j = 0; j < c->n; j++)
+        c->freq_hz[j] = low + (double)j * step_hz;
+    for (size_t i = 0; i < s->nchan; i++) {
+        double pos = (s->freq_hz[i] - low) / step_hz;
+        size_t at = (size_t)pos < NODE_TAPS / 2 - 1 ? NODE_TAPS / 2 - 1 : (size_t)pos;
+        uint32_t first = (uint32_t)(at - (NODE_TAPS / 2 - 1));
+        struct node_run *run = c->nrun > 0 ? &c->run[c->nrun - 1] : NULL;
+
+        taps_at(taps, pos - (double)first, c->tap + i * NODE_TAPS);
+        if (run != NULL && run->first == first)
+            run->nchan++;
+        else
+            c->run[c->nrun++] = (struct node_run){(uint32_t)i, 1, first};
+    }
+    return 0;
+}
+
+/* All classes, from the finest spacing on, as long as they save nodes. */
+static int make_classes(struct nodes *n, const struct samples *s)
+{
+    double band = s->freq_hz[s->nchan - 1] - s->freq_hz[0];
+    double step = s->nchan > 1 ? band / (double)(s->nchan - 1) : 0.0;
+    struct taps taps = {0};
+    int rc = class_of_channels(&n->cls[n->nclass++], s);
+
+    taps_init(&taps);
+    while (rc == 0 && step > 0.0 && step < band && n->nclass < NODES_CLASSES) {
+        /* at least a fifth fewer, or the taps are not worth their while */
+        if (band / step + NODE_TAPS < 0.8 * (double)s->nchan)
+            rc = class_of_step(&n->cls[n->nclass++], s, step, &taps);
+        step *= ladder;
+    }
+    return rc;
+}
+
+/* The class of fewest nodes for a row; none may lie off the grid. */
+static size_t choose_class(const struct nodes *n, const double uvw[3], double reach_x,
+                           double reach_y, double uv_max_m_hz)
+{
+    double u = fabs(uvw[0]), v = fabs(uvw[1]), m = fmax(u, v);
+    double step = ASTRO_C_M_S / (2.0 * spare * (u * reach_x + v * reach_y));
+    size_t best = 0;
+
+    for (size_t i = 1; i < n->nclass; i++) {
+        const struct node_class *c = &n->cls[i];
+
+        if (c->freq_hz[0] > 0.0 && c->freq_hz[1] - c->freq_hz[0] <= step &&
+            m * c->freq_hz[c->n - 1] <= uv_max_m_hz)
+            best = i;
+    }
+    return best;
+}
+
+int nodes_init(struct nodes *n, const struct samples *s, double reach_x, double reach_y,
+               double uv_max_m_hz)
+{
+    size_t count = 0;
+
+    *n = (struct nodes){.nrow = s->nrow, .nchan = s->nchan, .uvw_m = s->uvw_m};
+    n->class_of = malloc(s->nrow * sizeof *n->class_of);
+    n->start = malloc((s->nrow + 1) * sizeof *n->start);
+    n->order = samples_order(s);
+    if (n->class_of == NULL || n->start == NULL || n->order == NULL ||
+        make_classes(n, s) != 0)
+        return -ENOMEM;
+    for (size_t r = 0; r < s->nrow; r++) {
+        size_t c = choose_class(n, s->uvw_m[r], reach_x, reach_y, uv_max_m_hz);
+
+        n->class_of[r] = (uint8_t)c;
+        n->start[r] = count;
+        count += n->cls[c].n;
+    }
+    n->start[s->nrow] = count;
+    return 0;
+}
+
+void nodes_close(struct nodes *n)
+{
+    for (size_t i = 0; i < n->nclass; i++) {
+        free(n->cls[i].freq_hz);
+        free(n->cls[i].tap);
+        free(n->cls[i].run);
+    }
+    for (size_t q = 0; q < NODES_BEAMS; q++)
+        free(n->factor[q]);
+    free(n->class_of);
+    free(n->start);
+    free(n->order);
+    *n = (struct nodes){0};
+}
+
+int nodes_set_beam(struct nodes *n, const struct samples *s,
+                   const struct beam_series *beam)
+{
+    size_t terms = beam != NULL ? beam->terms : 1, total = 0;
+
+    for (size_t q = 0; q < NODES_BEAMS; q++) {
+        free(n->factor[q]);
+        n->factor[q] = NULL;
+    }
+    if (terms <= 1)
+        return 0;
+    n->row_time = beam->row_time;
+    for (size_t i = 0; i < n->nclass; i++) {
+        n->cls[i].factor_at = total;
+        total += beam->ntime * n->cls[i].n;
+    }
+    for (size_t q = 1; q < terms; q++) {
+        float *to = n->factor[q] = malloc(total * sizeof *to);
+
+        if (to == NULL)
+            return -ENOMEM;
+        for (size_t i = 0; i < n->nclass; i++)
+            for (size_t t = 0; t < beam->ntime; t++)
+                for (size_t j = 0; j < n->cls[i].n; j++)
+                    *to++ =
+                        beam_series_at(beam, q, t, s->freq_hz, n->cls[i].freq_hz[j]);
+    }
+    return 0;
+}
+
+/* ---- channels to nodes, and back ---- */
+
+typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void gather(const struct node_class *c, const float *value, const float *weight,
+                   float *data, float *sum)
+{
+    for (size_t k = 0; k < c->nrun; k++) {
+        const struct node_run *run = &c->run[k];
+        v8 sr = {0}, si = {0}, sw = {0};
+
+        for (size_t i = run->chan; i < run->chan + run->nchan; i++) {
+            v8 tap = *(const v8 *)(c->tap + i * NODE_TAPS) * weight[i];
+
+            sw += tap;
+            if (value != NULL) {
+                sr += tap * value[2 * i];
+                si += tap * value[2 * i + 1];
+            }
+        }
+        if (sum != NULL)
+            *(v8 *)(sum + run->first) += sw;
+        if (value == NULL)
+            continue;
+        v8 left = __builtin_shufflevector(sr, si, 0, 8, 1, 9, 2, 10, 3, 11);
+        v8 right = __builtin_shufflevector(sr, si, 4, 12, 5, 13, 6, 14, 7, 15);
+
+        *(v8 *)(data + 2 * run->first) += left;
+        *(v8 *)(data + 2 * run->first + NODE_TAPS) += right;
+    }
+}
+
+INLINE void channels(const struct node_class *c, const float *data, size_t c0,
+                     size_t c1, float *re, float *im)
+{
+    for (size_t k = 0; k < c->nrun; k++) {
+        const struct node_run *run = &c->run[k];
+        size_t lo = run->chan > c0 ? run->chan : c0, hi = run->chan + run->nchan;
+
+        hi = hi < c1 ? hi : c1;
+        if (lo >= hi)
+            continue;
+        v8 left = *(const v8 *)(data + 2 * run->first);
+        v8 right = *(const v8 *)(data + 2 * run->first + NODE_TAPS);
+        v8 r = __builtin_shufflevector(left, right, 0, 2, 4, 6, 8, 10, 12, 14);
+        v8 m = __builtin_shufflevector(left, right, 1, 3, 5, 7, 9, 11, 13, 15);
+
+        for (size_t i = lo; i < hi; i++) {
+            v8 tap = *(const v8 *)(c->tap + i * NODE_TAPS);
+            v8 a = tap * r, b = tap * m;
+            v8 s = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
+                   __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+
+            re[i - c0] += s[0] + s[2] + (s[4] + s[6]);
+            im[i - c0] += s[1] + s[3] + (s[5] + s[7]);
+        }
+    }
+}
+
+static void gather_plain(const struct node_class *c, const float *value,
+                         const float *weight, float *data, float *sum)
+{
+    gather(c, value, weight, data, sum);
+}
+
+static void channels_plain(const struct node_class *c, const float *data, size_t c0,
+                           size_t c1, float *re, float *im)
+{
+    channels(c, data, c0, c1, re, im);
+}
+
+#ifdef __x86_64__
+#define AVX2 __attribute__((target("avx2,fma")))
+
+AVX2 static void gather_avx2(const struct node_class *c, const float *value,
+                             const float *weight, float *data, float *sum)
+{
+    gather(c, value, weight, data, sum);
+}
+
+AVX2 static void channels_avx2(const struct node_class *c, const float *data, size_t c0,
+                               size_t c1, float *re, float *im)
+{
+    channels(c, data, c0, c1, re, im);
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#else
+#define gather_avx2   gather_plain
+#define channels_avx2 channels_plain
+static bool has_avx2(void)
+{
+    return false;
+}
+#endif
+
+void nodes_gather(const struct nodes *n, size_t row, const float complex *value,
+                  const float *weight, float complex *data, float *sum)
+{
+    const struct node_class *c = &n->cls[n->class_of[row]];
+
+    if (c->tap == NULL) {
+        for (size_t i = 0; i < n->nchan && value != NULL; i++)
+            data[i] = weight[i] * value[i];
+        if (sum != NULL)
+            memcpy(sum, weight, n->nchan * sizeof *sum);
+        return;
+    }
+    if (value != NULL)
+        memset(data, 0, c->n * sizeof *data);
+    if (sum != NULL)
+        memset(sum, 0, c->n * sizeof *sum);
+    (has_avx2() ? gather_avx2 : gather_plain)(c, (const float *)value, weight,
+                                              (float *)data, sum);
+}
+
+void nodes_channels(const struct nodes *n, size_t row, const float complex *data,
+                    size_t c, size_t count, float *re, float *im)
+{
+    const struct node_class *cls = &n->cls[n->class_of[row]];
+    const float *from = (const float *)data;
+
+    if (cls->tap != NULL)
+        (has_avx2() ? channels_avx2 : channels_plain)(cls, from, c, c + count, re, im);
+    else
+        for (size_t i = 0; i < count; i++) {
+            re[i] += from[2 * (c + i)];
+            im[i] += from[2 * (c + i) + 1];
+        }
+}
