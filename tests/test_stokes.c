@@ -122,7 +122,7 @@ static void check_all(struct vis *vis, const struct gains *const gains[2], int x
     assert_true(raw != NULL && raw_w != NULL);
     memcpy(raw, vis->data, bytes * sizeof *raw);
     memcpy(raw_w, vis->weight, bytes * sizeof *raw_w);
-    assert_int_equal(stokes_new(&s, vis, gains, &e), 0);
+    assert_int_equal(stokes_new(&s, vis, gains, NULL, &e), 0);
     assert_int_equal(apply_gains(vis, &job, &e), 0);
     for (size_t row = 0; row < vis->nrow; row++) {
         vis->data = raw;
@@ -193,7 +193,7 @@ static void data_without_a_parallel_hand_are_refused(void **state)
     struct err e;
 
     (void)state;
-    assert_int_equal(stokes_new(&s, vis, NULL, &e), ERR_FORMAT);
+    assert_int_equal(stokes_new(&s, vis, NULL, NULL, &e), ERR_FORMAT);
     assert_null(s);
     assert_non_null(strstr(e.text, "parallel-hand"));
     vis_free(vis);
@@ -211,7 +211,7 @@ static void gains_of_other_antennas_are_refused(void **state)
     (void)state;
     assert_int_equal(gains_alloc(&other, NANT + 1, 1, NCHAN, 2, &e), 0);
     g[1] = other;
-    assert_int_equal(stokes_new(&s, vis, g, &e), ERR_SHAPE);
+    assert_int_equal(stokes_new(&s, vis, g, NULL, &e), ERR_SHAPE);
     assert_null(s);
     gains_free(other);
     vis_free(vis);
@@ -234,14 +234,60 @@ static void absurd_gains_flag(void **state)
     for (size_t k = 0; k < sizeof absurd / sizeof *absurd; k++) {
         for (size_t i = 0; i < NANT * 2; i++)
             gain->g[i] = gain_of(absurd[k], absurd[k]);
-        assert_int_equal(stokes_new(&s, vis, (const struct gains *const[2]){gain}, &e),
-                         0);
+        assert_int_equal(
+            stokes_new(&s, vis, (const struct gains *const[2]){gain}, NULL, &e), 0);
         stokes_row(s, 3, got, got_w);
         for (size_t c = 0; c < NCHAN; c++)
             assert_true(got[c] == 0 && got_w[c] == 0);
         stokes_free(s);
     }
     gains_free(gain);
+    vis_free(vis);
+}
+
+/* Data by the new gains, weights by the old ones, but where only one of them has a solution. */
+static void weights_can_stay_as_they_were(void **state)
+{
+    static const int pol[2] = {-5, -6};
+    struct vis *vis = make_vis(2, pol);
+    struct gains *old = make_gains(vis, 1, NCHAN, 5),
+                 *new = make_gains(vis, 1, NCHAN, 8);
+    const struct gains *const old_set[2] = {old}, *const new_set[2] = {new};
+    struct stokes *first, *plain, *like;
+    float complex data[3][NCHAN];
+    float weight[3][NCHAN];
+    size_t only_old = 0, only_new = 0;
+    struct err e;
+
+    (void)state;
+    for (size_t c = 0; c < NCHAN; c++) { /* antenna 4 gets other gaps */
+        float complex *g = new->g + (c * NANT + 4) * 2;
+
+        g[0] = c % 3 == 0 ? 0 : 0.01F;
+        g[1] = c % 4 == 0 ? 0 : 0.01F;
+    }
+    assert_int_equal(stokes_new(&first, vis, old_set, NULL, &e), 0);
+    assert_int_equal(stokes_new(&plain, vis, new_set, NULL, &e), 0);
+    assert_int_equal(stokes_new(&like, vis, new_set, first, &e), 0);
+    for (size_t row = 0; row < vis->nrow; row++) {
+        stokes_row(first, row, data[0], weight[0]);
+        stokes_row(plain, row, data[1], weight[1]);
+        stokes_row(like, row, data[2], weight[2]);
+        for (size_t c = 0; c < NCHAN; c++) {
+            assert_true(cabsf(data[2][c] - data[1][c]) == 0);
+            assert_true((weight[2][c] > 0) == (weight[1][c] > 0));
+            if (weight[0][c] > 0 && weight[1][c] > 0)
+                assert_true(fabsf(weight[2][c] - weight[0][c]) <= 1e-6F * weight[0][c]);
+            only_old += weight[0][c] > 0 && !(weight[1][c] > 0);
+            only_new += weight[1][c] > 0 && !(weight[0][c] > 0);
+        }
+    }
+    assert_true(only_old > 0 && only_new > 0);
+    stokes_free(first);
+    stokes_free(plain);
+    stokes_free(like);
+    gains_free(old);
+    gains_free(new);
     vis_free(vis);
 }
 
@@ -262,8 +308,10 @@ static void all_instruction_sets_make_the_same(void **state)
         w[i] = i % 7 == 3 ? 0 : (float)uniform(&seed);
         h[i % 4][i / 4] = h[(i + 2) % 4][N - 1 - i / 4] = (float)uniform(&seed);
     }
-    x = (struct line_hand){v, w, 2, h[0], h[1], h[2], h[3], 0.5F, -0.25F};
-    y = (struct line_hand){v + 1, w + 1, 2, h[1], h[2], h[3], h[0], 1.5F, 0.125F};
+    x = (struct line_hand){v,    w,    2,    h[0], h[1],   h[2],
+                           h[3], h[1], h[3], 0.5F, -0.25F, 2};
+    y = (struct line_hand){v + 1, w + 1, 2,    h[1], h[2],   h[3],
+                           h[0],  h[0],  h[2], 1.5F, 0.125F, 0.5F};
     for (size_t len = 0; len <= N; len += 1 + len / 3) {
         code[0].stokes(out[0], weight[0], &x, &y, len);
         for (size_t k = 1; k < n; k++) {
@@ -284,6 +332,7 @@ int main(void)
         cmocka_unit_test(data_without_a_parallel_hand_are_refused),
         cmocka_unit_test(gains_of_other_antennas_are_refused),
         cmocka_unit_test(absurd_gains_flag),
+        cmocka_unit_test(weights_can_stay_as_they_were),
         cmocka_unit_test(all_instruction_sets_make_the_same),
     };
 

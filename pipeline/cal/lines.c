@@ -125,7 +125,7 @@ INLINE void apply(float complex *v, float *w, const float *kr, const float *ki,
     }
 }
 
-/* What sample k of a hand is multiplied by; its weight is divided by the square of that. */
+/* What sample k of a hand is multiplied by, and what its weight is divided by; 0: no solution. */
 INLINE float inverse(float *restrict re, float *restrict im, const struct line_hand *h,
                      size_t k)
 {
@@ -134,7 +134,8 @@ INLINE float inverse(float *restrict re, float *restrict im, const struct line_h
 
     *re = fr * h->re - fi * h->im;
     *im = fr * h->im + fi * h->re;
-    return *re * *re + *im * *im;
+    fr = *re * *re + *im * *im;
+    return fr >= FLT_MIN ? h->size1[k] * h->size2[k] * h->size : 0.0F;
 }
 
 /* (X + Y) / 2, variance (1/wx + 1/wy) / 4. */

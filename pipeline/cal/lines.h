@@ -24,7 +24,8 @@ struct line_hand {
     const float *w;         /* likewise */
     size_t npol;
     const float *re1, *im1, *re2, *im2; /* [n]; 0 without a solution */
-    float re, im; /* multiplies all of them: gains over time alone */
+    const float *size1, *size2;         /* [n] |1 / g|^2 that weights are divided by */
+    float re, im, size; /* multiply all of them: gains over time alone */
 };
 
 /* One copy of the loops: for a set of instructions. */
@@ -45,7 +46,7 @@ struct line_code {
     void (*apply)(float complex *v, float *w, const float *kr, const float *ki,
                   size_t n);
     /* Stokes I and its weight of n channels, from both hands calibrated, or from one (y NULL):
-     * v h1 conj(h2), weight w / |h1 h2|^2.  0 and 0 where a hand is flagged, has no solution, or
+     * v h1 conj(h2), weight w / (size1 size2).  0 and 0 where a hand is flagged, has no solution, or
      * would get a weight that is no number. */
     void (*stokes)(float complex *out, float *weight, const struct line_hand *x,
                    const struct line_hand *y, size_t n);

@@ -22,9 +22,12 @@ struct stokes {
     const struct line_code *code;
     size_t hand[2], nhand; /* polarisations that make Stokes I */
     size_t *table_of;      /* [ntime] which of the tables an integration takes */
-    float *table;          /* [tables][nant][nhand][re, im][nchan] 1 / g */
-    float *over_time;      /* [ntime][nant][nhand][re, im] 1 / g */
+    size_t ntable;
+    float *table;     /* [ntable][nant][nhand][re, im, size][nchan] 1 / g, |1 / g|^2 */
+    float *over_time; /* [ntime][nant][nhand][re, im, size] likewise */
 };
+
+enum { PARTS = 3 };
 
 /* Tables of 1 / g while they are made. */
 struct maker {
@@ -76,7 +79,7 @@ static void fill_table(const struct maker *m, size_t t, float *at)
     size_t nchan = s->vis->nchan;
 
     for (size_t a = 0; a < s->vis->nant; a++) {
-        for (size_t h = 0; h < s->nhand; h++, at += 2 * nchan) {
+        for (size_t h = 0; h < s->nhand; h++, at += PARTS * nchan) {
             for (size_t c = 0; c < nchan; c++) {
                 float z[2] = {1, 0};
 
@@ -85,6 +88,7 @@ static void fill_table(const struct maker *m, size_t t, float *at)
                         times_inverse(z, gain_at(&m->lk[i], t, a, c, s->hand[h]));
                 at[c] = z[0];
                 at[nchan + c] = z[1];
+                at[2 * nchan + c] = z[0] * z[0] + z[1] * z[1];
             }
         }
     }
@@ -97,12 +101,13 @@ static void fill_over_time(const struct maker *m)
 
     for (size_t t = 0; t < s->vis->ntime; t++) {
         for (size_t a = 0; a < s->vis->nant; a++) {
-            for (size_t h = 0; h < s->nhand; h++, at += 2) {
+            for (size_t h = 0; h < s->nhand; h++, at += PARTS) {
                 at[0] = 1;
                 at[1] = 0;
                 for (size_t i = 0; i < m->n; i++)
                     if (m->lk[i].nchan == 1)
                         times_inverse(at, gain_at(&m->lk[i], t, a, 0, s->hand[h]));
+                at[2] = at[0] * at[0] + at[1] * at[1];
             }
         }
     }
@@ -112,16 +117,16 @@ static int make_tables(const struct maker *m, struct err *e)
 {
     struct stokes *s = m->s;
     const struct vis *vis = s->vis;
-    size_t one = vis->nant * s->nhand * 2, ntable = 0;
+    size_t one = vis->nant * s->nhand * PARTS;
 
     s->table_of = calloc(vis->ntime, sizeof *s->table_of);
     s->over_time = calloc(vis->ntime * one, sizeof *s->over_time);
     for (size_t t = 0; s->table_of != NULL && t < vis->ntime; t++) {
         size_t like = first_like(m, t);
 
-        s->table_of[t] = like < t ? s->table_of[like] : ntable++;
+        s->table_of[t] = like < t ? s->table_of[like] : s->ntable++;
     }
-    s->table = calloc(ntable * one * vis->nchan, sizeof *s->table);
+    s->table = calloc(s->ntable * one * vis->nchan, sizeof *s->table);
     if (s->table_of == NULL || s->over_time == NULL || s->table == NULL)
         return err_set(e, -ENOMEM,
                        "no memory for gains of %zu antennas in %zu channels", vis->nant,
@@ -133,8 +138,32 @@ static int make_tables(const struct maker *m, struct err *e)
     return 0;
 }
 
+/* Sizes of another, where both have a solution. */
+static void take_sizes(float *table, const float *other, size_t nline, size_t n)
+{
+    for (size_t line = 0; line < nline; line++)
+        for (size_t k = 0; k < n; k++) {
+            size_t at = (line * PARTS + 2) * n + k;
+
+            if (table[at] > 0 && other[at] > 0)
+                table[at] = other[at];
+        }
+}
+
+static void weigh_like(struct stokes *s, const struct stokes *like)
+{
+    const struct vis *vis = s->vis;
+    size_t nline = vis->nant * s->nhand;
+
+    if (like->vis != vis || like->ntable != s->ntable)
+        return;
+    take_sizes(s->table, like->table, s->ntable * nline, vis->nchan);
+    take_sizes(s->over_time, like->over_time, vis->ntime * nline, 1);
+}
+
 int stokes_new(struct stokes **out, const struct vis *vis,
-               const struct gains *const *gains, struct err *e)
+               const struct gains *const *gains, const struct stokes *like,
+               struct err *e)
 {
     struct stokes *s = calloc(1, sizeof *s);
     struct maker m = {.s = s};
@@ -156,6 +185,8 @@ int stokes_new(struct stokes **out, const struct vis *vis,
             rc = gains_lookup_init(&m.lk[m.n++], vis, gains[i], e);
     if (rc == 0)
         rc = make_tables(&m, e);
+    if (rc == 0 && like != NULL)
+        weigh_like(s, like);
     for (size_t i = 0; i < m.n; i++)
         gains_lookup_close(&m.lk[i]);
     if (rc != 0)
@@ -185,20 +216,23 @@ void stokes_row(const struct stokes *s, size_t row, float complex *data, float *
 
     for (size_t h = 0; h < s->nhand; h++) {
         size_t i1 = a1 * s->nhand + h, i2 = a2 * s->nhand + h;
-        const float *line = s->table + s->table_of[t] * nant * s->nhand * 2 * nchan;
-        const float *time1 = s->over_time + (t * nant * s->nhand + i1) * 2;
-        const float *time2 = s->over_time + (t * nant * s->nhand + i2) * 2;
+        const float *line = s->table + s->table_of[t] * nant * s->nhand * PARTS * nchan;
+        const float *time1 = s->over_time + (t * nant * s->nhand + i1) * PARTS;
+        const float *time2 = s->over_time + (t * nant * s->nhand + i2) * PARTS;
 
         hand[h] = (struct line_hand){
             .v = vis->data + at + s->hand[h],
             .w = vis->weight + at + s->hand[h],
             .npol = vis->npol,
-            .re1 = line + 2 * i1 * nchan,
-            .im1 = line + (2 * i1 + 1) * nchan,
-            .re2 = line + 2 * i2 * nchan,
-            .im2 = line + (2 * i2 + 1) * nchan,
+            .re1 = line + PARTS * i1 * nchan,
+            .im1 = line + (PARTS * i1 + 1) * nchan,
+            .size1 = line + (PARTS * i1 + 2) * nchan,
+            .re2 = line + PARTS * i2 * nchan,
+            .im2 = line + (PARTS * i2 + 1) * nchan,
+            .size2 = line + (PARTS * i2 + 2) * nchan,
             .re = time1[0] * time2[0] + time1[1] * time2[1],
             .im = time1[1] * time2[0] - time1[0] * time2[1],
+            .size = time1[2] * time2[2],
         };
     }
     s->code->stokes(data, weight, &hand[0], s->nhand > 1 ? &hand[1] : NULL, nchan);

@@ -19,7 +19,9 @@ enum { STOKES_GAINS = 2 };
 
 /*
  * stokes_new: how to make Stokes I of vis with gains that multiply: those of gains
- * [STOKES_GAINS] that are not NULL; gains NULL: none.
+ * [STOKES_GAINS] that are not NULL; gains NULL: none.  With `like`, of the same vis, weights are
+ * those of that one wherever both have gains: then an image of better gains has the same point
+ * spread function.
  *
  * Returned: *out, the caller's until stokes_free; NULL after a failure.  It has a copy of the
  *           gains; vis must outlive it, and its data and weights may change in between.
@@ -27,7 +29,8 @@ enum { STOKES_GAINS = 2 };
  *           polarisations or channels of the gains do not fit; -ENOMEM
  */
 int stokes_new(struct stokes **out, const struct vis *vis,
-               const struct gains *const *gains, struct err *e);
+               const struct gains *const *gains, const struct stokes *like,
+               struct err *e);
 
 /* NULL does nothing. */
 void stokes_free(struct stokes *s);
@@ -38,7 +41,7 @@ void stokes_free(struct stokes *s);
  * one.  Safe from several threads at once.
  *
  * Returned: data [nchan]; weight [nchan] from the variance (1/wx + 1/wy) / 4, wx and wy being
- *           weights times |g1 g2|^2; 0, and data 0, where a hand is flagged or has no gain.
+ *           weights times |g1 g2|^2 (of `like`); 0, and data 0, where a hand is flagged or has no gain.
  */
 void stokes_row(const struct stokes *s, size_t row, float complex *data, float *weight);
 

@@ -42,10 +42,10 @@ static int take_samples(struct tile_run *run, struct err *e)
 {
     const struct vis *vis = run->vis;
     struct tile_gains gains = tile_gains(run);
-    int rc;
+    struct stokes *before = run->stokes;
+    int rc = stokes_new(&run->stokes, vis, gains.set, before, e);
 
-    stokes_free(run->stokes);
-    rc = stokes_new(&run->stokes, vis, gains.set, e);
+    stokes_free(before);
     if (rc != 0 || run->uvw_m != NULL)
         return rc;
     run->uvw_m = malloc(vis->nrow * sizeof *run->uvw_m);
