@@ -191,23 +191,48 @@ static void the_calibrator_of_the_field_is_found_through_its_beam(void **state)
 {
     struct vis *vis = drift_past_0834();
     struct beam beam = {.kind = BEAM_AIRY, .diameter_m = 4.65};
-    struct calibrator extra;
     const struct calibrator *got;
     double jy;
 
     (void)state;
-    got = calibrator_in_field(vis, &beam, NULL, 0, 0.3, 1, &jy);
+    got = calibrator_in_field(vis, &beam, 0.3, 1, &jy);
     assert_non_null(got);
     assert_string_equal(got->name, "0834+555");
     assert_true(fabs(jy - 8.805 * 0.9183) < 0.02);
 
-    assert_null(calibrator_in_field(vis, &beam, NULL, 0, 0.95, 1, &jy));
-    assert_null(calibrator_in_field(vis, &beam, NULL, 0, 0.3, 9, &jy));
+    assert_null(calibrator_in_field(vis, &beam, 0.95, 1, &jy));
+    assert_null(calibrator_in_field(vis, &beam, 0.3, 9, &jy));
     assert_true(jy == 0);
 
-    assert_int_equal(calibrator_parse("bright,128.7,55.1,50,1400", &extra, NULL), 0);
-    assert_ptr_equal(calibrator_in_field(vis, &beam, &extra, 1, 0.3, 1, &jy), &extra);
-    assert_true(jy > 45 && jy < 50);
+    vis_free(vis);
+}
+
+/* The same field and beam; 0834+555 is the brightest of the table in it. */
+static void a_calibrator_that_was_chosen_is_judged_alone(void **state)
+{
+    struct vis *vis = drift_past_0834();
+    struct beam beam = {.kind = BEAM_AIRY, .diameter_m = 4.65};
+    struct calibrator mine;
+    struct err e = {0};
+    double jy;
+
+    (void)state;
+    assert_int_equal(calibrator_parse("0834+555,128.72877,55.57252,4,1405", &mine, &e),
+                     0);
+    assert_int_equal(calibrator_usable(&mine, vis, &beam, 0.3, 1, &jy, &e), 0);
+    assert_true(fabs(jy - 4 * 0.9183) < 0.02); /* its own flux, not the table's */
+    assert_int_equal(calibrator_usable(&mine, vis, &beam, 0.3, 3.8, &jy, &e),
+                     ERR_QUALITY);
+    assert_string_equal(e.text, "calibrator 0834+555 has 3.67 Jy in the primary beam, "
+                                "less than 3.8");
+    assert_int_equal(calibrator_usable(&mine, vis, &beam, 0.95, 1, &jy, &e),
+                     ERR_QUALITY);
+    assert_non_null(strstr(e.text, "0.40 degrees from the middle of the field, where "
+                                   "the primary beam is 0.918, less than 0.95"));
+    assert_int_equal(calibrator_parse("low,128.72877,55.57252,4,74", &mine, &e), 0);
+    assert_int_equal(calibrator_usable(&mine, vis, &beam, 0.3, 1, &jy, &e),
+                     ERR_QUALITY);
+    assert_non_null(strstr(e.text, "calibrator low has no flux at 1.405 GHz"));
     vis_free(vis);
 }
 
@@ -218,11 +243,10 @@ static void without_a_beam_the_field_still_ends(void **state)
     double jy;
 
     (void)state;
-    assert_string_equal(calibrator_in_field(vis, &beam, NULL, 0, 0.3, 1, &jy)->name,
-                        "0834+555");
+    assert_string_equal(calibrator_in_field(vis, &beam, 0.3, 1, &jy)->name, "0834+555");
     for (int t = 0; t < 3; t++) /* to the other side of the sky */
         vis->pointing[t][0] *= -1, vis->pointing[t][1] *= -1, vis->pointing[t][2] *= -1;
-    assert_null(calibrator_in_field(vis, &beam, NULL, 0, 0.3, 1, &jy));
+    assert_null(calibrator_in_field(vis, &beam, 0.3, 1, &jy));
     vis_free(vis);
 }
 
@@ -359,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_calibrator_is_read_from_a_line),
         cmocka_unit_test(a_broken_line_is_refused),
         cmocka_unit_test(the_calibrator_of_the_field_is_found_through_its_beam),
+        cmocka_unit_test(a_calibrator_that_was_chosen_is_judged_alone),
         cmocka_unit_test(without_a_beam_the_field_still_ends),
         cmocka_unit_test(positions_and_fluxes_are_the_manuals),
         cmocka_unit_test(polynomials_are_perley_and_butlers),

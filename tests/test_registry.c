@@ -331,6 +331,7 @@ static void the_nearest_valid_table_is_found(void **state)
 {
     struct reg_caltable c = {"set1", "/cal/b1", "bandpass", "3C273", "SZA",
                              "g1",   61000.0,   60999.0,    61001.0};
+    struct reg_caltable_want want = {.table_type = "bandpass", .telescope = "SZA"};
     char path[64];
 
     (void)state;
@@ -352,8 +353,8 @@ static void the_nearest_valid_table_is_found(void **state)
     c.valid_end_mjd = 61000.495;
     assert_int_equal(registry_caltable(r, &c, &e), 0);
 
-#define FIND(mjd)                                                                      \
-    registry_find_caltable(r, "bandpass", "SZA", mjd, path, sizeof path, &e)
+#define FIND(when)                                                                     \
+    (want.mjd = (when), registry_find_caltable(r, &want, path, sizeof path, &e))
     assert_int_equal(FIND(61000.5), 0);
     assert_string_equal(path, "/cal/b2");
     assert_int_equal(FIND(61000.25), 0);
@@ -367,6 +368,11 @@ static void the_nearest_valid_table_is_found(void **state)
                                 " WHERE path = '/cal/b2'");
     assert_int_equal(FIND(61000.6), 0);
     assert_string_equal(path, "/cal/b1");
+
+    want.calibrator = "3C48"; /* none is solved on that one */
+    assert_int_equal(FIND(61000.6), -ENOENT);
+    want.calibrator = "3C273";
+    assert_int_equal(FIND(61000.6), 0);
 
     c.valid_end_mjd = NAN;
     assert_int_equal(registry_caltable(r, &c, &e), -EINVAL);

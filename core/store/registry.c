@@ -390,6 +390,7 @@ static const char sql_calibrator[] =
 static const char sql_find[] =
     "SELECT path FROM caltables WHERE table_type = ?1 AND telescope IS ?2"
     " AND status = 'active' AND valid_start_mjd <= ?3 AND valid_end_mjd >= ?3"
+    " AND (?4 IS NULL OR cal_field = ?4)"
     " ORDER BY abs(mjd - ?3), created_at DESC, id DESC LIMIT 1";
 
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e)
@@ -422,26 +423,27 @@ int registry_calibrator(struct registry *r, const char *name, double ra_deg,
                   flux_jy, now);
 }
 
-int registry_find_caltable(struct registry *r, const char *table_type,
-                           const char *telescope, double mjd, char *path, size_t size,
-                           struct err *e)
+int registry_find_caltable(struct registry *r, const struct reg_caltable_want *want,
+                           char *path, size_t size, struct err *e)
 {
     sqlite3_stmt *st;
-    int rc = db_start(r->cal, &st, e, sql_find, "ttd", table_type, telescope, mjd);
+    int rc = db_start(r->cal, &st, e, sql_find, "ttdt", want->table_type,
+                      want->telescope, want->mjd, want->calibrator);
 
     if (rc == 0)
         rc = db_row(r->cal, st, e);
     if (rc == 0)
-        return err_set(e, -ENOENT, "no %s table of %s is valid at MJD %.6f", table_type,
-                       telescope != NULL ? telescope : "any telescope", mjd);
+        return err_set(
+            e, -ENOENT, "no %s table of %s is valid at MJD %.6f", want->table_type,
+            want->telescope != NULL ? want->telescope : "any telescope", want->mjd);
     if (rc < 0)
         return rc;
     rc = (size_t)sqlite3_column_bytes(st, 0) < size ? 0 : -ENAMETOOLONG;
     db_text(st, 0, path, size);
     db_done(st);
-    return rc == 0
-               ? 0
-               : err_set(e, rc, "path of a %s table too long: %s", table_type, path);
+    return rc == 0 ? 0
+                   : err_set(e, rc, "path of a %s table too long: %s", want->table_type,
+                             path);
 }
 
 /* ------------------------------------------------------------------- windows ---- */

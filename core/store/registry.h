@@ -64,10 +64,16 @@ int registry_caltable(struct registry *r, const struct reg_caltable *c, struct e
    Status: 0, or a negated errno of the database. */
 int registry_calibrator(struct registry *r, const char *name, double ra_deg,
                         double dec_deg, double flux_jy, struct err *e);
-/* The active table of this type and telescope nearest to mjd and valid then: path; -ENOENT. */
-int registry_find_caltable(struct registry *r, const char *table_type,
-                           const char *telescope, double mjd, char *path, size_t size,
-                           struct err *e);
+/* What a table is wanted for. */
+struct reg_caltable_want {
+    const char *table_type, *telescope;
+    const char *calibrator; /* solved on this one; NULL: on any */
+    double mjd;             /* valid then */
+};
+/* The path of the active table that fits, of several the nearest in time.
+   Status: 0; -ENOENT there is none; -ENAMETOOLONG; else a negated errno of the database. */
+int registry_find_caltable(struct registry *r, const struct reg_caltable_want *want,
+                           char *path, size_t size, struct err *e);
 
 /* A published tile, for window forming. */
 struct reg_tile {

@@ -41,7 +41,10 @@ struct tile_run {
     double ra_rad, dec_rad;
     struct beam beam;
 
-    struct calibrator own;        /* a calibrator given in the settings */
+    struct calibrator own; /* described by the settings */
+    const struct calibrator
+        *given;                   /* the one that they allow; NULL: any of the table */
+    char why_not[256];            /* why `given` is no use for this group, or empty */
     const struct calibrator *cal; /* the one in the field, NULL for none */
     double cal_apparent_jy;
     struct model model;       /* the calibrator's; nothing without one */

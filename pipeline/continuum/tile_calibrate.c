@@ -46,37 +46,74 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
     return 0;
 }
 
+/* The calibrator that the settings name or describe: nothing else is looked at.  One that is no
+ * use here is left out, and run->why_not says why. */
+static int take_given(struct tile_run *run, struct err *e)
+{
+    const struct continuum_settings *set = run->set;
+    const char *want = set->calibration.calibrator;
+    struct err why = {0};
+    int rc;
+
+    if (strchr(want, ',') != NULL) {
+        if ((rc = calibrator_parse(want, &run->own, e)) != 0)
+            return rc;
+        run->given = &run->own;
+    } else if ((run->given = calibrator_find(want)) == NULL) {
+        return err_set(e, -EINVAL,
+                       "[calibration] calibrator %s is not in the table of calibrators",
+                       want);
+    }
+    rc = calibrator_usable(run->given, run->vis, &run->beam, set->calibration.min_beam,
+                           set->calibration.min_flux_jy, &run->cal_apparent_jy, &why);
+    if (rc == 0) {
+        run->cal = run->given;
+        return 0;
+    }
+    run->cal_apparent_jy = 0;
+    snprintf(run->why_not, sizeof run->why_not, "%s", why.text);
+    return 0;
+}
+
 /* Find the calibrator that the settings allow; none in the field is an answer. */
 static int find_calibrator(struct tile_run *run, struct err *e)
 {
     const struct continuum_settings *set = run->set;
     const char *want = set->calibration.calibrator;
-    const struct calibrator *only = NULL;
-    int rc = 0;
 
     if (strcmp(want, "none") == 0)
         return 0;
-    if (strchr(want, ',') != NULL) {
-        rc = calibrator_parse(want, &run->own, e);
-        only = &run->own;
-    } else if (strcmp(want, "auto") != 0 && (only = calibrator_find(want)) == NULL) {
-        rc = err_set(e, -EINVAL,
-                     "[calibration] calibrator %s is not in the table of calibrators",
-                     want);
-    }
-    if (rc != 0)
-        return rc;
-    run->cal = calibrator_in_field(run->vis, &run->beam, only, only != NULL,
-                                   set->calibration.min_beam,
+    if (strcmp(want, "auto") != 0)
+        return take_given(run, e);
+    run->cal = calibrator_in_field(run->vis, &run->beam, set->calibration.min_beam,
                                    set->calibration.min_flux_jy, &run->cal_apparent_jy);
-    if (only != NULL && run->cal != NULL && strcmp(run->cal->name, only->name) != 0)
-        run->cal = NULL;
     return 0;
+}
+
+/* There is nothing to calibrate with. */
+static int no_calibration(const struct tile_run *run, struct err *e)
+{
+    if (run->given != NULL)
+        return err_set(
+            e, ERR_QUALITY,
+            "%s; the settings give this one for %s, and no bandpass that was "
+            "solved on it is valid at that time",
+            run->why_not, run->group);
+    return err_set(e, ERR_QUALITY,
+                   "No calibrator registered for Dec %.2f: none of the table is in the "
+                   "field of %s and no bandpass of %s is valid at its time",
+                   run->dec_rad / ASTRO_DEG, run->group, run->vis->telescope);
 }
 
 /* Find a stored bandpass that is valid: run->stored, or NULL if there is none. */
 static int find_stored(struct tile_run *run, struct err *e)
 {
+    const struct reg_caltable_want want = {
+        .table_type = "bandpass",
+        .telescope = run->vis->telescope,
+        .calibrator = run->given != NULL ? run->given->name : NULL,
+        .mjd = mid_mjd(run->vis),
+    };
     struct caltable_info info;
     struct gains *g = NULL;
     struct err why = {0};
@@ -84,8 +121,7 @@ static int find_stored(struct tile_run *run, struct err *e)
 
     if (run->env->registry == NULL)
         return 0;
-    rc = registry_find_caltable(run->env->registry, "bandpass", run->vis->telescope,
-                                mid_mjd(run->vis), run->bandpass_path,
+    rc = registry_find_caltable(run->env->registry, &want, run->bandpass_path,
                                 sizeof run->bandpass_path, e);
     if (rc == -ENOENT) {
         run->bandpass_path[0] = '\0';
@@ -170,11 +206,7 @@ int tile_calibrate(void *arg, struct err *e)
     if ((rc = find_stored(run, e)) != 0)
         return rc;
     if (run->cal == NULL && run->stored == NULL)
-        return err_set(
-            e, ERR_QUALITY,
-            "No calibrator registered for Dec %.2f: none of the table is in the "
-            "field of %s and no bandpass of %s is valid at its time",
-            run->dec_rad / ASTRO_DEG, run->group, vis->telescope);
+        return no_calibration(run, e);
     if (run->cal != NULL) {
         rc = solve_round(run, &run->model, false, &run->bandpass, &run->gain, e);
         if (rc != 0 || (rc = measure(run, e)) != 0)

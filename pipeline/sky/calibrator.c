@@ -197,29 +197,58 @@ static double response(const struct vis *vis, const struct beam *beam,
     return astro_separation(ra, dec, cal->ra_rad, cal->dec_rad) <= NO_BEAM_RADIUS_RAD;
 }
 
+/* Middle of the band, where apparent fluxes are told. */
+static double mid_band_hz(const struct vis *vis)
+{
+    return 0.5 * (vis->freq_hz[0] + vis->freq_hz[vis->nchan - 1]);
+}
+
+int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
+                      const struct beam *beam, double min_beam, double min_jy,
+                      double *apparent_jy, struct err *e)
+{
+    double flux_jy = 0, pb = response(vis, beam, cal), ra, dec;
+    int rc = calibrator_flux(cal, mid_band_hz(vis), &flux_jy, e);
+
+    *apparent_jy = flux_jy * pb;
+    if (rc != 0)
+        return rc;
+    if (pb < min_beam || pb <= 0) {
+        vis_mean_pointing(vis, &ra, &dec);
+        return err_set(e, ERR_QUALITY,
+                       "calibrator %s is %.2f degrees from the middle of the field, "
+                       "where the primary beam is %.3g, less than %.3g",
+                       cal->name,
+                       astro_separation(ra, dec, cal->ra_rad, cal->dec_rad) / ASTRO_DEG,
+                       pb, min_beam);
+    }
+    if (*apparent_jy < min_jy)
+        return err_set(e, ERR_QUALITY,
+                       "calibrator %s has %.3g Jy in the primary beam, less than %.3g",
+                       cal->name, *apparent_jy, min_jy);
+    return 0;
+}
+
 const struct calibrator *calibrator_in_field(const struct vis *vis,
-                                             const struct beam *beam,
-                                             const struct calibrator *extra,
-                                             size_t nextra, double min_beam,
+                                             const struct beam *beam, double min_beam,
                                              double min_jy, double *apparent_jy)
 {
-    double mid_hz = 0.5 * (vis->freq_hz[0] + vis->freq_hz[vis->nchan - 1]);
     const struct calibrator *best = NULL;
     size_t n = sizeof table / sizeof table[0];
 
     *apparent_jy = 0;
-    for (size_t i = 0; i < nextra + n; i++) {
-        const struct calibrator *cal = i < nextra ? &extra[i] : &table[i - nextra];
-        double flux_jy = 0, pb;
+    for (size_t i = 0; i < n; i++) {
+        double flux_jy = 0, here_jy;
 
-        if (calibrator_flux(cal, mid_hz, &flux_jy, NULL) != 0 || flux_jy < min_jy)
+        /* without the beam first, which is much to compute */
+        if (calibrator_flux(&table[i], mid_band_hz(vis), &flux_jy, NULL) != 0 ||
+            flux_jy < min_jy ||
+            calibrator_usable(&table[i], vis, beam, min_beam, min_jy, &here_jy, NULL) !=
+                0 ||
+            here_jy <= *apparent_jy)
             continue;
-        pb = response(vis, beam, cal);
-        if (pb < min_beam || pb <= 0 || flux_jy * pb < min_jy ||
-            flux_jy * pb <= *apparent_jy)
-            continue;
-        best = cal;
-        *apparent_jy = flux_jy * pb;
+        best = &table[i];
+        *apparent_jy = here_jy;
     }
     return best;
 }

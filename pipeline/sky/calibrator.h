@@ -35,14 +35,21 @@ int calibrator_flux(const struct calibrator *cal, double freq_hz, double *flux_j
                     struct err *e);
 
 /*
- * calibrator_in_field: the calibrator of the table (or of `extra`) with the largest flux x
- * effective beam in the field, if its beam response is at least min_beam and its apparent
- * flux at least min_jy.  NULL when there is none (an answer).  *apparent_jy at mid-band.
+ * calibrator_usable: whether this one can calibrate the group: its flux in the middle of the
+ * band is known, its beam response at least min_beam and its apparent flux at least min_jy.
+ * Returned: *apparent_jy at mid-band
+ * Status:   0; ERR_QUALITY it cannot, and the sentence says why
+ */
+int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
+                      const struct beam *beam, double min_beam, double min_jy,
+                      double *apparent_jy, struct err *e);
+
+/*
+ * calibrator_in_field: that of the table, of those that are usable, with the largest apparent
+ * flux, *apparent_jy at mid-band.  NULL when there is none (an answer).
  */
 const struct calibrator *calibrator_in_field(const struct vis *vis,
-                                             const struct beam *beam,
-                                             const struct calibrator *extra,
-                                             size_t nextra, double min_beam,
+                                             const struct beam *beam, double min_beam,
                                              double min_jy, double *apparent_jy);
 
 /*
