@@ -85,7 +85,7 @@ static void last_words(const char *log, char *line, size_t size)
     text[n > 0 ? n : 0] = '\0';
     for (at = strtok_r(text, "\r\n", &last); at != NULL;
          at = strtok_r(NULL, "\r\n", &last)) {
-        at += strspn(at, " \t-+*");
+        at += strspn(at, " \t-+*>");
         if (*at != '\0')
             snprintf(line, size, "%s", at);
     }

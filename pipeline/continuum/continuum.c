@@ -37,6 +37,14 @@ void tile_drop_imager(struct tile_run *run)
     run->psf = NULL;
 }
 
+void tile_drop_stokes(struct tile_run *run)
+{
+    free(run->uvw_m);
+    stokes_free(run->stokes);
+    run->uvw_m = NULL;
+    run->stokes = NULL;
+}
+
 static int tile_open(void **out, struct run_env *env, struct err *e)
 {
     struct tile_run *run = calloc(1, sizeof *run);
@@ -63,8 +71,7 @@ static void tile_close(void *arg)
     tile_drop_images(run);
     tile_drop_imager(run);
     free(run->first_model);
-    free(run->uvw_m);
-    stokes_free(run->stokes);
+    tile_drop_stokes(run);
     source_list_free(&run->sources);
     gains_free(run->bandpass);
     gains_free(run->gain);

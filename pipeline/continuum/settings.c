@@ -1,6 +1,7 @@
 #include "pipeline/continuum/settings.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "pipeline/pipeline.h"
 
@@ -29,6 +30,10 @@ static const struct conf_setting rows[] = {
 {"calibration", "model_rounds", CONF_COUNT, AT(calibration, model_rounds), 0, 100, "", "1",
  "times to solve again with the field's own sources in the model"},
 
+{"imaging", "engine", CONF_WORD, AT(imaging, engine), 0, 0, "own wsclean", "own",
+ "what makes the images: our own imager, or WSClean"},
+{"imaging", "engine_timeout_s", CONF_REAL, AT(imaging, engine_timeout_s), 1, 2592000, "s", "3600",
+ "WSClean is killed when it takes longer"},
 {"imaging", "size", CONF_COUNT, AT(imaging, size), 0, 32768, "pixels", "0",
  "pixels a side; 0: from the beam and the cell"},
 {"imaging", "cell_arcsec", CONF_REAL, AT(imaging, cell_arcsec), 0, 3600, "arcsec", "0",
@@ -71,9 +76,11 @@ static const char *wrong(const void *values)
 {
     const struct continuum_settings *s = values;
 
-    return s->imaging.auto_threshold > s->imaging.auto_mask
-               ? "[imaging] auto_threshold must be at most auto_mask"
-               : NULL;
+    if (s->imaging.auto_threshold > s->imaging.auto_mask)
+        return "[imaging] auto_threshold must be at most auto_mask";
+    if (s->imaging.correct_smearing && strcmp(s->imaging.engine, "own") != 0)
+        return "[imaging] correct_smearing needs engine = own, whose weights are known";
+    return NULL;
 }
 
 const struct conf_part continuum_part = {.row = rows,

@@ -5,6 +5,7 @@
 #define PIPELINE_CONTINUUM_SETTINGS_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "core/conf.h"
 
@@ -27,6 +28,8 @@ struct continuum_settings {
         long model_rounds;
     } calibration;
     struct {
+        char engine[16]; /* own | wsclean */
+        double engine_timeout_s;
         long size;          /* pixels a side; 0: from beam and cell */
         double cell_arcsec; /* 0: from the longest baseline */
         char weighting[16];
@@ -34,7 +37,7 @@ struct continuum_settings {
         long niter;
         double auto_mask, auto_threshold; /* sigma */
         double mgain;
-        int correct_smearing;
+        bool correct_smearing;
         char keep_ms[8]; /* no | yes | full */
     } imaging;
     struct {

@@ -38,6 +38,7 @@ struct tile_run {
 
     /* from convert on; phased to (ra_rad, dec_rad), and as correlated until it is written */
     struct vis *vis;
+    bool applied; /* the gains, to vis */
     double ra_rad, dec_rad;
     struct beam beam;
 
@@ -127,6 +128,24 @@ int image_round(struct tile_run *run, enum depth depth, struct err *e);
  */
 int tile_smear(struct tile_run *run, struct err *e);
 
+/* Instead of [imaging] engine = own. */
+bool engine_is_wsclean(const struct tile_run *run);
+/*
+ * engine_wsclean: run->psf, residual, components and flat of run->opts by WSClean.
+ * Status: 0; -ENOENT it is not installed; -ETIMEDOUT, -ECHILD, -ECANCELED: child.h; ERR_QUALITY its
+ * CLEAN diverged; -ENOSPC the disk is full; -ENOMEM; others of ms_write and fits_read_image.
+ */
+int engine_wsclean(struct tile_run *run, struct err *e);
+
+/* What an image of the tile is called, and its times; not its projection and frequency. */
+void tile_describe(struct image *img, const struct tile_run *run);
+
+/* The calibrated visibilities as the Measurement Set `path`, in CORRECTED_DATA or else DATA, with
+ * weights by channel if wanted.  Nobody may need the data as correlated any more: the gains are
+ * applied to them.  Status: 0; those of ms_write and apply_gains. */
+int tile_ms(struct tile_run *run, const char *path, bool corrected, bool by_channel,
+            struct err *e);
+
 /* How often step "refine" will solve and image again; 0 without a calibrator in the field. */
 long selfcal_rounds(const struct tile_run *run);
 
@@ -134,5 +153,7 @@ long selfcal_rounds(const struct tile_run *run);
 void tile_drop_images(struct tile_run *run);
 /* The imager, and what was made of the weights alone. */
 void tile_drop_imager(struct tile_run *run);
+/* Stokes I and its coordinates; the imager must be gone. */
+void tile_drop_stokes(struct tile_run *run);
 
 #endif

@@ -136,12 +136,10 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
     return 0;
 }
 
-static void describe(struct image *img, const struct tile_run *run)
+void tile_describe(struct image *img, const struct tile_run *run)
 {
     const struct vis *vis = run->vis;
 
-    imager_wcs(run->imager, &img->wcs);
-    img->freq_hz = run->info.freq_hz;
     img->width_hz = 0;
     for (size_t c = 0; c < vis->nchan; c++)
         img->width_hz += vis->width_hz[c];
@@ -241,7 +239,9 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
         (rc = normal_new(&run->normal, run->imager, run->psf->pix, e)) != 0)
         return rc;
     psf = run->psf;
-    describe(psf, run);
+    imager_wcs(run->imager, &psf->wcs);
+    psf->freq_hz = run->info.freq_hz;
+    tile_describe(psf, run);
     return beam_fit_psf(psf, &run->beam_fit, e);
 }
 
@@ -278,10 +278,37 @@ static int make_grid(struct tile_run *run, struct err *e)
     return rc != 0 ? rc : make_psf(run, &opts, e);
 }
 
+/* The last round by another program: all that it does not need is given back before. */
+static int other_round(struct tile_run *run, struct err *e)
+{
+    int rc = choose_grid(run, &run->opts, e);
+
+    tile_drop_images(run);
+    tile_drop_imager(run);
+    tile_drop_stokes(run);
+    if (rc == 0)
+        rc = engine_wsclean(run, e);
+    if (rc == 0)
+        rc = beam_maps(run, e);
+    if (rc == 0)
+        snprintf(run->env->detail, sizeof run->env->detail,
+                 "%zu x %zu pixels of %.3g arcsec, beam %.3g x %.3g arcsec, by WSClean",
+                 run->opts.nx, run->opts.ny, run->opts.cell_rad / ASTRO_ARCSEC,
+                 run->psf->bmaj_rad / ASTRO_ARCSEC, run->psf->bmin_rad / ASTRO_ARCSEC);
+    return rc;
+}
+
+bool engine_is_wsclean(const struct tile_run *run)
+{
+    return strcmp(run->set->imaging.engine, "wsclean") == 0;
+}
+
 int image_round(struct tile_run *run, enum depth depth, struct err *e)
 {
     int rc;
 
+    if (depth == DEPTH_FULL && engine_is_wsclean(run))
+        return (rc = take_samples(run, e)) != 0 ? rc : other_round(run, e);
     if ((rc = take_samples(run, e)) != 0 || (rc = make_grid(run, e)) != 0 ||
         (rc = image_like(&run->residual, run->psf, e)) != 0 ||
         (rc = deconvolve(run, depth, e)) != 0 ||

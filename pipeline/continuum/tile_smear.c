@@ -73,12 +73,18 @@ static double loss_at_level(const struct tile_run *run, const struct smear *smea
 int tile_smear(struct tile_run *run, struct err *e)
 {
     const struct image *pb = run->pb;
-    float *weight = mem_calloc(run->vis->nchan, sizeof *weight);
-    struct smear *smear = of_rows(run, weight);
+    float *weight;
+    struct smear *smear;
     double right = (double)(pb->nx - 1), top = (double)(pb->ny - 1), worst;
     float *map = NULL;
     int rc = 0;
 
+    run->smearing.half = run->smearing.fifth = run->smearing.corner =
+        run->smearing.worst = NAN;
+    if (run->imager == NULL) /* another engine's weights are not known */
+        return 0;
+    weight = mem_calloc(run->vis->nchan, sizeof *weight);
+    smear = of_rows(run, weight);
     run->smearing.half = loss_at_level(run, smear, 0.5f, &worst);
     run->smearing.fifth = loss_at_level(run, smear, 0.2f, &run->smearing.worst);
     run->smearing.corner =

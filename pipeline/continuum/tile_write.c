@@ -41,38 +41,46 @@ static int write_gains(const struct tile_run *run, const struct gains *g,
     return rc != 0 ? rc : caltable_write(path, g, vis, &info, e);
 }
 
+int tile_ms(struct tile_run *run, const char *path, bool corrected, bool by_channel,
+            struct err *e)
+{
+    struct tile_gains gains = tile_gains(run);
+    struct apply apply = {.gains = {gains.set[0], gains.set[1]},
+                          .threads = run->env->threads};
+    struct ms_opts opts = {.corrected = corrected,
+                           .weight_spectrum = by_channel,
+                           .field = run->group,
+                           .dish_m = run->beam.diameter_m,
+                           .origin = "watcherd " VERSION,
+                           .message = "calibrated, in Jy"};
+    int rc = run->applied ? 0 : apply_gains(run->vis, &apply, e);
+
+    if (rc != 0)
+        return rc;
+    run->applied = true;
+    return ms_write(path, run->vis, &opts, e);
+}
+
 /*
  * The calibrated visibilities, where `batchctl clean` looks: scratch/GROUP.ms, instead of
  * that of an older generation.  It is made in scratch/GROUP/GENERATION, so that a killed worker
- * leaves nothing that is not cleared with that.  Nobody needs the data as correlated any more:
- * the gains are applied to them.
+ * leaves nothing that is not cleared with that.
  * Status: 0; those of ms_write.
  */
 static int keep_ms(struct tile_run *run, struct err *e)
 {
     const char *how = run->set->imaging.keep_ms;
-    struct ms_opts opts = {.corrected = true,
-                           .weight_spectrum = strcmp(how, "full") == 0,
-                           .field = run->group,
-                           .dish_m = run->beam.diameter_m,
-                           .origin = "watcherd " VERSION,
-                           .message = "calibrated: CORRECTED_DATA in Jy"};
-    struct tile_gains gains = tile_gains(run);
-    struct apply apply = {.gains = {gains.set[0], gains.set[1]},
-                          .threads = run->env->threads};
     char name[128], made[PATH_MAX], kept[PATH_MAX];
     int rc;
 
     if (strcmp(how, "no") == 0)
         return 0;
-    if ((rc = apply_gains(run->vis, &apply, e)) != 0)
-        return rc;
     snprintf(name, sizeof name, "%s.ms", run->group);
     rc = path_join(made, sizeof made, run->env->scratch, name, e);
     if (rc == 0)
         rc = path_join(kept, sizeof kept, run->env->conf->paths.scratch, name, e);
     if (rc == 0)
-        rc = ms_write(made, run->vis, &opts, e);
+        rc = tile_ms(run, made, true, strcmp(how, "full") == 0, e);
     if (rc == 0)
         rc = path_remove_tree(kept, e);
     if (rc == 0 && rename(made, kept) != 0)
@@ -89,6 +97,7 @@ int tile_write(void *arg, struct err *e)
          "calibrator in the field"},
         {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms of the residual"},
         {"DYNRANGE", NULL, run->peak_jy / run->noise_jy, "peak over noise"},
+        {"ENGINE", run->set->imaging.engine, 0, "what made the images: own, wsclean"},
         {"SMEARCOR", run->set->imaging.correct_smearing ? "yes" : "no", 0,
          "time smearing is part of the primary beam"},
         {"WPLANE_A", NULL, run->info.a, "w = a u + b v, fitted"},
@@ -150,6 +159,7 @@ json_t *tile_meta(const void *arg)
     verdict_put(m, "fits", "image.fits");
     verdict_put(m, "preview", "preview.png");
     verdict_put(m, "qa_status", run->qa_status);
+    verdict_put(m, "engine", run->set->imaging.engine);
     verdict_put(m, "telescope", run->vis->telescope);
     verdict_number(m, "noise_jy", run->noise_jy);
     verdict_number(m, "peak_jy", run->peak_jy);
