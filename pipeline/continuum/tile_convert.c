@@ -11,6 +11,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "pipeline/continuum/budget.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/io/uvh5_header.h"
@@ -37,23 +38,76 @@ __attribute__((noinline)) static bool says(const char *have, const char *want)
     return want == NULL || strcmp(have, want) == 0;
 }
 
-static void choose_beam(struct tile_run *run)
+/* The dish of a file: the settings', the header's, the table's; 0: unknown. */
+static double dish_m(const struct tile_run *run, const struct uvh5_header *h)
 {
-    const struct continuum_settings *set = run->set;
-    const struct vis *vis = run->vis;
+    double dish = run->set->instrument.dish_m;
 
-    if (beam_kind_parse(set->instrument.beam, &run->beam.kind) != 0)
+    for (size_t a = 0; dish <= 0 && a < h->info.nant; a++)
+        dish = h->ant_diameter_m[a];
+    for (size_t i = 0; dish <= 0 && i < sizeof dishes / sizeof dishes[0]; i++)
+        if (says(h->info.telescope, dishes[i].telescope) &&
+            says(h->info.instrument, dishes[i].instrument))
+            dish = dishes[i].dish_m;
+    return dish;
+}
+
+static void choose_beam(struct tile_run *run, const struct uvh5_header *h)
+{
+    if (beam_kind_parse(run->set->instrument.beam, &run->beam.kind) != 0)
         run->beam.kind = BEAM_AIRY;
-    run->beam.diameter_m = set->instrument.dish_m;
-    for (size_t a = 0; run->beam.diameter_m <= 0 && a < vis->nant; a++)
-        run->beam.diameter_m = vis->ant_diameter_m[a];
-    for (size_t i = 0;
-         run->beam.diameter_m <= 0 && i < sizeof dishes / sizeof dishes[0]; i++)
-        if (says(vis->telescope, dishes[i].telescope) &&
-            says(vis->instrument, dishes[i].instrument))
-            run->beam.diameter_m = dishes[i].dish_m;
+    run->beam.diameter_m = dish_m(run, h);
     if (!(run->beam.diameter_m > 0))
         run->beam.kind = BEAM_NONE;
+}
+
+static double longest_m(const struct uvh5_header *h)
+{
+    double longest = 0;
+
+    for (size_t i = 0; i < h->nblt; i++) {
+        const double *p = h->ant_pos_m[h->ant1[i]], *q = h->ant_pos_m[h->ant2[i]];
+
+        longest = fmax(longest, hypot(hypot(p[0] - q[0], p[1] - q[1]), p[2] - q[2]));
+    }
+    return longest;
+}
+
+/* Pixels a side, about: as choose_grid (tile_image.c) will have them, which knows the
+ * projected baselines. */
+static size_t pixels_about(const struct tile_run *run, const struct uvh5_header *h,
+                           double lo_hz, double hi_hz)
+{
+    double cell_rad = run->set->imaging.cell_arcsec * ASTRO_ARCSEC, n;
+
+    if (run->set->imaging.size > 0)
+        return (size_t)run->set->imaging.size;
+    if (!(cell_rad > 0))
+        cell_rad = ASTRO_C_M_S / (3 * longest_m(h) * hi_hz);
+    n = run->beam.kind == BEAM_NONE
+            ? 1024
+            : 1.5 * 1.029 * ASTRO_C_M_S / (lo_hz * run->beam.diameter_m * cell_rad);
+    return n > 64 && n < 1e6 ? (size_t)n : n > 64 ? 1000000 : 64;
+}
+
+/* The beam, and whether the group fits into memory. */
+static int check_budget(struct tile_run *run, struct budget_group *g, double lo_hz,
+                        double hi_hz, struct err *e)
+{
+    struct uvh5_header h;
+    int rc = uvh5_header_read(&h, run->path[0], e);
+
+    if (rc == 0) {
+        choose_beam(run, &h);
+        g->nrow = h.info.nrow;
+        g->npol = h.info.npol;
+        g->nant = h.info.nant;
+        g->ntime = h.info.ntime;
+        g->nx = pixels_about(run, &h, lo_hz, hi_hz);
+        rc = budget_check(g, budget_room(), run->group, e);
+    }
+    uvh5_header_free(&h);
+    return rc;
 }
 
 /*
@@ -61,8 +115,10 @@ static void choose_beam(struct tile_run *run)
  * falls back to 2009), and a swapped sub-band a wrong frequency; so the header must
  * confirm the name before the bytes are believed.
  */
-static int check_headers(const struct tile_run *run, struct err *e)
+static int check_headers(struct tile_run *run, struct err *e)
 {
+    struct budget_group g = {0};
+    double lo_hz = INFINITY, hi_hz = 0;
     double tolerance_s = run->env->conf->group.header_tolerance_s;
     double freq_of[100];
 
@@ -76,6 +132,9 @@ static int check_headers(const struct tile_run *run, struct err *e)
 
         if (rc != 0)
             return rc;
+        g.nchan += info.nchan;
+        lo_hz = fmin(lo_hz, info.freq_lo_hz);
+        hi_hz = fmax(hi_hz, info.freq_hi_hz);
         if (strlen(base) < 19 || clock_parse(base, &named_s) != 0)
             continue; /* another naming rule: there is nothing to confirm */
         header_s = (info.t0_jd - JD_UNIX_EPOCH) * ASTRO_DAY_S;
@@ -101,7 +160,7 @@ static int check_headers(const struct tile_run *run, struct err *e)
                 run->group, i, freq_of[i] / 1e6, last, freq_of[last] / 1e6);
         last = i;
     }
-    return 0;
+    return check_budget(run, &g, lo_hz, hi_hz, e);
 }
 
 int tile_convert(void *arg, struct err *e)
@@ -128,7 +187,6 @@ int tile_convert(void *arg, struct err *e)
             e, ERR_QUALITY,
             "%s: the correlator did not track any direction (unprojected data)",
             run->group);
-    choose_beam(run);
     run->ra_rad = vis->phase_ra_rad;
     run->dec_rad = vis->phase_dec_rad;
     snprintf(run->env->detail, sizeof run->env->detail,
