@@ -15,6 +15,9 @@
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
 
+/* How many times the last step a model goes ahead of what was found. */
+#define MOST_AHEAD 3.0
+
 long selfcal_rounds(const struct tile_run *run)
 {
     return run->cal != NULL ? run->set->calibration.model_rounds : 0;
@@ -40,25 +43,76 @@ static float *other_components(const struct tile_run *run)
     return pix;
 }
 
-/* What was found around the calibrator in the last image, as a struct model's field. */
+/* What is around the calibrator, as a struct model's field. */
 struct field {
     const struct imager *im;
     float complex *nodes;
+    /* [n] each, or NULL: what the last round took for the field's sources; what had been found
+     * before it; what had been found more than taken then */
+    float *took, *found, *more;
+    size_t n;
 };
 
-static int field_model(const struct tile_run *run, struct field *field, struct err *e)
+static void forget(struct field *f)
 {
-    float *pix = other_components(run);
-    int rc;
+    free(f->took);
+    free(f->found);
+    free(f->more);
+    f->took = f->found = f->more = NULL;
+}
 
-    free(field->nodes);
-    *field = (struct field){.im = run->imager};
-    if (pix == NULL)
+/*
+ * What the next round is to take: gains swallow a part of the sources that a model lacks, so each
+ * round finds a part of what is missing, nearly the same one.  From two rounds follows where that
+ * leads: Anderson 1965, J. ACM 12, 547, with one round before.
+ * pix [n]: found last; more [n]: found more than taken.  Returned: next [n]
+ */
+static void extrapolate(const struct field *f, const float *pix, const float *more,
+                        float *next)
+{
+    double dot = 0, size = 0, part;
+
+    for (size_t i = 0; i < f->n; i++) {
+        double less = (double)f->more[i] - (double)more[i];
+
+        dot += (double)more[i] * less;
+        size += less * less;
+    }
+    part = size > 0 ? fmin(fmax(dot / size, 0), MOST_AHEAD) : 0;
+    for (size_t i = 0; i < f->n; i++)
+        next[i] = pix[i] + (float)part * (pix[i] - f->found[i]);
+}
+
+/* The next round's model: that of the last image, and what follows from the rounds before. */
+static int field_model(const struct tile_run *run, struct field *f, struct err *e)
+{
+    size_t n = run->psf->nx * run->psf->ny;
+    float *pix = other_components(run), *next = malloc(n * sizeof *next);
+    float *more = NULL;
+
+    if (n != f->n)
+        forget(f);
+    if (f->took != NULL)
+        more = malloc(n * sizeof *more);
+    if (pix == NULL || next == NULL || (f->took != NULL && more == NULL)) {
+        free(pix);
+        free(next);
+        free(more);
         return err_set(e, -ENOMEM, "out of memory for the field model of %s",
                        run->group);
-    rc = imager_model(run->imager, pix, &field->nodes, e);
-    free(pix);
-    return rc;
+    }
+    for (size_t i = 0; more != NULL && i < n; i++)
+        more[i] = pix[i] - f->took[i];
+    memcpy(next, pix, n * sizeof *next);
+    if (f->more != NULL)
+        extrapolate(f, pix, more, next);
+    forget(f);
+    f->took = next;
+    f->found = pix;
+    f->more = more;
+    f->n = n;
+    f->im = run->imager;
+    return imager_model(run->imager, next, &f->nodes, e);
 }
 
 static void add_field(const void *arg, size_t row, size_t chan, size_t n, float *re,
@@ -69,45 +123,104 @@ static void add_field(const void *arg, size_t row, size_t chan, size_t n, float 
     imager_model_row(f->im, f->nodes, row, chan, n, re, im);
 }
 
-/* Gains instead of those that there are. */
-static int solve_again(struct tile_run *run, const struct model *model, struct err *e)
-{
+/* Gains that a round found, or that it replaced. */
+struct found {
     struct gains *bandpass, *gain;
-    int rc = solve_round(run, model, false, &bandpass, &gain, e);
+};
 
+static void swap(struct tile_run *run, struct found *f)
+{
+    struct found was = {run->bandpass, run->gain};
+
+    run->bandpass = f->bandpass;
+    run->gain = f->gain;
+    *f = was;
+}
+
+static void drop(struct found *f)
+{
+    gains_free(f->bandpass);
+    gains_free(f->gain);
+}
+
+/*
+ * One round: *better is whether the residual is quieter than before.  If not, run has the gains of
+ * before again, and its image is made of the others.
+ */
+static int try_round(struct tile_run *run, struct field *field, bool phase_only,
+                     enum depth depth, bool *better, struct err *e)
+{
+    struct model model = run->model;
+    struct selfcal *log = &run->selfcal;
+    double before = run->clean.sigma_jy;
+    struct found found = {NULL, NULL};
+    int rc = field_model(run, field, e);
+
+    model.field = add_field;
+    model.field_arg = field;
+    if (rc == 0)
+        rc = solve_round(run, &model, phase_only, &found.bandpass, &found.gain, e);
+    free(field->nodes);
+    field->nodes = NULL;
     if (rc != 0)
         return rc;
-    gains_free(run->bandpass);
-    gains_free(run->gain);
-    run->bandpass = bandpass;
-    run->gain = gain;
-    return 0;
+    swap(run, &found);
+    rc = image_round(run, depth, e);
+    if (rc == 0) {
+        *better = run->clean.sigma_jy < before;
+        log->rms_jy[log->tried] = before;
+        log->rms_jy[++log->tried] = run->clean.sigma_jy;
+        log->kept += *better;
+        if (!*better)
+            swap(run, &found);
+    }
+    drop(&found);
+    return rc;
+}
+
+static int all_rounds(struct tile_run *run, struct err *e)
+{
+    long rounds = selfcal_rounds(run);
+    struct field field = {0};
+    bool better = true;
+    int rc = 0;
+
+    for (long i = 0; rc == 0 && better && i < rounds; i++)
+        rc = try_round(run, &field, i < run->set->calibration.phase_rounds,
+                       i + 1 < rounds ? DEPTH_MODEL : DEPTH_FULL, &better, e);
+    forget(&field);
+    if (rc == 0 && !better)
+        rc = image_round(run, DEPTH_FULL, e);
+    return rc;
+}
+
+static void describe(const struct tile_run *run)
+{
+    const struct selfcal *log = &run->selfcal;
+    char *at = run->env->detail, *end = at + sizeof run->env->detail;
+
+    at +=
+        snprintf(at, (size_t)(end - at),
+                 "%zu rounds with the field's sources in the model, %zu kept, residual",
+                 log->tried, log->kept);
+    for (size_t i = 0; i <= log->tried && end - at > 16; i++)
+        at += snprintf(at, (size_t)(end - at), "%s %.3g", i > 0 ? " ->" : "",
+                       log->rms_jy[i] * 1e3);
+    if (end - at > 10)
+        snprintf(at, (size_t)(end - at), " mJy/beam");
 }
 
 int tile_refine(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    long rounds = selfcal_rounds(run);
-    struct model model = run->model;
-    struct field field = {0};
-    int rc = 0;
+    int rc;
 
-    if (rounds == 0) {
+    if (selfcal_rounds(run) == 0) {
         snprintf(run->env->detail, sizeof run->env->detail, "nothing to refine");
         return 0;
     }
-    model.field = add_field;
-    model.field_arg = &field;
-    for (long left = rounds - 1; rc == 0 && left >= 0; left--) {
-        rc = field_model(run, &field, e);
-        if (rc == 0)
-            rc = solve_again(run, &model, e);
-        if (rc == 0)
-            rc = image_round(run, left > 0 ? DEPTH_MODEL : DEPTH_FULL, e);
-    }
-    free(field.nodes);
+    rc = all_rounds(run, e);
     if (rc == 0)
-        snprintf(run->env->detail, sizeof run->env->detail,
-                 "%ld rounds with the field's sources in the model", rounds);
+        describe(run);
     return rc;
 }

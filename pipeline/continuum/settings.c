@@ -29,6 +29,8 @@ static const struct conf_setting rows[] = {
  "reference antenna's number; -1: automatic"},
 {"calibration", "model_rounds", CONF_COUNT, AT(calibration, model_rounds), 0, 100, "", "1",
  "times to solve again with the field's own sources in the model"},
+{"calibration", "phase_rounds", CONF_COUNT, AT(calibration, phase_rounds), 0, 100, "", "0",
+ "so many of them, the first, solve for phases alone"},
 
 {"imaging", "engine", CONF_WORD, AT(imaging, engine), 0, 0, "own wsclean", "own",
  "what makes the images: our own imager, or WSClean"},

@@ -25,7 +25,7 @@ struct continuum_settings {
         double min_flux_jy;      /* apparent */
         double bandpass_valid_h; /* either side */
         long refant;             /* antenna number; -1: automatic */
-        long model_rounds;
+        long model_rounds, phase_rounds;
     } calibration;
     struct {
         char engine[16]; /* own | wsclean */

@@ -28,6 +28,14 @@ struct image;
 struct stokes;
 struct vis;
 
+/* Rounds of self-calibration. */
+enum { SELFCAL_MOST = 100 };
+struct selfcal {
+    size_t tried, kept;
+    double rms_jy[SELFCAL_MOST +
+                  1]; /* of the residual, before the first and after each tried */
+};
+
 struct tile_run {
     struct run_env *env;
     const char *group;
@@ -68,6 +76,7 @@ struct tile_run {
     float *
         first_model; /* what CLEAN is to start from, the components of the round before; or NULL */
     struct clean_result clean;
+    struct selfcal selfcal;
     struct beam_fit beam_fit;
     struct image *psf, *residual, *flat, *pb, *corrected;
 

@@ -148,6 +148,19 @@ static json_t *smearing(const struct tile_run *run)
     return s;
 }
 
+/* How the rounds of self-calibration went. */
+static json_t *selfcal(const struct selfcal *rounds)
+{
+    json_t *m = json_object(), *rms = json_array();
+
+    verdict_number(m, "rounds", (double)rounds->tried);
+    verdict_number(m, "kept", (double)rounds->kept);
+    for (size_t i = 0; rounds->tried > 0 && i <= rounds->tried; i++)
+        json_array_append_new(rms, json_real(rounds->rms_jy[i]));
+    json_object_set_new(m, "residual_rms_jy", rms);
+    return m;
+}
+
 json_t *tile_meta(const void *arg)
 {
     const struct tile_run *run = arg;
@@ -184,5 +197,6 @@ json_t *tile_meta(const void *arg)
     verdict_number(cal, "phase_rms_bandpass_deg", run->phase_rms_bandpass_deg);
     verdict_number(cal, "phase_rms_deg", run->phase_rms_deg);
     json_object_set_new(m, "calibration", cal);
+    json_object_set_new(m, "selfcal", selfcal(&run->selfcal));
     return m;
 }
