@@ -29,7 +29,10 @@
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/normal_parts.h"
 
-enum { BLOCK = 8 }; /* rows; of complex numbers a cache line */
+enum {
+    BLOCK = 8,  /* rows; of complex numbers a cache line */
+    PIECE = 256 /* cells of a column */
+};
 
 static size_t blocks_of(size_t n)
 {
@@ -95,7 +98,7 @@ static int open_bench(struct normal_bench *b, const struct normal *op)
     b->row = mem_huge(BLOCK * op->wide * sizeof *b->row);
     b->sum = mem_huge(BLOCK * op->nx * sizeof *b->sum);
     b->half = mem_huge(BLOCK * op->half * sizeof *b->half);
-    b->column = mem_huge(op->tall * sizeof *b->column);
+    b->column = mem_huge(op->slots * op->tall * sizeof *b->column);
     b->back = mem_huge(terms * op->tall * sizeof *b->back);
     b->even = mem_huge(terms * op->tall * sizeof *b->even);
     return b->row == NULL || b->sum == NULL || b->half == NULL || b->column == NULL ||
@@ -304,11 +307,15 @@ static void transform_column(const struct pass *p, float complex *to,
                              const float complex *from, size_t odd)
 {
     const struct normal *op = p->op;
+    size_t nblock = blocks_of(op->ny);
 
-    for (size_t block = 0, y = 0; y < op->ny; block++, y += BLOCK) {
-        size_t n = op->ny - y < BLOCK ? op->ny - y : BLOCK;
+    for (size_t first = 0, end; first < nblock; first = end) {
+        size_t y = first * BLOCK, n;
 
-        if (!op->in_block[block])
+        for (end = first + 1; end < nblock && op->in_block[end] == op->in_block[first];)
+            end++;
+        n = (end * BLOCK < op->ny ? end * BLOCK : op->ny) - y;
+        if (!op->in_block[first])
             memset(to + y, 0, n * sizeof *to);
         else if (!odd)
             memcpy(to + y, from + y, n * sizeof *to);
@@ -319,23 +326,35 @@ static void transform_column(const struct pass *p, float complex *to,
     fft_column(op->fft, to);
 }
 
-/* sum[k] += C(j + k, k) kernel (q, j + k) column, for all k and all (q, j). */
+/* back[k] = sum of C(j + k, k) kernel (q, j + k) column (q, j), for n cells from `at` on. */
+static void multiply_cells(const struct pass *p, struct normal_bench *b,
+                           const float *kernel, size_t at, size_t n)
+{
+    const struct normal *op = p->op;
+
+    for (size_t k = 0; k < op->terms[0]; k++)
+        for (size_t q = 0; q < op->beams; q++)
+            for (size_t j = 0; j + k < op->terms[q]; j++)
+                p->columns->add(b->back + k * op->tall + at,
+                                kernel + (op->slot[q] + j + k) * op->hy + at,
+                                b->column + (op->slot[q] + j) * op->tall + at,
+                                (float)binomial(j + k, k), n, (j + k) % 2 == 1,
+                                q == 0 && j == 0);
+}
+
+/* The products of column c of all planes, a piece at a time that all stays in the innermost
+ * cache. */
 static void multiply_column(const struct pass *p, struct normal_bench *b, size_t c,
                             size_t odd)
 {
     const struct normal *op = p->op;
     const float *kernel = op->kernel + (2 * c + odd) * op->slots * op->hy;
 
-    for (size_t q = 0; q < op->beams; q++)
-        for (size_t j = 0; j < op->terms[q]; j++) {
-            transform_column(p, b->column, plane_of(op, op->slot[q] + j) + c * op->room,
-                             odd);
-            for (size_t k = 0; j + k < op->terms[q]; k++)
-                p->columns->add(b->back + k * op->tall,
-                                kernel + (op->slot[q] + j + k) * op->hy, b->column,
-                                (float)binomial(j + k, k), op->hy, (j + k) % 2 == 1,
-                                q == 0 && j == 0);
-        }
+    for (size_t slot = 0; slot < op->slots; slot++)
+        transform_column(p, b->column + slot * op->tall,
+                         plane_of(op, slot) + c * op->room, odd);
+    for (size_t at = 0; at < op->hy; at += PIECE)
+        multiply_cells(p, b, kernel, at, op->hy - at < PIECE ? op->hy - at : PIECE);
 }
 
 /* Column c of all planes: the sums take the places of the first planes. */

@@ -19,7 +19,7 @@ struct normal_bench {
     float *row;            /* [block][wide] rows of an image, and zeros */
     float *sum;            /* [block][nx] rows of what is taken off */
     float complex *half;   /* [block][half] their transforms */
-    float complex *column; /* [tall] */
+    float complex *column; /* [slots][tall] one column of each plane */
     float complex *back;   /* [K][tall] sums of products in one column */
     float complex *even;   /* [K][tall] what their even rows leave in the image */
 };
