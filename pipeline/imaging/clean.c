@@ -46,11 +46,9 @@ enum {
 #define BATCH_DEPTH 0.5f
 /* A residual of so many floors is done: at once, ... */
 #define NEAR_FLOOR 1.02f
-/* ... when a cycle went down to the floor inside the mask, ... */
-#define NEAR_MASKED 1.25f
-/* ... when one did while searching, and the noise fell by less than STEADY with it. */
-#define NEAR_SEARCHED 1.5f
-#define STEADY        0.05
+/* ... or after a cycle, when the noise fell by less than STEADY with it. */
+#define NEAR_STEADY 1.5f
+#define STEADY      0.05
 /* CLEAN goes on when the residual from the visibilities differs by more of the noise. */
 #define CHECK_SIGMA 0.2
 
@@ -544,19 +542,16 @@ static bool go_deeper(struct state *st)
 
 /*
  * Near enough to the floor.  The floor falls a little with each cycle, for sigma does; what then
- * stands out a little is not worth a cycle of its own.  sigma_jy: before the last cycle, 0: there
- * was none at this level.
+ * stands out a little is not worth a cycle of its own.  Nor are the artefacts around a bright
+ * source, when the search finds little else.
+ * sigma_jy: before the last cycle, 0: there was none at this level; few: it gave few components
  */
-static bool is_done(const struct state *st, double sigma_jy)
+static bool is_done(const struct state *st, double sigma_jy, bool few)
 {
-    bool steady = st->res->sigma_jy > (1.0 - STEADY) * sigma_jy;
-
     if (!(st->excess > NEAR_FLOOR))
         return true;
-    if (!(sigma_jy > 0.0))
-        return false;
-    return st->masked ? st->excess <= NEAR_MASKED
-                      : steady && st->excess <= NEAR_SEARCHED;
+    return sigma_jy > 0.0 && st->res->sigma_jy > (1.0 - STEADY) * sigma_jy &&
+           (st->excess <= NEAR_STEADY || (few && !st->masked));
 }
 
 /* One minor and one major cycle; false: nothing was found to take off. */
@@ -576,6 +571,7 @@ static bool one_cycle(struct state *st, int *rc, struct err *e)
 static int cycle(struct state *st, struct err *e)
 {
     double first, best, sigma_jy = 0.0;
+    bool few = false; /* the last cycle gave less than a twentieth of the components */
     size_t had;
     int slow = 0, rc = measure(st, e);
 
@@ -583,10 +579,10 @@ static int cycle(struct state *st, struct err *e)
     while (rc == 0 && st->res->niter < st->opts->niter && st->res->nmajor < MAX_MAJOR) {
         double before = st->res->sigma_jy;
 
-        /* A search that no longer gains (a twentieth of the peak, or of the components) still
-         * goes on inside the mask. */
+        /* A search that no longer gains (a twentieth of the peak, or components) still goes
+         * on inside the mask. */
         had = st->res->niter;
-        if (is_done(st, sigma_jy) || slow == 2 || !one_cycle(st, &rc, e)) {
+        if (is_done(st, sigma_jy, few) || slow == 2 || !one_cycle(st, &rc, e)) {
             if (!go_deeper(st))
                 break;
             rc = measure(st, e);
@@ -606,9 +602,8 @@ static int cycle(struct state *st, struct err *e)
                          "CLEAN diverged in major cycle %zu: the residual grew from "
                          "%.3g to %.3g Jy",
                          st->res->nmajor, best, (double)st->top_jy);
-        slow = (double)st->top_jy > 0.95 * best || 20 * (st->res->niter - had) < had
-                   ? slow + 1
-                   : 0;
+        few = 20 * (st->res->niter - had) < had;
+        slow = (double)st->top_jy > 0.95 * best || few ? slow + 1 : 0;
         best = fmin(best, (double)st->top_jy);
     }
     return rc;
