@@ -145,17 +145,132 @@ static size_t choose_class(const struct nodes *n, const double uvw[3], double re
     return best;
 }
 
+/* ---- tiles ---- */
+
+/* A row's u and v for 1 Hz, wavelengths, turned to u >= 0. */
+struct slope {
+    double u, v;
+};
+
+static struct slope slope_of(const double uvw[3])
+{
+    double per_hz = (uvw[0] < 0.0 ? -1.0 : 1.0) / ASTRO_C_M_S;
+
+    return (struct slope){uvw[0] * per_hz, uvw[1] * per_hz};
+}
+
+static bool is_placed(const double uvw[3])
+{
+    return isfinite(uvw[0]) && isfinite(uvw[1]) && isfinite(uvw[2]);
+}
+
+/* How far apart in frequency the ends of a piece are, at most. */
+static double piece_hz(const struct node_class *c)
+{
+    double most = 0.0;
+
+    for (size_t i = 0; i < c->n; i += NODES_PIECE) {
+        size_t last = i + NODES_PIECE < c->n ? i + NODES_PIECE - 1 : c->n - 1;
+
+        most = fmax(most, c->freq_hz[last] - c->freq_hz[i]);
+    }
+    return most;
+}
+
+/* Tiles for all nodes; larger ones when they would be too many. */
+static int open_tiles(struct nodes *n, double reach_x, double reach_y)
+{
+    struct node_tiles *t = &n->tiles;
+    double u = 0.0, v = 0.0, span[NODES_CLASSES];
+
+    for (size_t i = 0; i < n->nclass; i++)
+        span[i] = piece_hz(&n->cls[i]);
+    for (size_t r = 0; r < n->nrow; r++) {
+        const struct node_class *c = &n->cls[n->class_of[r]];
+        struct slope s = slope_of(n->uvw_m[r]);
+
+        if (is_placed(n->uvw_m[r])) {
+            u = fmax(u, s.u * c->freq_hz[c->n - 1]);
+            v = fmax(v, fabs(s.v) * c->freq_hz[c->n - 1]);
+            t->reach_v = fmax(t->reach_v, fabs(s.v) * span[n->class_of[r]]);
+            t->npiece += (c->n + NODES_PIECE - 1) / NODES_PIECE;
+        }
+    }
+    t->side_u = 0.5 * NODES_TILE / reach_x;
+    t->side_v = 0.5 * NODES_TILE / reach_y;
+    while (u / t->side_u > 1000.0)
+        t->side_u *= 2.0;
+    while (v / t->side_v > 500.0)
+        t->side_v *= 2.0;
+    t->ncol = (size_t)(u / t->side_u) + 1;
+    t->nrow = 2 * ((size_t)(v / t->side_v) + 1);
+    t->start = calloc(t->nrow + 1, sizeof *t->start);
+    t->piece = malloc((t->npiece + 1) * sizeof *t->piece);
+    return t->start == NULL || t->piece == NULL ? -ENOMEM : 0;
+}
+
+/* The tile of a row's node. */
+static size_t tile_of(const struct nodes *n, size_t row, size_t node)
+{
+    const struct node_tiles *t = &n->tiles;
+    double f = n->cls[n->class_of[row]].freq_hz[node];
+    struct slope s = slope_of(n->uvw_m[row]);
+    size_t col = (size_t)(s.u * f / t->side_u);
+
+    return (size_t)(s.v * f / t->side_v + (double)(t->nrow / 2)) * t->ncol + col;
+}
+
+/* Counting sort: with place NULL count the pieces of each tile, else put them there. */
+static void each_piece(struct nodes *n, size_t *count, size_t *place)
+{
+    for (size_t r = 0; r < n->nrow; r++) {
+        size_t all = n->cls[n->class_of[r]].n;
+
+        for (size_t c = 0; is_placed(n->uvw_m[r]) && c < all; c += NODES_PIECE) {
+            size_t tile = tile_of(n, r, c), left = all - c;
+
+            if (place == NULL)
+                count[tile]++;
+            else
+                n->tiles.piece[place[tile]++] = (struct node_piece){
+                    (uint32_t)r, (uint16_t)c,
+                    (uint16_t)(left < NODES_PIECE ? left : NODES_PIECE)};
+        }
+    }
+}
+
+static int sort_pieces(struct nodes *n)
+{
+    struct node_tiles *t = &n->tiles;
+    size_t *place = calloc(t->nrow * t->ncol + 1, sizeof *place), at = 0;
+
+    if (place == NULL)
+        return -ENOMEM;
+    each_piece(n, place, NULL);
+    for (size_t i = 0; i < t->nrow * t->ncol; i++) {
+        size_t here = place[i];
+
+        if (i % t->ncol == 0)
+            t->start[i / t->ncol] = at;
+        place[i] = at;
+        at += here;
+    }
+    t->start[t->nrow] = at;
+    each_piece(n, NULL, place);
+    free(place);
+    return 0;
+}
+
 int nodes_init(struct nodes *n, const struct samples *s, double reach_x, double reach_y,
                double uv_max_m_hz)
 {
     size_t count = 0;
+    int rc;
 
     *n = (struct nodes){.nrow = s->nrow, .nchan = s->nchan, .uvw_m = s->uvw_m};
     n->class_of = malloc(s->nrow * sizeof *n->class_of);
     n->start = malloc((s->nrow + 1) * sizeof *n->start);
-    n->order = samples_order(s);
-    if (n->class_of == NULL || n->start == NULL || n->order == NULL ||
-        make_classes(n, s) != 0)
+    if (n->class_of == NULL || n->start == NULL || make_classes(n, s) != 0)
         return -ENOMEM;
     for (size_t r = 0; r < s->nrow; r++) {
         size_t c = choose_class(n, s->uvw_m[r], reach_x, reach_y, uv_max_m_hz);
@@ -165,7 +280,8 @@ int nodes_init(struct nodes *n, const struct samples *s, double reach_x, double 
         count += n->cls[c].n;
     }
     n->start[s->nrow] = count;
-    return 0;
+    rc = open_tiles(n, reach_x, reach_y);
+    return rc == 0 ? sort_pieces(n) : rc;
 }
 
 void nodes_close(struct nodes *n)
@@ -179,7 +295,8 @@ void nodes_close(struct nodes *n)
         free(n->factor[q]);
     free(n->class_of);
     free(n->start);
-    free(n->order);
+    free(n->tiles.start);
+    free(n->tiles.piece);
     *n = (struct nodes){0};
 }
 

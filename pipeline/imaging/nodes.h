@@ -28,7 +28,13 @@
 struct beam_series;
 struct samples;
 
-enum { NODE_TAPS = 8, NODES_CLASSES = 64, NODES_BEAMS = 7 };
+enum {
+    NODE_TAPS = 8,
+    NODES_CLASSES = 64,
+    NODES_BEAMS = 7,
+    NODES_PIECE = 16, /* nodes of a piece, at most */
+    NODES_TILE = 48   /* cells of an image's grid along the side of a tile */
+};
 
 /* Channels that share their taps' first node. */
 struct node_run {
@@ -45,14 +51,31 @@ struct node_class {
     size_t factor_at; /* of nodes->factor */
 };
 
+/* A few neighbouring nodes of one row. */
+struct node_piece {
+    uint32_t row;
+    uint16_t first, n;
+};
+
+/* The pieces by where they lie in the uv-plane, u >= 0: tile after tile, row of tiles after row of
+ * tiles, so that neighbours touch the same cells. */
+struct node_tiles {
+    double side_u, side_v; /* wavelengths */
+    size_t ncol, nrow;     /* the first row begins at v = -side_v nrow / 2 */
+    double reach_v;        /* largest change of v along a piece, wavelengths */
+    size_t *start;         /* [nrow + 1] first piece of each row of tiles */
+    struct node_piece *piece;
+    size_t npiece;
+};
+
 struct nodes {
     size_t nrow, nchan;
     const double (*uvw_m)[3]; /* [nrow] borrowed */
     size_t nclass;
     struct node_class cls[NODES_CLASSES];
-    uint8_t *class_of;   /* [nrow] */
-    size_t *start;       /* [nrow + 1] first node of each row */
-    uint32_t *order;     /* [nrow] rows in the order to be taken, see samples_order */
+    uint8_t *class_of; /* [nrow] */
+    size_t *start;     /* [nrow + 1] first node of each row */
+    struct node_tiles tiles;
     const int *row_time; /* [nrow] borrowed; NULL without factors */
     /* g_q of times and nodes, see nodes_factor; NULL: 1 */
     float *factor[NODES_BEAMS];

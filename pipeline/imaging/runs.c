@@ -28,9 +28,9 @@
 
 enum {
     TAPS = KERNEL_TAPS,
-    BLOCK = 64,       /* nodes of a row that are prepared at a time */
-    MAX_BAND = 8,     /* threads */
-    SPREAD_ROWS = 256 /* rows of nodes that are worth a thread */
+    BLOCK = NODES_PIECE, /* nodes of a row that are prepared at a time */
+    MAX_BAND = 8,        /* threads */
+    SPREAD_PIECES = 500  /* pieces of rows that are worth a thread */
 };
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
@@ -148,7 +148,8 @@ INLINE int run_length(const struct block *b, int i)
 /* What one thread gives to: rows lo .. hi - 1 of the planes, and a strip for rows hi .. */
 struct band {
     size_t lo, hi;
-    float *strip; /* [n planes][TAPS][stride][part] */
+    size_t first_tile, end_tile; /* rows of tiles with nodes that may lie in it */
+    float *strip;                /* [n planes][TAPS][stride][part] */
 };
 
 struct spread {
@@ -270,37 +271,39 @@ INLINE void spread_real_run(const struct spread *a, const struct band *band,
         *(v8 *)(row_of(a, band, p, row) + b->col[i]) += sum[j];
 }
 
-INLINE void spread_rows(const struct spread *a, const struct band *band, int w,
-                        bool real)
+INLINE void spread_piece(const struct spread *a, const struct band *band,
+                         const struct node_piece *piece, int w, bool real)
 {
     const struct nodes *nodes = a->nodes;
+    const struct node_class *cls = &nodes->cls[nodes->class_of[piece->row]];
+    struct track t = track_of(a->g, a->fit, nodes->uvw_m[piece->row]);
     struct block b;
 
-    for (size_t k = 0; k < nodes->nrow; k++) {
-        size_t r = nodes->order[k];
-        const struct node_class *cls = &nodes->cls[nodes->class_of[r]];
-        struct track t = track_of(a->g, a->fit, nodes->uvw_m[r]);
-
-        for (size_t c = 0; c < cls->n; c += BLOCK) {
-            int n = (int)(cls->n - c < BLOCK ? cls->n - c : BLOCK);
-
-            locate(a->g, cls->freq_hz, &t, c, n, &b);
-            select_nodes(a, band, nodes->start[r], t.conj, n, &b, real);
-            if (b.n == 0)
-                continue;
-            make_taps(a->g->ker, &b, real);
-            for (size_t p = 0; p < a->n; p++) {
-                take_term(a, r, p, &b, real);
-                for (int i = 0, len; i < b.n; i += len) {
-                    len = run_length(&b, i);
-                    if (real)
-                        spread_real_run(a, band, &b, i, len, p, w);
-                    else
-                        spread_run(a, band, &b, i, len, p, w);
-                }
-            }
+    locate(a->g, cls->freq_hz, &t, piece->first, piece->n, &b);
+    select_nodes(a, band, nodes->start[piece->row], t.conj, piece->n, &b, real);
+    if (b.n == 0)
+        return;
+    make_taps(a->g->ker, &b, real);
+    for (size_t p = 0; p < a->n; p++) {
+        take_term(a, piece->row, p, &b, real);
+        for (int i = 0, len; i < b.n; i += len) {
+            len = run_length(&b, i);
+            if (real)
+                spread_real_run(a, band, &b, i, len, p, w);
+            else
+                spread_run(a, band, &b, i, len, p, w);
         }
     }
+}
+
+/* A piece of the tiles that the band touches may reach over a tile's border, but not far. */
+INLINE void spread_pieces(const struct spread *a, const struct band *band, int w,
+                          bool real)
+{
+    const struct node_tiles *t = &a->nodes->tiles;
+
+    for (size_t i = t->start[band->first_tile]; i < t->start[band->end_tile]; i++)
+        spread_piece(a, band, &t->piece[i], w, real);
 }
 
 /* ---- interpolating ---- */
@@ -376,26 +379,23 @@ INLINE void interpolate_block(const struct interpolate *a, size_t r, float conj,
     }
 }
 
-INLINE void interpolate_rows(const struct interpolate *a, size_t lo, size_t hi, int w)
+INLINE void interpolate_pieces(const struct interpolate *a, size_t lo, size_t hi, int w)
 {
     const struct nodes *nodes = a->nodes;
     struct block b;
 
     for (size_t k = lo; k < hi; k++) {
-        size_t r = nodes->order[k];
-        const struct node_class *cls = &nodes->cls[nodes->class_of[r]];
-        struct track t = track_of(a->g, a->fit, nodes->uvw_m[r]);
+        struct node_piece piece = nodes->tiles.piece[k];
+        const struct node_class *cls = &nodes->cls[nodes->class_of[piece.row]];
+        struct track t = track_of(a->g, a->fit, nodes->uvw_m[piece.row]);
+        int m = 0;
 
-        for (size_t c = 0; c < cls->n; c += BLOCK) {
-            int n = (int)(cls->n - c < BLOCK ? cls->n - c : BLOCK), m = 0;
-
-            locate(a->g, cls->freq_hz, &t, c, n, &b);
-            for (int i = 0; i < n; i++)
-                if (on_grid(a->g, &b, i))
-                    keep(&b, m++, i);
-            b.n = m;
-            interpolate_block(a, r, t.conj, &b, w);
-        }
+        locate(a->g, cls->freq_hz, &t, piece.first, piece.n, &b);
+        for (int i = 0; i < piece.n; i++)
+            if (on_grid(a->g, &b, i))
+                keep(&b, m++, i);
+        b.n = m;
+        interpolate_block(a, piece.row, t.conj, &b, w);
     }
 }
 
@@ -405,23 +405,23 @@ INLINE void interpolate_rows(const struct interpolate *a, size_t lo, size_t hi, 
     attr static void spread_##name(const struct spread *a, const struct band *band)    \
     {                                                                                  \
         if (a->g->part == 1)                                                           \
-            spread_rows(a, band, TAPS, true);                                          \
+            spread_pieces(a, band, TAPS, true);                                        \
         else if (a->g->ker->w == 6)                                                    \
-            spread_rows(a, band, 6, false);                                            \
+            spread_pieces(a, band, 6, false);                                          \
         else if (a->g->ker->w == 7)                                                    \
-            spread_rows(a, band, 7, false);                                            \
+            spread_pieces(a, band, 7, false);                                          \
         else                                                                           \
-            spread_rows(a, band, TAPS, false);                                         \
+            spread_pieces(a, band, TAPS, false);                                       \
     }                                                                                  \
     attr static void interpolate_##name(const struct interpolate *a, size_t lo,        \
                                         size_t hi)                                     \
     {                                                                                  \
         if (a->g->ker->w == 6)                                                         \
-            interpolate_rows(a, lo, hi, 6);                                            \
+            interpolate_pieces(a, lo, hi, 6);                                          \
         else if (a->g->ker->w == 7)                                                    \
-            interpolate_rows(a, lo, hi, 7);                                            \
+            interpolate_pieces(a, lo, hi, 7);                                          \
         else                                                                           \
-            interpolate_rows(a, lo, hi, TAPS);                                         \
+            interpolate_pieces(a, lo, hi, TAPS);                                       \
     }
 
 #define NO_ATTRIBUTE
@@ -459,51 +459,57 @@ enum grid_code grid_best_code(void)
 
 /* ---- threads ---- */
 
-/* Nodes by row of the plane, roughly: those of a row lie on a straight line. */
-static void count_rows(const struct spread *a, double *count)
+/* The row of the plane, margin included, of v wavelengths. */
+static double plane_row(const struct grid *g, double v)
 {
-    const struct grid *g = a->g;
-    enum { STEPS = 8 };
-
-    for (size_t r = 0; r < a->nodes->nrow; r++) {
-        const struct node_class *cls = &a->nodes->cls[a->nodes->class_of[r]];
-        struct track t = track_of(g, a->fit, a->nodes->uvw_m[r]);
-
-        for (size_t i = 0; i < STEPS; i++) {
-            double f = cls->freq_hz[i * (cls->n - 1) / (STEPS - 1)];
-            double row = t.v * f + (double)(g->nv / 2 + GRID_MARGIN);
-
-            if (row >= 0 && row < (double)g->nrow)
-                count[(size_t)row] += (double)cls->n;
-        }
-    }
+    return v * (double)g->nv * g->cell_rad + (double)(g->nv / 2 + GRID_MARGIN);
 }
 
-/* Bands with equal numbers of nodes, each at least as high as a patch. */
+/* Where tile row `tile` begins, wavelengths. */
+static double tile_v(const struct node_tiles *t, size_t tile)
+{
+    return ((double)tile - (double)(t->nrow / 2)) * t->side_v;
+}
+
+/* The rows of tiles whose pieces may have patches that begin in the band. */
+static void find_tiles(const struct spread *a, struct band *band)
+{
+    const struct node_tiles *t = &a->nodes->tiles;
+    double reach = t->reach_v * (double)a->g->nv * a->g->cell_rad + TAPS;
+
+    band->first_tile = 0;
+    while (band->first_tile < t->nrow &&
+           plane_row(a->g, tile_v(t, band->first_tile + 1)) + reach < (double)band->lo)
+        band->first_tile++;
+    band->end_tile = band->first_tile;
+    while (band->end_tile < t->nrow &&
+           plane_row(a->g, tile_v(t, band->end_tile)) - reach < (double)band->hi)
+        band->end_tile++;
+}
+
+/* Bands with about equal numbers of pieces, each at least as high as a patch. */
 static void make_bands(struct spread *a, size_t nband)
 {
-    size_t nrow = a->g->nrow, row = 0;
-    double *count = calloc(nrow, sizeof *count), total = 0, sum = 0;
+    const struct node_tiles *t = &a->nodes->tiles;
+    size_t nrow = a->g->nrow, lo = 0, tile = 0;
 
     a->nband = 0;
-    if (nband > 1 && count != NULL) {
-        count_rows(a, count);
-        for (size_t r = 0; r < nrow; r++)
-            total += count[r];
-    }
-    for (size_t i = 0; i < nband; i++) {
-        size_t lo = row, left = nband - 1 - i;
+    for (size_t i = 0; i < nband && lo < nrow; i++) {
+        size_t hi = nrow;
 
-        while (row < nrow &&
-               (left == 0 ||
-                ((sum < total * (double)(i + 1) / (double)nband || row < lo + TAPS) &&
-                 row + left * TAPS < nrow))) {
-            sum += count != NULL ? count[row] : 1;
-            row++;
+        while (tile < t->nrow && t->start[tile] * nband < t->npiece * (i + 1))
+            tile++;
+        if (i + 1 < nband) {
+            double end = plane_row(a->g, tile_v(t, tile));
+
+            hi = end < (double)(lo + TAPS) ? lo + TAPS : (size_t)end;
         }
-        a->band[a->nband++] = (struct band){.lo = lo, .hi = row};
+        if (hi + TAPS > nrow)
+            hi = nrow;
+        a->band[a->nband] = (struct band){.lo = lo, .hi = hi};
+        find_tiles(a, &a->band[a->nband++]);
+        lo = hi;
     }
-    free(count);
 }
 
 static void spread_bands(void *arg, size_t lo, size_t hi)
@@ -534,7 +540,8 @@ int grid_spread(struct grid *g, const struct nodes *nodes, const struct plane_fi
 {
     struct spread a = {
         .g = g, .nodes = nodes, .fit = fit, .value = value, .term = term, .n = n};
-    size_t nband = nodes->nrow / SPREAD_ROWS, strip = n * TAPS * g->part * g->stride;
+    size_t nband = nodes->tiles.npiece / SPREAD_PIECES,
+           strip = n * TAPS * g->part * g->stride;
     float *strips;
 
     nband = nband > g->nthread ? g->nthread : nband;
@@ -572,5 +579,5 @@ void grid_interpolate(const struct grid *g, const struct nodes *nodes,
                             .scale = scale,
                             .data = (float *)data};
 
-    parallel_run_by(g->nthread, nodes->nrow, interpolate_range, &a);
+    parallel_run_by(g->nthread, nodes->tiles.npiece, interpolate_range, &a);
 }

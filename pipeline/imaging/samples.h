@@ -6,7 +6,6 @@
 
 #include <complex.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* Stokes I samples to be imaged; arrays are borrowed. */
 struct samples {
@@ -38,12 +37,5 @@ void samples_line_close(struct samples_line *line);
  * or belong to a sample that is not finite are 0, and such samples too.
  */
 void samples_fetch(const struct samples *s, size_t row, struct samples_line *line);
-
-/*
- * samples_order: rows by the direction of their baseline, then by its length, so that
- * neighbours touch the same cells of a uv-plane.
- * Returns: [nrow], to be freed by the caller; NULL when memory is out.
- */
-uint32_t *samples_order(const struct samples *s);
 
 #endif
