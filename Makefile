@@ -124,7 +124,7 @@ moody: deps deps-dev
 
 bench: deps-dev
 	@$(MAKE) --no-print-directory -j2 all benches
-	@BUILD=$(BUILD) tests/bench
+	@BUILD=$(BUILD) tests/bench $(T)
 
 lint: deps-dev
 	clang-format --dry-run --Werror $(ALL_SRC) $(CXX_SRC) $(HEADERS)
