@@ -1,6 +1,8 @@
 /* columns.c: see columns.h. */
 #include "pipeline/imaging/columns.h"
 
+#include <math.h>
+
 #include "pipeline/imaging/grid.h"
 
 static inline __attribute__((always_inline)) void turn_cells(float *restrict to,
@@ -28,20 +30,27 @@ turn_cells_back(float *restrict to, const float *restrict add,
     }
 }
 
+static inline __attribute__((always_inline)) float value(int16_t cell)
+{
+    float root = (float)cell;
+
+    return root * fabsf(root);
+}
+
 static inline __attribute__((always_inline)) void
-add_cells(float *restrict sum, const float *restrict kernel, const float *restrict x,
+add_cells(float *restrict sum, const int16_t *restrict kernel, const float *restrict x,
           float c, size_t n, bool odd)
 {
     if (odd)
         for (size_t i = 0; i < n; i++) {
-            float k = c * kernel[i];
+            float k = c * value(kernel[i]);
 
             sum[2 * i] -= k * x[2 * i + 1];
             sum[2 * i + 1] += k * x[2 * i];
         }
     else
         for (size_t i = 0; i < n; i++) {
-            float k = c * kernel[i];
+            float k = c * value(kernel[i]);
 
             sum[2 * i] += k * x[2 * i];
             sum[2 * i + 1] += k * x[2 * i + 1];
@@ -49,19 +58,19 @@ add_cells(float *restrict sum, const float *restrict kernel, const float *restri
 }
 
 static inline __attribute__((always_inline)) void
-set_cells(float *restrict sum, const float *restrict kernel, const float *restrict x,
+set_cells(float *restrict sum, const int16_t *restrict kernel, const float *restrict x,
           float c, size_t n, bool odd)
 {
     if (odd)
         for (size_t i = 0; i < n; i++) {
-            float k = c * kernel[i];
+            float k = c * value(kernel[i]);
 
             sum[2 * i] = -k * x[2 * i + 1];
             sum[2 * i + 1] = k * x[2 * i];
         }
     else
         for (size_t i = 0; i < n; i++) {
-            float k = c * kernel[i];
+            float k = c * value(kernel[i]);
 
             sum[2 * i] = k * x[2 * i];
             sum[2 * i + 1] = k * x[2 * i + 1];
@@ -81,7 +90,7 @@ set_cells(float *restrict sum, const float *restrict kernel, const float *restri
         turn_cells_back((float *)to, (const float *)add, (const float *)from,          \
                         (const float *)turn, n);                                       \
     }                                                                                  \
-    target static void add_##name(float complex *sum, const float *kernel,             \
+    target static void add_##name(float complex *sum, const int16_t *kernel,           \
                                   const float complex *x, float c, size_t n, bool odd, \
                                   bool first)                                          \
     {                                                                                  \

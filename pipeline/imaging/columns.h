@@ -8,6 +8,7 @@
 #include <complex.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct columns {
     /* to[i] = from[i] turn[i], n cells */
@@ -16,8 +17,8 @@ struct columns {
     /* to[i] = add[i] + from[i] conj(turn[i]) */
     void (*turn_back)(float complex *to, const float complex *add,
                       const float complex *from, const float complex *turn, size_t n);
-    /* sum[i] += c kernel[i] x[i], and with `odd` i times that; first: sum[i] = */
-    void (*add)(float complex *sum, const float *kernel, const float complex *x,
+    /* sum[i] += c kernel[i] |kernel[i]| x[i]; and with `odd` i times that; first: sum[i] = */
+    void (*add)(float complex *sum, const int16_t *kernel, const float complex *x,
                 float c, size_t n, bool odd, bool first);
 };
 

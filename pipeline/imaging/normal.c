@@ -58,6 +58,7 @@ void normal_free(struct normal *op)
     fft_lines_free(op->fft);
     free(op->turn);
     free(op->kernel);
+    free(op->unit);
     free(op->plane);
     free(op->in_block);
     free(op);
@@ -116,10 +117,11 @@ static int open_planes(struct normal *op)
     op->plane =
         mem_huge(ncol * (column > kernel ? column : kernel) * sizeof *op->plane);
     op->kernel = mem_huge(ncol * 2 * op->slots * op->hy * sizeof *op->kernel);
+    op->unit = mem_huge(ncol * 2 * op->slots * sizeof *op->unit);
     op->turn = mem_huge(op->hy * sizeof *op->turn);
     op->in_block = calloc(blocks_of(op->my), 1);
-    if (op->plane == NULL || op->kernel == NULL || op->turn == NULL ||
-        op->in_block == NULL)
+    if (op->plane == NULL || op->kernel == NULL || op->unit == NULL ||
+        op->turn == NULL || op->in_block == NULL)
         return -ENOMEM;
     for (size_t y = 0; y < op->hy; y++) {
         double phase = -2.0 * M_PI * (double)y / (double)op->my;
@@ -326,20 +328,29 @@ static void transform_column(const struct pass *p, float complex *to,
     fft_column(op->fft, to);
 }
 
+/* One column of all kernels. */
+struct kernels {
+    const int16_t *cell; /* [slots][hy] */
+    const float *unit;   /* [slots] */
+};
+
 /* back[k] = sum of C(j + k, k) kernel (q, j + k) column (q, j), for n cells from `at` on. */
 static void multiply_cells(const struct pass *p, struct normal_bench *b,
-                           const float *kernel, size_t at, size_t n)
+                           const struct kernels *kernels, size_t at, size_t n)
 {
     const struct normal *op = p->op;
 
     for (size_t k = 0; k < op->terms[0]; k++)
         for (size_t q = 0; q < op->beams; q++)
-            for (size_t j = 0; j + k < op->terms[q]; j++)
+            for (size_t j = 0; j + k < op->terms[q]; j++) {
+                size_t slot = op->slot[q] + j + k;
+
                 p->columns->add(b->back + k * op->tall + at,
-                                kernel + (op->slot[q] + j + k) * op->hy + at,
+                                kernels->cell + slot * op->hy + at,
                                 b->column + (op->slot[q] + j) * op->tall + at,
-                                (float)binomial(j + k, k), n, (j + k) % 2 == 1,
-                                q == 0 && j == 0);
+                                (float)binomial(j + k, k) * kernels->unit[slot], n,
+                                (j + k) % 2 == 1, q == 0 && j == 0);
+            }
 }
 
 /* The products of column c of all planes, a piece at a time that all stays in the innermost
@@ -348,13 +359,14 @@ static void multiply_column(const struct pass *p, struct normal_bench *b, size_t
                             size_t odd)
 {
     const struct normal *op = p->op;
-    const float *kernel = op->kernel + (2 * c + odd) * op->slots * op->hy;
+    size_t first = (2 * c + odd) * op->slots;
+    struct kernels kernels = {op->kernel + first * op->hy, op->unit + first};
 
     for (size_t slot = 0; slot < op->slots; slot++)
         transform_column(p, b->column + slot * op->tall,
                          plane_of(op, slot) + c * op->room, odd);
     for (size_t at = 0; at < op->hy; at += PIECE)
-        multiply_cells(p, b, kernel, at, op->hy - at < PIECE ? op->hy - at : PIECE);
+        multiply_cells(p, b, &kernels, at, op->hy - at < PIECE ? op->hy - at : PIECE);
 }
 
 /* Column c of all planes: the sums take the places of the first planes. */
@@ -406,6 +418,25 @@ static void kernel_rows(const struct pass *p, struct normal_bench *b, size_t blo
     to_columns(op, b->half, op->plane + top * (op->hx + 1) * op->tall, op->tall, y);
 }
 
+/*
+ * Keep every other number of a column, times `scale`: the roots, as 16 bits over the largest of the
+ * column, so that small weights, which are most, err less.  The errors are independent, and an
+ * image is the sum over some million cells.
+ */
+static void keep_column(int16_t *kernel, float *unit, const float *part, float scale,
+                        size_t n)
+{
+    float most = 0.0f, up;
+
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(part[2 * i]));
+    *unit = scale * most / ((float)INT16_MAX * (float)INT16_MAX);
+    up = most > 0.0f ? INT16_MAX / sqrtf(most) : 0.0f;
+    for (size_t i = 0; i < n; i++)
+        kernel[i] =
+            (int16_t)lrintf(copysignf(up * sqrtf(fabsf(part[2 * i])), part[2 * i]));
+}
+
 static void kernel_column(const struct pass *p, struct normal_bench *b, size_t c)
 {
     const struct normal *op = p->op;
@@ -414,7 +445,7 @@ static void kernel_column(const struct pass *p, struct normal_bench *b, size_t c
     float scale = 1.0f / ((float)op->mx * (float)op->my), *to = (float *)b->column;
 
     for (size_t odd = 0; odd < 2; odd++) {
-        float *kernel = op->kernel + ((2 * c + odd) * op->slots + p->slot) * op->hy;
+        size_t slot = (2 * c + odd) * op->slots + p->slot;
 
         for (size_t i = 0; i < 2 * op->hy; i++)
             to[i] = odd ? low[i] - high[i] : low[i] + high[i];
@@ -424,8 +455,8 @@ static void kernel_column(const struct pass *p, struct normal_bench *b, size_t c
         }
         fft_column(op->fft, b->column);
         /* Of even m only the real part is not 0, of odd m the imaginary one. */
-        for (size_t i = 0; i < op->hy; i++)
-            kernel[i] = scale * to[2 * i + p->odd];
+        keep_column(op->kernel + slot * op->hy, op->unit + slot, to + p->odd, scale,
+                    op->hy);
     }
 }
 

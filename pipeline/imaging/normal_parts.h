@@ -6,6 +6,7 @@
 
 #include <complex.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/parallel.h"
 #include "pipeline/sky/beam_series.h"
@@ -39,7 +40,8 @@ struct normal {
     float complex *turn; /* [hy] exp(-2 pi i y / my) */
     /* [hx + 1][2][slots][hy] the part of each transform that is not 0: of a column first its even
      * cells, then the odd ones */
-    float *kernel;
+    int16_t *kernel;
+    float *unit; /* [hx + 1][2][slots] what 1 of those stands for; x |x| is kept as x */
     float complex
         *plane; /* [slots][hx + 1][room] transforms of rows, column by column */
     /* Room for ny cells of a plane's column, hy cells of a thread's, mx pixels of a row, hx + 1
