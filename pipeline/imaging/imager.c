@@ -39,6 +39,10 @@ enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
 #define SERIES_SHARE 0.95
 /* Corners count as one pixel in fifty: there t is T, and the error largest. */
 #define CORNER_SHARE 0.02
+/* What the terms of the normal operator may err by, over the wanted accuracy of an image.  Their
+ * error is 0 at the source itself and has another phase in each sample elsewhere: a hundredth of
+ * it and less shows beside the source's peak, and the residual is made from samples in the end. */
+#define KERNEL_SHARE 10.0
 /* Of what the series of the beam leaves out about a thirtieth shows in an image; a term may err
  * by less than that. */
 #define BEAM_SHARE 0.02
@@ -678,10 +682,10 @@ size_t imager_beam_terms(const struct imager *im)
     return im->beam != NULL ? im->beam->terms : 1;
 }
 
-size_t imager_terms(const struct imager *im, size_t q)
+/* Terms until what is left of term q of the beam is below least. */
+static size_t terms_to(const struct imager *im, size_t q, double least)
 {
     double size = im->beam != NULL ? fmin(im->beam->size[q], 1.0) : 1.0;
-    double least = SERIES_SHARE * im->opts.accuracy;
     size_t k = 1;
 
     /* Later terms of the beam need not be better than the beam's own series. */
@@ -690,6 +694,16 @@ size_t imager_terms(const struct imager *im, size_t q)
     while (k < (size_t)im->info.terms && size * im->rest[k] >= least)
         k++;
     return k;
+}
+
+size_t imager_terms(const struct imager *im, size_t q)
+{
+    return terms_to(im, q, SERIES_SHARE * im->opts.accuracy);
+}
+
+size_t imager_kernel_terms(const struct imager *im, size_t q)
+{
+    return terms_to(im, q, KERNEL_SHARE * im->opts.accuracy);
 }
 
 struct see {

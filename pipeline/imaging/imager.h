@@ -99,6 +99,8 @@ void imager_view(const struct imager *im, struct imager_view *view);
 size_t imager_beam_terms(const struct imager *im); /* Q, at least 1 */
 size_t imager_terms(const struct imager *im,
                     size_t q); /* K for it: small ones need fewer */
+/* K for it in the normal operator, which may be less exact than prediction. */
+size_t imager_kernel_terms(const struct imager *im, size_t q);
 /* seen = b_q model, both [ny][nx] */
 void imager_see(const struct imager *im, size_t q, const float *model, float *seen);
 

@@ -79,7 +79,7 @@ static void set_sizes(struct normal *op)
     op->my = 2 * op->hy;
     op->beams = imager_beam_terms(op->im);
     for (size_t q = 0; q < op->beams; q++) {
-        op->terms[q] = imager_terms(op->im, q);
+        op->terms[q] = imager_kernel_terms(op->im, q);
         op->slot[q] = op->slots;
         op->slots += op->terms[q];
     }
