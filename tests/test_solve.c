@@ -17,6 +17,7 @@
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/lines.h"
 #include "pipeline/cal/model.h"
+#include "pipeline/cal/scale.h"
 #include "pipeline/cal/solve.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/sky/vis.h"
@@ -667,6 +668,58 @@ static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **sta
     vis_free(vis);
 }
 
+/* Data of a point source and a field 1.7 times as bright as the model's, with known gains. */
+static void the_scale_of_a_field_comes_back(void **state)
+{
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *field = make_model(vis), *sky = make_model(vis);
+    struct calibrator cal = {.name = "x",
+                             .ra_rad = 1,
+                             .dec_rad = 0.5,
+                             .npoint = 1,
+                             .freq_hz = {1.4e9},
+                             .flux_jy = {9},
+                             .lo_hz = 1e9,
+                             .hi_hz = 2e9};
+    struct beam beam = {.kind = BEAM_NONE};
+    struct model model;
+    struct gains *bp, *g;
+    struct scale scale;
+    struct err e;
+
+    (void)state;
+    make_truth(&truth, 16);
+    assert_int_equal(model_init(&model, vis, &cal, &beam, &e), 0);
+    spread(&model, vis, sky);
+    for (size_t i = 0; i < vis->nrow * NCHAN; i++) {
+        field[i] *= 0.1F; /* 0.88 Jy */
+        sky[i] += 1.7F * field[i];
+    }
+    fill(vis, sky, &truth, true, 0.00002, 8);
+    assert_int_equal(solve_bandpass(&bp, &g, vis, of(vis, sky), NULL, &e), 0);
+    model.field = of(vis, field)->field;
+    model.field_arg = of(vis, field)->field_arg;
+    model.field_scale = 5; /* nobody's business */
+    assert_int_equal(
+        scale_fit(&scale, vis, &model, (const struct gains *const[2]){bp, g}, 3, &e),
+        0);
+    print_message("scale %.4f +- %.4f of 1.7\n", scale.factor, scale.sigma);
+    assert_true(scale.sigma > 1e-4 && scale.sigma < 5e-3);
+    assert_true(fabs(scale.factor - 1.7) < 4 * scale.sigma + 2e-3);
+    memset(field, 0, vis->nrow * NCHAN * sizeof *field);
+    assert_int_equal(scale_fit(&scale, vis, &model,
+                               (const struct gains *const[2]){NULL, NULL}, 1, &e),
+                     0);
+    assert_true(isinf(scale.sigma));
+    gains_free(bp);
+    gains_free(g);
+    model_close(&model);
+    free(field);
+    free(sky);
+    vis_free(vis);
+}
+
 /* Long lines of many even channels, a gap, and channels of another width. */
 static void a_phasor_turned_along_the_channels_stays_exact(void **state)
 {
@@ -1002,6 +1055,7 @@ int main(void)
         cmocka_unit_test(noise_without_a_source_gives_no_solution),
         cmocka_unit_test(automatic_reference_is_central_and_has_data),
         cmocka_unit_test(model_is_the_fringe_of_the_offset_from_the_stop_direction),
+        cmocka_unit_test(the_scale_of_a_field_comes_back),
         cmocka_unit_test(a_phasor_turned_along_the_channels_stays_exact),
         cmocka_unit_test(threads_change_nothing_in_the_result),
         cmocka_unit_test(gains_from_a_start_are_those_from_none),

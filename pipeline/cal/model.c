@@ -156,6 +156,12 @@ static void add_field(const struct model_row *r, size_t c, size_t n, float *mr,
     size_t npol = r->vis->npol;
 
     r->m->field(r->m->field_arg, r->row, c, n, re, im);
+    if (r->m->field_scale != 0) {
+        for (size_t i = 0; i < n; i++) {
+            re[i] *= (float)r->m->field_scale;
+            im[i] *= (float)r->m->field_scale;
+        }
+    }
     for (size_t i = 0, k = 0; i < n; i++) {
         for (size_t p = 0; p < npol; p++, k++) {
             mr[k] = r->flux_jy != NULL ? mr[k] + re[i] : re[i];

@@ -24,6 +24,7 @@ struct model {
     void (*field)(const void *arg, size_t row, size_t chan, size_t n, float *re,
                   float *im);
     const void *field_arg;
+    double field_scale; /* multiplies what it adds; 0 means 1 */
     /* a point source, by model_init; NULL without one */
     float *flux_jy;   /* [ntime][nchan][npol] apparent */
     double (*dir)[3]; /* [ntime] ITRF unit vectors */

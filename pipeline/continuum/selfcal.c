@@ -11,12 +11,18 @@
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/scale.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
 
 /* How many times the last step a model goes ahead of what was found. */
 #define MOST_AHEAD 3.0
+
+/* A field's scale is looked for when it is known this well and this far from 1, and so far. */
+#define SURE       0.02
+#define ENOUGH     0.03
+#define MOST_TIMES 4.0
 
 long selfcal_rounds(const struct tile_run *run)
 {
@@ -143,6 +149,50 @@ static void drop(struct found *f)
     gains_free(f->gain);
 }
 
+/* Gains with the field this much brighter, instead of those in *f, and what its scale is then. */
+static int solve_scaled(const struct tile_run *run, struct model *model, double times,
+                        bool phase_only, struct found *f, struct scale *scale,
+                        struct err *e)
+{
+    struct found old = *f;
+    int rc;
+
+    model->field_scale = times;
+    rc = solve_round(run, model, phase_only, &f->bandpass, &f->gain, e);
+    drop(&old);
+    return rc != 0 ? rc
+                   : scale_fit(
+                         scale, run->vis, model,
+                         (const struct gains *const[2]){
+                             run->stored != NULL ? run->stored : f->bandpass, f->gain},
+                         run->env->threads, e);
+}
+
+/*
+ * Gains, and by how much the field is brighter than its image was: gains that were solved without
+ * it have swallowed a part.  With what the image has they let out some of that; with this much
+ * they let out nearly the same part of the rest, and so on: a geometric series.
+ */
+static int solve_field(const struct tile_run *run, struct model *model, bool phase_only,
+                       struct found *f, double *times, struct err *e)
+{
+    struct scale one, two;
+    double ratio;
+    int rc = solve_scaled(run, model, 1, phase_only, f, &one, e);
+
+    *times = 1;
+    if (rc != 0 || !(one.sigma < SURE) || !(fabs(one.factor - 1) > ENOUGH))
+        return rc;
+    *times = fmin(fmax(one.factor, 1 / MOST_TIMES), MOST_TIMES);
+    rc = solve_scaled(run, model, *times, phase_only, f, &two, e);
+    if (rc != 0)
+        return rc;
+    ratio = fmin(fmax((two.factor - *times) / (*times - 1), 0), 0.8);
+    *times += (*times - 1) * ratio / (1 - ratio);
+    *times = fmin(fmax(*times, 1 / MOST_TIMES), MOST_TIMES);
+    return solve_scaled(run, model, *times, phase_only, f, &two, e);
+}
+
 /*
  * One round: *better is whether the residual is quieter than before.  If not, run has the gains of
  * before again, and its image is made of the others.
@@ -152,18 +202,22 @@ static int try_round(struct tile_run *run, struct field *field, bool phase_only,
 {
     struct model model = run->model;
     struct selfcal *log = &run->selfcal;
-    double before = run->clean.sigma_jy;
+    double before = run->clean.sigma_jy, times = 1;
     struct found found = {NULL, NULL};
     int rc = field_model(run, field, e);
 
     model.field = add_field;
     model.field_arg = field;
     if (rc == 0)
-        rc = solve_round(run, &model, phase_only, &found.bandpass, &found.gain, e);
+        rc = solve_field(run, &model, phase_only, &found, &times, e);
     free(field->nodes);
     field->nodes = NULL;
-    if (rc != 0)
+    if (rc != 0) {
+        drop(&found);
         return rc;
+    }
+    for (size_t i = 0; i < field->n; i++)
+        field->took[i] *= (float)times;
     swap(run, &found);
     rc = image_round(run, depth, e);
     if (rc == 0) {
