@@ -88,7 +88,7 @@ static const struct {
      "groups of 16 files, one after another (1)"},
     {"cadence", "S", &opt.cadence, 1, 86400, 0,
      "seconds from group to group (309.24, or the group's length if longer)"},
-    {"dec", "DEG", &opt.dec, -50, 89.9, 0,
+    {"dec", "DEG", &opt.dec, -89.9, 89.9, 0,
      "apparent declination of the meridian point (16.3, or the calibrator's)"},
     {"sky", "FILE", &opt.sky, 0, 0, 0,
      "sources: CSV lines name,ra_deg,dec_deg,flux_jy,spix,freq_mhz"},
