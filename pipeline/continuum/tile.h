@@ -118,6 +118,10 @@ struct tile_gains tile_gains(const struct tile_run *run);
 int solve_round(const struct tile_run *run, const struct model *model, bool phase_only,
                 struct gains **bandpass, struct gains **gain, struct err *e);
 
+/* Pixels a side of cell_rad: down to a fifth of the beam at the lowest frequency (2.92 times the
+ * half width at half maximum of an Airy pattern), or what the settings say. */
+size_t tile_pixels(const struct tile_run *run, double cell_rad, double lo_hz);
+
 /* What an image is for. */
 enum depth {
     DEPTH_MODEL, /* only the model of the next calibration: not cleaned to the end, no maps */

@@ -73,21 +73,15 @@ static double longest_m(const struct uvh5_header *h)
     return longest;
 }
 
-/* Pixels a side, about: as choose_grid (tile_image.c) will have them, which knows the
- * projected baselines. */
+/* Pixels a side, about: the image's will be of the projected baselines. */
 static size_t pixels_about(const struct tile_run *run, const struct uvh5_header *h,
                            double lo_hz, double hi_hz)
 {
-    double cell_rad = run->set->imaging.cell_arcsec * ASTRO_ARCSEC, n;
+    double cell_rad = run->set->imaging.cell_arcsec * ASTRO_ARCSEC;
 
-    if (run->set->imaging.size > 0)
-        return (size_t)run->set->imaging.size;
     if (!(cell_rad > 0))
         cell_rad = ASTRO_C_M_S / (3 * longest_m(h) * hi_hz);
-    n = run->beam.kind == BEAM_NONE
-            ? 1024
-            : 1.5 * 1.029 * ASTRO_C_M_S / (lo_hz * run->beam.diameter_m * cell_rad);
-    return n > 64 && n < 1e6 ? (size_t)n : n > 64 ? 1000000 : 64;
+    return tile_pixels(run, cell_rad, lo_hz);
 }
 
 /* The beam, and whether the group fits into memory. */

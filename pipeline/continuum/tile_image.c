@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "pipeline/cal/stokes.h"
 #include "pipeline/continuum/tile.h"
+#include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
@@ -28,6 +29,7 @@
 
 /* How deep an image is cleaned that only serves as the model for the next calibration. */
 #define ROUGH_SIGMA 3.0
+#define ROUGH_MASK  10.0
 
 /* A row as struct samples asks for it. */
 static void make_row(const void *arg, size_t row, float complex *data, float *weight)
@@ -85,33 +87,23 @@ static double longest_lambda(const struct tile_run *run)
     return longest;
 }
 
-/* The smallest even 2^a 3^b 5^c at or above n. */
-static size_t good_size(double n)
+size_t tile_pixels(const struct tile_run *run, double cell_rad, double lo_hz)
 {
-    for (size_t size = 64;; size += 2) {
-        size_t rest = size;
+    double beam = 1.029 * ASTRO_C_M_S / lo_hz / run->beam.diameter_m / cell_rad;
+    double n = run->beam.kind == BEAM_NONE ? 1024 : 1.5 * beam;
 
-        while (rest % 2 == 0)
-            rest /= 2;
-        while (rest % 3 == 0)
-            rest /= 3;
-        while (rest % 5 == 0)
-            rest /= 5;
-        if (rest == 1 && (double)size >= n)
-            return size;
-    }
+    if (run->set->imaging.size > 0)
+        return (size_t)run->set->imaging.size;
+    return n > 64 && n < 1e6 ? fft_near_size(n) : n > 64 ? 1000000 : 64;
 }
 
-/*
- * Pixels: a third of the finest fringe along either axis, and a field down to a fifth of the beam
- * (2.92 times the beam's half width at half maximum for an Airy pattern).
- */
+/* Pixels: a third of the finest fringe along either axis. */
 static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
                        struct err *e)
 {
     const struct continuum_settings *set = run->set;
     const struct vis *vis = run->vis;
-    double longest = longest_lambda(run), fwhm;
+    double longest = longest_lambda(run);
 
     opts->cell_rad = set->imaging.cell_arcsec * ASTRO_ARCSEC;
     if (isnan(longest))
@@ -121,13 +113,7 @@ static int choose_grid(const struct tile_run *run, struct imager_opts *opts,
             return err_set(e, ERR_QUALITY, "%s has no unflagged baseline", run->group);
         opts->cell_rad = 1 / (FRINGE_PIXELS * longest);
     }
-    opts->nx = (size_t)set->imaging.size;
-    if (opts->nx == 0) {
-        fwhm = run->beam.kind == BEAM_NONE
-                   ? 1024 * opts->cell_rad / 1.5
-                   : 1.029 * ASTRO_C_M_S / vis->freq_hz[0] / run->beam.diameter_m;
-        opts->nx = good_size(1.5 * fwhm / opts->cell_rad);
-    }
+    opts->nx = tile_pixels(run, opts->cell_rad, vis->freq_hz[0]);
     opts->ny = opts->nx;
     opts->briggs = strcmp(set->imaging.weighting, "briggs") == 0;
     opts->robust = set->imaging.robust;
@@ -158,7 +144,8 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
         .niter = (size_t)set->imaging.niter,
         .gain = 0.1,
         .mgain = set->imaging.mgain,
-        .auto_mask = set->imaging.auto_mask,
+        .auto_mask = depth == DEPTH_MODEL ? fmax(ROUGH_MASK, set->imaging.auto_mask)
+                                          : set->imaging.auto_mask,
         .auto_threshold = depth == DEPTH_MODEL
                               ? fmax(ROUGH_SIGMA, set->imaging.auto_threshold)
                               : set->imaging.auto_threshold,

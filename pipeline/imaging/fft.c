@@ -8,6 +8,7 @@
 #include "pipeline/imaging/fft.h"
 
 #include <errno.h>
+#include <math.h>
 #include <fftw3.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -45,6 +46,16 @@ size_t fft_good_size(size_t n)
         if (rest == 1)
             return m;
     }
+}
+
+size_t fft_near_size(double n)
+{
+    size_t up = fft_good_size((size_t)ceil(n)), down = up;
+
+    for (size_t m = up; m > 2 && down == up; m--)
+        if (fft_good_size(m - 1) < up)
+            down = m - 1;
+    return n - (double)down < (double)up - n ? down : up;
 }
 
 void fft_free(struct fft *fft)

@@ -23,6 +23,8 @@ struct fft;
 /* An even number >= n of the form 2^a 3^b 5^c that is fast to transform: from 256 on a multiple of
  * 32, at most an eighth above n. */
 size_t fft_good_size(size_t n);
+/* The one of those sizes that is nearest to n. */
+size_t fft_near_size(double n);
 
 /*
  * fft_new: plans and buffers for a plane of nu x nv cells (even), used by `nthread` threads.
