@@ -65,6 +65,7 @@ $(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
 $(BUILD)/obj/pipeline/imaging/columns.o: OPT += -ffp-contract=fast
 # the same, and comparisons as masks: nobody looks at the traps
 $(BUILD)/obj/pipeline/cal/lines.o: OPT += -ffp-contract=fast -fno-trapping-math
+$(BUILD)/obj/pipeline/flag/threshold.o: OPT += -ffp-contract=fast -fno-trapping-math
 
 define room
 $(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/obj/%.o,$(basename $(filter $(1)/%,$(LIB_SRC) $(CXX_SRC))))
@@ -146,7 +147,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd $(DESTDIR)$(UNITDIR) $(dir $(CONF)) \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 etc/watcherd.conf etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
+	install -m 644 etc/watcherd.conf etc/interference.csv etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
 	[ -e $(CONF) ] || install -m 644 etc/watcherd.conf $(CONF)
 	for page in $(MAN); do install -D -m 644 $$page \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done

@@ -77,14 +77,15 @@ static void tile_close(void *arg)
     gains_free(run->gain);
     gains_free(run->stored);
     model_close(&run->model);
+    flag_report_free(&run->flags);
     vis_free(run->vis);
     free(run);
 }
 
 static const struct step steps[] = {
-    {"convert", tile_convert}, {"calibrate", tile_calibrate},
-    {"image", tile_image},     {"refine", tile_refine},
-    {"qa", tile_qa},           {"write", tile_write},
+    {"convert", tile_convert}, {"flag", tile_flag},     {"calibrate", tile_calibrate},
+    {"image", tile_image},     {"refine", tile_refine}, {"qa", tile_qa},
+    {"write", tile_write},
 };
 
 const struct work continuum_work = {.step = steps,

@@ -17,6 +17,15 @@ static const struct conf_setting rows[] = {
 {"instrument", "dish_m", CONF_REAL, AT(instrument, dish_m), 0, 1000, "m", "0",
  "dish diameter; 0: from the file"},
 
+{"flagging", "enabled", CONF_FLAG, AT(flagging, enabled), 0, 0, "", "yes",
+ "look for interference and broken antennas before anything is solved"},
+{"flagging", "threshold", CONF_REAL, AT(flagging, threshold), 3, 1000, "sigma", "6",
+ "a single sample is interference above this; longer stretches at less"},
+{"flagging", "known_bands", CONF_PATH, AT(flagging, known_bands), 0, 0, "", "",
+ "CSV of bands that are always flagged; empty: none"},
+{"flagging", "max_share", CONF_REAL, AT(flagging, max_share), 0, 1, "", "0.5",
+ "a group with interference in a larger share of its valid samples has failed"},
+
 {"calibration", "calibrator", CONF_TEXT, AT(calibration, calibrator), 0, 0, "", "auto",
  "auto, none, NAME, or NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX]"},
 {"calibration", "min_beam", CONF_REAL, AT(calibration, min_beam), 0, 1, "", "0.3",

@@ -19,6 +19,12 @@ struct continuum_settings {
         double dish_m; /* 0: from the file */
     } instrument;
     struct {
+        bool enabled;
+        double threshold;           /* sigma, of a single sample */
+        char known_bands[PATH_MAX]; /* CSV; empty: none */
+        double max_share;           /* of the valid samples */
+    } flagging;
+    struct {
         /* auto | none | NAME | NAME,RA_DEG,DEC_DEG,FLUX_JY,FREQ_MHZ[,SPIX] */
         char calibrator[512];
         double min_beam;

@@ -13,6 +13,7 @@
 #include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/cal/model.h"
+#include "pipeline/flag/flag.h"
 #include "pipeline/imaging/beam_fit.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
@@ -49,6 +50,8 @@ struct tile_run {
     bool applied; /* the gains, to vis */
     double ra_rad, dec_rad;
     struct beam beam;
+
+    struct flag_report flags; /* from step "flag" on; empty when it is off */
 
     struct calibrator own; /* described by the settings */
     const struct calibrator
@@ -94,12 +97,15 @@ struct tile_run {
 
 /* The steps; `run` is a struct tile_run.  Status: see work.h. */
 int tile_convert(void *run, struct err *e);
+int tile_flag(void *run, struct err *e);
 int tile_calibrate(void *run, struct err *e);
 int tile_image(void *run, struct err *e);
 int tile_refine(void *run, struct err *e);
 int tile_qa(void *run, struct err *e);
 int tile_write(void *run, struct err *e);
 json_t *tile_meta(const void *run);
+/* What step "flag" found, for qa.json: shares of all samples by cause, antennas by fault. */
+json_t *tile_flag_meta(const struct tile_run *run);
 
 /* Gains that multiply: of a group's calibration, any of them NULL. */
 struct tile_gains {

@@ -182,6 +182,7 @@ json_t *tile_meta(const void *arg)
     verdict_number(m, "beam_residual", run->beam_fit.residual);
     verdict_number(m, "psf_sidelobe", run->beam_fit.sidelobe);
     verdict_number(m, "valid_fraction", vis_valid_fraction(run->vis));
+    json_object_set_new(m, "flagging", tile_flag_meta(run));
     json_object_set_new(m, "time_smearing", smearing(run));
     verdict_image(m, img);
     verdict_match(m, &run->match);
