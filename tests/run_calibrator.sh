@@ -14,7 +14,7 @@ qa=root/products/tiles/$group/qa.json
 settings '[calibration]' 'calibrator = 0834+555,128.72877,55.57252,4.4,1405'
 once
 [ $rc -eq 0 ] || fail "exit $rc, not 0"
-python3 - "$qa" <<'END'
+/usr/bin/python3 - "$qa" <<'END'
 import json, sys
 qa = json.load(open(sys.argv[1]))
 cal = qa["calibration"]

@@ -76,7 +76,7 @@ kill -STOP "$pid"
 why 1 "not done: it is being worked on since .* by pid $pid, step (calibrate|image|refine|qa|write) was finished .* ago" "$g"
 grep -q "lock     ACTIVE: generation 2, pid $pid " out || fail "the lock's line: $(cat out)"
 kill -CONT "$pid"
-why 0 "^$g: done: published as generation 2: .*/tiles/$g.gen2$" "$g"
+why 0 "^$g: done: published as generation 2: .*/tiles/$g.gen2(;|$)" "$g"
 "$W" status -c w.conf | grep -q '1 completed, 0 failed' || fail "status"
 
 # Failed: three sub-bands of one frequency.

@@ -26,7 +26,8 @@ static const char products_schema[] =
     " dynamic_range REAL, pbcor INTEGER, center_ra_deg REAL, center_dec_deg REAL,"
     " start_mjd REAL, end_mjd REAL, cal_applied INTEGER NOT NULL, qa_status TEXT,"
     " thumbnail_path TEXT, status TEXT NOT NULL, published_path TEXT NOT NULL,"
-    " published_at TEXT NOT NULL, generation INTEGER NOT NULL) STRICT;"
+    " published_at TEXT NOT NULL, generation INTEGER NOT NULL,"
+    " qa_reasons TEXT) STRICT;"
     "CREATE INDEX images_time ON images(start_mjd);"
     "CREATE TABLE mosaics("
     " id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"
@@ -37,7 +38,7 @@ static const char products_schema[] =
     " status TEXT NOT NULL, method TEXT, tiles TEXT, output_path TEXT,"
     " validation_issues TEXT, metrics_path TEXT, qa_status TEXT,"
     " published_path TEXT NOT NULL, published_at TEXT NOT NULL,"
-    " generation INTEGER NOT NULL) STRICT;"
+    " generation INTEGER NOT NULL, qa_reasons TEXT) STRICT;"
     "CREATE TABLE mosaic_tiles(mosaic TEXT NOT NULL, tile TEXT NOT NULL,"
     " PRIMARY KEY (mosaic, tile)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX mosaic_tiles_tile ON mosaic_tiles(tile);"
@@ -47,6 +48,11 @@ static const char products_schema[] =
     " created_at TEXT NOT NULL, calibrated_at TEXT, imaged_at TEXT, mosaicked_at TEXT,"
     " stage TEXT NOT NULL, status TEXT NOT NULL,"
     " cal_applied INTEGER NOT NULL DEFAULT 0) STRICT;";
+
+static const char *const products_upgrade[] = {
+    "ALTER TABLE images ADD COLUMN qa_reasons TEXT;" /* 1 to 2 */
+    "ALTER TABLE mosaics ADD COLUMN qa_reasons TEXT;",
+};
 
 static const char data_schema[] =
     "CREATE TABLE data_registry("
@@ -84,9 +90,10 @@ enum { BUSY_MS = 30000 };
 
 static const struct db_kind products_kind = {.what = "product registry",
                                              .application_id = 0x77647270, /* "wdrp" */
-                                             .version = 1,
+                                             .version = 2,
                                              .busy_ms = BUSY_MS,
-                                             .schema = products_schema};
+                                             .schema = products_schema,
+                                             .upgrade = products_upgrade};
 static const struct db_kind data_kind = {.what = "data registry",
                                          .application_id = 0x77647264, /* "wdrd" */
                                          .version = 1,
@@ -214,9 +221,9 @@ static const char sql_image[] =
     "beam_minor_arcsec,"
     " beam_pa_deg, noise_jy, dynamic_range, center_ra_deg, center_dec_deg, start_mjd,"
     " end_mjd, cal_applied, qa_status, thumbnail_path, status, published_path,"
-    " published_at, generation)"
+    " published_at, generation, qa_reasons)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-    " 'published', ?16, ?3, ?17)"
+    " 'published', ?16, ?3, ?17, ?18)"
     " ON CONFLICT(group_id) DO UPDATE SET path = excluded.path,"
     " beam_major_arcsec = excluded.beam_major_arcsec,"
     " beam_minor_arcsec = excluded.beam_minor_arcsec, beam_pa_deg = "
@@ -227,15 +234,16 @@ static const char sql_image[] =
     " cal_applied = excluded.cal_applied, qa_status = excluded.qa_status,"
     " thumbnail_path = excluded.thumbnail_path, status = 'published',"
     " published_path = excluded.published_path, published_at = excluded.published_at,"
-    " generation = excluded.generation WHERE excluded.generation >= generation";
+    " generation = excluded.generation, qa_reasons = excluded.qa_reasons"
+    " WHERE excluded.generation >= generation";
 static const char sql_mosaic[] =
     "INSERT INTO mosaics(name, path, created_at, beam_major_arcsec, beam_minor_arcsec,"
     " beam_pa_deg, noise_jy, dynamic_range, center_ra_deg, center_dec_deg, start_mjd,"
     " end_mjd, n_images, qa_status, thumbnail_path, status, published_path, "
     "output_path,"
-    " published_at, generation, tiles)"
+    " published_at, generation, tiles, qa_reasons)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-    " 'published', ?16, ?2, ?3, ?17, ?18)"
+    " 'published', ?16, ?2, ?3, ?17, ?18, ?19)"
     " ON CONFLICT(name) DO UPDATE SET path = excluded.path,"
     " beam_major_arcsec = excluded.beam_major_arcsec,"
     " beam_minor_arcsec = excluded.beam_minor_arcsec, beam_pa_deg = "
@@ -247,7 +255,8 @@ static const char sql_mosaic[] =
     " thumbnail_path = excluded.thumbnail_path, status = 'published',"
     " published_path = excluded.published_path, output_path = excluded.output_path,"
     " published_at = excluded.published_at, generation = excluded.generation,"
-    " tiles = excluded.tiles WHERE excluded.generation >= generation";
+    " tiles = excluded.tiles, qa_reasons = excluded.qa_reasons WHERE "
+    "excluded.generation >= generation";
 static const char sql_forget_tiles[] = "DELETE FROM mosaic_tiles WHERE mosaic = ?1";
 static const char sql_tile[] = "INSERT OR IGNORE INTO mosaic_tiles VALUES (?1, ?2)";
 static const char sql_group_done[] =
@@ -301,22 +310,23 @@ static int write_tiles(struct registry *r, const struct reg_product *p, struct e
 static int write_image(struct registry *r, const struct reg_product *p, const char *now,
                        struct err *e)
 {
-    return db_run(r->products, NULL, e, sql_image, "tttdddddddddittti", p->data_id,
+    return db_run(r->products, NULL, e, sql_image, "tttddddddddditttit", p->data_id,
                   p->fits != NULL ? p->fits : p->path, now, p->bmaj_arcsec,
                   p->bmin_arcsec, p->bpa_deg, p->noise_jy, p->dynamic_range, p->ra_deg,
                   p->dec_deg, p->start_mjd, p->end_mjd, (int64_t)!p->uncalibrated,
-                  p->qa_status, p->preview, p->path, (int64_t)p->generation);
+                  p->qa_status, p->preview, p->path, (int64_t)p->generation,
+                  p->qa_reasons);
 }
 
 static int write_mosaic(struct registry *r, const struct reg_product *p,
                         const char *now, struct err *e)
 {
     int rc =
-        db_run(r->products, NULL, e, sql_mosaic, "tttddddddddditttit", p->data_id,
+        db_run(r->products, NULL, e, sql_mosaic, "tttddddddddditttitt", p->data_id,
                p->fits != NULL ? p->fits : p->path, now, p->bmaj_arcsec, p->bmin_arcsec,
                p->bpa_deg, p->noise_jy, p->dynamic_range, p->ra_deg, p->dec_deg,
                p->start_mjd, p->end_mjd, (int64_t)p->n_tiles, p->qa_status, p->preview,
-               p->path, (int64_t)p->generation, p->tiles);
+               p->path, (int64_t)p->generation, p->tiles, p->qa_reasons);
 
     if (rc == 0)
         rc = write_tiles(r, p, e);

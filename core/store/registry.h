@@ -32,10 +32,11 @@ struct reg_product {
     enum reg_table table;
     const char *data_id; /* group or mosaic name */
     uint64_t generation;
-    const char *path;      /* published directory */
-    const char *fits;      /* main image in it */
-    const char *preview;   /* PNG */
-    const char *qa_status; /* passed | warning | failed */
+    const char *path;       /* published directory */
+    const char *fits;       /* main image in it */
+    const char *preview;    /* PNG */
+    const char *qa_status;  /* passed | warning | uncalibrated | failed */
+    const char *qa_reasons; /* JSON array of the verdict's sentences, or NULL */
     const char *metadata_json;
     double start_mjd, end_mjd, ra_deg, dec_deg, noise_jy, dynamic_range, bmaj_arcsec,
         bmin_arcsec, bpa_deg;

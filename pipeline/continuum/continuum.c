@@ -72,6 +72,7 @@ static void tile_close(void *arg)
     tile_drop_imager(run);
     free(run->first_model);
     tile_drop_stokes(run);
+    verdict_close(&run->verdict);
     source_list_free(&run->sources);
     gains_free(run->bandpass);
     gains_free(run->gain);

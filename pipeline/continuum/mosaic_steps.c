@@ -17,6 +17,7 @@
 #include "pipeline/imaging/mosaic.h"
 #include "pipeline/io/fits.h"
 #include "pipeline/product/product.h"
+#include "pipeline/sky/astro.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/qa.h"
 #include "pipeline/sky/source.h"
@@ -30,13 +31,30 @@ struct mosaic_run {
     struct mosaic_tile *tile;  /* [ngroup] */
     struct image **flat, **pb; /* [ngroup] what tile[] borrows */
     struct image *sky, *weight;
-    float *noise; /* [ny][nx] 1 / sqrt(weight) */
-    struct source_list sources;
+    float *noise;                       /* [ny][nx] 1 / sqrt(weight) */
+    struct source_list sources, solved; /* solved: [ngroup] what tiles were solved on */
     struct qa_match match;
     double noise_jy, peak_jy, min_noise_jy;
     char telescope[32];
-    const char *qa_status;
+    struct verdict verdict;
 };
+
+/* A mosaic is no better than its worst tile; and what a tile was solved on proves nothing. */
+static void take_verdict(struct mosaic_run *run, size_t i, const json_t *meta)
+{
+    const char *status = json_string_value(json_object_get(meta, "qa_status"));
+    enum verdict_grade grade = verdict_grade_of(status);
+    const json_t *cal = json_object_get(meta, "calibration");
+    const json_t *ra = json_object_get(cal, "ra_deg");
+
+    if (grade != VERDICT_PASSED)
+        verdict_add(&run->verdict, grade, "tile %s is %s", run->group[i],
+                    status != NULL ? status : "not judged");
+    if (json_is_number(ra))
+        run->solved.src[run->solved.n++] = (struct source){
+            .ra_rad = json_number_value(ra) * ASTRO_DEG,
+            .dec_rad = json_number_value(json_object_get(cal, "dec_deg")) * ASTRO_DEG};
+}
 
 static int read_tile(struct mosaic_run *run, size_t i, struct err *e)
 {
@@ -54,6 +72,8 @@ static int read_tile(struct mosaic_run *run, size_t i, struct err *e)
     if (!(noise > 0))
         rc = err_set(e, ERR_FORMAT, "the manifest of tile %s has no noise_jy",
                      run->group[i]);
+    if (rc == 0)
+        take_verdict(run, i, json_object_get(manifest, "meta"));
     json_decref(manifest);
     if (rc == 0 && (rc = path_join(path, sizeof path, dir, "image.fits", e)) == 0 &&
         (rc = fits_read_image(&run->flat[i], path, e)) == 0 &&
@@ -72,7 +92,9 @@ static int step_tiles(void *arg, struct err *e)
     run->tile = calloc(run->ngroup, sizeof *run->tile);
     run->flat = calloc(run->ngroup, sizeof *run->flat);
     run->pb = calloc(run->ngroup, sizeof *run->pb);
-    if (run->tile == NULL || run->flat == NULL || run->pb == NULL)
+    run->solved.src = calloc(run->ngroup, sizeof *run->solved.src);
+    if (run->tile == NULL || run->flat == NULL || run->pb == NULL ||
+        run->solved.src == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu tiles", run->ngroup);
     for (size_t i = 0; rc == 0 && i < run->ngroup; i++)
         rc = read_tile(run, i, e);
@@ -121,18 +143,22 @@ static int step_qa(void *arg, struct err *e)
     run->min_noise_jy = best > 0 ? 1 / sqrt(best) : NAN;
     run->noise_jy = qa_noise(run->sky->pix, n);
     rc = qa_find(&run->sources, run->sky, run->noise, set->qa.find_sigma, e);
-    if (rc == 0)
-        rc =
-            verdict_catalogue(&run->match, run->sky, run->noise, &run->sources, set, e);
+    run->match = (struct qa_match){0, 0, NAN, NAN, NAN, NAN};
+    if (rc == 0 && strcmp(run->sky->unit, "Jy/beam") == 0)
+        rc = verdict_catalogue(&run->match, run->sky, run->noise, &run->sources,
+                               &run->solved, set, e);
     if (rc != 0)
         return rc;
-    run->qa_status = verdict_status(run->peak_jy / run->noise_jy, &run->match);
+    if (run->verdict.grade != VERDICT_UNCALIBRATED)
+        verdict_judge_image(&run->verdict, run->peak_jy / run->noise_jy, &run->match,
+                            set);
     snprintf(run->env->detail, sizeof run->env->detail,
              "noise %.3g mJy/beam, peak %.4g Jy/beam, %zu sources, %zu of %zu in the "
              "catalogue found, flux ratio %.3f, offset %.2f arcsec, %s",
              run->noise_jy * 1e3, run->peak_jy, run->sources.n, run->match.nfound,
              run->match.nexpected, run->match.flux_ratio,
-             run->match.offset_rad * 180 * 3600 / M_PI, run->qa_status);
+             run->match.offset_rad * 180 * 3600 / M_PI,
+             verdict_word(run->verdict.grade));
     return 0;
 }
 
@@ -145,7 +171,8 @@ static json_t *mosaic_meta(const void *arg)
     verdict_put(m, "group", run->id);
     verdict_put(m, "fits", "mosaic.fits");
     verdict_put(m, "preview", "preview.png");
-    verdict_put(m, "qa_status", run->qa_status);
+    verdict_meta(m, &run->verdict);
+    verdict_put(m, "unit", run->sky->unit);
     verdict_put(m, "telescope", run->telescope);
     verdict_number(m, "noise_jy", run->noise_jy);
     verdict_number(m, "best_noise_jy", run->min_noise_jy);
@@ -163,15 +190,15 @@ static json_t *mosaic_meta(const void *arg)
 static int step_write(void *arg, struct err *e)
 {
     struct mosaic_run *run = arg;
-    const struct fits_card cards[] = {
+    struct fits_card cards[3 + VERDICT_CARDS] = {
         {"NTILES", NULL, (double)run->ngroup, "tiles combined"},
-        {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms"},
-        {NULL, NULL, 0, NULL},
+        {"NOISE", NULL, run->noise_jy, "[unit of mosaic.fits] robust rms"},
     };
     char path[PATH_MAX];
     json_t *meta;
     int rc = path_join(path, sizeof path, run->env->scratch, "mosaic.fits", e);
 
+    verdict_cards(cards + 2, &run->verdict);
     if (rc == 0)
         rc = fits_write_image(path, run->sky, cards, e);
     if (rc == 0)
@@ -218,6 +245,8 @@ static void mosaic_close(void *arg)
     image_free(run->sky);
     image_free(run->weight);
     source_list_free(&run->sources);
+    source_list_free(&run->solved);
+    verdict_close(&run->verdict);
     free(run);
 }
 

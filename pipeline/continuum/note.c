@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,9 @@ static int note_product(const struct run_env *env, const char *path, json_t *man
 {
     json_t *meta = json_object_get(manifest, "meta");
     char fits[PATH_MAX], preview[PATH_MAX], *text = json_dumps(meta, JSON_COMPACT);
+    char *reasons = json_dumps(json_object_get(meta, "reasons"), JSON_COMPACT);
+    /* Jy are then nobody's business */
+    bool uncalibrated = strcmp(text_of(meta, "unit"), "Jy/beam") != 0;
     struct reg_product p = {
         .data_type = text_of(meta, "kind"),
         .table = table,
@@ -63,18 +68,20 @@ static int note_product(const struct run_env *env, const char *path, json_t *man
         .fits = fits,
         .preview = preview,
         .qa_status = text_of(meta, "qa_status"),
+        .qa_reasons = reasons,
         .metadata_json = text,
         .start_mjd = number_of(meta, "mjd_beg"),
         .end_mjd = number_of(meta, "mjd_end"),
         .ra_deg = number_of(meta, "ra_deg"),
         .dec_deg = number_of(meta, "dec_deg"),
-        .noise_jy = number_of(meta, "noise_jy"),
+        .noise_jy = uncalibrated ? NAN : number_of(meta, "noise_jy"),
         .dynamic_range = number_of(meta, "dynamic_range"),
         .bmaj_arcsec = number_of(meta, "bmaj_arcsec"),
         .bmin_arcsec = number_of(meta, "bmin_arcsec"),
         .bpa_deg = number_of(meta, "bpa_deg"),
         .n_tiles = (long)json_array_size(json_object_get(meta, "tiles")),
         .tiles = tiles,
+        .uncalibrated = uncalibrated,
     };
     int rc = text == NULL || tiles == NULL
                  ? err_set(e, -ENOMEM, "out of memory registering %s", env->key)
@@ -87,6 +94,7 @@ static int note_product(const struct run_env *env, const char *path, json_t *man
     if (rc == 0)
         rc = registry_product(env->registry, &p, e);
     free(text);
+    free(reasons);
     return rc;
 }
 

@@ -16,7 +16,8 @@ struct continuum_settings {
     struct {
         double dut1_s;
         char beam[16];
-        double dish_m; /* 0: from the file */
+        double dish_m;  /* 0: from the file */
+        double sefd_jy; /* 0: not known */
     } instrument;
     struct {
         bool enabled;
@@ -56,6 +57,13 @@ struct continuum_settings {
     struct {
         char catalogue[PATH_MAX]; /* CSV; empty: built-in calibrators only */
         double find_sigma;
+        /* A warning beyond _warn, failed beyond _fail; 0: not judged. */
+        double noise_warn, noise_fail; /* times the expected noise */
+        double dynamic_range;          /* peak over the noise that it explains */
+        double valid_warn, valid_fail; /* share of the samples imaged */
+        double phase_warn_deg, phase_fail_deg; /* scatter beyond noise */
+        double solutions_warn, solutions_fail; /* share of failed ones */
+        double min_dynamic_range, min_found, max_flux_error;
     } qa;
 };
 

@@ -14,10 +14,13 @@
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/cal/model.h"
 #include "pipeline/flag/flag.h"
+#include "pipeline/cal/quality.h"
+#include "pipeline/cal/thermal.h"
 #include "pipeline/imaging/beam_fit.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/continuum/settings.h"
+#include "pipeline/continuum/verdict.h"
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/normal.h"
 #include "pipeline/imaging/samples.h"
@@ -92,7 +95,15 @@ struct tile_run {
     double noise_jy, peak_jy;
     struct source_list sources;
     struct qa_match match;
-    char qa_status[16];
+
+    /* by tile_judge */
+    struct thermal thermal;
+    double thermal_jy; /* noise of the image by the receivers alone; NAN: not known */
+    double imaged_fraction;  /* of the samples; the rest is flagged or has no gains */
+    double failed_solutions; /* the larger share, of the bandpass and of the gains */
+    double phase_excess_deg; /* of the phases' scatter, what noise does not explain */
+    struct quality bandpass_quality; /* of the one solved here */
+    struct verdict verdict;
 };
 
 /* The steps; `run` is a struct tile_run.  Status: see work.h. */
@@ -127,6 +138,15 @@ int solve_round(const struct tile_run *run, const struct model *model, bool phas
 /* Pixels a side of cell_rad: down to a fifth of the beam at the lowest frequency (2.92 times the
  * half width at half maximum of an Airy pattern), or what the settings say. */
 size_t tile_pixels(const struct tile_run *run, double cell_rad, double lo_hz);
+
+/* Whether the data have any gains; else pixels are in the data's own unit. */
+bool tile_calibrated(const struct tile_run *run);
+
+/*
+ * tile_judge: the numbers by which a tile is believed or not, and run->verdict.
+ * Status: 0; ERR_SHAPE gains that do not fit the data; -ENOMEM.
+ */
+int tile_judge(struct tile_run *run, struct err *e);
 
 /* What an image is for. */
 enum depth {

@@ -132,7 +132,8 @@ void tile_describe(struct image *img, const struct tile_run *run)
     img->mjd_beg = vis->time_jd[0] - vis->tint_s[0] / 2 / ASTRO_DAY_S - ASTRO_MJD0_JD;
     img->mjd_end = vis->time_jd[vis->ntime - 1] +
                    vis->tint_s[vis->ntime - 1] / 2 / ASTRO_DAY_S - ASTRO_MJD0_JD;
-    snprintf(img->unit, sizeof img->unit, "Jy/beam");
+    snprintf(img->unit, sizeof img->unit, "%s",
+             tile_calibrated(run) ? "Jy/beam" : "uncalib/beam");
     snprintf(img->object, sizeof img->object, "%.63s", run->group);
     snprintf(img->telescope, sizeof img->telescope, "%.31s", vis->telescope);
 }

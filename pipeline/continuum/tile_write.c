@@ -88,22 +88,35 @@ static int keep_ms(struct tile_run *run, struct err *e)
     return rc;
 }
 
-int tile_write(void *arg, struct err *e)
+/* What the headers of all images say beside what fits.h does. */
+static void put_cards(struct fits_card *card, const struct tile_run *run)
 {
-    struct tile_run *run = arg;
-    const struct fits_card cards[] = {
+    const struct fits_card own[] = {
         {"GROUP", run->group, 0, "earliest sub-band time of the group"},
         {"CALIB", run->cal != NULL ? run->cal->name : "none", 0,
          "calibrator in the field"},
-        {"NOISE", NULL, run->noise_jy, "[Jy/beam] robust rms of the residual"},
+        {"NOISE", NULL, run->noise_jy,
+         "[unit of image.fits] robust rms of the residual"},
+        {"THERMAL", NULL, run->thermal_jy, "noise by the receivers alone"},
         {"DYNRANGE", NULL, run->peak_jy / run->noise_jy, "peak over noise"},
         {"ENGINE", run->set->imaging.engine, 0, "what made the images: own, wsclean"},
         {"SMEARCOR", run->set->imaging.correct_smearing ? "yes" : "no", 0,
          "time smearing is part of the primary beam"},
         {"WPLANE_A", NULL, run->info.a, "w = a u + b v, fitted"},
         {"WPLANE_B", NULL, run->info.b, "w = a u + b v, fitted"},
-        {NULL, NULL, 0, NULL},
     };
+    size_t n = verdict_cards(card, &run->verdict);
+
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (own[i].text != NULL || isfinite(own[i].number))
+            card[n++] = own[i];
+    card[n] = (struct fits_card){NULL, NULL, 0, NULL};
+}
+
+int tile_write(void *arg, struct err *e)
+{
+    struct tile_run *run = arg;
+    struct fits_card cards[16 + VERDICT_CARDS];
     const struct {
         const char *name;
         const struct image *img;
@@ -116,6 +129,7 @@ int tile_write(void *arg, struct err *e)
     json_t *meta;
     int rc = 0;
 
+    put_cards(cards, run);
     for (size_t i = 0; rc == 0 && i < sizeof out / sizeof out[0]; i++) {
         rc = path_join(path, sizeof path, run->env->scratch, out[i].name, e);
         if (rc == 0)
@@ -161,6 +175,17 @@ static json_t *selfcal(const struct selfcal *rounds)
     return m;
 }
 
+static json_t *thermal(const struct tile_run *run)
+{
+    json_t *t = json_object();
+
+    verdict_put(t, "from", run->thermal.from);
+    verdict_number(t, "noise_jy", run->thermal_jy);
+    verdict_number(t, "ratio", run->noise_jy / run->thermal_jy);
+    verdict_number(t, "sefd_jy", run->thermal.sefd_jy);
+    return t;
+}
+
 json_t *tile_meta(const void *arg)
 {
     const struct tile_run *run = arg;
@@ -171,10 +196,12 @@ json_t *tile_meta(const void *arg)
     verdict_put(m, "group", run->group);
     verdict_put(m, "fits", "image.fits");
     verdict_put(m, "preview", "preview.png");
-    verdict_put(m, "qa_status", run->qa_status);
+    verdict_meta(m, &run->verdict);
     verdict_put(m, "engine", run->set->imaging.engine);
     verdict_put(m, "telescope", run->vis->telescope);
     verdict_number(m, "noise_jy", run->noise_jy);
+    json_object_set_new(m, "thermal", thermal(run));
+    verdict_put(m, "unit", run->flat->unit);
     verdict_number(m, "peak_jy", run->peak_jy);
     verdict_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
     verdict_number(m, "clean_jy", run->clean.model_jy);
@@ -183,11 +210,16 @@ json_t *tile_meta(const void *arg)
     verdict_number(m, "psf_sidelobe", run->beam_fit.sidelobe);
     verdict_number(m, "valid_fraction", vis_valid_fraction(run->vis));
     json_object_set_new(m, "flagging", tile_flag_meta(run));
+    verdict_number(m, "imaged_fraction", run->imaged_fraction);
     json_object_set_new(m, "time_smearing", smearing(run));
     verdict_image(m, img);
     verdict_match(m, &run->match);
     verdict_number(m, "sources", (double)run->sources.n);
     verdict_put(cal, "name", run->cal != NULL ? run->cal->name : "none");
+    if (run->cal != NULL) {
+        verdict_number(cal, "ra_deg", run->cal->ra_rad / ASTRO_DEG);
+        verdict_number(cal, "dec_deg", run->cal->dec_rad / ASTRO_DEG);
+    }
     verdict_number(cal, "apparent_jy", run->cal_apparent_jy);
     verdict_put(cal, "bandpass",
                 run->bandpass != NULL           ? "bandpass.h5"
@@ -197,6 +229,10 @@ json_t *tile_meta(const void *arg)
     verdict_number(cal, "phase_rms_raw_deg", run->phase_rms_raw_deg);
     verdict_number(cal, "phase_rms_bandpass_deg", run->phase_rms_bandpass_deg);
     verdict_number(cal, "phase_rms_deg", run->phase_rms_deg);
+    verdict_number(cal, "phase_excess_deg", run->phase_excess_deg);
+    verdict_number(cal, "failed_solutions", run->failed_solutions);
+    if (run->bandpass != NULL)
+        verdict_number(cal, "bandpass_snr", run->bandpass_quality.snr);
     json_object_set_new(m, "calibration", cal);
     json_object_set_new(m, "selfcal", selfcal(&run->selfcal));
     return m;

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "pipeline/continuum/settings.h"
+#include "pipeline/io/fits.h"
 #include "pipeline/io/preview.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/calibrator.h"
@@ -45,8 +48,21 @@ static int add_calibrators(struct source_list *list, double freq_hz)
     return 0;
 }
 
+/* Leave out what lies within a beam of s: its flux was put in by solving. */
+static void leave_out(struct source_list *list, const struct source *s, double beam_rad)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (!(astro_separation(list->src[i].ra_rad, list->src[i].dec_rad, s->ra_rad,
+                               s->dec_rad) <= beam_rad))
+            list->src[kept++] = list->src[i];
+    list->n = kept;
+}
+
 int verdict_catalogue(struct qa_match *match, const struct image *img,
                       const float *noise, const struct source_list *found,
+                      const struct source_list *solved,
                       const struct continuum_settings *set, struct err *e)
 {
     struct source_list cat = {0};
@@ -56,21 +72,133 @@ int verdict_catalogue(struct qa_match *match, const struct image *img,
         rc = catalogue_read(&cat, set->qa.catalogue, e);
     if (rc == 0 && (rc = add_calibrators(&cat, img->freq_hz)) != 0)
         err_set(e, rc, "out of memory for the catalogue");
+    for (size_t i = 0; rc == 0 && solved != NULL && i < solved->n; i++)
+        leave_out(&cat, &solved->src[i], fmax(img->bmaj_rad, 5 * ASTRO_ARCSEC));
     if (rc == 0)
         rc = qa_match(match, img, noise, found, &cat, set->qa.find_sigma);
     source_list_free(&cat);
     return rc;
 }
 
-const char *verdict_status(double dynamic_range, const struct qa_match *match)
+/* ------------------------------------------------------------------ reasons ---- */
+
+static const char *const words[] = {
+    [VERDICT_PASSED] = "passed",
+    [VERDICT_WARNING] = "warning",
+    [VERDICT_UNCALIBRATED] = "uncalibrated",
+    [VERDICT_FAILED] = "failed",
+};
+
+const char *verdict_word(enum verdict_grade grade)
 {
-    if (!(dynamic_range >= 5))
-        return "failed";
-    if (match->nexpected > 0 &&
-        ((double)match->nfound < 0.6 * (double)match->nexpected ||
-         !(match->flux_ratio > 0.8 && match->flux_ratio < 1.2)))
-        return "warning";
-    return "passed";
+    return words[grade];
+}
+
+enum verdict_grade verdict_grade_of(const char *word)
+{
+    for (size_t i = 0; word != NULL && i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i], word) == 0)
+            return (enum verdict_grade)i;
+    return VERDICT_FAILED;
+}
+
+/* Behind those that are as bad or worse. */
+static void insert_reason(json_t *reasons, enum verdict_grade grade, const char *text)
+{
+    json_t *value = json_string(text);
+    size_t i = 0;
+
+    for (; i < json_array_size(reasons); i++) {
+        const char *other = json_string_value(json_array_get(reasons, i));
+        char word[16] = "";
+
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(other, ":"), other);
+        if (verdict_grade_of(word) < grade)
+            break;
+    }
+    json_array_insert_new(reasons, i, value != NULL ? value : json_string("?"));
+}
+
+void verdict_add(struct verdict *v, enum verdict_grade grade, const char *format, ...)
+{
+    char text[256];
+    va_list ap;
+    int n = snprintf(text, sizeof text, "%s: ", words[grade]);
+
+    va_start(ap, format);
+    vsnprintf(text + n, sizeof text - (size_t)n, format, ap);
+    va_end(ap);
+    if (grade > v->grade)
+        v->grade = grade;
+    if (v->reasons == NULL)
+        v->reasons = json_array();
+    if (v->reasons != NULL)
+        insert_reason(v->reasons, grade, text);
+}
+
+static bool beyond(double x, double limit, bool below)
+{
+    return limit > 0 && (below ? x < limit : x > limit);
+}
+
+void verdict_limits(struct verdict *v, double x, double warn, double fail,
+                    const char *what, const char *unit)
+{
+    bool below = warn > fail && fail > 0, failed = beyond(x, fail, below);
+    double limit = failed ? fail : warn;
+
+    if (failed || beyond(x, limit, below))
+        verdict_add(v, failed ? VERDICT_FAILED : VERDICT_WARNING,
+                    "%s is %.3g%s, %s than %.3g", what, x, unit,
+                    below ? "less" : "more", limit);
+}
+
+void verdict_close(struct verdict *v)
+{
+    json_decref(v->reasons);
+    *v = (struct verdict){VERDICT_PASSED, NULL};
+}
+
+void verdict_judge_image(struct verdict *v, double dynamic_range,
+                         const struct qa_match *match,
+                         const struct continuum_settings *set)
+{
+    double found =
+        match->nexpected > 0 ? (double)match->nfound / (double)match->nexpected : NAN;
+
+    if (!(dynamic_range >= set->qa.min_dynamic_range))
+        verdict_add(v, VERDICT_FAILED, "the dynamic range is %.3g, less than %.3g",
+                    dynamic_range, set->qa.min_dynamic_range);
+    if (found < set->qa.min_found)
+        verdict_add(v, VERDICT_WARNING, "%zu of %zu catalogue sources are found",
+                    match->nfound, match->nexpected);
+    if (match->nfound > 0 && !(fabs(match->flux_ratio - 1) <= set->qa.max_flux_error))
+        verdict_add(v, VERDICT_WARNING,
+                    "fluxes are %.3g of the catalogue's, median of %zu",
+                    match->flux_ratio, match->nfound);
+}
+
+void verdict_meta(json_t *m, const struct verdict *v)
+{
+    verdict_put(m, "qa_status", verdict_word(v->grade));
+    json_object_set_new(m, "reasons",
+                        v->reasons != NULL ? json_copy(v->reasons) : json_array());
+}
+
+size_t verdict_cards(struct fits_card *card, const struct verdict *v)
+{
+    static const char *const key[] = {"QAREAS1", "QAREAS2", "QAREAS3",
+                                      "QAREAS4", "QAREAS5", "QAREAS6",
+                                      "QAREAS7", "QAREAS8", "QAREAS9"};
+    size_t n = 0;
+
+    card[n++] = (struct fits_card){"QASTATUS", verdict_word(v->grade), 0,
+                                   "verdict: the worst of its reasons"};
+    for (size_t i = 0;
+         i < json_array_size(v->reasons) && i < sizeof key / sizeof key[0]; i++)
+        card[n++] = (struct fits_card){
+            key[i], json_string_value(json_array_get(v->reasons, i)), 0, ""};
+    return n;
 }
 
 int verdict_write(const char *dir, const struct image *img,

@@ -6,6 +6,7 @@
 #define PIPELINE_CONTINUUM_VERDICT_H
 
 #include <jansson.h>
+#include <stddef.h>
 
 #include "pipeline/sky/qa.h"
 
@@ -13,19 +14,56 @@ struct continuum_settings;
 struct err;
 struct image;
 
-/* Compare found sources with the settings' catalogue and the built-in calibrators;
- * noise[ny][nx] Jy/beam.  Status: 0; -ENOENT and other errnos, ERR_FORMAT: the catalogue;
- * -ENOMEM. */
+/* The worse the larger.  A verdict is the worst of its reasons. */
+enum verdict_grade {
+    VERDICT_PASSED,
+    VERDICT_WARNING,
+    VERDICT_UNCALIBRATED, /* imaged as it came: pixels are in the data's own unit */
+    VERDICT_FAILED
+};
+
+struct verdict {
+    enum verdict_grade grade;
+    json_t *reasons; /* array of sentences "failed: ...", worst first; NULL for none */
+};
+
+/* One reason more, in words without the grade.  Out of memory: the grade counts all the same. */
+void verdict_add(struct verdict *v, enum verdict_grade grade, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* "what is 3unit, more than 2": a number against two limits, beyond which it is bad; when warn is
+ * the larger one, below which.  A limit of 0 is none, and NaN is not judged. */
+void verdict_limits(struct verdict *v, double x, double warn, double fail,
+                    const char *what, const char *unit);
+void verdict_close(struct verdict *v);
+
+/* "passed", "warning", "uncalibrated" or "failed". */
+const char *verdict_word(enum verdict_grade grade);
+/* And back; VERDICT_FAILED for any other word. */
+enum verdict_grade verdict_grade_of(const char *word);
+
+/* Compare found sources with the settings' catalogue and the built-in calibrators, but for the
+ * sources that the data were solved on (solved; NULL: none), which prove nothing;
+ * noise[ny][nx] in the unit of img.  Status: 0; -ENOENT and other errnos, ERR_FORMAT: the
+ * catalogue; -ENOMEM. */
 int verdict_catalogue(struct qa_match *match, const struct image *img,
                       const float *noise, const struct source_list *found,
+                      const struct source_list *solved,
                       const struct continuum_settings *set, struct err *e);
 
-/*
- * "passed", "warning" or "failed".  Failed: dynamic range below 5 (DSA-110's own limit for
- * images).  Warning: catalogue fluxes off by more than 20 %, or fewer than 60 % of the expected
- * sources found (its limits for an epoch).
- */
-const char *verdict_status(double dynamic_range, const struct qa_match *match);
+/* Reasons that images of any kind have: dynamic range, sources of the catalogue found, their
+ * fluxes. */
+void verdict_judge_image(struct verdict *v, double dynamic_range,
+                         const struct qa_match *match,
+                         const struct continuum_settings *set);
+
+/* "qa_status" and "reasons" into a JSON object. */
+void verdict_meta(json_t *m, const struct verdict *v);
+
+enum { VERDICT_CARDS = 1 + 9 };
+/* QASTATUS and QAREAS1 to QAREAS9 for a FITS header, borrowed from v, into card [VERDICT_CARDS];
+ * how many. */
+struct fits_card;
+size_t verdict_cards(struct fits_card *card, const struct verdict *v);
 
 /* sources.csv, qa.json and preview.png of an image, into the directory.
  * Status: 0; -ENOSPC and other errnos naming the file; -ENOMEM. */

@@ -141,10 +141,11 @@ static json_t *product_of(const char *products, const char *kind, const char *na
         return json_pack("{s:b}", "published", 0);
     rc = product_current(&manifest, path, dir, name, 0, &e);
     if (rc == 0)
-        out =
-            json_pack("{s:b, s:o, s:O?, s:b}", "published", 1, "path", text_json(path),
-                      "generation", json_object_get(manifest, "generation"), "stale",
-                      (int)inputs_rewritten(manifest));
+        out = json_pack("{s:b, s:o, s:O?, s:b, s:O*}", "published", 1, "path",
+                        text_json(path), "generation",
+                        json_object_get(manifest, "generation"), "stale",
+                        (int)inputs_rewritten(manifest), "reasons",
+                        json_object_get(json_object_get(manifest, "meta"), "reasons"));
     else
         out = json_pack("{s:b, s:o*}", "published", 0, "wrong",
                         rc == -ENOENT ? NULL : text_json(e.text));
@@ -292,6 +293,18 @@ static const struct pipeline *pipeline_of(json_t *a)
                : pipeline_for(PIPELINE_GROUP);
 }
 
+/* Why a product is not to be believed, as its verdict has it. */
+static void say_reasons(struct text *w, json_t *reasons)
+{
+    json_t *reason;
+    size_t i;
+
+    json_array_foreach(reasons, i, reason)
+    {
+        text_put(w, "; %s", json_is_string(reason) ? json_string_value(reason) : "?");
+    }
+}
+
 /* The one sentence, and whether everything is done. */
 static bool because(struct text *w, const struct conf *conf, json_t *a, bool daemon)
 {
@@ -325,6 +338,7 @@ static bool because(struct text *w, const struct conf *conf, json_t *a, bool dae
     } else if (published) {
         text_put(w, "published as generation %.0f: %s",
                  number_in(product, "generation"), string_in(product, "path"));
+        say_reasons(w, json_object_get(product, "reasons"));
         return true;
     } else if (string_in(product, "wrong")[0] != '\0') {
         text_put(w, "its product is broken: %s", string_in(product, "wrong"));

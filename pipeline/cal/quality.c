@@ -1,0 +1,104 @@
+#include "pipeline/cal/quality.h"
+
+#include <complex.h>
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/cal/gains.h"
+#include "pipeline/sky/vis.h"
+
+enum { FEW_CHANNELS = 8 }; /* no scatter is told from fewer differences */
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, size_t n)
+{
+    qsort(v, n, sizeof *v, by_size);
+    return n > 0 ? v[n / 2] : NAN;
+}
+
+/* Mark antennas with an unflagged sample. */
+static void find_used(const struct vis *vis, bool *used)
+{
+    size_t per_row = vis->nchan * vis->npol;
+
+    memset(used, 0, vis->nant * sizeof *used);
+    for (size_t r = 0; r < vis->nrow; r++) {
+        const float *w = vis->weight + r * per_row;
+
+        if (used[vis->row_ant1[r]] && used[vis->row_ant2[r]])
+            continue;
+        for (size_t k = 0; k < per_row; k++)
+            if (w[k] > 0) {
+                used[vis->row_ant1[r]] = used[vis->row_ant2[r]] = true;
+                break;
+            }
+    }
+}
+
+static float complex gain_at(const struct gains *g, size_t t, size_t c, size_t a,
+                             size_t p)
+{
+    return g->g[((t * g->nchan + c) * g->nant + a) * g->npol + p];
+}
+
+/* Second differences of the channels of one antenna over the gain: of noise alone the mean square is
+ * 12 times the variance of either part, and the median ln 2 times that. */
+static double scatter(const struct gains *g, size_t t, size_t a, size_t p, double *some)
+{
+    size_t n = 0;
+
+    for (size_t c = 1; c + 1 < g->nchan; c++) {
+        float complex before = gain_at(g, t, c - 1, a, p), mid = gain_at(g, t, c, a, p);
+        float complex after = gain_at(g, t, c + 1, a, p);
+        double d, m = (double)cabsf(mid);
+
+        if (m == 0 || before == 0 || after == 0)
+            continue;
+        d = (double)cabsf(before - 2 * mid + after) / m;
+        some[n++] = d * d;
+    }
+    return n >= FEW_CHANNELS ? sqrt(median(some, n) / (12 * M_LN2)) : NAN;
+}
+
+int quality_of(struct quality *out, const struct gains *g, const struct vis *vis)
+{
+    bool *used = malloc(vis->nant * sizeof *used);
+    double *some = malloc((g->nchan + g->ntime * g->nant * g->npol) * sizeof *some);
+    double *each;
+    size_t failed = 0, all = 0, n = 0;
+
+    *out = (struct quality){NAN, NAN};
+    if (used == NULL || some == NULL) {
+        free(used);
+        free(some);
+        return -ENOMEM;
+    }
+    each = some + g->nchan;
+    find_used(vis, used);
+    for (size_t t = 0; t < g->ntime; t++)
+        for (size_t a = 0; a < g->nant; a++)
+            for (size_t p = 0; p < g->npol; p++) {
+                if (!used[a] || !gains_parallel(vis->pol[p]))
+                    continue;
+                for (size_t c = 0; c < g->nchan; c++, all++)
+                    failed += gain_at(g, t, c, a, p) == 0;
+                each[n] = scatter(g, t, a, p, some);
+                n += isfinite(each[n]);
+            }
+    if (all > 0)
+        out->failed = (double)failed / (double)all;
+    if (n > 0)
+        out->snr = 1 / median(each, n);
+    free(used);
+    free(some);
+    return 0;
+}
