@@ -499,7 +499,7 @@ static void windows_find_what_plain_loops_find(void **state)
 {
     enum { WIDE = 2 * 83, LINES = 21 };
     static float x[LINES * WIDE], want[LINES * WIDE], got[LINES * WIDE], column[LINES];
-    static float work[LINES * THRESHOLD_COLUMNS + WIDE];
+    static float work[LINES * WIDE];
     float chi[THRESHOLD_WINDOWS];
     size_t ncode;
     const struct threshold_code *code = threshold_codes(&ncode);
@@ -518,7 +518,7 @@ static void windows_find_what_plain_loops_find(void **state)
         memcpy(got, x, sizeof x);
         for (size_t t = 0; t < LINES; t++) {
             plain_along(want + t * WIDE, WIDE, 2, chi, THRESHOLD_WINDOWS);
-            code[k].along(got + t * WIDE, WIDE, 2, chi, THRESHOLD_WINDOWS, work);
+            code[k].windows(got + t * WIDE, WIDE, 2, chi, 0, THRESHOLD_WINDOWS, work);
         }
         assert_memory_equal(got, want, sizeof got);
         for (size_t c = 0; c < WIDE; c++) {
@@ -528,7 +528,7 @@ static void windows_find_what_plain_loops_find(void **state)
             for (size_t t = 0; t < LINES; t++)
                 want[t * WIDE + c] = column[t];
         }
-        code[k].across(got, LINES, WIDE, chi, THRESHOLD_WINDOWS, work);
+        code[k].windows(got, LINES * WIDE, WIDE, chi, 0, THRESHOLD_WINDOWS, work);
         assert_memory_equal(got, want, sizeof got);
     }
 }

@@ -53,7 +53,7 @@ static int work_init(struct work *w, const struct array_plane *p)
     w->smooth = malloc(p->nchan * sizeof *w->smooth);
     w->column = malloc(2 * p->ntime * sizeof *w->column);
     w->some = malloc((2 * w->cells + 2 * most + 1) * sizeof *w->some);
-    w->threshold = malloc((most * THRESHOLD_COLUMNS + p->nchan) * sizeof *w->threshold);
+    w->threshold = malloc(w->cells * sizeof *w->threshold);
     if (w->ratio && w->rest && w->channel && w->smooth && w->column && w->some &&
         w->threshold)
         return 0;
@@ -175,7 +175,8 @@ static void channels(unsigned char *found, struct work *w, double first)
     channel_excess(w, LEAST_CHANNEL);
     measure_excess(excess, w->rest, w->nchan, 1, w->nchan, w->some);
     measured_limits(chi, first, excess, excess[ALIKE]);
-    threshold_code()->along(w->rest, w->nchan, 1, chi, CHANNEL_WINDOWS, w->threshold);
+    threshold_code()->windows(w->rest, w->nchan, 1, chi, 0, CHANNEL_WINDOWS,
+                              w->threshold);
     note_channels(found, w);
 }
 
@@ -234,9 +235,10 @@ static void find_cells(unsigned char *found, struct work *w, double first)
     for (size_t i = 0; i < w->cells; i++)
         w->some[i] = w->rest[i] < THRESHOLD_NONE ? 1.0F : 0.0F;
     for (size_t t = 0; t < w->ntime; t++)
-        code->along(w->rest + t * w->nchan, w->nchan, 1, along, THRESHOLD_WINDOWS,
-                    w->threshold);
-    code->across(w->rest, w->ntime, w->nchan, across, THRESHOLD_WINDOWS, w->threshold);
+        code->windows(w->rest + t * w->nchan, w->nchan, 1, along, 0, THRESHOLD_WINDOWS,
+                      w->threshold);
+    code->windows(w->rest, w->cells, w->nchan, across, 0, THRESHOLD_WINDOWS,
+                  w->threshold);
     for (size_t i = 0; i < w->cells; i++)
         if (w->some[i] > 0 && w->rest[i] >= THRESHOLD_NONE)
             found[i] = ARRAY_INTERFERENCE;

@@ -42,6 +42,7 @@ struct job {
     float chi[THRESHOLD_WINDOWS];
     double first;
     unsigned char *known; /* [nchan] */
+    bool any_known;
     size_t nbl;
     int (*pair)[2];        /* [nbl] antennas */
     ptrdiff_t *row;        /* [nbl][ntime] or NO_ROW */
@@ -59,7 +60,7 @@ struct worker {
     float *size, *r;                             /* [ntime][wide] of one baseline */
     float *sum, *count, *change, *nchange, *hit; /* [ntime][wide] of all */
     float *scale, *per, *most, *lag_re, *lag_im, *power; /* [wide] */
-    float *work;
+    float *work;                                         /* [ntime][wide] */
     uint64_t given, known, baseline;
     int rc;
 };
@@ -72,11 +73,10 @@ static void worker_free(struct worker *w)
 static int worker_init(struct worker *w, const struct job *job)
 {
     size_t plane = job->vis->ntime * job->wide, lines = 6 * job->wide;
-    size_t work = job->vis->ntime * THRESHOLD_COLUMNS + job->wide;
     float **planes[] = {&w->size,   &w->r,       &w->sum, &w->count,
                         &w->change, &w->nchange, &w->hit};
     float **line[] = {&w->scale, &w->per, &w->most, &w->lag_re, &w->lag_im, &w->power};
-    float *at = mem_huge(((2 + PLANES) * plane + lines + work) * sizeof *at);
+    float *at = mem_huge(((3 + PLANES) * plane + lines) * sizeof *at);
 
     *w = (struct worker){.all = at};
     if (at == NULL)
@@ -135,7 +135,7 @@ static void drop_known(const struct job *job, struct worker *w, float *weight)
 {
     size_t npol = job->vis->npol;
 
-    for (size_t c = 0; c < job->vis->nchan; c++)
+    for (size_t c = 0; job->any_known && c < job->vis->nchan; c++)
         for (size_t p = 0; job->known[c] != 0 && p < npol; p++)
             if (weight[c * npol + p] > 0) {
                 weight[c * npol + p] = 0;
@@ -236,10 +236,11 @@ static void do_baseline(const struct job *job, struct worker *w, size_t bl,
 
         job->code->distance(w->r + at, w->sum + at, w->count + at, w->size + at,
                             w->scale, w->per, w->most, job->wide);
-        job->code->along(w->r + at, job->wide, vis->npol, job->chi, OWN_WINDOWS,
-                         w->work);
+        job->code->windows(w->r + at, job->wide, vis->npol, job->chi, 0, OWN_WINDOWS,
+                           w->work);
     }
-    job->code->across(w->r, vis->ntime, job->wide, job->chi, OWN_WINDOWS, w->work);
+    job->code->windows(w->r, vis->ntime * job->wide, job->wide, job->chi, 1,
+                       OWN_WINDOWS, w->work);
     finish(job, w, bl, none);
 }
 
@@ -376,8 +377,10 @@ static int prepare(struct job *job, const struct flag_opts *opts)
     job->known = calloc(vis->nchan, 1);
     if (job->worker == NULL || job->known == NULL)
         return -ENOMEM;
-    for (size_t c = 0; c < vis->nchan; c++)
+    for (size_t c = 0; c < vis->nchan; c++) {
         job->known[c] = bands_touch(opts->known, vis->freq_hz[c], vis->width_hz[c]);
+        job->any_known |= job->known[c] != 0;
+    }
     if ((rc = find_baselines(job)) != 0)
         return rc;
     parallel_run_by(job->nworker, job->nbl, do_baselines, job);

@@ -6,7 +6,7 @@
 /* Sizes at or above this are of no sample. */
 #define COUNTS 1e29F
 
-enum { BLOCK_SAMPLES = 72, NEIGHBOURS = 2 };
+enum { BLOCK_SAMPLES = 48, NEIGHBOURS = 2 };
 
 float shape_kth(float *x, size_t n, size_t k)
 {
@@ -56,18 +56,36 @@ float shape_scatter(const float *x, size_t n, float *work)
     return 1.4826F * shape_median(work, n);
 }
 
+static float median_around(const float *x, size_t n, size_t i, size_t half, float *work)
+{
+    size_t near = i < n - 1 - i ? i : n - 1 - i, h = near < half ? near : half;
+    size_t lo, hi;
+
+    if (h == 0)
+        h = 1; /* an end, beside its neighbours */
+    lo = i < h ? 0 : i - h;
+    hi = i + h < n ? i + h : n - 1;
+    memcpy(work, x + lo, (hi - lo + 1) * sizeof *work);
+    return shape_median(work, hi - lo + 1);
+}
+
 void shape_smooth(float *out, const float *x, size_t n, size_t half, float *work)
 {
-    for (size_t i = 0; i < n; i++) {
-        size_t near = i < n - 1 - i ? i : n - 1 - i, h = near < half ? near : half;
-        size_t lo, hi;
+    size_t step = half / 8 > 1 ? half / 8 : 1, last = 0;
 
-        if (h == 0)
-            h = 1; /* an end, beside its neighbours */
-        lo = i < h ? 0 : i - h;
-        hi = i + h < n ? i + h : n - 1;
-        memcpy(work, x + lo, (hi - lo + 1) * sizeof *work);
-        out[i] = shape_median(work, hi - lo + 1);
+    if (n == 0)
+        return;
+    out[0] = median_around(x, n, 0, half, work);
+    while (last + 1 < n) {
+        size_t next = last + step < n ? last + step : n - 1;
+        float a = out[last], b = median_around(x, n, next, half, work);
+
+        a = isfinite(a) ? a : b;
+        b = isfinite(b) ? b : a;
+        for (size_t i = last + 1; i < next; i++)
+            out[i] = a + (b - a) * (float)(i - last) / (float)(next - last);
+        out[next] = b;
+        last = next;
     }
 }
 

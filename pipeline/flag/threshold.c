@@ -58,74 +58,70 @@ INLINE void distance(float *restrict r, float *restrict sum, float *restrict cou
     }
 }
 
-/* Sums over 2^log samples, `step` apart, of how far they are above chi: all at once, each pass
- * doubling the length.  Says whether any is above 0. */
-INLINE bool windows(float *work, const float *r, size_t n, size_t step, float chi,
-                    size_t log)
+/* How far a sample is above chi; nothing where it does not count. */
+INLINE float above(float r, float chi)
 {
+    return r < COUNTS ? r - chi : 0.0F;
+}
+
+INLINE void singles(float *r, size_t n, float chi)
+{
+    APART
+    for (size_t k = 0; k < n; k++)
+        r[k] = r[k] > chi ? THRESHOLD_NONE : r[k];
+}
+
+/*
+ * Is there a window of 2^log samples, `step` apart, that is above chi on average?  log is at
+ * least 1.  work: sums over half a window, each pass doubling the length, for log above 1.
+ */
+INLINE bool any_window(float *work, const float *r, size_t n, size_t step, float chi,
+                       size_t log)
+{
+    size_t m = n - (((size_t)1 << log) - 1) * step, half = step << (log - 1);
     int any = 0;
 
-    APART
-    for (size_t k = 0; k < n; k++)
-        work[k] = r[k] < COUNTS ? r[k] - chi : 0.0F;
-    for (size_t i = 0; i < log; i++) {
-        size_t ahead = step << i, m = n - ((size_t)2 << i) * step + step;
-
+    if (log == 1) {
         APART
         for (size_t k = 0; k < m; k++)
+            any |= above(r[k], chi) + above(r[k + step], chi) > 0;
+        return any != 0;
+    }
+    APART
+    for (size_t k = 0; k < n - step; k++)
+        work[k] = above(r[k], chi) + above(r[k + step], chi);
+    for (size_t i = 1; i + 1 < log; i++) {
+        size_t ahead = step << i, to = n - ((size_t)2 << i) * step + step;
+
+        APART
+        for (size_t k = 0; k < to; k++)
             work[k] += work[k + ahead];
     }
-    n -= (((size_t)1 << log) - 1) * step;
     APART
-    for (size_t k = 0; k < n; k++)
-        any |= work[k] > 0;
+    for (size_t k = 0; k < m; k++)
+        any |= work[k] + work[k + half] > 0;
     return any != 0;
 }
 
-INLINE void along(float *r, size_t n, size_t step, const float *chi, size_t nwindow,
-                  float *work)
+INLINE void windows(float *r, size_t n, size_t step, const float *chi, size_t from,
+                    size_t to, float *work)
 {
-    for (size_t log = 0; log < nwindow && step << log <= n; log++) {
-        size_t m = n - (((size_t)1 << log) - 1) * step;
+    if (from == 0)
+        singles(r, n, chi[0]);
+    for (size_t log = from > 0 ? from : 1; log < to && step << log <= n; log++) {
+        size_t m = n - (((size_t)1 << log) - 1) * step, half = step << (log - 1);
 
-        if (!windows(work, r, n, step, chi[log], log))
+        if (!any_window(work, r, n, step, chi[log], log))
             continue;
-        for (size_t k = 0; k < m; k++)
-            for (size_t i = 0; work[k] > 0 && i < (size_t)1 << log; i++)
-                r[k + i * step] = THRESHOLD_NONE;
-    }
-}
-
-INLINE void across(float *r, size_t nline, size_t n, const float *chi, size_t nwindow,
-                   float *work)
-{
-    for (size_t c = 0; c < n; c += THRESHOLD_COLUMNS) {
-        size_t wide = n - c < THRESHOLD_COLUMNS ? n - c : THRESHOLD_COLUMNS;
-
-        for (size_t log = 0; log < nwindow && (size_t)1 << log <= nline; log++) {
-            size_t len = nline - ((size_t)1 << log) + 1;
-            int any = 0;
-
-            for (size_t t = 0; t < nline; t++)
-                APART
-            for (size_t k = 0; k < wide; k++)
-                work[t * wide + k] =
-                    r[t * n + c + k] < COUNTS ? r[t * n + c + k] - chi[log] : 0.0F;
-            for (size_t i = 0; i < log; i++) {
-                size_t ahead = wide << i;
-                size_t m = (nline + 1 - ((size_t)2 << i)) * wide;
-
-                APART
-                for (size_t k = 0; k < m; k++)
-                    work[k] += work[k + ahead];
-            }
+        if (log == 1) { /* kept, because r changes below */
             APART
-            for (size_t k = 0; k < len * wide; k++)
-                any |= work[k] > 0;
-            for (size_t k = 0; any != 0 && k < len * wide; k++)
-                for (size_t i = 0; work[k] > 0 && i < (size_t)1 << log; i++)
-                    r[(k / wide + i) * n + c + k % wide] = THRESHOLD_NONE;
+            for (size_t k = 0; k < n; k++)
+                work[k] = above(r[k], chi[1]);
         }
+        for (size_t k = 0; k < m; k++)
+            for (size_t i = 0; work[k] + work[k + half] > 0 && i < (size_t)1 << log;
+                 i++)
+                r[k + i * step] = THRESHOLD_NONE;
     }
 }
 
@@ -184,15 +180,10 @@ INLINE void changes(float *restrict change, float *restrict nchange,
     {                                                                                  \
         distance(r, sum, count, size, scale, per, most, n);                            \
     }                                                                                  \
-    attr static void along_##set(float *r, size_t n, size_t step, const float *chi,    \
-                                 size_t nwindow, float *work)                          \
+    attr static void windows_##set(float *r, size_t n, size_t step, const float *chi,  \
+                                   size_t from, size_t to, float *work)                \
     {                                                                                  \
-        along(r, n, step, chi, nwindow, work);                                         \
-    }                                                                                  \
-    attr static void across_##set(float *r, size_t nline, size_t n, const float *chi,  \
-                                  size_t nwindow, float *work)                         \
-    {                                                                                  \
-        across(r, nline, n, chi, nwindow, work);                                       \
+        windows(r, n, step, chi, from, to, work);                                      \
     }                                                                                  \
     attr static size_t mark_##set(float *w, float *hit, const float *r, size_t n)      \
     {                                                                                  \
@@ -207,8 +198,7 @@ INLINE void changes(float *restrict change, float *restrict nchange,
     }
 #define ROW(set)                                                                       \
     {                                                                                  \
-#set, sizes_##set, distance_##set, along_##set, across_##set, mark_##set,      \
-            changes_##set                                                              \
+#set, sizes_##set, distance_##set, windows_##set, mark_##set, changes_##set    \
     }
 
 #define NO_ATTRIBUTE

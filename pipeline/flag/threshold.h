@@ -18,10 +18,7 @@
 /* A sample that does not count: flagged before, or found to be interference. */
 #define THRESHOLD_NONE 1e30F
 
-enum {
-    THRESHOLD_WINDOWS = 5, /* 1, 2, 4, 8 and 16 samples */
-    THRESHOLD_COLUMNS = 64 /* that are looked at together, across the lines */
-};
+enum { THRESHOLD_WINDOWS = 5 }; /* 1, 2, 4, 8 and 16 samples */
 
 /* chi(M) in units of the scatter, M = 1, 2, 4 ...: first / 1.5^log2(M), as in the paper. */
 void threshold_limits(float chi[THRESHOLD_WINDOWS], double first);
@@ -33,12 +30,10 @@ struct threshold_code {
     /* r[k] = (size[k] scale[k] - 1) per[k], NONE stays; sum gets at most most[k] a sample. */
     void (*distance)(float *r, float *sum, float *count, const float *size,
                      const float *scale, const float *per, const float *most, size_t n);
-    /* Windows along a line r [n]; work [n]. */
-    void (*along)(float *r, size_t n, size_t step, const float *chi, size_t nwindow,
-                  float *work);
-    /* Windows across nline lines r [nline][n]; work [nline][THRESHOLD_COLUMNS]. */
-    void (*across)(float *r, size_t nline, size_t n, const float *chi, size_t nwindow,
-                   float *work);
+    /* Windows of 2^from, ... 2^(to - 1) of the samples r [n] that are `step` apart: along a line
+     * its hands, across the lines of a plane their length.  work [n]. */
+    void (*windows)(float *r, size_t n, size_t step, const float *chi, size_t from,
+                    size_t to, float *work);
     /* w[k] = 0 where r[k] is NONE; hit[k] counts where that is new; says how many are NONE. */
     size_t (*mark)(float *w, float *hit, const float *r, size_t n);
     /* Adds the changes and lags of a line, scaled, where all samples of one are good. */
