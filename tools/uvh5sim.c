@@ -43,7 +43,7 @@ static char truth_dir[MAX_PATH]; /* set once at start */
 
 static struct {
     const char *out, *start, *truth, *sky, *calibrator, *dead, *deaf, *beam, *layout,
-        *jitter;
+        *jitter, *rfi_kind;
     double groups, antennas, integrations, channels, pols, subbands, cadence, dec, seed,
         sefd, gain_rms, bandpass_rms, drift, rfi, dish, scale, min_flux, max_flux,
         radius, dut1, pace;
@@ -66,6 +66,7 @@ static struct {
     .min_flux = 0.05,
     .max_flux = 2,
     .radius = 3.2,
+    .rfi_kind = "cells",
     .beam = "airy",
     .layout = "4d",
     .jitter = "observed",
@@ -121,6 +122,9 @@ static const struct {
      "slow phase wander of each antenna, amplitude (3; 0 when --gain-rms is 0)"},
     {"rfi", "FRACTION", &opt.rfi, 0, 1, 0,
      "share of integration-channel cells with interference (0)"},
+    {"rfi-kind", "KIND", &opt.rfi_kind, 0, 0, 0,
+     "cells (half of it on channels that are always bad), narrow, broad, burst or\n"
+     "weak: half a sigma on every baseline (cells)"},
     {"no-smearing", NULL, &opt.no_smearing, 0, 0, 0,
      "each integration as in its middle, not the mean over its 12.88 s"},
     {"dead", "A,B", &opt.dead, 0, 0, 0, "stations (1 to 117) that deliver zeros"},
@@ -299,6 +303,10 @@ static int plan_array(struct simplan *plan, struct err *e)
     };
     if (beam_kind_parse(opt.beam, &sim->beam.kind) != 0)
         return err_set(e, -EINVAL, "--beam %s: give airy, gaussian or none", opt.beam);
+    if (sim_rfi_parse(opt.rfi_kind, &sim->rfi_kind) != 0)
+        return err_set(e, -EINVAL,
+                       "--rfi-kind %s: give cells, narrow, broad, burst or weak",
+                       opt.rfi_kind);
     rc = stations_choose(sim->nant, sim->number);
     if (rc != 0)
         return err_set(e, rc, "--antennas %zu: give 2 to 96", sim->nant);

@@ -88,7 +88,36 @@ static int64_t second(double jd_utc)
     return llround(jd_utc * ASTRO_DAY_S);
 }
 
-/* Half of it is on channels that are always bad, half comes and goes. */
+int sim_rfi_parse(const char *name, enum sim_rfi *kind)
+{
+    static const char *const names[] = {"cells", "narrow", "broad", "burst", "weak"};
+
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
+        if (strcmp(name, names[i]) == 0) {
+            *kind = (enum sim_rfi)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* Everything that is not of kind "cells": what shares a number comes and goes together. */
+static double other_rfi(const struct simvis *sim, double jd_utc, int64_t absolute)
+{
+    enum sim_rfi kind = sim->rfi_kind;
+    /* stretches begin in the middle of sub-bands */
+    int64_t stretch = (absolute + (int64_t)sim->nchan / 2) / (int64_t)sim->nchan;
+    int64_t where = kind == SIM_RFI_BURST   ? 0
+                    : kind == SIM_RFI_BROAD ? stretch
+                                            : absolute;
+    int64_t when = kind == SIM_RFI_NARROW ? 0 : second(jd_utc);
+    struct simrand r =
+        simrand_start(sim->seed, SIMRAND_RFI, where, when, (int64_t)kind);
+
+    if (simrand_uniform(&r) >= sim->rfi)
+        return 0;
+    return kind == SIM_RFI_WEAK ? 0.5 : pow(10, 1 + 2 * simrand_uniform(&r));
+}
+
 double simvis_rfi(const struct simvis *sim, double jd_utc, int sub, size_t chan)
 {
     int64_t absolute = sub * (int64_t)sim->nchan + (int64_t)chan;
@@ -98,6 +127,8 @@ double simvis_rfi(const struct simvis *sim, double jd_utc, int sub, size_t chan)
         simrand_start(sim->seed, SIMRAND_RFI, absolute, second(jd_utc), 0);
     double always = simrand_uniform(&fixed), now = simrand_uniform(&burst);
 
+    if (sim->rfi > 0 && sim->rfi_kind != SIM_RFI_CELLS)
+        return other_rfi(sim, jd_utc, absolute);
     if (!(sim->rfi > 0) || (always >= sim->rfi / 2 && now >= sim->rfi / (2 - sim->rfi)))
         return 0;
     return pow(10, 1 + 2 * simrand_uniform(&burst)); /* 10 to 1000 sigma */

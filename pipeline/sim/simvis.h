@@ -42,6 +42,18 @@ enum sim_health {
     SIM_DEAF  /* noise, no sky */
 };
 
+/* What interference is like; each takes the share `rfi` of all cells on average. */
+enum sim_rfi {
+    SIM_RFI_CELLS, /* half of it always, on some channels; half in cells by themselves */
+    SIM_RFI_NARROW, /* always, on some channels */
+    SIM_RFI_BROAD,  /* in one integration, over a stretch as wide as a sub-band */
+    SIM_RFI_BURST,  /* in one integration, over the whole band */
+    SIM_RFI_WEAK    /* in cells by themselves, half a sigma on every baseline */
+};
+
+/* The kind of a name: cells narrow broad burst weak.  Status: 0, -EINVAL. */
+int sim_rfi_parse(const char *name, enum sim_rfi *kind);
+
 struct simvis {
     uint64_t seed;
     struct site site;
@@ -59,7 +71,8 @@ struct simvis {
     double bandpass_rms; /* of the bandpass's modulus, and of its phase in rad */
     double drift_rad; /* amplitude of slow sinusoidal phase wander (period 1 to 3 h) */
     double rfi;       /* share of (integration, channel) cells with interference */
-    double scale;     /* correlator units per Jy */
+    enum sim_rfi rfi_kind;
+    double scale; /* correlator units per Jy */
 };
 
 /* Centre of channel `chan` (descending) of sub-band `sub`, and the width of each, Hz.  The
