@@ -30,6 +30,18 @@ db = sqlite3.connect("root/state/products.sqlite3")
 row = db.execute("SELECT qa_status, qa_reasons, cal_applied, noise_jy FROM images WHERE group_id = ?", (group,)).fetchone()
 assert row[0] == status and json.loads(row[1]) == qa["reasons"], row
 assert row[2] == (status != "uncalibrated") and (row[3] is None) == (status == "uncalibrated"), row
+# A bandpass is offered to other groups with what it is worth, and not at all by a group that failed.
+row = sqlite3.connect("root/state/cal_registry.sqlite3").execute(
+    "SELECT status, qa_status, quality, dec_deg, refant, quality_metrics FROM caltables").fetchone()
+if status == "uncalibrated":
+    assert row is None
+else:
+    assert row[0] == ("failed" if status == "failed" else "active") and row[1] == status, row
+    assert status == "failed" or row[2] > 10 and abs(row[3] - 55.5) < 0.2 and row[4], row
+    assert "failed_solutions" in json.loads(row[5]), row
+    cal = sqlite3.connect("root/state/cal_registry.sqlite3").execute(
+        "SELECT name, ra_deg, dec_deg, flux_jy, source_catalog FROM calibrators").fetchone()
+    assert cal[0] == "0834+555" and abs(cal[1] - 128.7288) < 1e-3 and 8 < cal[3] < 9 and "VLA" in cal[4], cal
 END
     "$build/watcherd" why -c w.conf "$g" >why
     [ "$1" = passed ] || grep -q "; $1: " why || fail "why says nothing of it: $(cat why)"

@@ -329,14 +329,23 @@ static void only_stretches_with_a_new_tile_are_listed(void **state)
 
 static void the_nearest_valid_table_is_found(void **state)
 {
-    struct reg_caltable c = {"set1", "/cal/b1", "bandpass", "3C273", "SZA",
-                             "g1",   61000.0,   60999.0,    61001.0};
-    struct reg_caltable_want want = {.table_type = "bandpass", .telescope = "SZA"};
-    char path[64];
+    struct reg_caltable c = {.set_name = "set1",
+                             .path = "/cal/b1",
+                             .table_type = "bandpass",
+                             .calibrator = "3C273",
+                             .telescope = "SZA",
+                             .source_group = "g1",
+                             .mjd = 61000.0,
+                             .valid_start_mjd = 60999.0,
+                             .valid_end_mjd = 61001.0};
+    struct reg_caltable_want want = {
+        .table_type = "bandpass", .telescope = "SZA", .flux_jy = NAN};
+    struct reg_caltable_found found;
 
     (void)state;
     assert_int_equal(registry_caltable(r, &c, &e), 0);
     c.path = "/cal/b2";
+    c.source_group = "g2";
     c.mjd = 61000.6;
     assert_int_equal(registry_caltable(r, &c, &e), 0);
     c.path = "/cal/g";
@@ -344,30 +353,31 @@ static void the_nearest_valid_table_is_found(void **state)
     c.mjd = 61000.5;
     assert_int_equal(registry_caltable(r, &c, &e), 0);
     c.path = "/cal/other";
+    c.source_group = "g3";
     c.table_type = "bandpass";
     c.telescope = "DSA-110";
     assert_int_equal(registry_caltable(r, &c, &e), 0);
     c.path = "/cal/short";
+    c.source_group = "g4";
     c.telescope = "SZA";
     c.valid_start_mjd = 61000.49;
     c.valid_end_mjd = 61000.495;
     assert_int_equal(registry_caltable(r, &c, &e), 0);
 
-#define FIND(when)                                                                     \
-    (want.mjd = (when), registry_find_caltable(r, &want, path, sizeof path, &e))
+#define FIND(when) (want.mjd = (when), registry_find_caltable(r, &want, &found, &e))
     assert_int_equal(FIND(61000.5), 0);
-    assert_string_equal(path, "/cal/b2");
+    assert_string_equal(found.path, "/cal/b2");
     assert_int_equal(FIND(61000.25), 0);
-    assert_string_equal(path, "/cal/b1");
+    assert_string_equal(found.path, "/cal/b1");
     assert_int_equal(FIND(61000.492), 0);
-    assert_string_equal(path, "/cal/short");
+    assert_string_equal(found.path, "/cal/short");
     assert_int_equal(FIND(61001.0), 0); /* the end belongs to it */
     assert_int_equal(FIND(61001.1), -ENOENT);
     assert_non_null(strstr(e.text, "no bandpass table of SZA"));
     ask("cal_registry.sqlite3", "UPDATE caltables SET status = 'retired'"
                                 " WHERE path = '/cal/b2'");
     assert_int_equal(FIND(61000.6), 0);
-    assert_string_equal(path, "/cal/b1");
+    assert_string_equal(found.path, "/cal/b1");
 
     want.calibrator = "3C48"; /* none is solved on that one */
     assert_int_equal(FIND(61000.6), -ENOENT);
@@ -376,6 +386,128 @@ static void the_nearest_valid_table_is_found(void **state)
 
     c.valid_end_mjd = NAN;
     assert_int_equal(registry_caltable(r, &c, &e), -EINVAL);
+}
+
+/* One table that fits, each of a group of its own. */
+static void note_table(const char *group, double quality, double dec_deg, double mjd,
+                       const char *status)
+{
+    struct reg_caltable c = {.set_name = "s",
+                             .path = group,
+                             .table_type = "bandpass",
+                             .calibrator = "3C48",
+                             .telescope = "DSA-110",
+                             .source_group = group,
+                             .mjd = mjd,
+                             .valid_start_mjd = 60999,
+                             .valid_end_mjd = 61001,
+                             .quality = quality,
+                             .dec_deg = dec_deg,
+                             .flux_jy = 16.5,
+                             .qa_status = status,
+                             .refant = "24",
+                             .solver = "this"};
+
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+}
+
+static const char *best(struct reg_caltable_want *want)
+{
+    static struct reg_caltable_found found;
+
+    return registry_find_caltable(r, want, &found, &e) == 0 ? found.path : "none";
+}
+
+static void the_best_table_is_good_then_near_in_declination_then_in_time(void **state)
+{
+    struct reg_caltable_want want = {.table_type = "bandpass",
+                                     .telescope = "DSA-110",
+                                     .flux_jy = NAN,
+                                     .mjd = 61000,
+                                     .dec_deg = 33.2,
+                                     .good = 10};
+
+    (void)state;
+    note_table("failed", 90, 33.2, 61000, "failed");
+    assert_string_equal(best(&want), "none");
+    note_table("poor", 9, 33.2, 61000, "passed");
+    assert_string_equal(best(&want), "poor");
+    note_table("doubtful", 50, 33.2, 61000.001, "warning");
+    assert_string_equal(best(&want), "poor");
+    note_table("far", 20, 55.6, 61000.001, "passed"); /* no poor one replaces it */
+    assert_string_equal(best(&want), "far");
+    note_table("old", 12, 33.3, 60999.1, "passed");
+    assert_string_equal(best(&want), "old");
+    note_table("near", 11, 33.1, 61000.4, "passed");
+    assert_string_equal(best(&want), "near");
+    want.skip = 1;
+    assert_string_equal(best(&want), "old");
+    want.skip = 0;
+    want.not_group = "near";
+    assert_string_equal(best(&want), "old");
+    want.not_group = NULL;
+    want.calibrator = "3C48";
+    want.flux_jy = 16.6;
+    assert_string_equal(best(&want), "near");
+    want.flux_jy = 8;
+    assert_string_equal(best(&want), "none");
+    assert_string_equal(ask("cal_registry.sqlite3",
+                            "SELECT status, quality, dec_deg, refant, solver_version"
+                            " FROM caltables WHERE path = 'failed'"),
+                        "failed|90.0|33.2|24|this");
+}
+
+static void a_group_has_one_table_of_a_kind(void **state)
+{
+    struct reg_caltable c = {.set_name = "s",
+                             .path = "/gen1",
+                             .table_type = "bandpass",
+                             .telescope = "DSA-110",
+                             .source_group = "g",
+                             .mjd = 61000,
+                             .valid_start_mjd = 60999,
+                             .valid_end_mjd = 61001,
+                             .quality = NAN,
+                             .dec_deg = NAN,
+                             .flux_jy = NAN};
+
+    (void)state;
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    c.path = "/gen2";
+    assert_int_equal(registry_caltable(r, &c, &e), 0);
+    assert_string_equal(ask("cal_registry.sqlite3",
+                            "SELECT group_concat(path || ' ' || status, ', ')"
+                            " FROM (SELECT * FROM caltables ORDER BY path)"),
+                        "/gen1 retired, /gen2 active");
+}
+
+/* Registries as version 1 made them, with what was in them. */
+static void registries_of_before_get_their_columns(void **state)
+{
+    struct reg_caltable_want want = {.table_type = "bandpass",
+                                     .telescope = "DSA-110",
+                                     .flux_jy = NAN,
+                                     .mjd = 61000,
+                                     .good = 10};
+
+    (void)state;
+    note(image("g1", 61000.1, 1));
+    note_table("old", 12, 33.3, 60999.1, "passed");
+    registry_close(r);
+    ask("products.sqlite3", "ALTER TABLE images DROP COLUMN qa_reasons");
+    ask("products.sqlite3", "ALTER TABLE mosaics DROP COLUMN qa_reasons");
+    ask("products.sqlite3", "PRAGMA user_version = 1");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN quality");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN dec_deg");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN cal_flux_jy");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN qa_status");
+    ask("cal_registry.sqlite3", "PRAGMA user_version = 1");
+    assert_int_equal(registry_open(&r, ".", &e), 0);
+    assert_string_equal(
+        ask("products.sqlite3", "SELECT group_id, qa_reasons FROM images"), "g1|NULL");
+    assert_string_equal(best(&want), "old"); /* of no known quality, and still there */
+    note_table("new", 12, 33.3, 60999.1, "passed");
+    assert_string_equal(best(&want), "new");
 }
 
 static void a_window_knows_whether_its_tiles_were_calibrated(void **state)
@@ -411,8 +543,15 @@ static void a_window_knows_whether_its_tiles_were_calibrated(void **state)
 /* The queries that operators have in their runbooks, word for word. */
 static void the_runbooks_queries_work(void **state)
 {
-    struct reg_caltable c = {"set1", "/cal/b1", "bandpass", "3C48", "DSA-110",
-                             "g1",   61000.0,   60999.0,    61001.0};
+    struct reg_caltable c = {.set_name = "set1",
+                             .path = "/cal/b1",
+                             .table_type = "bandpass",
+                             .calibrator = "3C48",
+                             .telescope = "DSA-110",
+                             .source_group = "g1",
+                             .mjd = 61000.0,
+                             .valid_start_mjd = 60999.0,
+                             .valid_end_mjd = 61001.0};
     const char *rows;
 
     (void)state;
@@ -436,8 +575,10 @@ static void the_runbooks_queries_work(void **state)
     assert_string_equal(
         ask("cal_registry.sqlite3", "SELECT name, dec_deg FROM calibrators;"),
         "3C48|NULL");
-    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, &e), 0);
-    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, NAN, &e), 0);
+    assert_int_equal(
+        registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, "a list", &e), 0);
+    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, NAN, NULL, &e),
+                     0);
     assert_int_equal(registry_caltable(r, &c, &e),
                      0); /* does not forget the position */
     assert_string_equal(
@@ -457,8 +598,9 @@ static void registries_are_copied_and_counted_without_making_any(void **state)
     assert_int_equal(mkdir("empty", 0755), 0);
     assert_int_equal(registry_calibrators(".", &n, &e), 0);
     assert_int_equal(n, 0);
-    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, &e), 0);
-    assert_int_equal(registry_calibrator(r, "3C147", 85.65, 49.852, 22.9, &e), 0);
+    assert_int_equal(
+        registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, "a list", &e), 0);
+    assert_int_equal(registry_calibrator(r, "3C147", 85.65, 49.852, 22.9, NULL, &e), 0);
     assert_int_equal(registry_calibrators(".", &n, &e), 0);
     assert_int_equal(n, 2);
     /* While it is open and written to. */
@@ -550,6 +692,9 @@ int main(void)
         REGISTRY(more_tiles_than_fit_at_first_are_listed),
         REGISTRY(only_stretches_with_a_new_tile_are_listed),
         REGISTRY(the_nearest_valid_table_is_found),
+        REGISTRY(the_best_table_is_good_then_near_in_declination_then_in_time),
+        REGISTRY(a_group_has_one_table_of_a_kind),
+        REGISTRY(registries_of_before_get_their_columns),
         REGISTRY(a_window_knows_whether_its_tiles_were_calibrated),
         REGISTRY(the_runbooks_queries_work),
         REGISTRY(registries_are_copied_and_counted_without_making_any),

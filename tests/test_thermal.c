@@ -169,6 +169,12 @@ static void the_noise_is_found_in_each_way_it_can_be_told(void **state)
     near(t.sefd_jy, SEFD, 0.01);
     near(t.weight, RAW, 1e-6);
 
+    for (size_t i = 0; i < (size_t)NANT * NTIME * NCHAN * NPOL; i++)
+        vis->autos[i] = 1; /* normalised: they say nothing of the noise in Jy */
+    assert_int_equal(thermal_measure(&t, vis, gains, s, SEFD, NULL), 0);
+    assert_string_equal(t.from, "settings");
+    near(t.scale, scale, 1e-4);
+
     memset(vis->weight, 0, (size_t)NROW * NCHAN * NPOL * sizeof *vis->weight);
     assert_int_equal(thermal_measure(&t, vis, gains, s, SEFD, NULL), 0);
     assert_string_equal(t.from, "none");

@@ -77,13 +77,21 @@ static const char cal_schema[] =
     " valid_end_mjd REAL NOT NULL, status TEXT NOT NULL DEFAULT 'active', notes TEXT,"
     " source_ms_path TEXT, solver_command TEXT, solver_version TEXT, solver_params "
     "TEXT,"
-    " quality_metrics TEXT, telescope TEXT, mjd REAL NOT NULL) STRICT;"
+    " quality_metrics TEXT, telescope TEXT, mjd REAL NOT NULL, quality REAL,"
+    " dec_deg REAL, cal_flux_jy REAL, qa_status TEXT) STRICT;"
     "CREATE INDEX caltables_time ON caltables(table_type, telescope, mjd);"
     "CREATE TABLE calibrators("
     " name TEXT PRIMARY KEY NOT NULL, ra_deg REAL, dec_deg REAL, flux_jy REAL,"
     " dec_range_min REAL, dec_range_max REAL, source_catalog TEXT,"
     " registered_at TEXT NOT NULL, registered_by TEXT,"
     " status TEXT NOT NULL DEFAULT 'active', notes TEXT) STRICT;";
+
+static const char *const cal_upgrade[] = {
+    "ALTER TABLE caltables ADD COLUMN quality REAL;" /* 1 to 2 */
+    "ALTER TABLE caltables ADD COLUMN dec_deg REAL;"
+    "ALTER TABLE caltables ADD COLUMN cal_flux_jy REAL;"
+    "ALTER TABLE caltables ADD COLUMN qa_status TEXT;",
+};
 
 /* Another worker's transaction is over in milliseconds; half a minute is a sick disk. */
 enum { BUSY_MS = 30000 };
@@ -101,9 +109,10 @@ static const struct db_kind data_kind = {.what = "data registry",
                                          .schema = data_schema};
 static const struct db_kind cal_kind = {.what = "calibration registry",
                                         .application_id = 0x77647263, /* "wdrc" */
-                                        .version = 1,
+                                        .version = 2,
                                         .busy_ms = BUSY_MS,
-                                        .schema = cal_schema};
+                                        .schema = cal_schema,
+                                        .upgrade = cal_upgrade};
 
 static const struct {
     const char *name;
@@ -381,27 +390,44 @@ int registry_product(struct registry *r, const struct reg_product *p, struct err
 
 static const char sql_caltable[] =
     "INSERT INTO caltables(set_name, path, table_type, cal_field, created_at,"
-    " valid_start_mjd, valid_end_mjd, status, source_ms_path, telescope, mjd)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'active', ?8, ?9, ?10)"
+    " valid_start_mjd, valid_end_mjd, status, source_ms_path, telescope, mjd, quality,"
+    " dec_deg, cal_flux_jy, qa_status, refant, quality_metrics, solver_version)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+    " CASE ?14 WHEN 'failed' THEN 'failed' ELSE 'active' END, ?8, ?9, ?10, ?11, ?12,"
+    " ?13, ?14, ?15, ?16, ?17)"
     " ON CONFLICT(path) DO UPDATE SET set_name = excluded.set_name,"
     " table_type = excluded.table_type, cal_field = excluded.cal_field,"
     " created_at = excluded.created_at, valid_start_mjd = excluded.valid_start_mjd,"
-    " valid_end_mjd = excluded.valid_end_mjd, status = 'active',"
+    " valid_end_mjd = excluded.valid_end_mjd, status = excluded.status,"
     " source_ms_path = excluded.source_ms_path, telescope = excluded.telescope,"
-    " mjd = excluded.mjd";
+    " mjd = excluded.mjd, quality = excluded.quality, dec_deg = excluded.dec_deg,"
+    " cal_flux_jy = excluded.cal_flux_jy, qa_status = excluded.qa_status,"
+    " refant = excluded.refant, quality_metrics = excluded.quality_metrics,"
+    " solver_version = excluded.solver_version";
+static const char sql_retire[] =
+    "UPDATE caltables SET status = 'retired' WHERE table_type = ?1"
+    " AND source_ms_path = ?2 AND path <> ?3 AND status = 'active'";
 static const char sql_name_calibrator[] =
     "INSERT OR IGNORE INTO calibrators(name, registered_at, registered_by)"
     " VALUES (?1, ?2, 'watcherd')";
 static const char sql_calibrator[] =
     "INSERT INTO calibrators(name, ra_deg, dec_deg, flux_jy, registered_at,"
-    " registered_by) VALUES (?1, ?2, ?3, ?4, ?5, 'watcherd')"
+    " registered_by, source_catalog) VALUES (?1, ?2, ?3, ?4, ?5, 'watcherd', ?6)"
     " ON CONFLICT(name) DO UPDATE SET ra_deg = excluded.ra_deg,"
-    " dec_deg = excluded.dec_deg, flux_jy = coalesce(excluded.flux_jy, flux_jy)";
+    " dec_deg = excluded.dec_deg, flux_jy = coalesce(excluded.flux_jy, flux_jy),"
+    " source_catalog = coalesce(excluded.source_catalog, source_catalog)";
+/* A table of before version 2 has no declination: it is as far as it can be. */
 static const char sql_find[] =
-    "SELECT path FROM caltables WHERE table_type = ?1 AND telescope IS ?2"
-    " AND status = 'active' AND valid_start_mjd <= ?3 AND valid_end_mjd >= ?3"
+    "SELECT path, coalesce(quality, 0) FROM caltables"
+    " WHERE table_type = ?1 AND telescope IS ?2 AND status = 'active'"
+    " AND valid_start_mjd <= ?3 AND valid_end_mjd >= ?3"
     " AND (?4 IS NULL OR cal_field = ?4)"
-    " ORDER BY abs(mjd - ?3), created_at DESC, id DESC LIMIT 1";
+    " AND (?5 IS NULL OR cal_flux_jy IS NULL OR abs(cal_flux_jy / ?5 - 1) <= 0.01)"
+    " AND (?6 IS NULL OR source_ms_path IS NOT ?6)"
+    " ORDER BY (coalesce(qa_status, '') = 'passed' AND coalesce(quality, 0) >= ?8) "
+    "DESC,"
+    " round(coalesce(abs(dec_deg - ?7), 180) / 0.5), abs(mjd - ?3), created_at DESC,"
+    " id DESC LIMIT 1 OFFSET ?9";
 
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e)
 {
@@ -415,31 +441,39 @@ int registry_caltable(struct registry *r, const struct reg_caltable *c, struct e
     rc = db_begin(r->cal, e);
     if (rc != 0)
         return rc;
-    rc = db_run(r->cal, NULL, e, sql_caltable, "tttttddttd", c->set_name, c->path,
-                c->table_type, c->calibrator, now, c->valid_start_mjd, c->valid_end_mjd,
-                c->source_group, c->telescope, c->mjd);
+    rc =
+        db_run(r->cal, NULL, e, sql_caltable, "tttttddttddddtttt", c->set_name, c->path,
+               c->table_type, c->calibrator, now, c->valid_start_mjd, c->valid_end_mjd,
+               c->source_group, c->telescope, c->mjd, c->quality, c->dec_deg,
+               c->flux_jy, c->qa_status, c->refant, c->quality_json, c->solver);
+    if (rc == 0)
+        rc = db_run(r->cal, NULL, e, sql_retire, "ttt", c->table_type, c->source_group,
+                    c->path);
     if (rc == 0 && c->calibrator != NULL && c->calibrator[0] != '\0')
         rc = db_run(r->cal, NULL, e, sql_name_calibrator, "tt", c->calibrator, now);
     return db_end(r->cal, rc, e);
 }
 
 int registry_calibrator(struct registry *r, const char *name, double ra_deg,
-                        double dec_deg, double flux_jy, struct err *e)
+                        double dec_deg, double flux_jy, const char *source,
+                        struct err *e)
 {
     char now[32];
 
     clock_iso(clock_wall_s(), now);
-    return db_run(r->cal, NULL, e, sql_calibrator, "tdddt", name, ra_deg, dec_deg,
-                  flux_jy, now);
+    return db_run(r->cal, NULL, e, sql_calibrator, "tdddtt", name, ra_deg, dec_deg,
+                  flux_jy, now, source);
 }
 
 int registry_find_caltable(struct registry *r, const struct reg_caltable_want *want,
-                           char *path, size_t size, struct err *e)
+                           struct reg_caltable_found *out, struct err *e)
 {
     sqlite3_stmt *st;
-    int rc = db_start(r->cal, &st, e, sql_find, "ttdt", want->table_type,
-                      want->telescope, want->mjd, want->calibrator);
+    int rc = db_start(r->cal, &st, e, sql_find, "ttdtdtddi", want->table_type,
+                      want->telescope, want->mjd, want->calibrator, want->flux_jy,
+                      want->not_group, want->dec_deg, want->good, (int64_t)want->skip);
 
+    *out = (struct reg_caltable_found){.quality = 0};
     if (rc == 0)
         rc = db_row(r->cal, st, e);
     if (rc == 0)
@@ -448,12 +482,13 @@ int registry_find_caltable(struct registry *r, const struct reg_caltable_want *w
             want->telescope != NULL ? want->telescope : "any telescope", want->mjd);
     if (rc < 0)
         return rc;
-    rc = (size_t)sqlite3_column_bytes(st, 0) < size ? 0 : -ENAMETOOLONG;
-    db_text(st, 0, path, size);
+    rc = (size_t)sqlite3_column_bytes(st, 0) < sizeof out->path ? 0 : -ENAMETOOLONG;
+    db_text(st, 0, out->path, sizeof out->path);
+    out->quality = sqlite3_column_double(st, 1);
     db_done(st);
     return rc == 0 ? 0
-                   : err_set(e, rc, "path of a %s table too long: %s", want->table_type,
-                             path);
+                   : err_set(e, rc, "path of a %s table too long: %.80s",
+                             want->table_type, out->path);
 }
 
 /* ------------------------------------------------------------------- windows ---- */

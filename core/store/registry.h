@@ -57,24 +57,46 @@ struct reg_caltable {
     const char *set_name, *path, *table_type; /* bandpass | gain */
     const char *calibrator, *telescope, *source_group;
     double mjd, valid_start_mjd, valid_end_mjd;
+    /* What it is worth: amplitude over the error of a gain; where the dishes looked; the flux that the
+     * calibrator was taken to have; the verdict on its group.  NaN, NULL: not known. */
+    double quality, dec_deg, flux_jy;
+    const char *qa_status, *refant;
+    const char *quality_json; /* more numbers, for people */
+    const char *solver;       /* program and version */
 };
-/* Note a table under its path; its calibrator gets a row in calibrators if it has none.
+/* Note a table under its path; its calibrator gets a row in calibrators if it has none.  Tables of
+   this type that an earlier generation of the group gave are retired.  One of a group whose
+   verdict is failed is noted as failed, and never found.
    Status: 0; -EINVAL valid at no time; else a negated errno of the database. */
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e);
-/* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known).
-   Status: 0, or a negated errno of the database. */
+/* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known; source: where that
+   is from).  Status: 0, or a negated errno of the database. */
 int registry_calibrator(struct registry *r, const char *name, double ra_deg,
-                        double dec_deg, double flux_jy, struct err *e);
+                        double dec_deg, double flux_jy, const char *source,
+                        struct err *e);
 /* What a table is wanted for. */
 struct reg_caltable_want {
     const char *table_type, *telescope;
     const char *calibrator; /* solved on this one; NULL: on any */
+    double flux_jy;         /* taken to have this flux, to 1 %; NaN: any */
+    const char *not_group;  /* and not by this group */
     double mjd;             /* valid then */
+    double dec_deg;         /* where the dishes look */
+    double good;            /* quality from which a table is good */
+    int skip;               /* leave out so many of the best */
 };
-/* The path of the active table that fits, of several the nearest in time.
-   Status: 0; -ENOENT there is none; -ENAMETOOLONG; else a negated errno of the database. */
+struct reg_caltable_found {
+    char path[4096];
+    double quality; /* 0: not known */
+};
+/*
+ * registry_find_caltable: the best of the active tables that fit.  A good one (quality at least
+ * `good`, of a group that passed) goes before any other; then the one nearer in declination, in
+ * steps of half a degree; then the one nearer in time, and the newer one.
+ * Status: 0; -ENOENT there is none; -ENAMETOOLONG; else a negated errno of the database.
+ */
 int registry_find_caltable(struct registry *r, const struct reg_caltable_want *want,
-                           char *path, size_t size, struct err *e);
+                           struct reg_caltable_found *out, struct err *e);
 
 /* A published tile, for window forming. */
 struct reg_tile {

@@ -20,6 +20,10 @@ enum {
 /* An autocorrelation above this many times the median of its antenna is interference. */
 #define LOUD 4.0
 
+/* Autocorrelations that say so many times more or less noise than the channels show are not in the
+ * unit of the data. */
+#define FAR 3.0
+
 /* What is at hand while rows are looked at. */
 struct job {
     const struct vis *vis;
@@ -233,18 +237,33 @@ static int by_autos(struct job *job, struct thermal *out)
     return rc;
 }
 
+/* By sefd_jy of the job; by differences of channels when that is not known. */
+static void by_rows(struct job *job, struct thermal *out)
+{
+    bool differences = !(job->sefd_jy > 0);
+
+    look(job, differences);
+    finish(job, out, differences ? "channels" : "settings");
+    if (job->sum_w > 0)
+        out->sefd_jy = differences ? sqrt(job->sum_wsq / job->sum_w) : job->sefd_jy;
+}
+
 static int measure(struct job *job, struct thermal *out)
 {
+    double sefd_jy = job->sefd_jy;
+    struct thermal channels = *out;
     int rc = job->vis->autos != NULL ? by_autos(job, out) : 0;
 
-    if (rc != 0 || isfinite(out->scale))
+    if (rc != 0)
         return rc;
-    look(job, !(job->sefd_jy > 0));
-    finish(job, out, job->sefd_jy > 0 ? "settings" : "channels");
-    if (job->sefd_jy > 0)
-        out->sefd_jy = job->sefd_jy;
-    else if (job->sum_w > 0)
-        out->sefd_jy = sqrt(job->sum_wsq / job->sum_w);
+    if (isfinite(out->scale)) { /* in the unit of the data?  Some are normalised. */
+        job->sefd_jy = 0;
+        by_rows(job, &channels);
+        job->sefd_jy = sefd_jy;
+        if (!(out->scale > FAR * channels.scale || out->scale * FAR < channels.scale))
+            return 0;
+    }
+    by_rows(job, out);
     return 0;
 }
 

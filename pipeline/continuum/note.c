@@ -98,13 +98,38 @@ static int note_product(const struct run_env *env, const char *path, json_t *man
     return rc;
 }
 
+/* The number at key; NAN where there is none. */
+static double number_or_nan(json_t *m, const char *key)
+{
+    json_t *v = json_object_get(m, key);
+
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+/* Numbers of a bandpass for people, yours to free; NULL without memory. */
+static char *quality_json(json_t *meta, json_t *cal)
+{
+    static const char *const of_cal[] = {"bandpass_snr", "phase_rms_deg",
+                                         "phase_excess_deg", "failed_solutions"};
+    json_t *q = json_object();
+    char *text;
+
+    for (size_t i = 0; i < sizeof of_cal / sizeof of_cal[0]; i++)
+        json_object_set(q, of_cal[i], json_object_get(cal, of_cal[i]));
+    json_object_set(q, "imaged_fraction", json_object_get(meta, "imaged_fraction"));
+    json_object_set(q, "reasons", json_object_get(meta, "reasons"));
+    text = json_dumps(q, JSON_COMPACT);
+    json_decref(q);
+    return text;
+}
+
 static int note_bandpass(const struct run_env *env, const char *product, json_t *meta,
                          struct err *e)
 {
     json_t *cal = json_object_get(meta, "calibration");
     double mid = 0.5 * (number_of(meta, "mjd_beg") + number_of(meta, "mjd_end"));
     double valid_d = continuum_settings(env->conf)->calibration.bandpass_valid_h / 24;
-    char path[PATH_MAX];
+    char path[PATH_MAX], *quality = quality_json(meta, cal);
     struct reg_caltable row = {
         .set_name = env->key,
         .path = path,
@@ -115,13 +140,27 @@ static int note_bandpass(const struct run_env *env, const char *product, json_t 
         .mjd = mid,
         .valid_start_mjd = mid - valid_d,
         .valid_end_mjd = mid + valid_d,
+        .quality = number_or_nan(cal, "bandpass_snr"),
+        .dec_deg = number_or_nan(meta, "dec_deg"),
+        .flux_jy = number_or_nan(cal, "flux_jy"),
+        .qa_status = text_of(meta, "qa_status"),
+        .refant = text_of(cal, "refant"),
+        .quality_json = quality,
+        .solver = "watcherd " VERSION,
     };
-    int rc;
+    int rc = 0;
 
-    if (!(number_of(cal, "solved_bandpass") > 0))
-        return 0;
-    rc = path_join(path, sizeof path, product, "bandpass.h5", e);
-    return rc != 0 ? rc : registry_caltable(env->registry, &row, e);
+    if (number_of(cal, "solved_bandpass") > 0) {
+        rc = path_join(path, sizeof path, product, "bandpass.h5", e);
+        if (rc == 0)
+            rc = registry_caltable(env->registry, &row, e);
+        if (rc == 0)
+            rc = registry_calibrator(
+                env->registry, row.calibrator, number_or_nan(cal, "ra_deg"),
+                number_or_nan(cal, "dec_deg"), row.flux_jy, text_of(cal, "source"), e);
+    }
+    free(quality);
+    return rc;
 }
 
 int note_tile(const struct run_env *env, const char *path, json_t *manifest,

@@ -31,6 +31,7 @@ struct continuum_settings {
         double min_beam;
         double min_flux_jy;      /* apparent */
         double bandpass_valid_h; /* either side */
+        double bandpass_snr;     /* good from here on */
         long refant;             /* antenna number; -1: automatic */
         long model_rounds, phase_rounds;
     } calibration;

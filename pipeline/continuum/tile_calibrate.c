@@ -2,9 +2,10 @@
  * tile_calibrate.c: gains of one group: from a calibrator in its field, from the bandpass of
  * another group, or both.
  *
- * A bandpass that is valid at the group's time is held while anything is solved; a
- * calibrator in the field then gives one gain per integration.  Without a valid bandpass the
- * calibrator gives that, too.  With neither the group fails: no flux is ever guessed.
+ * A calibrator in the field gives a bandpass and one gain per integration.  Where that bandpass is
+ * poor, the best of other groups' (registry.h has the rank) is held instead and the calibrator
+ * gives the gains alone; without a calibrator it is all there is.  With neither the group fails:
+ * no flux is ever guessed.
  */
 #include <errno.h>
 #include <math.h>
@@ -18,6 +19,7 @@
 #include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/model.h"
+#include "pipeline/cal/quality.h"
 #include "pipeline/cal/solve.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/io/caltable.h"
@@ -105,45 +107,54 @@ static int no_calibration(const struct tile_run *run, struct err *e)
                    run->dec_rad / ASTRO_DEG, run->group, run->vis->telescope);
 }
 
-/* Find a stored bandpass that is valid: run->stored, or NULL if there is none. */
-static int find_stored(struct tile_run *run, struct err *e)
+/* What the calibrator that the settings give is taken to have; NAN: none is given. */
+static double given_jy(const struct tile_run *run)
 {
-    const struct reg_caltable_want want = {
+    double jy = NAN;
+
+    if (run->given != NULL &&
+        calibrator_flux(run->given, vis_mid_hz(run->vis), &jy, NULL) != 0)
+        jy = NAN;
+    return jy;
+}
+
+/*
+ * Find the best stored bandpass that is valid here and better than `quality`: run->stored, or NULL
+ * if there is none.  Those that do not fit these data are passed over; without a
+ * calibrator the reason of the last one is the group's.
+ */
+static int find_stored(struct tile_run *run, double quality, struct err *e)
+{
+    struct reg_caltable_want want = {
         .table_type = "bandpass",
         .telescope = run->vis->telescope,
         .calibrator = run->given != NULL ? run->given->name : NULL,
+        .flux_jy = given_jy(run),
+        .not_group = run->group, /* one that is made again solves its own again */
         .mjd = mid_mjd(run->vis),
+        .dec_deg = run->dec_rad / ASTRO_DEG,
+        .good = run->set->calibration.bandpass_snr,
     };
+    struct reg_caltable_found found;
     struct caltable_info info;
-    struct gains *g = NULL;
     struct err why = {0};
-    int rc;
+    int rc = run->env->registry != NULL ? 0 : -ENOENT, unfit = 0;
 
-    if (run->env->registry == NULL)
-        return 0;
-    rc = registry_find_caltable(run->env->registry, &want, run->bandpass_path,
-                                sizeof run->bandpass_path, e);
-    if (rc == -ENOENT) {
-        run->bandpass_path[0] = '\0';
-        return 0;
+    for (; rc == 0 && run->stored == NULL; want.skip++) {
+        rc = registry_find_caltable(run->env->registry, &want, &found, e);
+        if (rc == 0 && found.quality <= quality)
+            rc = -ENOENT;
+        if (rc != 0)
+            break;
+        unfit = caltable_read(&run->stored, &info, found.path, run->vis, &why);
+        if (unfit == 0)
+            snprintf(run->bandpass_path, sizeof run->bandpass_path, "%s", found.path);
     }
-    if (rc != 0)
+    if (rc != 0 && rc != -ENOENT)
         return rc;
-    rc = caltable_read(&g, &info, run->bandpass_path, run->vis, &why);
-    if (rc != 0 && run->cal != NULL) {
-        run->bandpass_path[0] = '\0'; /* of another set-up: solve a new one */
-        return 0;
-    }
-    if (rc != 0)
-        return err_set(e, rc, "%s", why.text);
-    /* A group that is made again solves its own bandpass again. */
-    if (run->cal != NULL && strcmp(info.group, run->group) == 0) {
-        gains_free(g);
-        run->bandpass_path[0] = '\0';
-        return 0;
-    }
-    run->stored = g;
-    return 0;
+    return unfit != 0 && run->stored == NULL && run->cal == NULL
+               ? err_set(e, unfit, "%s", why.text)
+               : 0;
 }
 
 struct tile_gains tile_gains(const struct tile_run *run)
@@ -187,6 +198,35 @@ static int measure(struct tile_run *run, struct err *e)
     return 0;
 }
 
+/*
+ * Solve on the calibrator in the field.  Its own bandpass is used when it is good; else the best
+ * stored one is held instead, unless it is much poorer still.
+ */
+static int calibrate(struct tile_run *run, struct err *e)
+{
+    struct err first = {0};
+    int rc = solve_round(run, &run->model, false, &run->bandpass, &run->gain, &first);
+    double snr = 0;
+
+    if (rc != 0 && rc != ERR_QUALITY)
+        return err_set(e, rc, "%s", first.text);
+    if (rc == 0 && quality_of(&run->bandpass_quality, run->bandpass, run->vis) != 0)
+        return err_set(e, -ENOMEM, "out of memory for the gains of %s", run->group);
+    if (rc == 0)
+        snr = run->bandpass_quality.snr;
+    if (rc == 0 && !(snr < run->set->calibration.bandpass_snr))
+        return 0; /* also of too few channels to tell */
+    /* one of other data that is half as good lets the same data find fewer numbers */
+    if ((rc = find_stored(run, snr / 2, e)) != 0)
+        return rc;
+    if (run->stored == NULL)
+        return run->bandpass != NULL ? 0 : err_set(e, ERR_QUALITY, "%s", first.text);
+    gains_free(run->bandpass);
+    gains_free(run->gain);
+    run->bandpass = run->gain = NULL;
+    return solve_round(run, &run->model, false, &run->bandpass, &run->gain, e);
+}
+
 int tile_calibrate(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
@@ -203,14 +243,14 @@ int tile_calibrate(void *arg, struct err *e)
     if (run->cal != NULL &&
         (rc = model_init(&run->model, vis, run->cal, &run->beam, e)) != 0)
         return rc;
-    if ((rc = find_stored(run, e)) != 0)
-        return rc;
-    if (run->cal == NULL && run->stored == NULL)
-        return no_calibration(run, e);
     if (run->cal != NULL) {
-        rc = solve_round(run, &run->model, false, &run->bandpass, &run->gain, e);
-        if (rc != 0 || (rc = measure(run, e)) != 0)
+        if ((rc = calibrate(run, e)) != 0 || (rc = measure(run, e)) != 0)
             return rc;
+    } else {
+        if ((rc = find_stored(run, 0, e)) != 0)
+            return rc;
+        if (run->stored == NULL)
+            return no_calibration(run, e);
     }
     snprintf(run->env->detail, sizeof run->env->detail,
              "calibrator %s, bandpass %s, phase rms %.1f -> %.1f -> %.1f deg",

@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "core/path.h"
 #include "pipeline/cal/apply.h"
+#include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/io/caltable.h"
@@ -186,6 +187,14 @@ static json_t *thermal(const struct tile_run *run)
     return t;
 }
 
+/* Of the calibrator in the middle of the band, without the beam. */
+static double calibrator_jy(const struct tile_run *run)
+{
+    double jy;
+
+    return calibrator_flux(run->cal, vis_mid_hz(run->vis), &jy, NULL) == 0 ? jy : NAN;
+}
+
 json_t *tile_meta(const void *arg)
 {
     const struct tile_run *run = arg;
@@ -219,6 +228,8 @@ json_t *tile_meta(const void *arg)
     if (run->cal != NULL) {
         verdict_number(cal, "ra_deg", run->cal->ra_rad / ASTRO_DEG);
         verdict_number(cal, "dec_deg", run->cal->dec_rad / ASTRO_DEG);
+        verdict_number(cal, "flux_jy", calibrator_jy(run));
+        verdict_put(cal, "source", run->cal->source);
     }
     verdict_number(cal, "apparent_jy", run->cal_apparent_jy);
     verdict_put(cal, "bandpass",
@@ -231,8 +242,10 @@ json_t *tile_meta(const void *arg)
     verdict_number(cal, "phase_rms_deg", run->phase_rms_deg);
     verdict_number(cal, "phase_excess_deg", run->phase_excess_deg);
     verdict_number(cal, "failed_solutions", run->failed_solutions);
-    if (run->bandpass != NULL)
+    if (run->bandpass != NULL) {
         verdict_number(cal, "bandpass_snr", run->bandpass_quality.snr);
+        verdict_put(cal, "refant", run->vis->ant_name[run->bandpass->refant]);
+    }
     json_object_set_new(m, "calibration", cal);
     json_object_set_new(m, "selfcal", selfcal(&run->selfcal));
     return m;

@@ -197,18 +197,12 @@ static double response(const struct vis *vis, const struct beam *beam,
     return astro_separation(ra, dec, cal->ra_rad, cal->dec_rad) <= NO_BEAM_RADIUS_RAD;
 }
 
-/* Middle of the band, where apparent fluxes are told. */
-static double mid_band_hz(const struct vis *vis)
-{
-    return 0.5 * (vis->freq_hz[0] + vis->freq_hz[vis->nchan - 1]);
-}
-
 int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
                       const struct beam *beam, double min_beam, double min_jy,
                       double *apparent_jy, struct err *e)
 {
     double flux_jy = 0, pb = response(vis, beam, cal), ra, dec;
-    int rc = calibrator_flux(cal, mid_band_hz(vis), &flux_jy, e);
+    int rc = calibrator_flux(cal, vis_mid_hz(vis), &flux_jy, e);
 
     *apparent_jy = flux_jy * pb;
     if (rc != 0)
@@ -241,7 +235,7 @@ const struct calibrator *calibrator_in_field(const struct vis *vis,
         double flux_jy = 0, here_jy;
 
         /* without the beam first, which is much to compute */
-        if (calibrator_flux(&table[i], mid_band_hz(vis), &flux_jy, NULL) != 0 ||
+        if (calibrator_flux(&table[i], vis_mid_hz(vis), &flux_jy, NULL) != 0 ||
             flux_jy < min_jy ||
             calibrator_usable(&table[i], vis, beam, min_beam, min_jy, &here_jy, NULL) !=
                 0 ||

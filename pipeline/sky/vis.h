@@ -111,6 +111,12 @@ void vis_mean_pointing(const struct vis *vis, double *ra_rad, double *dec_rad);
 /* Pointing of integration t in ICRS. */
 void vis_pointing(const struct vis *vis, size_t t, double *ra_rad, double *dec_rad);
 
+/* Middle of the band. */
+static inline double vis_mid_hz(const struct vis *vis)
+{
+    return 0.5 * (vis->freq_hz[0] + vis->freq_hz[vis->nchan - 1]);
+}
+
 /* Share of samples with weight > 0, in [0, 1]. */
 double vis_valid_fraction(const struct vis *vis);
 
