@@ -39,11 +39,34 @@ HEADER = {
     "cal_style": ("S", ()), "cal_type": ("S", ()), "gain_convention": ("S", ()),
     "wide_band": ("b", ()), "sky_catalog": ("S", ()), "ref_antenna_name": ("S", ()),
 }
-TEXT = {"telescope_name": "OVRO_MMA", "cal_style": "sky", "cal_type": "gain",
+# What pyuvdata's reader asks for without a default (src/pyuvdata/uvcal/calh5.py, _read_header, at commit
+# 05baeee: required_telescope_keys and required_parameters; from 3.2 on feeds and mounts in place of
+# x_orientation), and what UVCal._set_wide_band and its check require of sky calibrations by channel.
+REQUIRED = """telescope_name latitude longitude altitude x_orientation Nants_telescope antenna_names
+antenna_numbers antenna_positions history Nfreqs Njones Nspws Ntimes Nants_data ant_array
+integration_time spw_array jones_array cal_style cal_type gain_convention wide_band time_array
+Nfeeds feed_array feed_angle mount_type sky_catalog""".split()
+BY_CHANNEL = ["freq_array", "channel_width", "flex_spw_id_array"]
+HEADER.update({
+    "x_orientation": ("S", ()), "Nfeeds": ("i", ()), "feed_array": ("S", (5, 2)),
+    "feed_angle": ("f", (5, 2)), "mount_type": ("S", (5,)), "flex_spw_id_array": ("i", (4,)),
+})
+TEXT = {"x_orientation": "east", "telescope_name": "OVRO_MMA", "cal_style": "sky", "cal_type": "gain",
         "gain_convention": "divide", "sky_catalog": "0834+555",
         "ref_antenna_name": "DSA-017"}
 COUNTS = {"Nants_telescope": 5, "Nants_data": 4, "Nfreqs": 4, "Ntimes": 3, "Njones": 2,
           "Nspws": 1}
+
+
+def judge_required(f):
+    for name in REQUIRED + BY_CHANNEL:
+        check(name in f["Header"], f"Header/{name}, which pyuvdata requires, is missing")
+    check(set(f["Header/flex_spw_id_array"][()]) == set(f["Header/spw_array"][()]),
+          "channels are in windows that are not there")
+    check([list(row) for row in f["Header/feed_array"][()]] == [[b"x", b"y"]] * 5,
+          "feeds are not x and y")
+    check(np.allclose(f["Header/feed_angle"][()], [[np.pi / 2, 0]] * 5), "feed angles are wrong")
+    check(set(f["Header/mount_type"][()]) == {b"alt-az"}, "mounts are wrong")
 
 
 def judge_names(f):
@@ -62,6 +85,7 @@ def judge_names(f):
     check(list(f["Header/ant_array"]) == [3, 10, 17, 24], "ant_array is wrong")
     check(list(f["Header/jones_array"]) == [-5, -6], "jones_array is wrong")
     check(not f["Header/wide_band"][()], "wide_band is set")
+    judge_required(f)
     extra = f["Header/extra_keywords"]
     check(bytes(extra["kind"][()]) == b"bandpass", "extra_keywords/kind is wrong")
 

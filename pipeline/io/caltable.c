@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@
 #define EXTRA "Header/extra_keywords/"
 
 /* ---- writing ---- */
+
+enum { FEEDS = 2 };
 
 static int put_text(struct h5 *h5, const char *name, const char *text, struct err *e)
 {
@@ -71,12 +74,15 @@ static int put_texts(struct h5 *h5, const struct gains *g, const struct vis *vis
         const char *name, *text;
     } items[] = {
         {"Header/telescope_name", vis->telescope},
+        {"Header/x_orientation", "east"},
         {"Header/cal_type", "gain"},
         {"Header/cal_style", "sky"},
         {"Header/gain_convention", "divide"},
         {"Header/gain_scale", "Jy"},
         {"Header/sky_catalog", info->calibrator},
         {"Header/ref_antenna_name", vis->ant_name[g->refant]},
+        {"Header/version", "1.0"},
+        {"Header/observer", "watcherd " VERSION},
         {"Header/history", "Solved by watcherd from the visibilities of one group."},
         {EXTRA "calibrator", info->calibrator},
         {EXTRA "source_group", info->group},
@@ -105,6 +111,7 @@ static int put_numbers(struct h5 *h5, const struct gains *g, const struct vis *v
         {"Header/Ntimes", g->ntime},
         {"Header/Njones", njones},
         {"Header/Nspws", 1},
+        {"Header/Nfeeds", FEEDS},
     };
     int rc = 0;
 
@@ -157,6 +164,55 @@ static int put_antennas(struct h5 *h5, const struct vis *vis, const int *ants,
     return rc;
 }
 
+/*
+ * Feeds and mounts, which pyuvdata asks for from version 3.2 on instead of x_orientation: x towards
+ * east and y north, or the two hands; of every antenna of the telescope.
+ */
+static int put_feeds(struct h5 *h5, const struct vis *vis, struct err *e)
+{
+    static const char mount[] = "alt-az";
+    bool circular = vis->pol[0] < 0 && vis->pol[0] > -5;
+    size_t dim[2] = {vis->nant, FEEDS}, n = vis->nant * FEEDS;
+    char *feed = malloc(n), *mounts = malloc(vis->nant * sizeof mount);
+    double *angle = malloc(n * sizeof *angle);
+    struct h5_dataset feeds = h5_array(H5_STRING, 2, dim, feed);
+    struct h5_dataset types = h5_array(H5_STRING, 1, dim, mounts);
+    int rc = 0;
+
+    if (feed == NULL || mounts == NULL || angle == NULL)
+        rc = err_set(e, -ENOMEM, "no memory for the feeds of %zu antennas", vis->nant);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        feed[i] = (circular ? "rl" : "xy")[i % FEEDS];
+        angle[i] = circular || i % FEEDS ? 0 : M_PI / 2;
+    }
+    for (size_t a = 0; rc == 0 && a < vis->nant; a++)
+        memcpy(mounts + a * (sizeof mount - 1), mount, sizeof mount - 1);
+    feeds.size = 1;
+    types.size = sizeof mount - 1;
+    if (rc == 0)
+        rc = h5_write(h5, "Header/feed_array", feeds, e);
+    if (rc == 0)
+        rc = h5_write(h5, "Header/feed_angle", h5_array(H5_F64, 2, dim, angle), e);
+    if (rc == 0)
+        rc = h5_write(h5, "Header/mount_type", types, e);
+    free(feed);
+    free(mounts);
+    free(angle);
+    return rc;
+}
+
+/* Which spectral window each channel belongs to: the one there is. */
+static int put_windows(struct h5 *h5, size_t nchan, struct err *e)
+{
+    int *zero = calloc(nchan, sizeof *zero);
+    int rc = zero != NULL
+                 ? put_ints(h5, "Header/flex_spw_id_array", zero, NULL, nchan, e)
+                 : err_set(e, -ENOMEM, "no memory for %zu channels", nchan);
+
+    free(zero);
+    return rc;
+}
+
 static int put_axes(struct h5 *h5, const struct gains *g, const struct vis *vis,
                     const int *jones, size_t njones, struct err *e)
 {
@@ -179,6 +235,8 @@ static int put_axes(struct h5 *h5, const struct gains *g, const struct vis *vis,
         rc = put_ints(h5, "Header/spw_array", &zero, NULL, 1, e);
     if (rc == 0 && g->nchan == 1)
         return h5_write(h5, "Header/freq_range", h5_array(H5_F64, 2, dim, range_hz), e);
+    if (rc == 0)
+        rc = put_windows(h5, g->nchan, e);
     if (rc == 0)
         rc = put_f64s(h5, "Header/freq_array", g->freq_hz, g->nchan, e);
     if (rc == 0 && g->nchan == vis->nchan)
@@ -272,6 +330,8 @@ int caltable_write(const char *path, const struct gains *g, const struct vis *vi
         rc = put_numbers(h5, g, vis, nants_data, njones, e);
     if (rc == 0)
         rc = put_antennas(h5, vis, ants, nants_data, e);
+    if (rc == 0)
+        rc = put_feeds(h5, vis, e);
     if (rc == 0)
         rc = put_axes(h5, g, vis, jones, njones, e);
     if (rc == 0)

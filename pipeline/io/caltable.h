@@ -3,7 +3,8 @@
  *
  * HDF5 with pyuvdata's CalH5 names (Header/..., Data/gains [Nants_data][Nfreqs][Ntimes][Njones]
  * complex128, Data/flags), gain convention "divide", antennas by number; gains of one channel
- * are CalH5's wide_band.  What CalH5 has no name for is in Header/extra_keywords.
+ * are CalH5's wide_band.  Every key that pyuvdata's reader requires is there (its 3.0 asks for
+ * x_orientation, later ones for feeds and mounts); lst_array is left to it.  What CalH5 has no name for is in Header/extra_keywords.
  */
 #ifndef PIPELINE_IO_CALTABLE_H
 #define PIPELINE_IO_CALTABLE_H
