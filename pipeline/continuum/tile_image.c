@@ -27,9 +27,10 @@
 /* Pixels to the finest fringe, when the settings leave it open: half as many again as it takes. */
 #define FRINGE_PIXELS 3.0
 
-/* How deep an image is cleaned that only serves as the model for the next calibration. */
-#define ROUGH_SIGMA 3.0
+/* What an image that only serves as the model for the next calibration is searched and cleaned
+ * down to: what gains in error leave around bright sources must not get into it. */
 #define ROUGH_MASK  10.0
+#define ROUGH_SIGMA 3.0
 
 /* A row as struct samples asks for it. */
 static void make_row(const void *arg, size_t row, float complex *data, float *weight)

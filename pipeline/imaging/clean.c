@@ -88,6 +88,8 @@ struct state {
     float *row_peak, *row_top, *row_excess;
     float top_jy, excess; /* the largest of the latter two */
     bool masked;          /* the domain is the auto mask */
+    double
+        since_jy; /* sum of |flux| taken off since the residual was made of visibilities */
     struct clean_result *res;
 };
 
@@ -516,8 +518,10 @@ static bool minor_cycle(struct state *st)
 /* Take the new components off the residual. */
 static void major_cycle(struct state *st)
 {
-    for (size_t i = 0; i < st->nx * st->ny; i++)
+    for (size_t i = 0; i < st->nx * st->ny; i++) {
         st->model[i] += st->delta[i];
+        st->since_jy += fabs((double)st->delta[i]);
+    }
     st->res->nmajor++;
     normal_subtract(st->op, st->delta, st->residual);
 }
@@ -627,21 +631,31 @@ static int check(struct state *st, double *differs, struct err *e)
     return rc;
 }
 
-/* CLEAN, and again while the residual proves to be another than it was taken for. */
+/*
+ * CLEAN, and again while the residual proves to be another than it was taken for.  What a pass
+ * over the visibilities has found holds for the components since then in proportion to their
+ * flux; another one is made only when that is too much.
+ */
 static int cycle_and_check(struct state *st, struct err *e)
 {
+    double per_jy = HUGE_VAL;
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < MAX_CHECKS; i++) {
         rc = cycle(st, e);
-        if (st->opts->unchecked)
+        if (rc != 0 || st->opts->unchecked)
             return rc;
-        if (rc == 0)
-            rc = check(st, &st->res->check_jy, e);
+        if (per_jy * st->since_jy <= CHECK_SIGMA * st->res->sigma_jy) {
+            st->res->check_jy = per_jy * st->since_jy;
+            return 0;
+        }
+        rc = check(st, &st->res->check_jy, e);
         if (rc == 0)
             rc = measure(st, e);
         if (st->res->check_jy <= CHECK_SIGMA * st->res->sigma_jy)
             break;
+        per_jy = st->res->check_jy / st->since_jy;
+        st->since_jy = 0.0;
     }
     return rc;
 }
@@ -711,8 +725,10 @@ static int start(struct state *st, struct err *e)
         memset(st->model, 0, npix * sizeof *st->model);
     else if (rc == 0)
         normal_subtract(st->op, st->model, st->residual);
-    for (size_t i = 0; st->opts->warm && i < npix; i++)
+    for (size_t i = 0; st->opts->warm && i < npix; i++) {
         st->res->model_jy += (double)st->model[i];
+        st->since_jy += fabs((double)st->model[i]);
+    }
     first_domain(st);
     return rc;
 }

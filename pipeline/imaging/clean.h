@@ -38,7 +38,8 @@ struct clean_result {
     double peak_jy, sigma_jy; /* of the whole residual; sigma = 1.4826 x MAD, sampled */
     double model_jy;          /* sum of components */
     /* By how much, at most, the residual from the visibilities differs from the one that the
-       convolutions had left, Jy/beam. */
+       convolutions had left, Jy/beam; after components that came later still, what their flux
+       makes of it in proportion. */
     double check_jy;
 };
 

@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/parallel.h"
 
-int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
-              double cell_rad, const struct kernel *ker)
+void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
+               double cell_rad, const struct kernel *ker)
 {
     *g = (struct grid){.part = part,
                        .nu = nu,
@@ -23,22 +24,52 @@ int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
                        .ker = ker,
                        .nthread = 1,
                        .code = grid_best_code()};
+}
+
+size_t grid_bytes(const struct grid *g)
+{
+    return g->nplane * g->nrow * g->stride * g->part * sizeof *g->cell;
+}
+
+int grid_open(struct grid *g)
+{
     /* A patch touches a page a row and plane. */
-    g->cell = mem_huge(nplane * g->nrow * g->stride * part * sizeof *g->cell);
-    if (g->cell == NULL)
-        return -ENOMEM;
-    return 0;
+    g->own = g->cell = mem_huge(grid_bytes(g));
+    return g->cell == NULL ? -ENOMEM : 0;
 }
 
 void grid_close(struct grid *g)
 {
-    free(g->cell);
-    g->cell = NULL;
+    free(g->own);
+    g->own = g->cell = NULL;
+}
+
+void grid_borrow(struct grid *g, void *memory)
+{
+    grid_close(g);
+    g->cell = memory;
+    grid_zero(g);
+}
+
+struct zero {
+    char *at;
+    size_t bytes, parts;
+};
+
+static void zero_parts(void *arg, size_t lo, size_t hi)
+{
+    const struct zero *z = arg;
+    size_t from = z->bytes / z->parts * lo;
+    size_t to = hi == z->parts ? z->bytes : z->bytes / z->parts * hi;
+
+    memset(z->at + from, 0, to - from);
 }
 
 void grid_zero(struct grid *g)
 {
-    memset(g->cell, 0, g->nplane * g->nrow * g->stride * g->part * sizeof *g->cell);
+    struct zero z = {(char *)g->cell, grid_bytes(g), 64};
+
+    parallel_run_by(g->nthread, z.parts, zero_parts, &z);
 }
 
 static float complex *row_start(const struct grid *g, size_t p, size_t row)

@@ -45,15 +45,23 @@ struct grid {
     size_t stride, nrow; /* nu/2 + 1 + 2 margins, nv + 2 margins */
     size_t part;         /* floats of a cell: 2 for complex planes, 1 for real ones */
     float *cell;         /* [nplane][nrow][stride][part] */
+    void *own;           /* the cells, if they are not somebody else's */
     const struct kernel *ker;
     size_t nthread;      /* that the loops over samples may use; 1 */
     enum grid_code code; /* the instructions that they use: grid_best_code() */
 };
 
-/* Zeroed complex planes (part 2) or real ones (1); ker is borrowed.  Status 0 or -ENOMEM. */
-int grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
-              double cell_rad, const struct kernel *ker);
+/* Complex planes (part 2) or real ones (1), which have no cells yet; ker is borrowed. */
+void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
+               double cell_rad, const struct kernel *ker);
+/* What the cells take. */
+size_t grid_bytes(const struct grid *g);
+/* Zeroed cells of its own, for free().  Status 0 or -ENOMEM. */
+int grid_open(struct grid *g);
+/* Forget cells of its own, if there are any. */
 void grid_close(struct grid *g);
+/* Cells in somebody else's memory, grid_bytes of it; zeroed. */
+void grid_borrow(struct grid *g, void *memory);
 void grid_zero(struct grid *g);
 
 /* Complex plane p without its margin: row v = -nv/2 at [0], stride g->stride; for fft.h. */

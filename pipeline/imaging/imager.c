@@ -72,6 +72,13 @@ struct imager {
     double
         rest[MAX_TERMS + 1]; /* rms, of the series when it ends after so many terms */
     const struct beam_series *beam;
+    struct space *space;
+};
+
+/* See imager_space. */
+struct space {
+    void *at;
+    size_t bytes;
 };
 
 /* t = n - 1 at slant coordinates (x, y); 0, or -EDOM off the sphere. */
@@ -559,20 +566,37 @@ static int make_planes(struct imager *im, struct err *e)
                        "no memory for an image of %zu x %zu pixels (%zu planes of "
                        "%zu MB)",
                        nx, ny, nplane, bytes >> 20);
-    im->grid.nplane = nplane;
+    grid_init(&im->grid, nu, nv, nplane, 2, im->opts.cell_rad, &im->ker);
+    im->grid.nthread = im->opts.threads;
+    im->space = calloc(1, sizeof *im->space);
+    if (im->space == NULL)
+        return err_set(e, -ENOMEM, "no memory for an imager");
     parallel_run_by(im->opts.threads, ny, fill_tau, im);
     return 0;
 }
 
-/* The planes are there only while they are used: they are larger than all else here. */
+void *imager_space(const struct imager *im, size_t bytes)
+{
+    struct space *space = im->space;
+
+    if (bytes > space->bytes) {
+        free(space->at);
+        space->at = mem_huge(bytes);
+        space->bytes = space->at != NULL ? bytes : 0;
+    }
+    return space->at;
+}
+
+/* The planes, all 0. */
 static int open_planes(struct imager *im, struct err *e)
 {
     struct grid *g = &im->grid;
+    void *memory = imager_space(im, grid_bytes(g));
 
-    if (grid_init(g, g->nu, g->nv, g->nplane, 2, im->opts.cell_rad, &im->ker) != 0)
+    if (memory == NULL)
         return err_set(e, -ENOMEM, "no memory for %zu planes of %zu x %zu cells",
                        g->nplane, g->nu, g->nv);
-    g->nthread = im->opts.threads;
+    grid_borrow(g, memory);
     return 0;
 }
 
@@ -624,7 +648,9 @@ void imager_free(struct imager *im)
     if (im == NULL)
         return;
     fft_free(im->fft);
-    grid_close(&im->grid);
+    if (im->space != NULL)
+        free(im->space->at);
+    free(im->space);
     density_close(&im->density);
     free(im->row_weight);
     nodes_close(&im->nodes);
@@ -809,7 +835,6 @@ static int transform(struct imager *im, const float complex *data, float *pix,
             apply_term(im, k, 1.0 / im->info.sum_weight, im->work, pix, k > 0);
         }
     }
-    grid_close(g);
     return rc;
 }
 
@@ -870,7 +895,6 @@ int imager_model(struct imager *im, const float *model, float complex **out,
         imager_see(im, q, model, seen);
         predict_term(im, q, seen, data);
     }
-    grid_close(&im->grid);
     free(seen);
     if (rc != 0) {
         free(data);

@@ -95,6 +95,13 @@ struct imager_view {
 };
 void imager_view(const struct imager *im, struct imager_view *view);
 
+/*
+ * imager_space: memory for planes, which the imager's images and the normal operator take in turn.
+ * Returned: at least `bytes`, the imager's, in which somebody else may have written since the last
+ *           time; NULL when memory is out.  Asking for more moves it.
+ */
+void *imager_space(const struct imager *im, size_t bytes);
+
 /* The terms of the beam, q = 0 .. Q - 1: what of a model the samples see in each. */
 size_t imager_beam_terms(const struct imager *im); /* Q, at least 1 */
 size_t imager_terms(const struct imager *im,

@@ -59,7 +59,6 @@ void normal_free(struct normal *op)
     free(op->turn);
     free(op->kernel);
     free(op->unit);
-    free(op->plane);
     free(op->in_block);
     free(op);
 }
@@ -114,14 +113,16 @@ static int open_planes(struct normal *op)
     size_t column = op->slots * op->room;
 
     /* A kernel on its way to its transform takes two planes. */
-    op->plane =
-        mem_huge(ncol * (column > kernel ? column : kernel) * sizeof *op->plane);
+    op->kernel_bytes = ncol * kernel * sizeof *op->plane;
+    op->plane_bytes = ncol * column * sizeof *op->plane;
+    if (op->plane_bytes < op->kernel_bytes)
+        op->plane_bytes = op->kernel_bytes;
     op->kernel = mem_huge(ncol * 2 * op->slots * op->hy * sizeof *op->kernel);
     op->unit = mem_huge(ncol * 2 * op->slots * sizeof *op->unit);
     op->turn = mem_huge(op->hy * sizeof *op->turn);
     op->in_block = calloc(blocks_of(op->my), 1);
-    if (op->plane == NULL || op->kernel == NULL || op->unit == NULL ||
-        op->turn == NULL || op->in_block == NULL)
+    if (imager_space(op->im, op->plane_bytes) == NULL || op->kernel == NULL ||
+        op->unit == NULL || op->turn == NULL || op->in_block == NULL)
         return -ENOMEM;
     for (size_t y = 0; y < op->hy; y++) {
         double phase = -2.0 * M_PI * (double)y / (double)op->my;
@@ -394,6 +395,7 @@ void normal_subtract(struct normal *op, const float *model, float *image)
     struct pass p = {
         .op = op, .columns = columns_best(), .from = model, .image = image};
 
+    op->plane = imager_space(op->im, op->plane_bytes);
     run(&p, blocks_of(op->ny), model_rows);
     run(&p, op->hx + 1, one_column);
     run(&p, blocks_of(op->ny), image_rows);
@@ -468,6 +470,7 @@ void normal_set_kernel(struct normal *op, size_t q, size_t m, const float *lag)
                      .slot = op->slot[q] + m,
                      .odd = m % 2 == 1};
 
+    op->plane = imager_space(op->im, op->kernel_bytes);
     run(&p, 2 * blocks_of(op->hy), kernel_rows);
     run(&p, op->hx + 1, kernel_column);
 }

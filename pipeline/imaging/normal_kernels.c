@@ -20,8 +20,8 @@
 #define OVERSAMPLING_FINE  1.5
 #define FINE               3e-5
 
-/* Planes beyond this many bytes are made in several passes over the nodes. */
-static const size_t plane_bytes = (size_t)640 << 20;
+/* Planes beyond this many bytes, about what a major cycle takes, are made in several passes over the nodes. */
+static const size_t plane_bytes = (size_t)480 << 20;
 
 enum { MOST = NORMAL_BEAMS * NORMAL_TERMS };
 
@@ -41,7 +41,6 @@ struct weights {
 
 static void close_weights(struct weights *w)
 {
-    grid_close(&w->real);
     grid_close(&w->plane);
     fft_free(w->fft);
     free(w->gain_x);
@@ -65,6 +64,7 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
     size_t nu = fft_good_size((size_t)(over * (double)op->mx));
     size_t nv = fft_good_size((size_t)(over * (double)op->my));
     size_t nplane = plane_bytes / (nu * nv / 2 * sizeof(float));
+    char *space;
 
     for (size_t q = 0; q < op->beams; q++)
         for (size_t m = 0; m < op->terms[q]; m++)
@@ -78,11 +78,15 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
     w->gain_y = kernel_gain(&w->ker, op->my, nv);
     w->lag = mem_huge(op->mx * op->my * sizeof *w->lag);
     if (w->gain_x == NULL || w->gain_y == NULL || w->lag == NULL ||
-        grid_init(&w->real, nu, nv, nplane, 1, w->view.cell_rad, &w->ker) != 0 ||
-        grid_init(&w->plane, nu, nv, 1, 2, w->view.cell_rad, &w->ker) != 0 ||
         fft_new(&w->fft, nu, nv, op->threads) != 0)
         return -ENOMEM;
+    grid_init(&w->real, nu, nv, nplane, 1, w->view.cell_rad, &w->ker);
+    grid_init(&w->plane, nu, nv, 1, 2, w->view.cell_rad, &w->ker);
     w->real.nthread = op->threads;
+    space = imager_space(op->im, op->kernel_bytes + grid_bytes(&w->real));
+    if (space == NULL || grid_open(&w->plane) != 0)
+        return -ENOMEM;
+    grid_borrow(&w->real, space + op->kernel_bytes);
     return 0;
 }
 

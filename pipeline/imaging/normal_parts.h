@@ -42,8 +42,10 @@ struct normal {
      * cells, then the odd ones */
     int16_t *kernel;
     float *unit; /* [hx + 1][2][slots] what 1 of those stands for; x |x| is kept as x */
-    float complex
-        *plane; /* [slots][hx + 1][room] transforms of rows, column by column */
+    /* [slots][hx + 1][room] transforms of rows, column by column: in the imager's space, where a
+     * kernel on its way takes two planes */
+    float complex *plane;
+    size_t plane_bytes, kernel_bytes;
     /* Room for ny cells of a plane's column, hy cells of a thread's, mx pixels of a row, hx + 1
      * cells of its transform: whole cache lines. */
     size_t room, tall, wide, half;

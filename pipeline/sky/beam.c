@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "pipeline/sky/beam_parts.h"
 #include "pipeline/sky/vis.h"
 #include "pipeline/sky/wcs.h"
@@ -109,25 +110,51 @@ void beam_vector(double ra_rad, double dec_rad, double v[3])
     v[2] = sin(dec_rad);
 }
 
+/* Weights by time and channel, a share of the rows in each part. */
+struct shares {
+    const struct vis *vis;
+    size_t parts;
+    double *sum; /* [parts][ntime][nchan] */
+};
+
+static void add_shares(void *arg, size_t lo, size_t hi)
+{
+    const struct shares *s = arg;
+    const struct vis *vis = s->vis;
+    size_t npol = vis->npol;
+
+    for (size_t part = lo; part < hi; part++)
+        for (size_t row = vis->nrow * part / s->parts;
+             row < vis->nrow * (part + 1) / s->parts; row++) {
+            const float *w = vis->weight + row * vis->nchan * npol;
+            double *to =
+                s->sum + (part * vis->ntime + (size_t)vis->row_time[row]) * vis->nchan;
+
+            if (npol == 2)
+                for (size_t c = 0; c < vis->nchan; c++)
+                    to[c] += (double)(w[2 * c] + w[2 * c + 1]);
+            else
+                for (size_t i = 0; i < vis->nchan * npol; i++)
+                    to[i / npol] += (double)w[i];
+        }
+}
+
 void beam_shares(const struct vis *vis, double *sum)
 {
+    size_t n = vis->ntime * vis->nchan;
+    struct shares s = {.vis = vis, .parts = vis->nrow < 64 ? 1 : 4};
     double total = 0;
 
-    for (size_t row = 0; row < vis->nrow; row++) {
-        const float *w = vis->weight + row * vis->nchan * vis->npol;
-        double *to = sum + (size_t)vis->row_time[row] * vis->nchan;
-
-        for (size_t c = 0; c < vis->nchan; c++) {
-            double of_pols = 0;
-
-            for (size_t p = 0; p < vis->npol; p++)
-                of_pols += w[c * vis->npol + p];
-            to[c] += of_pols;
-            total += of_pols;
-        }
+    s.sum = mem_calloc(s.parts * n, sizeof *s.sum);
+    parallel_run(s.parts, 1, add_shares, &s);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t part = 0; part < s.parts; part++)
+            sum[i] += s.sum[part * n + i];
+        total += sum[i];
     }
-    for (size_t i = 0; i < vis->ntime * vis->nchan; i++)
-        sum[i] = total > 0 ? sum[i] / total : 1.0 / (double)(vis->ntime * vis->nchan);
+    free(s.sum);
+    for (size_t i = 0; i < n; i++)
+        sum[i] = total > 0 ? sum[i] / total : 1.0 / (double)n;
 }
 
 /* Channels [first, end) of bundle k. */
