@@ -60,6 +60,9 @@ $(BUILD)/obj/%.o: %.cc
 	@echo '  CXX  $<'
 	@$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
+# the commit is known to one file only, made again when it changes
+$(BUILD)/obj/core/version.o: OPT += -DCOMMIT='"$(shell git rev-parse --short=12 HEAD 2>/dev/null)"'
+$(BUILD)/obj/core/version.o: $(wildcard .git/logs/HEAD)
 # a multiplication and an addition in one: -std=c11 alone forbids it
 $(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
 $(BUILD)/obj/pipeline/imaging/columns.o: OPT += -ffp-contract=fast

@@ -64,6 +64,10 @@ def judge_slanted(path, table):
     check(abs(Time(h["DATE-OBS"], scale="utc").mjd - 61065.12345678) * 86400 < 6e-4
           and abs(h["MJD-OBS"] - 61065.12345678) < 1e-10, "DATE-OBS and MJD-OBS agree")
     check("HISTORY" not in h, "no history")
+    check(h["RESTFRQ"] == h["CRVAL3"] and h["BTYPE"] == "Intensity" and h["EQUINOX"] == 2000,
+          "rest frequency, kind of pixels and equinox")
+    check(abs(Time(h["DATE-AVG"], scale="utc").mjd - (h["MJD-OBS"] + h["MJD-END"]) / 2) * 86400 < 6e-4
+          and abs(h["MJD-AVG"] - (h["MJD-OBS"] + h["MJD-END"]) / 2) < 1e-10, "DATE-AVG is the middle")
 
     wcs = WCS(h)
     check(wcs.naxis == 4 and wcs.celestial.wcs.lng == 0, "astropy takes the WCS as it is")

@@ -26,6 +26,14 @@ for name in ("image.fits", "image-pb.fits", "residual.fits"):
     h = fits.getheader(f"{tile}/{name}")
     assert h["QASTATUS"] == status and h["BUNIT"] == unit, (name, h["QASTATUS"], h["BUNIT"])
     assert [h[f"QAREAS{i + 1}"] for i in range(len(qa["reasons"]))] == qa["reasons"]
+# The header says where and with what the image was made, the manifest with which settings.
+history = "\n".join(h["HISTORY"])
+assert h["INSTRUME"] and abs(h["OBSGEO-X"] / -2.409e6 - 1) < 0.01 and 30 < h["XPOSURE"] < 50, repr(h)
+assert "weighting natural" in history and "CLEAN: mask above 5 sigma" in history, history
+assert ("calibrator 0834+555" in history) == (status != "uncalibrated"), history
+manifest = json.load(open(tile + "/manifest.json"))
+assert re.fullmatch(r"watcherd [0-9.]+( \([0-9a-f]{12}\))?", manifest["software"]), manifest["software"]
+assert manifest["meta"]["settings"]["imaging"]["niter"] == "3000" and "queue" not in manifest["meta"]["settings"]
 db = sqlite3.connect("root/state/products.sqlite3")
 row = db.execute("SELECT qa_status, qa_reasons, cal_applied, noise_jy FROM images WHERE group_id = ?", (group,)).fetchone()
 assert row[0] == status and json.loads(row[1]) == qa["reasons"], row
@@ -43,6 +51,8 @@ else:
         "SELECT name, ra_deg, dec_deg, flux_jy, source_catalog FROM calibrators").fetchone()
     assert cal[0] == "0834+555" and abs(cal[1] - 128.7288) < 1e-3 and 8 < cal[3] < 9 and "VLA" in cal[4], cal
 END
+    ! command -v fitsverify >/dev/null || fitsverify "$tile/image-pb.fits" | grep -q 'no errors\|0 warnings and 0 errors' ||
+        fail "fitsverify: $(fitsverify "$tile/image-pb.fits")"
     "$build/watcherd" why -c w.conf "$g" >why
     [ "$1" = passed ] || grep -q "; $1: " why || fail "why says nothing of it: $(cat why)"
 }

@@ -13,6 +13,7 @@
 #include "pipeline/continuum/continuum.h"
 #include "pipeline/continuum/note.h"
 #include "pipeline/continuum/settings.h"
+#include "pipeline/continuum/tile_header.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/imaging/mosaic.h"
 #include "pipeline/io/fits.h"
@@ -184,6 +185,7 @@ static json_t *mosaic_meta(const void *arg)
     for (size_t i = 0; i < run->ngroup; i++)
         json_array_append_new(tiles, json_string(run->group[i]));
     json_object_set_new(m, "tiles", tiles);
+    json_object_set_new(m, "settings", tile_settings(run->env->conf));
     return m;
 }
 

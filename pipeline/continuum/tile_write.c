@@ -14,6 +14,7 @@
 #include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/continuum/tile.h"
+#include "pipeline/continuum/tile_header.h"
 #include "pipeline/continuum/verdict.h"
 #include "pipeline/io/caltable.h"
 #include "pipeline/io/fits.h"
@@ -89,35 +90,10 @@ static int keep_ms(struct tile_run *run, struct err *e)
     return rc;
 }
 
-/* What the headers of all images say beside what fits.h does. */
-static void put_cards(struct fits_card *card, const struct tile_run *run)
-{
-    const struct fits_card own[] = {
-        {"GROUP", run->group, 0, "earliest sub-band time of the group"},
-        {"CALIB", run->cal != NULL ? run->cal->name : "none", 0,
-         "calibrator in the field"},
-        {"NOISE", NULL, run->noise_jy,
-         "[unit of image.fits] robust rms of the residual"},
-        {"THERMAL", NULL, run->thermal_jy, "noise by the receivers alone"},
-        {"DYNRANGE", NULL, run->peak_jy / run->noise_jy, "peak over noise"},
-        {"ENGINE", run->set->imaging.engine, 0, "what made the images: own, wsclean"},
-        {"SMEARCOR", run->set->imaging.correct_smearing ? "yes" : "no", 0,
-         "time smearing is part of the primary beam"},
-        {"WPLANE_A", NULL, run->info.a, "w = a u + b v, fitted"},
-        {"WPLANE_B", NULL, run->info.b, "w = a u + b v, fitted"},
-    };
-    size_t n = verdict_cards(card, &run->verdict);
-
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (own[i].text != NULL || isfinite(own[i].number))
-            card[n++] = own[i];
-    card[n] = (struct fits_card){NULL, NULL, 0, NULL};
-}
-
 int tile_write(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    struct fits_card cards[16 + VERDICT_CARDS];
+    struct tile_header header;
     const struct {
         const char *name;
         const struct image *img;
@@ -130,11 +106,11 @@ int tile_write(void *arg, struct err *e)
     json_t *meta;
     int rc = 0;
 
-    put_cards(cards, run);
+    tile_header(&header, run);
     for (size_t i = 0; rc == 0 && i < sizeof out / sizeof out[0]; i++) {
         rc = path_join(path, sizeof path, run->env->scratch, out[i].name, e);
         if (rc == 0)
-            rc = fits_write_image(path, out[i].img, cards, e);
+            rc = fits_write_image(path, out[i].img, header.card, e);
     }
     if (rc == 0)
         rc = write_gains(run, run->bandpass, "bandpass", e);
@@ -200,6 +176,7 @@ json_t *tile_meta(const void *arg)
     const struct tile_run *run = arg;
     const struct image *img = run->flat;
     json_t *m = json_object(), *cal = json_object();
+    char digest[PATH_SHA256];
 
     verdict_put(m, "kind", "image");
     verdict_put(m, "group", run->group);
@@ -246,7 +223,10 @@ json_t *tile_meta(const void *arg)
         verdict_number(cal, "bandpass_snr", run->bandpass_quality.snr);
         verdict_put(cal, "refant", run->vis->ant_name[run->bandpass->refant]);
     }
+    if (run->stored != NULL && path_sha256(run->bandpass_path, digest, NULL, NULL) == 0)
+        verdict_put(cal, "bandpass_sha256", digest);
     json_object_set_new(m, "calibration", cal);
+    json_object_set_new(m, "settings", tile_settings(run->env->conf));
     json_object_set_new(m, "selfcal", selfcal(&run->selfcal));
     return m;
 }

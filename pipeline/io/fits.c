@@ -110,11 +110,14 @@ static void put_wcs(fitsfile *f, const struct image *img, int *status)
         {"PV2_2", w->eta, NULL, "slant of the projection"},
         {"LONPOLE", 180, NULL, ""}, /* written because the default is 0 at dec = +90 */
         {"RADESYS", 0, "ICRS", ""},
+        {"EQUINOX", 2000, NULL, "of no meaning in ICRS; some programs ask"},
         {"SPECSYS", 0, "TOPOCENT", ""},
     };
     int naxis = 4;
 
     fits_update_key(f, TINT, "WCSAXES", &naxis, "number of WCS axes", status);
+    if (img->freq_hz > 0.0)
+        put_number(f, "RESTFRQ", img->freq_hz, "[Hz] as CRVAL3: a continuum", status);
     for (size_t i = 0; i < sizeof card / sizeof *card; i++) {
         if (card[i].text != NULL)
             put_text(f, card[i].key, card[i].text, card[i].comment, status);
@@ -138,6 +141,13 @@ static void put_times(fitsfile *f, const struct image *img, int *status)
         put_text(f, "DATE-END", iso, "end of the observation", status);
         put_number(f, "MJD-END", img->mjd_end, "[d] end of the observation", status);
     }
+    if (img->mjd_beg > 0.0 && img->mjd_end > 0.0) {
+        double mid = 0.5 * (img->mjd_beg + img->mjd_end);
+
+        iso_of_mjd(mid, iso);
+        put_text(f, "DATE-AVG", iso, "middle of the observation", status);
+        put_number(f, "MJD-AVG", mid, "[d] middle of the observation", status);
+    }
 }
 
 static void put_range(fitsfile *f, const struct image *img, int *status)
@@ -160,6 +170,8 @@ static void put_header(fitsfile *f, const struct image *img,
                        const struct fits_card *extra, int *status)
 {
     put_text(f, "BUNIT", img->unit, "unit of the pixels", status);
+    if (strstr(img->unit, "/beam") != NULL)
+        put_text(f, "BTYPE", "Intensity", "kind of the pixels", status);
     put_wcs(f, img, status);
     if (img->bmaj_rad > 0.0) {
         put_number(f, "BMAJ", img->bmaj_rad / DEG, "[deg] beam, major axis, FWHM",
@@ -178,7 +190,9 @@ static void put_header(fitsfile *f, const struct image *img,
     for (; extra != NULL && extra->name != NULL; extra++) {
         const char *comment = extra->comment != NULL ? extra->comment : "";
 
-        if (extra->text != NULL)
+        if (strcmp(extra->name, "HISTORY") == 0)
+            fits_write_history(f, extra->text, status);
+        else if (extra->text != NULL)
             put_text(f, extra->name, extra->text, comment, status);
         else
             put_number(f, extra->name, extra->number, comment, status);

@@ -7,7 +7,8 @@
 struct err;
 struct image;
 
-struct fits_card { /* an extra header card; ends with name == NULL */
+struct
+    fits_card { /* an extra header card; ends with name == NULL; HISTORY may repeat */
     const char *name;
     const char *text; /* string value, or NULL for a number */
     double number;
@@ -16,8 +17,8 @@ struct fits_card { /* an extra header card; ends with name == NULL */
 
 /*
  * fits_write_image: write [stokes=1][freq=1][dec][ra] float32 with WCS (RA---SIN, DEC--SIN,
- * PV2_1/PV2_2, RADESYS ICRS, FREQ, STOKES I), BMAJ BMIN BPA in degrees, BUNIT, DATE-OBS,
- * MJD-OBS, OBJECT, TELESCOP, ORIGIN, DATAMIN/DATAMAX and CHECKSUM/DATASUM, and no HISTORY.
+ * PV2_1/PV2_2, RADESYS ICRS, EQUINOX, FREQ, RESTFRQ, STOKES I), BMAJ BMIN BPA in degrees, BUNIT,
+ * BTYPE, DATE-OBS, DATE-AVG, DATE-END and their MJD, OBJECT, TELESCOP, ORIGIN, DATAMIN/DATAMAX and CHECKSUM/DATASUM, and no HISTORY but that of `extra`.
  * An existing file is replaced.
  * Status: 0; -ENOMEM; other negated errnos, or ERR_FORMAT with CFITSIO's reason.
  */

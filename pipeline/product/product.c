@@ -14,6 +14,7 @@
 #include "core/dirsum.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "core/version.h"
 
 static const char manifest_name[] = "manifest.json";
 enum { MANIFEST_MAX = 16 << 20 };
@@ -97,7 +98,7 @@ static int write_manifest(struct product_new *p, struct err *e)
     json_object_set_new(m, "manifest", json_integer(1));
     json_object_set_new(m, "name", json_string(p->name));
     json_object_set_new(m, "generation", json_integer((json_int_t)p->generation));
-    json_object_set_new(m, "software", json_string("watcherd " VERSION));
+    json_object_set_new(m, "software", json_string(version_text()));
     json_object_set_new(m, "created", json_string(now));
     json_object_set_new(m, "inputs", list_inputs(p->input, p->ninput));
     json_object_set_new(m, "files", files);
