@@ -51,7 +51,7 @@ else:
         "SELECT name, ra_deg, dec_deg, flux_jy, source_catalog FROM calibrators").fetchone()
     assert cal[0] == "0834+555" and abs(cal[1] - 128.7288) < 1e-3 and 8 < cal[3] < 9 and "VLA" in cal[4], cal
 END
-    ! command -v fitsverify >/dev/null || fitsverify "$tile/image-pb.fits" | grep -q 'no errors\|0 warnings and 0 errors' ||
+    ! command -v fitsverify >/dev/null || fitsverify "$tile/image-pb.fits" | grep -q 'found 0 warning(s) and 0 error(s)' ||
         fail "fitsverify: $(fitsverify "$tile/image-pb.fits")"
     "$build/watcherd" why -c w.conf "$g" >why
     [ "$1" = passed ] || grep -q "; $1: " why || fail "why says nothing of it: $(cat why)"
