@@ -17,6 +17,7 @@ void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
     *g = (struct grid){.part = part,
                        .nu = nu,
                        .nv = nv,
+                       .rows = nv,
                        .nplane = nplane,
                        .cell_rad = cell_rad,
                        .stride = nu / 2 + 1 + 2 * GRID_MARGIN,
@@ -24,6 +25,18 @@ void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
                        .ker = ker,
                        .nthread = 1,
                        .code = grid_best_code()};
+}
+
+void grid_crop(struct grid *g, double u, double v)
+{
+    double cols = u * (double)g->nu * g->cell_rad,
+           half = v * (double)g->nv * g->cell_rad;
+
+    if (half + GRID_MARGIN < (double)(g->nv / 2))
+        g->rows = 2 * ((size_t)half + GRID_MARGIN);
+    if (cols + GRID_MARGIN < (double)(g->nu / 2))
+        g->stride = (size_t)cols + 3 * GRID_MARGIN;
+    g->nrow = g->rows + 2 * GRID_MARGIN;
 }
 
 size_t grid_bytes(const struct grid *g)
@@ -150,14 +163,35 @@ void grid_unfold(struct grid *g, size_t p)
                    g->stride * sizeof(float complex));
 }
 
-void grid_turn(struct grid *to, const struct grid *from, size_t p, size_t m)
+struct turn {
+    struct grid *to;
+    const struct grid *from;
+    size_t p, m;
+};
+
+static void turn_rows(void *arg, size_t lo, size_t hi)
 {
     static const float sign[4] = {1, -1, -1, 1};
-    size_t n = from->nrow * from->stride, odd = m % 2;
-    const float *real = from->cell + p * n;
+    const struct turn *t = arg;
+    const struct grid *from = t->from;
+    size_t odd = t->m % 2, above = (t->to->rows - from->rows) / 2;
 
-    for (size_t i = 0; i < n; i++) {
-        to->cell[2 * i + odd] = sign[m % 4] * real[i];
-        to->cell[2 * i + 1 - odd] = 0.0f;
+    for (size_t r = lo; r < hi; r++) {
+        float *cell = t->to->cell + r * t->to->stride * 2;
+        const float *real;
+
+        memset(cell, 0, t->to->stride * 2 * sizeof *cell);
+        if (r < above || r - above >= from->nrow)
+            continue;
+        real = from->cell + (t->p * from->nrow + r - above) * from->stride;
+        for (size_t c = 0; c < from->stride; c++)
+            cell[2 * c + odd] = sign[t->m % 4] * real[c];
     }
+}
+
+void grid_turn(struct grid *to, const struct grid *from, size_t p, size_t m)
+{
+    struct turn t = {to, from, p, m};
+
+    parallel_run_by(from->nthread, to->nrow, turn_rows, &t);
 }

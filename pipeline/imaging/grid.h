@@ -42,7 +42,8 @@ struct grid {
     size_t nu, nv;   /* full size of the transform, even */
     size_t nplane;   /* planes held at a time */
     double cell_rad; /* image pixel: a cell is 1 / (nu cell_rad) by 1 / (nv cell_rad) */
-    size_t stride, nrow; /* nu/2 + 1 + 2 margins, nv + 2 margins */
+    size_t rows;     /* that are kept, v from -rows / 2 on; nv but for grid_crop */
+    size_t stride, nrow; /* nu/2 + 1 + 2 margins (or fewer), rows + 2 margins */
     size_t part;         /* floats of a cell: 2 for complex planes, 1 for real ones */
     float *cell;         /* [nplane][nrow][stride][part] */
     void *own;           /* the cells, if they are not somebody else's */
@@ -54,6 +55,8 @@ struct grid {
 /* Complex planes (part 2) or real ones (1), which have no cells yet; ker is borrowed. */
 void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
                double cell_rad, const struct kernel *ker);
+/* Keep no cells beyond |u| and |v| wavelengths; for planes that are only spread on, and turned. */
+void grid_crop(struct grid *g, double u, double v);
 /* What the cells take. */
 size_t grid_bytes(const struct grid *g);
 /* Zeroed cells of its own, for free().  Status 0 or -ENOMEM. */
@@ -83,7 +86,7 @@ static inline int grid_holds(double cell_rad, double u, double v)
 int grid_spread(struct grid *g, const struct nodes *nodes, const struct plane_fit *fit,
                 const float *value, const struct grid_term *term, size_t n);
 
-/* Plane 0 of `to` = (-i)^m times the real plane p of `from`, of the same size. */
+/* Plane 0 of `to` = (-i)^m times the real plane p of `from`, of the same nu and nv. */
 void grid_turn(struct grid *to, const struct grid *from, size_t p, size_t m);
 
 /* Bring the margins of plane p home and halve the columns that stand for two. */

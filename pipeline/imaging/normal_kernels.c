@@ -63,14 +63,20 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
     double over = accuracy < FINE ? OVERSAMPLING_FINE : OVERSAMPLING_LEAST;
     size_t nu = fft_good_size((size_t)(over * (double)op->mx));
     size_t nv = fft_good_size((size_t)(over * (double)op->my));
-    size_t nplane = plane_bytes / (nu * nv / 2 * sizeof(float));
+    const struct node_tiles *t = &w->view.nodes->tiles;
+    size_t nplane;
     char *space;
 
     for (size_t q = 0; q < op->beams; q++)
         for (size_t m = 0; m < op->terms[q]; m++)
             w->term[w->nterm++] = (struct grid_term){q, m};
-    nplane = nplane < 1 ? 1 : nplane > w->nterm ? w->nterm : nplane;
     kernel_init(&w->ker, accuracy, over);
+    grid_init(&w->real, nu, nv, 1, 1, w->view.cell_rad, &w->ker);
+    grid_crop(&w->real, (double)t->ncol * t->side_u,
+              (double)(t->nrow / 2) * t->side_v + t->reach_v);
+    nplane = plane_bytes / grid_bytes(&w->real);
+    nplane = nplane < 1 ? 1 : nplane > w->nterm ? w->nterm : nplane;
+    w->real.nplane = nplane;
     w->ncol =
         (size_t)(w->info.umax_lambda * (double)nu * w->view.cell_rad) + KERNEL_TAPS + 2;
     w->ncol = w->ncol > nu / 2 + 1 ? nu / 2 + 1 : w->ncol;
@@ -80,7 +86,6 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
     if (w->gain_x == NULL || w->gain_y == NULL || w->lag == NULL ||
         fft_new(&w->fft, nu, nv, op->threads) != 0)
         return -ENOMEM;
-    grid_init(&w->real, nu, nv, nplane, 1, w->view.cell_rad, &w->ker);
     grid_init(&w->plane, nu, nv, 1, 2, w->view.cell_rad, &w->ker);
     w->real.nthread = op->threads;
     space = imager_space(op->im, op->kernel_bytes + grid_bytes(&w->real));

@@ -77,7 +77,7 @@ struct block {
 INLINE void locate(const struct grid *g, const double *freq_hz, const struct track *t,
                    size_t c0, int n, struct block *b)
 {
-    double half = 0.5 * g->ker->w, up = (double)(g->nv / 2 + GRID_MARGIN);
+    double half = 0.5 * g->ker->w, up = (double)(g->rows / 2 + GRID_MARGIN);
 
     for (int i = 0; i < n; i++) {
         double f = freq_hz[c0 + (size_t)i];
@@ -462,7 +462,7 @@ enum grid_code grid_best_code(void)
 /* The row of the plane, margin included, of v wavelengths. */
 static double plane_row(const struct grid *g, double v)
 {
-    return v * (double)g->nv * g->cell_rad + (double)(g->nv / 2 + GRID_MARGIN);
+    return v * (double)g->nv * g->cell_rad + (double)(g->rows / 2 + GRID_MARGIN);
 }
 
 /* Where tile row `tile` begins, wavelengths. */
