@@ -37,6 +37,9 @@ struct file {
     int64_t pol[NPOL];
     int first_ant; /* number of the first antenna */
     const char *phase_type;
+    const char *telescope, *key,
+        *value; /* telescope_name; one more text of the header */
+    double lat_deg, tint_s;
     int no_extras; /* leave out flags, nsamples and extra_keywords */
     float data[NSAMPLE][2];
     unsigned char flag[NSAMPLE];
@@ -54,6 +57,9 @@ static struct file *plain(double freq0_hz)
     f.pol[0] = -5;
     f.pol[1] = -6;
     f.phase_type = "drift";
+    f.telescope = "DSA11";
+    f.lat_deg = 37.2314;
+    f.tint_s = TINT_S;
     for (int i = 0; i < NSAMPLE; i++) {
         f.data[i][0] = (float)(i + 1); /* tells where it came from */
         f.data[i][1] = (float)(freq0_hz * 1e-9);
@@ -85,7 +91,7 @@ static void put_rows(struct h5 *h5, const struct file *f)
 
     for (int i = 0; i < NROW; i++) {
         time[i] = f->t0_jd + i / NPAIR * TINT_S / ASTRO_DAY_S;
-        tint[i] = TINT_S;
+        tint[i] = f->tint_s;
         ant1[i] = PAIR[i % NPAIR][0] + f->first_ant;
         ant2[i] = PAIR[i % NPAIR][1] + f->first_ant;
     }
@@ -97,13 +103,14 @@ static void put_rows(struct h5 *h5, const struct file *f)
 
 static void put_header(struct h5 *h5, const struct file *f)
 {
-    static const struct {
+    const struct {
         const char *name;
         double value;
-    } scalar[] = {{"Header/latitude", 37.2314}, {"Header/longitude", -118.2817},
-                  {"Header/altitude", 1222},    {"Header/channel_width", -244140.625},
-                  {"Header/Nblts", NROW},       {"Header/Nfreqs", NCHAN},
-                  {"Header/Npols", NPOL}};
+    } scalar[] = {
+        {"Header/latitude", f->lat_deg}, {"Header/longitude", -118.2817},
+        {"Header/altitude", 1222},       {"Header/channel_width", -244140.625},
+        {"Header/Nblts", NROW},          {"Header/Nfreqs", NCHAN},
+        {"Header/Npols", NPOL}};
     static const double pos[NANT][3] = {
         {0, 0, 1}, {10, 20, 30}, {-5, 7, 9}, {100, -50, 2}};
     const size_t npol[1] = {NPOL}, nant[2] = {NANT, 3}, nfreq[2] = {1, NCHAN};
@@ -116,7 +123,9 @@ static void put_header(struct h5 *h5, const struct file *f)
         number[i] = f->first_ant + i;
     for (int c = 0; c < NCHAN; c++)
         freq[c] = f->freq0_hz - STEP_HZ * c;
-    put(h5, "Header/telescope_name", H5_STRING, 0, NULL, "DSA11");
+    put(h5, "Header/telescope_name", H5_STRING, 0, NULL, f->telescope);
+    if (f->key != NULL)
+        put(h5, f->key, H5_VSTRING, 0, NULL, f->value);
     put(h5, "Header/phase_type", H5_VSTRING, 0, NULL, f->phase_type);
     put(h5, "Header/antenna_numbers", H5_I64, 1, nant, number);
     put(h5, "Header/antenna_names", H5_STRING, 1, nant, "DSA-1DSA-2DSA-3DSA-4");
@@ -332,6 +341,90 @@ static void files_that_do_not_belong_together_are_refused(void **state)
     refuse(f, "antennas");
 }
 
+/* The header alone is refused, with the name of the key. */
+static void refuse_key(const char *key, const char *value)
+{
+    struct file *f = plain(1.4e9);
+    struct uvh5_info info;
+    struct err e = {0};
+
+    f->key = key;
+    f->value = value;
+    make("a.hdf5", f);
+    assert_int_equal(uvh5_info("a.hdf5", &info, &e), ERR_FORMAT);
+    if (strstr(e.text, key) == NULL || strstr(e.text, "a.hdf5") == NULL)
+        fail_msg("%s", e.text);
+    assert_int_equal(unlink("a.hdf5"), 0);
+}
+
+/* Every key that changes the meaning of a number is honoured or refused by its name. */
+static void what_changes_the_numbers_is_refused_by_name(void **state)
+{
+    const double next = 1.4e9 + NCHAN * STEP_HZ;
+    struct uvh5_info info;
+    struct file *f;
+
+    (void)state;
+    refuse_key("Header/vis_units", "K str");
+    refuse_key("Header/telescope_frame", "mcmf");
+    refuse_key("Header/flex_spw_polarization_array", "1");
+    f = plain(1.4e9); /* without a flux scale, gains take the factor of 2 with them */
+    f->key = "Header/pol_convention";
+    f->value = "sum";
+    make("a.hdf5", f);
+    assert_int_equal(uvh5_info("a.hdf5", &info, NULL), 0);
+    assert_string_equal(info.unit, "uncalib");
+    assert_int_equal(unlink("a.hdf5"), 0);
+
+    make("a.hdf5", plain(1.4e9));
+    f = plain(next);
+    f->telescope = "DSA12";
+    refuse(f, "telescope_name");
+    f = plain(next);
+    f->lat_deg += 1e-3;
+    refuse(f, "the telescope's position");
+    f = plain(next);
+    f->tint_s *= 2;
+    refuse(f, "integration_time");
+    f = plain(next);
+    f->key = "Header/vis_units";
+    f->value = "Jy";
+    refuse(f, "vis_units");
+}
+
+/* One file of half the integrations that the other one's samples have. */
+static void counts_of_a_group_have_one_scale(void **state)
+{
+    const char *path[2] = {"a.hdf5", "b.hdf5"};
+    struct uvh5_opts opts = {.threads = 2};
+    struct file *f = plain(1.4e9);
+    struct vis *vis;
+    struct err e = {0};
+
+    (void)state;
+    make(path[0], f);
+    f = plain(1.41e9);
+    for (int i = 0; i < NSAMPLE; i++)
+        f->count[i] = i % 2 ? 48 : 47;
+    make(path[1], f);
+    if (uvh5_read_group(&vis, path, 2, &opts, &e) != 0)
+        fail_msg("%s", e.text);
+    for (size_t r = 0; r < vis->nrow; r++) {
+        const float *w = vis->weight + r * vis->nchan * NPOL;
+        double most = 0, least = INFINITY;
+
+        for (size_t k = NCHAN * NPOL; k < 2 * NCHAN * NPOL; k++) {
+            most = fmax(most, (double)w[k]);
+            least = fmin(least, (double)w[k]);
+        }
+        assert_near(most / (double)w[0], 0.5, 1e-6);
+        assert_near(least / (double)w[0], 47.0 / 96, 1e-6);
+    }
+    vis_free(vis);
+    unlink(path[0]);
+    unlink(path[1]);
+}
+
 static void small_differences_of_a_group_are_let_pass(void **state)
 {
     struct file *f = plain(1.4e9);
@@ -476,6 +569,8 @@ int main(void)
         OWN_DIR(drift_files_point_to_the_meridian),
         OWN_DIR(without_extras_a_drift_file_is_not_phased),
         OWN_DIR(files_that_do_not_belong_together_are_refused),
+        OWN_DIR(what_changes_the_numbers_is_refused_by_name),
+        OWN_DIR(counts_of_a_group_have_one_scale),
         OWN_DIR(small_differences_of_a_group_are_let_pass),
         OWN_DIR(headers_that_cannot_be_true_are_refused),
         cmocka_unit_test(a_real_group_of_sixteen_reads_as_known),

@@ -139,7 +139,7 @@ int solve_round(const struct tile_run *run, const struct model *model, bool phas
  * half width at half maximum of an Airy pattern), or what the settings say. */
 size_t tile_pixels(const struct tile_run *run, double cell_rad, double lo_hz);
 
-/* Whether the data have any gains; else pixels are in the data's own unit. */
+/* Whether pixels are in Jy: the data have gains, or came in Jy. */
 bool tile_calibrated(const struct tile_run *run);
 
 /*

@@ -58,6 +58,9 @@ static void iso_of_mjd(double mjd, char iso[32])
     snprintf(iso + n, 32 - n, ".%03d", (int)(ms_since_1970 - 1e3 * (double)s));
 }
 
+/* A longer text goes on in CONTINUE cards. */
+enum { LONGEST_CARD = 66 };
+
 static void put_text(fitsfile *f, const char *key, const char *text,
                      const char *comment, int *status)
 {
@@ -68,6 +71,8 @@ static void put_text(fitsfile *f, const char *key, const char *text,
          i++) /* FITS: printable ASCII */
         clean[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     clean[i] = '\0';
+    if (i > LONGEST_CARD)
+        fits_write_key_longwarn(f, status); /* LONGSTRN, once */
     fits_update_key_longstr(f, key, clean, comment, status);
 }
 

@@ -21,6 +21,8 @@
 static const double AGREE_TIME_DAY = 1e-6;
 static const double AGREE_DEC_RAD = 1.7e-4; /* 0.01 deg */
 static const double AGREE_POS_M = 1e-3;
+static const double AGREE_SITE_RAD = 2e-7, AGREE_ALT_M = 1; /* a metre on the ground */
+static const double AGREE_TINT = 1e-4; /* what rounding makes of an integration */
 
 /* ---- do the files of a group fit together? ---- */
 
@@ -70,6 +72,15 @@ static int same_pointing(const struct uvh5_header *a, const struct uvh5_header *
     return 1;
 }
 
+static int same_site(const struct uvh5_header *a, const struct uvh5_header *b)
+{
+    const struct site *x = &a->info.site, *y = &b->info.site;
+
+    return fabs(x->lat_rad - y->lat_rad) <= AGREE_SITE_RAD &&
+           fabs(x->lon_rad - y->lon_rad) <= AGREE_SITE_RAD &&
+           fabs(x->alt_m - y->alt_m) <= AGREE_ALT_M;
+}
+
 static int agree(const struct uvh5_header *a, const struct uvh5_header *b,
                  struct err *e)
 {
@@ -86,6 +97,14 @@ static int agree(const struct uvh5_header *a, const struct uvh5_header *b,
         what = "polarisations";
     else if (!same_pointing(a, b))
         what = "pointing";
+    else if (strcmp(a->info.telescope, b->info.telescope) != 0)
+        what = "telescope_name";
+    else if (!same_site(a, b))
+        what = "the telescope's position";
+    else if (!(fabs(a->info.tint_s - b->info.tint_s) <= AGREE_TINT * a->info.tint_s))
+        what = "integration_time";
+    else if (strcmp(a->info.unit, b->info.unit) != 0)
+        what = "vis_units";
     if (what == NULL)
         return 0;
     return err_set(e, ERR_SHAPE, "%s and %s disagree in %s", a->path, b->path, what);
@@ -255,6 +274,7 @@ static int fill_common(struct vis *vis, const struct uvh5_header *h,
     snprintf(vis->telescope, sizeof vis->telescope, "%s", h->info.telescope);
     snprintf(vis->instrument, sizeof vis->instrument, "%s", h->info.instrument);
     snprintf(vis->object, sizeof vis->object, "%s", h->info.object);
+    snprintf(vis->unit, sizeof vis->unit, "%s", h->info.unit);
     vis->site = h->info.site;
     memcpy(vis->ant_name, h->ant_name, vis->nant * sizeof *vis->ant_name);
     memcpy(vis->ant_pos_m, h->ant_pos_m, vis->nant * sizeof *vis->ant_pos_m);
@@ -288,23 +308,51 @@ static struct vis_turn *turn_new(const struct vis *vis, const struct uvh5_opts *
     return vis_turn_new(vis, ra_rad, dec_rad);
 }
 
+/* Weights were made by each file's own largest count: put them on the group's scale. */
+static void share_counts(struct vis *vis, const struct uvh5_header *h, size_t nfile,
+                         const double *full)
+{
+    double most = 0;
+    size_t chan0 = 0;
+
+    for (size_t i = 0; i < nfile; i++)
+        most = fmax(most, full[i]);
+    for (size_t i = 0; i < nfile; chan0 += h[i++].info.nchan) {
+        size_t n = h[i].info.nchan * vis->npol;
+        float share = full[i] > 0 ? (float)(full[i] / most) : 1;
+
+        for (size_t r = 0; share < 1 && r < vis->nrow; r++) {
+            float *w = vis->weight + (r * vis->nchan + chan0) * vis->npol;
+
+            for (size_t k = 0; k < n; k++)
+                w[k] *= share;
+        }
+    }
+}
+
 static int fill_samples(struct vis *vis, const struct uvh5_header *h, size_t nfile,
                         struct uvh5_place *place, const struct uvh5_opts *opts,
                         struct err *e)
 {
     struct uvh5_scatter *scatter;
     struct vis_turn *turn;
+    double *full = calloc(nfile, sizeof *full); /* count of a full sample */
     size_t chan0 = 0;
     int rc = 0;
 
+    if (full == NULL)
+        return err_set(e, -ENOMEM, "no memory for %zu files", nfile);
     for (size_t i = 0; i < nfile; chan0 += h[i++].info.nchan)
         fill_channels(vis, &h[i], chan0);
     place->turn = turn = turn_new(vis, opts);
     scatter = uvh5_scatter_begin(vis, place, opts->threads);
     chan0 = 0;
     for (size_t i = 0; rc == 0 && i < nfile; chan0 += h[i++].info.nchan)
-        rc = uvh5_scatter_file(scatter, &h[i], chan0, e);
+        rc = uvh5_scatter_file(scatter, &h[i], chan0, &full[i], e);
     uvh5_scatter_end(scatter);
+    if (rc == 0)
+        share_counts(vis, h, nfile, full);
+    free(full);
     if (turn != NULL)
         vis_turn_done(turn, vis);
     vis_turn_free(turn);

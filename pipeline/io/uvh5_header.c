@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/err.h"
 #include "pipeline/io/h5.h"
@@ -133,6 +134,45 @@ static int read_shape(const struct h5 *h5, struct uvh5_header *h, struct err *e)
     h->info.nchan = dim[1];
     h->info.npol = dim[2];
     return 0;
+}
+
+/* A text of the header that must be this (or that, unless NULL) when it is there, whatever the
+ * case. */
+static int one_of(const struct h5 *h5, const char *name, const char *this,
+                  const char *that, char out[32], struct err *e)
+{
+    int rc = read_label(h5, name, out, 32, e);
+
+    if (rc != 0 || out[0] == '\0' || strcasecmp(out, this) == 0 ||
+        (that != NULL && strcasecmp(out, that) == 0))
+        return rc;
+    return err_set(e, ERR_FORMAT, "%s: %s: '%s' is not supported, only %s%s%s",
+                   h5_path(h5), name, out, this, that != NULL ? " and " : "",
+                   that != NULL ? that : "");
+}
+
+/*
+ * What changes the meaning of every number (UVH5 memo, optional parameters): the unit; whether
+ * Stokes I is the mean or the sum of the hands; polarisations that differ from window to window; a
+ * position on another body.  What cannot be honoured is refused by its name.
+ */
+static int read_meaning(const struct h5 *h5, struct uvh5_header *h, struct err *e)
+{
+    static const char flex[] = "Header/flex_spw_polarization_array";
+    char text[32];
+    int rc;
+
+    if ((rc = one_of(h5, "Header/vis_units", "Jy", "uncalib", text, e)) != 0)
+        return rc;
+    snprintf(h->info.unit, sizeof h->info.unit, "%s",
+             strcasecmp(text, "Jy") == 0 ? "Jy" : "uncalib");
+    if ((rc = one_of(h5, "Header/telescope_frame", "itrs", "itrf", text, e)) != 0)
+        return rc;
+    if (strcmp(h->info.unit, "Jy") == 0) /* else gains take a factor of 2 with them */
+        rc = one_of(h5, "Header/pol_convention", "avg", NULL, text, e);
+    if (rc == 0 && h5_has(h5, flex))
+        rc = err_set(e, ERR_FORMAT, "%s: %s: not supported", h->path, flex);
+    return rc;
 }
 
 static int read_site(const struct h5 *h5, struct uvh5_header *h, struct err *e)
@@ -567,7 +607,7 @@ int uvh5_header_read(struct uvh5_header *h, const char *path, struct err *e)
     static int (*const part[])(const struct h5 *, struct uvh5_header *,
                                struct err *) = {
         read_shape,    read_site, read_antennas, read_rows,
-        read_channels, read_pols, read_phasing};
+        read_channels, read_pols, read_phasing,  read_meaning};
     struct h5 *h5;
     int rc;
 

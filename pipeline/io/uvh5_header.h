@@ -19,6 +19,8 @@ struct uvh5_info {
     size_t ntime, nrow, nchan, npol; /* nrow: cross-correlations */
     size_t nant;                     /* in the header, also those without data */
     char telescope[32], instrument[32], object[64];
+    char unit
+        [16]; /* of the visibilities: Jy, or uncalib, also when the file does not say */
     struct site site;
     enum vis_phasing phasing;
     double phase_ra_rad, phase_dec_rad; /* VIS_SIDEREAL: ICRS; else NAN */

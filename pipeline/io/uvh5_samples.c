@@ -408,22 +408,27 @@ static int read_flags(struct file *f, const struct h5 *h5, struct err *e)
 }
 
 /* Data/nsamples; f->count stays NULL where all are full. */
-static int read_counts(struct file *f, const struct h5 *h5, struct err *e)
+static int read_counts(struct file *f, const struct h5 *h5, double *full, struct err *e)
 {
     size_t n = f->nblt * f->nsample;
     float value;
     int rc;
 
-    if (!h5_has(h5, "Data/nsamples") ||
-        (h5_uniform(h5, "Data/nsamples", H5_F32, n, &value) && value > 0 &&
-         value < INSANE))
+    *full = 0;
+    if (!h5_has(h5, "Data/nsamples"))
         return 0;
+    if (h5_uniform(h5, "Data/nsamples", H5_F32, n, &value) && value > 0 &&
+        value < INSANE) {
+        *full = (double)value;
+        return 0;
+    }
     if ((f->count = calloc(n, sizeof *f->count)) == NULL)
         return no_memory(h5, n, e);
     rc = h5_read_f32(h5, "Data/nsamples", f->count, n, e);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (f->count[i] > f->count_max && f->count[i] < INSANE)
             f->count_max = f->count[i];
+    *full = (double)f->count_max;
     return rc;
 }
 
@@ -487,7 +492,7 @@ static int put_whole(struct uvh5_scatter *s, struct file *f, const struct h5 *h5
 }
 
 int uvh5_scatter_file(struct uvh5_scatter *s, const struct uvh5_header *h, size_t chan0,
-                      struct err *e)
+                      double *full, struct err *e)
 {
     struct file *f;
     struct h5 *h5;
@@ -499,7 +504,7 @@ int uvh5_scatter_file(struct uvh5_scatter *s, const struct uvh5_header *h, size_
         rc = no_memory(h5, h->nblt * h->info.nchan * h->info.npol, e);
         goto out;
     }
-    if ((rc = read_flags(f, h5, e)) == 0 && (rc = read_counts(f, h5, e)) == 0 &&
+    if ((rc = read_flags(f, h5, e)) == 0 && (rc = read_counts(f, h5, full, e)) == 0 &&
         !put_blocks(s, f, h5))
         rc = put_whole(s, f, h5, e);
     pthread_mutex_lock(&s->lock);

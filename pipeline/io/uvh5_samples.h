@@ -41,11 +41,12 @@ struct uvh5_scatter *uvh5_scatter_begin(struct vis *vis, const struct uvh5_place
  * uvh5_scatter_file: read one file and see its samples off; they are in place after the end.
  *
  * Given:  h, its row arrays not looked at; chan0, the vis's channel of its lowest
+ * Returned: *full, the nsamples that weights were made by (the file's largest); 0: it has none
  * Status: 0; -ENOENT no such data set; ERR_SHAPE not as many samples as the header says;
  *         ERR_FORMAT cannot be read; -ENOMEM; a negated errno
  */
 int uvh5_scatter_file(struct uvh5_scatter *s, const struct uvh5_header *h, size_t chan0,
-                      struct err *e);
+                      double *full, struct err *e);
 
 /* Wait until all is in place, and free. */
 void uvh5_scatter_end(struct uvh5_scatter *s);

@@ -26,6 +26,7 @@ enum { VIS_MAXPOL = 4, VIS_NAME = 32 };
 
 struct vis {
     char telescope[VIS_NAME], instrument[VIS_NAME], object[64];
+    char unit[16]; /* of the data as read: Jy, uncalib; empty: not said */
     struct site site;
     double dut1_s; /* UT1 - UTC used for every direction of this struct */
 
