@@ -205,7 +205,7 @@ def ours(root, files, niter):
     os.mkdir(root)
     with open(root + "/w.conf", "w") as f:
         f.write("[paths]\nroot = w\nincoming = %s\n[watch]\nstabilization_time_s = 0\n[group]\n"
-                "expected = %d\n[instrument]\nbeam = none\n[calibration]\ncalibrator = none\n"
+                "expected = %d\n[instrument]\nbeam = none\n[flagging]\nenabled = no\n[calibration]\ncalibrator = none\n"
                 "[imaging]\nmgain = 0.6\nniter = %d\nweighting = natural\nsize = %d\ncell_arcsec = %g\n"
                 "keep_ms = full\n"
                 % (os.path.abspath(os.path.dirname(files[0])), SUBBANDS, niter, SIDE, CELL))
