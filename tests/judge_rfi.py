@@ -36,7 +36,7 @@ niter = 2000
 keep_ms = yes
 """
 # kind, share; what of it must be found, and the same as AOFlagger
-KINDS = [("cells", 0.003), ("cells", 0.02), ("narrow", 0.04), ("broad", 0.03), ("burst", 0.2),
+KINDS = [("cells", 0.003), ("cells", 0.02), ("narrow", 0.04), ("broad", 0.03), ("burst", 0.1),
          ("weak", 0.02)]
 faults = []
 

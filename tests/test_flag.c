@@ -260,6 +260,31 @@ static void clean_data_lose_less_than_one_in_a_hundred(void **state)
     }
 }
 
+/* As the SZA's: sub-bands with gaps between them, each with a hump of a factor of two. */
+static void edges_of_subbands_are_no_interference(void **state)
+{
+    struct made m = {.seed = 7, .gain_rms = 0.4, .source = {{30, 0.002, -0.0013}}};
+    struct vis *vis = make(&m);
+    struct flag_report r;
+
+    (void)state;
+    for (size_t c = 0; c < NCHAN; c++) {
+        double x = ((double)(c % 16) - 7) / 8;
+        float hump = (float)(1 - 0.5 * x * x);
+
+        vis->freq_hz[c] += (double)(c / 16) * vis->width_hz[c];
+        for (size_t row = 0; row < vis->nrow; row++)
+            for (size_t p = 0; p < NPOL; p++)
+                vis->data[(row * NCHAN + c) * NPOL + p] *= hump;
+    }
+    r = find(vis, NULL);
+    print_message("baseline %.5f array %.5f\n", r.baseline, r.array);
+    assert_true(r.total < 0.01);
+    assert_true(r.array < 0.001);
+    flag_report_free(&r);
+    vis_free(vis);
+}
+
 /* ---- interference ---- */
 
 static double cell_random(size_t t, size_t c)
@@ -603,6 +628,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clean_data_lose_less_than_one_in_a_hundred),
+        cmocka_unit_test(edges_of_subbands_are_no_interference),
         cmocka_unit_test(strong_interference_is_found),
         cmocka_unit_test(weak_interference_that_no_baseline_shows_is_found),
         cmocka_unit_test(one_baselines_interference_is_taken_there_alone),

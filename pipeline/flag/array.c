@@ -320,12 +320,6 @@ int array_changes(unsigned char *found, const struct array_plane *p, double firs
     spread_found(near, found, p->ntime, p->nchan);
     averages(&w, p, near);
     over_channels(&w);
-    if (w.nchan >= LEAST_CHANNELS) {
-        channel_excess(&w, LEAST_CHANNEL);
-        unspread(w.rest, w.nchan, (float)first);
-        note_channels(found, &w);
-    }
-    spread_found(near, found, p->ntime, p->nchan);
     cells(&w, near, LEAST_CELL);
     find_changes(found, &w, first);
     work_free(&w);

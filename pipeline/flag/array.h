@@ -38,10 +38,11 @@ enum array_cause {
 int array_sizes(unsigned char *found, const struct array_plane *plane, double first);
 
 /*
- * array_changes: the same in the average of squared second differences along frequency, in
- * which a source that is bright on every baseline hardly is, and the noise stays.  What is in
- * one channel is in its neighbours' differences, too, at a quarter: taken out from the
- * strongest down. Cells beside those found before are left alone.
+ * array_changes: cells that come and go in the average of squared second differences along
+ * frequency, in which a source that is bright on every baseline hardly is, and the noise stays.
+ * What is in one channel is in its neighbours' differences, too, at a quarter: taken out from the
+ * strongest down.  Cells beside those found before are left alone, and so are channels that
+ * always differ from their neighbours: receivers' bands have edges.
  */
 int array_changes(unsigned char *found, const struct array_plane *plane, double first);
 

@@ -276,6 +276,17 @@ static void gather(float *out, const struct job *job, size_t plane)
     }
 }
 
+/* Differences across a gap between sub-bands mean nothing. */
+static void drop_gaps(float *count, const struct vis *vis)
+{
+    for (size_t c = 1; c + 1 < vis->nchan; c++) {
+        double bend = vis->freq_hz[c + 1] - 2 * vis->freq_hz[c] + vis->freq_hz[c - 1];
+
+        for (size_t t = 0; fabs(bend) > 0.01 * vis->width_hz[c] && t < vis->ntime; t++)
+            count[t * vis->nchan + c] = 0;
+    }
+}
+
 /* Where most baselines found something by themselves, all have it. */
 static void find_common(const struct job *job, const float *hit, const float *count)
 {
@@ -308,6 +319,7 @@ static int find_together(struct job *job)
     rc = array_sizes(job->found, &p, TOGETHER * job->first);
     p.sum = plane + 2 * cells;
     p.count = plane + 3 * cells;
+    drop_gaps(plane + 3 * cells, vis);
     if (rc == 0 && vis->nchan >= 3)
         rc = array_changes(job->found, &p, TOGETHER * job->first);
     find_common(job, plane + 4 * cells, plane + cells);
