@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Interference judged from outside: simulated groups with every kind of it, beside the same group
-without.  The image's noise and the calibrator's flux stay, or the group fails and says why;
+"""Interference judged from outside: simulated groups with every kind of it, beside the same
+group without.  The image's noise and the calibrator's flux stay, or the group fails and says why;
 samples are found as exactly as by AOFlagger on the same data as a Measurement Set.
 """
 import csv
@@ -35,7 +35,7 @@ cell_arcsec = 8
 niter = 2000
 keep_ms = yes
 """
-# kind, share; what of it must be found, and the same as AOFlagger
+# kind, share of the cells
 KINDS = [("cells", 0.003), ("cells", 0.02), ("narrow", 0.04), ("broad", 0.03), ("burst", 0.1),
          ("weak", 0.02)]
 faults = []
@@ -101,7 +101,7 @@ def publish(folder):
                        capture_output=True, text=True)
     tiles = glob.glob(folder + "/products/tiles/*/qa.json")
     if not tiles:
-        why = [line for line in p.stderr.splitlines() if "event=failed" in line]
+        why = [line for line in p.stderr.splitlines() if "max_share" in line][:1]
         return None, why, None
     with open(tiles[0]) as f:
         qa = json.load(f)

@@ -180,28 +180,71 @@ static void channels(unsigned char *found, struct work *w, double first)
     note_channels(found, w);
 }
 
-/* Integrations whose level is off that of their neighbours. */
+/* Is the level of t off those up to TIME_NEIGHBOURS before and after that are not off: below all
+ * (sign -1) or above their lower quartile (1)? */
+static bool is_off(const float *level, const unsigned char *off, size_t ntime, size_t t,
+                   int sign, float limit, float *some)
+{
+    size_t n = 0;
+    float usual;
+
+    for (size_t i = 0; i < ntime; i++)
+        if (i != t && i + TIME_NEIGHBOURS >= t && i <= t + TIME_NEIGHBOURS &&
+            off[i] == 0 && isfinite(level[i]))
+            some[n++] = level[i];
+    if (n == 0 || off[t] != 0)
+        return false;
+    usual = shape_kth(some, n, sign < 0 || n < 3 ? 0 : n < 8 ? 1 : n / 4);
+    return (float)sign * (level[t] / usual - 1) > limit;
+}
+
+/* level [ntime] of the integrations, medians over channels; says what noise they have. */
+static float time_levels(float *level, struct work *w)
+{
+    for (size_t t = 0; t < w->ntime; t++) {
+        const float *x = w->ratio + t * w->nchan;
+
+        memcpy(w->some, x, w->nchan * sizeof *w->some);
+        level[t] = shape_median(w->some, w->nchan);
+        for (size_t c = 0; c < w->nchan; c++)
+            w->rest[t * w->nchan + c] = x[c] / level[t] - 1;
+    }
+    return 1.25F * shape_scatter(w->rest, w->cells, w->some) / sqrtf((float)w->nchan);
+}
+
+static bool mark_off(unsigned char *off, const float *level, struct work *w, int sign,
+                     float limit)
+{
+    bool any = false;
+
+    for (size_t t = 0; t < w->ntime; t++)
+        if (is_off(level, off, w->ntime, t, sign, limit, w->some)) {
+            off[t] = 1;
+            any = true;
+        }
+    return any;
+}
+
+/*
+ * Integrations whose level is off that of those around them.  Interference only adds: up to
+ * three quarters of them may have it.  What is found does not count when the others are looked
+ * at again.
+ */
 static void times(unsigned char *found, struct work *w, double first)
 {
-    float *level = w->column, *off = w->column + w->ntime, sigma;
+    float *level = w->column, noise, limit;
+    unsigned char *off = (unsigned char *)(w->column + w->ntime);
 
     if (w->ntime < TIME_NEIGHBOURS + 2)
         return;
-    for (size_t t = 0; t < w->ntime; t++) {
-        memcpy(w->some, w->ratio + t * w->nchan, w->nchan * sizeof *w->some);
-        level[t] = shape_median(w->some, w->nchan);
-    }
-    for (size_t t = 0; t < w->ntime; t++) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < w->ntime; i++)
-            if (i != t && i + TIME_NEIGHBOURS >= t && i <= t + TIME_NEIGHBOURS)
-                w->some[n++] = level[i];
-        off[t] = level[t] / shape_median(w->some, n) - 1;
-    }
-    sigma = fmaxf(shape_scatter(off, w->ntime, w->some), LEAST_TIME);
+    noise = time_levels(level, w);
+    limit = (float)first * (noise > LEAST_TIME ? noise : LEAST_TIME);
+    memset(off, 0, w->ntime);
+    while (mark_off(off, level, w, 1, limit))
+        ;
+    mark_off(off, level, w, -1, limit);
     for (size_t t = 0; t < w->ntime; t++)
-        if (fabsf(off[t]) > (float)first * sigma)
+        if (off[t] != 0)
             memset(found + t * w->nchan, ARRAY_TIME, w->nchan);
 }
 
@@ -253,8 +296,10 @@ int array_sizes(unsigned char *found, const struct array_plane *p, double first)
         return rc;
     averages(&w, p, found);
     over_channels(&w);
-    channels(found, &w, first);
     times(found, &w, first);
+    averages(&w, p, found); /* again, of what is left */
+    over_channels(&w);
+    channels(found, &w, first);
     cells(&w, found, LEAST_CELL);
     find_cells(found, &w, first);
     work_free(&w);

@@ -29,8 +29,9 @@ enum array_cause {
  *
  * A channel is bad when its median over time is above that of its neighbours; a cell, when it
  * is above both its channel's median and its integration's neighbourhood (SumThreshold on
- * either); an integration, when its median is off that of those before and after, as a burst's
- * over the whole band or a drop-out's is.  Limits are first sigma of what most cells scatter.
+ * either); an integration, when its median is off the lower ones before and after it, as a
+ * burst's over the whole band or a drop-out's is.  Limits are first sigma of what most cells
+ * scatter.
  *
  * Given and returned: found [ntime][nchan], added to
  * Status: 0, -ENOMEM
@@ -39,10 +40,10 @@ int array_sizes(unsigned char *found, const struct array_plane *plane, double fi
 
 /*
  * array_changes: cells that come and go in the average of squared second differences along
- * frequency, in which a source that is bright on every baseline hardly is, and the noise stays.
- * What is in one channel is in its neighbours' differences, too, at a quarter: taken out from the
- * strongest down.  Cells beside those found before are left alone, and so are channels that
- * always differ from their neighbours: receivers' bands have edges.
+ * frequency, in which a source that is bright on every baseline hardly is, and the noise
+ * stays. What is in one channel is in its neighbours' differences, too, at a quarter: taken
+ * out from the strongest down.  Cells beside those found before are left alone, and so are
+ * channels that always differ from their neighbours: receivers' bands have edges.
  */
 int array_changes(unsigned char *found, const struct array_plane *plane, double first);
 
