@@ -13,11 +13,11 @@
  * Differences that are no interference, whatever the noise: the ripple of an array's band and
  * its change in time are not better known than this.
  */
-static const float LEAST_CHANNEL = 0.002F, LEAST_CELL = 0.001F, LEAST_TIME = 0.01F;
+static const float LEAST_CHANNEL = 0.009F, LEAST_CELL = 0.001F, LEAST_TIME = 0.01F;
 
 /* Windows over channels that are bad all the time: longer ones would find the band's ripple.
  * */
-enum { LEAST_CHANNELS = 16, CHANNEL_WINDOWS = 3, TIME_NEIGHBOURS = 3 };
+enum { LEAST_CHANNELS = 64, CHANNEL_WINDOWS = 3, TIME_NEIGHBOURS = 3 };
 /* The window, 4 cells, whose excess tells how much cells are like their neighbours. */
 enum { ALIKE = 2 };
 
@@ -96,8 +96,14 @@ static void over_channels(struct work *w)
 /* x [n] in units of its scatter, NONE where it is not finite. */
 static void in_sigma(struct work *w, float *x, size_t n, float least)
 {
-    float sigma = fmaxf(shape_scatter(x, n, w->some), least);
+    float *some = w->some + w->cells, sigma;
+    size_t m = 0;
 
+    /* one that is its own median says nothing: of three integrations each third is */
+    for (size_t i = 0; i < n; i++)
+        if (fabsf(x[i]) > 0)
+            some[m++] = x[i];
+    sigma = fmaxf(shape_scatter(some, m, w->some), least);
     for (size_t i = 0; i < n; i++)
         x[i] = isfinite(x[i]) && sigma > 0 ? x[i] / sigma : THRESHOLD_NONE;
 }
