@@ -1,6 +1,6 @@
 /*
- * test_thermal.c: the noise of receivers is found from autocorrelations, settings and channels alike,
- * whatever the gains; and gains tell their own quality.
+ * test_thermal.c: the noise of receivers is found from autocorrelations, settings and channels
+ * alike, whatever the gains; and gains tell their own quality.
  */
 #include "tests/test.h"
 

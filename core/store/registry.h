@@ -57,8 +57,8 @@ struct reg_caltable {
     const char *set_name, *path, *table_type; /* bandpass | gain */
     const char *calibrator, *telescope, *source_group;
     double mjd, valid_start_mjd, valid_end_mjd;
-    /* What it is worth: amplitude over the error of a gain; where the dishes looked; the flux that the
-     * calibrator was taken to have; the verdict on its group.  NaN, NULL: not known. */
+    /* What it is worth: amplitude over the error of a gain; where the dishes looked; the flux
+     * that the calibrator was taken to have; the verdict on its group.  NaN, NULL: not known. */
     double quality, dec_deg, flux_jy;
     const char *qa_status, *refant;
     const char *quality_json; /* more numbers, for people */

@@ -50,8 +50,8 @@ static float complex gain_at(const struct gains *g, size_t t, size_t c, size_t a
     return g->g[((t * g->nchan + c) * g->nant + a) * g->npol + p];
 }
 
-/* Second differences of the channels of one antenna over the gain: of noise alone the mean square is
- * 12 times the variance of either part, and the median ln 2 times that. */
+/* Second differences of the channels of one antenna over the gain: of noise alone the mean
+ * square is 12 times the variance of either part, and the median ln 2 times that. */
 static double scatter(const struct gains *g, size_t t, size_t a, size_t p, double *some)
 {
     size_t n = 0;

@@ -20,8 +20,8 @@ enum {
 /* An autocorrelation above this many times the median of its antenna is interference. */
 #define LOUD 4.0
 
-/* Autocorrelations that say so many times more or less noise than the channels show are not in the
- * unit of the data. */
+/* Autocorrelations that say so many times more or less noise than the channels show are not in
+ * the unit of the data. */
 #define FAR 3.0
 
 /* What is at hand while rows are looked at. */

@@ -25,10 +25,11 @@ struct thermal {
 /*
  * thermal_measure: of the autocorrelations A: var = A1 A2 / (w |g1 g2|^2) of a polarisation, w
  * being its weight as read (2 x bandwidth x time x valid fraction; Thompson, Moran & Swenson
- * 2017, eq. 6.50).  Without them, or when the channels show a third or three times the noise that
- * they say (they are normalised, then), of sefd_jy, when that is positive: var = sefd_jy^2 / w.  Without
- * either of second differences of adjacent channels of Stokes I, row by row by their median, so
- * that neither sources nor narrow interference count.  About 4000 rows are looked at.
+ * 2017, eq. 6.50).  Without them, or when the channels show a third or three times the noise
+ * that they say (they are normalised, then), of sefd_jy, when that is positive:
+ * var = sefd_jy^2 / w.  Without either of second differences of adjacent channels of Stokes I,
+ * row by row by their median, so that neither sources nor narrow interference count.  About
+ * 4000 rows are looked at.
  *
  * Given:    vis; gains [STOKES_GAINS] that stokes was made with; sefd_jy, 0: not known
  * Returned: *out; from "none" when there is nothing to tell by, which is no failure
