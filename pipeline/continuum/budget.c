@@ -2,6 +2,7 @@
 #include "pipeline/continuum/budget.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,15 +12,16 @@
 #define MIB 1048576.0
 
 /* See budget_need. */
-static const double PROGRAM_BYTES = 130 * MIB, SAMPLE_BYTES = 12, PIXEL_BYTES = 200,
-                    VALUE_BYTES = 12, AUTO_BYTES = 4;
+static const double PROGRAM_BYTES = 60 * MIB, NODE_BYTES = 20, ROW_NODES = 150,
+                    PIXEL_BYTES = 200, VALUE_BYTES = 12, AUTO_BYTES = 4;
 
 uint64_t budget_need(const struct budget_group *g)
 {
     /* in double: sizes from a file may be absurd */
     double samples = (double)g->nrow * (double)g->nchan;
     double autos = (double)g->nant * (double)g->ntime * (double)g->nchan;
-    double need = PROGRAM_BYTES + samples * SAMPLE_BYTES +
+    double nodes = (double)g->nrow * fmin((double)g->nchan, ROW_NODES);
+    double need = PROGRAM_BYTES + nodes * NODE_BYTES +
                   (double)g->npol * (samples * VALUE_BYTES + autos * AUTO_BYTES) +
                   (double)g->nx * (double)g->nx * PIXEL_BYTES;
 

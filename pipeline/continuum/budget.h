@@ -21,11 +21,11 @@ struct budget_group {
 /*
  * budget_need: bytes of all steps together at their peak.
  *
- * The sum of what the steps hold at once: the program and the sums of its solver (130 MiB);
- * data and weights of each sample and polarisation (12 bytes) and autocorrelations (4); for each
- * row and channel an imaging weight and a residual (12); for each pixel planes, kernels, maps and
- * CLEAN's lists (200).  The first and the last are measured, with images of 512 to 2,400 pixels
- * a side and groups of 12 to 2,300 MB: the whole is 1 to 1.3 times the peak.
+ * The sum of what the steps hold at once: the program (60 MiB); data and weights of each sample
+ * and polarisation (12 bytes) and autocorrelations (4); nodes of each row, 150 or as many as it
+ * has channels (20 bytes each: samples, weights, a model); for each pixel planes, kernels, maps
+ * and CLEAN's lists (200).  The first and the last are measured, with images of 900 to 2,400
+ * pixels a side and groups of 12 to 2,300 MB: the whole is 1 to 1.3 times the peak.
  */
 uint64_t budget_need(const struct budget_group *g);
 

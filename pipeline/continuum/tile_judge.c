@@ -29,9 +29,12 @@ static int measure_thermal(struct tile_run *run, struct err *e)
     struct tile_gains gains = tile_gains(run);
     /* a SEFD is in Jy, and so are calibrated data alone */
     double sefd_jy = tile_calibrated(run) ? run->set->instrument.sefd_jy : 0;
-    int rc =
-        thermal_measure(&run->thermal, run->vis, gains.set, run->stokes, sefd_jy, e);
+    int rc;
 
+    run->thermal_jy = NAN;
+    if (run->stokes == NULL) /* another engine's weights are not known */
+        return 0;
+    rc = thermal_measure(&run->thermal, run->vis, gains.set, run->stokes, sefd_jy, e);
     run->thermal_jy = run->thermal.scale * run->info.noise_factor;
     return rc;
 }
