@@ -45,6 +45,8 @@ stabilization_time_s = 0
 expected = {SUBBANDS}
 [calibration]
 calibrator = none
+[flagging]
+enabled = no
 [imaging]
 niter = 0
 weighting = natural

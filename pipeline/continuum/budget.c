@@ -12,7 +12,7 @@
 #define MIB 1048576.0
 
 /* See budget_need. */
-static const double PROGRAM_BYTES = 60 * MIB, NODE_BYTES = 20, ROW_NODES = 150,
+static const double PROGRAM_BYTES = 50 * MIB, NODE_BYTES = 20, ROW_NODES = 150,
                     PIXEL_BYTES = 200, VALUE_BYTES = 12, AUTO_BYTES = 4;
 
 uint64_t budget_need(const struct budget_group *g)

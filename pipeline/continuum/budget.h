@@ -21,7 +21,7 @@ struct budget_group {
 /*
  * budget_need: bytes of all steps together at their peak.
  *
- * The sum of what the steps hold at once: the program (60 MiB); data and weights of each sample
+ * The sum of what the steps hold at once: the program (50 MiB); data and weights of each sample
  * and polarisation (12 bytes) and autocorrelations (4); nodes of each row, 150 or as many as it
  * has channels (20 bytes each: samples, weights, a model); for each pixel planes, kernels, maps
  * and CLEAN's lists (200).  The first and the last are measured, with images of 900 to 2,400

@@ -247,7 +247,7 @@ int tile_calibrate(void *arg, struct err *e)
         if ((rc = calibrate(run, e)) != 0 || (rc = measure(run, e)) != 0)
             return rc;
     } else {
-        if ((rc = find_stored(run, 0, e)) != 0)
+        if ((rc = find_stored(run, -1, e)) != 0)
             return rc;
         if (run->stored == NULL)
             return no_calibration(run, e);

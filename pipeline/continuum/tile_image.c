@@ -153,6 +153,7 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
                               : set->imaging.auto_threshold,
         .border = 0.02,
         .beam_pix = run->psf->bmaj_rad / run->psf->wcs.cell_rad,
+        .sidelobe = run->beam_fit.sidelobe,
         .warm = run->first_model != NULL,
         .unchecked = depth == DEPTH_MODEL,
     };

@@ -242,6 +242,25 @@ static void spare_found(struct state *st)
     }
 }
 
+/*
+ * The sidelobes of a bright source look like noise around it: with few antennas its own peak is
+ * less than ten times that.  What is twice as high as any sidelobe of the highest pixel can be is a
+ * source all the same; sigma around each pixel is at most what lets it be searched, and at least
+ * that of the whole image.
+ */
+static void spare_high(struct state *st)
+{
+    float nsigma = floor_sigma(st), peak = 0.0f, most;
+
+    for (size_t i = 0; i < st->nx * st->ny; i++)
+        if (st->domain[i] && fabsf(st->residual[i]) > peak)
+            peak = fabsf(st->residual[i]);
+    most = 2.0f * (float)st->opts->sidelobe * peak / fmaxf(nsigma, 1.0f);
+    most = fmaxf(most, (float)st->res->sigma_jy);
+    for (size_t i = 0; i < st->nx * st->ny; i++)
+        st->sigma[i] = fminf(st->sigma[i], most);
+}
+
 /* Noise of the whole residual and around each pixel, and the peaks. */
 static int measure(struct state *st, struct err *e)
 {
@@ -260,6 +279,8 @@ static int measure(struct state *st, struct err *e)
                        st->ny);
     if (st->opts->beam_pix > 0.0 && !st->masked)
         spare_found(st);
+    if (st->opts->beam_pix > 0.0 && !st->masked && st->opts->sidelobe > 0.0)
+        spare_high(st);
     find_peaks(st);
     return 0;
 }

@@ -24,6 +24,9 @@ struct clean_opts {
     /* Major axis of the beam, pixels: sigma is that around each pixel (qa_noise_map); 0: it is
      * that of the whole image. */
     double beam_pix;
+    /* Largest of the PSF outside its main lobe: what stands out of the highest pixel's sidelobes is
+     * searched, however large the noise around it seems; 0: not known. */
+    double sidelobe;
     double threshold_jy; /* never below this */
     double border;       /* share of each side not searched, e.g. 0.02 */
     const float *search; /* [ny][nx] > 0 where components may lie; NULL everywhere */
