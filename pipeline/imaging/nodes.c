@@ -220,19 +220,18 @@ static size_t tile_of(const struct nodes *n, size_t row, size_t node)
     return (size_t)(s.v * f / t->side_v + (double)(t->nrow / 2)) * t->ncol + col;
 }
 
-/* Counting sort: with place NULL count the pieces of each tile, else put them there. */
-static void each_piece(struct nodes *n, size_t *count, size_t *place)
+/* Counting sort: at first at [tiles] counts the pieces of each tile, then it is where the next one
+ * is put. */
+static void each_piece(struct nodes *n, size_t *at, bool put)
 {
     for (size_t r = 0; r < n->nrow; r++) {
         size_t all = n->cls[n->class_of[r]].n;
 
         for (size_t c = 0; is_placed(n->uvw_m[r]) && c < all; c += NODES_PIECE) {
-            size_t tile = tile_of(n, r, c), left = all - c;
+            size_t place = at[tile_of(n, r, c)]++, left = all - c;
 
-            if (place == NULL)
-                count[tile]++;
-            else
-                n->tiles.piece[place[tile]++] = (struct node_piece){
+            if (put)
+                n->tiles.piece[place] = (struct node_piece){
                     (uint32_t)r, (uint16_t)c,
                     (uint16_t)(left < NODES_PIECE ? left : NODES_PIECE)};
         }
@@ -246,7 +245,7 @@ static int sort_pieces(struct nodes *n)
 
     if (place == NULL)
         return -ENOMEM;
-    each_piece(n, place, NULL);
+    each_piece(n, place, false);
     for (size_t i = 0; i < t->nrow * t->ncol; i++) {
         size_t here = place[i];
 
@@ -256,7 +255,7 @@ static int sort_pieces(struct nodes *n)
         at += here;
     }
     t->start[t->nrow] = at;
-    each_piece(n, NULL, place);
+    each_piece(n, place, true);
     free(place);
     return 0;
 }

@@ -264,7 +264,7 @@ static inline void turn_channel(float *v, size_t npol, float re, float im)
  * 1e-11. */
 static void turn_run(float *v, size_t n, size_t npol, double phase, double step)
 {
-    lanes re, im;
+    lanes re = {0}, im = {0};
     double by[2];
 
     start_lanes(phase, step, &re, &im, by);
