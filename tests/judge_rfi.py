@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 
+from judging import check, faults, run
+
 try:
     import h5py
     import numpy as np
@@ -38,21 +40,6 @@ keep_ms = yes
 # kind, share of the cells
 KINDS = [("cells", 0.003), ("cells", 0.02), ("narrow", 0.04), ("broad", 0.03), ("burst", 0.1),
          ("weak", 0.02)]
-faults = []
-
-
-def check(ok, what):
-    print("ok  " if ok else "FAIL", what)
-    if not ok:
-        faults.append(what)
-
-
-def run(*args):
-    p = subprocess.run(args, capture_output=True, text=True)
-    if p.returncode != 0:
-        print(" ".join(args), "ended with", p.returncode, p.stdout[-2000:], p.stderr[-2000:])
-        sys.exit(1)
-    return p
 
 
 def simulate(folder, *args):

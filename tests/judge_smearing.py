@@ -5,9 +5,10 @@ import glob
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
+
+from judging import check, faults, run
 
 try:
     import numpy as np
@@ -19,20 +20,6 @@ except ImportError as missing:
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 SUBBANDS = 4
-faults = []
-
-
-def check(ok, what):
-    print("ok  " if ok else "FAIL", what)
-    if not ok:
-        faults.append(what)
-
-
-def run(*args):
-    p = subprocess.run(args, capture_output=True, text=True)
-    if p.returncode != 0:
-        print(" ".join(args), "ended with", p.returncode, p.stdout[-2000:], p.stderr[-2000:])
-        sys.exit(1)
 
 
 def simulate(folder, *args):

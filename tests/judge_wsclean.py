@@ -6,10 +6,11 @@ import glob
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
+
+from judging import check, faults, run
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # WSClean refuses more
 try:
@@ -24,20 +25,6 @@ warnings.simplefilter("ignore")
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 SUBBANDS, SIDE, CELL = 8, 750, 6.5  # pixels of CELL arcsec
 SIGMA = 4.0  # how deep both clean; the array's sidelobes are too high for masks by sigma alone
-faults = []
-
-
-def check(ok, what):
-    print("ok  " if ok else "FAIL", what)
-    if not ok:
-        faults.append(what)
-
-
-def run(*args):
-    p = subprocess.run(args, capture_output=True, text=True)
-    if p.returncode != 0:
-        print(" ".join(args), "ended with", p.returncode, p.stdout[-2000:], p.stderr[-2000:])
-        sys.exit(1)
 
 
 def simulate(folder, *args):

@@ -145,7 +145,7 @@ static double rms_difference(const struct grid *g, size_t p, const double comple
 }
 
 /* A reach of 0.05 makes few nodes of a row, one of 5 leaves the channels as they are. */
-static void spreads_as_the_plain_loop(double accuracy, enum grid_code code, size_t part,
+static void spreads_as_the_plain_loop(double accuracy, enum cpu_code code, size_t part,
                                       double reach)
 {
     struct setup t;
@@ -183,7 +183,7 @@ static void each_code_and_width_spreads_as_the_plain_loop(void **state)
 
     (void)state;
     for (size_t a = 0; a < 4; a++)
-        for (enum grid_code code = GRID_PLAIN; code <= grid_best_code(); code++)
+        for (enum cpu_code code = CPU_PLAIN; code <= cpu_best(); code++)
             for (size_t part = 1; part <= 2; part++) {
                 spreads_as_the_plain_loop(accuracy[a], code, part, 0.05);
                 spreads_as_the_plain_loop(accuracy[a], code, part, 5);
@@ -227,7 +227,7 @@ static void interpolating_is_the_adjoint_of_spreading(void **state)
     static const struct grid_term of_one[NPLANE] = {{1, 0}, {1, 1}, {1, 2}};
 
     (void)state;
-    for (enum grid_code code = GRID_PLAIN; code <= grid_best_code(); code++) {
+    for (enum cpu_code code = CPU_PLAIN; code <= cpu_best(); code++) {
         struct setup t;
         struct grid g;
         uint64_t seed = 77;

@@ -268,6 +268,23 @@ static void psf_is_one_at_its_middle(void **state)
     tear_down(&t);
 }
 
+/* Other data are taken in; another weight, even of one sample, is told. */
+static void weights_that_have_changed_are_noticed(void **state)
+{
+    struct setup t;
+    bool changed = true;
+
+    (void)state;
+    set_up(&t);
+    t.s.data[7] *= 3;
+    assert_int_equal(imager_load(t.im, &changed, NULL), 0);
+    assert_false(changed);
+    t.s.weight[NCHAN * 9] *= 1.001f;
+    assert_int_equal(imager_load(t.im, &changed, NULL), 0);
+    assert_true(changed);
+    tear_down(&t);
+}
+
 static void predicted_visibilities_equal_the_measurement_equation(void **state)
 {
     static const size_t at[3][3] = {{0, 0, 2}, {150, 31, 3}, {57, NY - 1, 1}};
@@ -486,6 +503,7 @@ int main(void)
         cmocka_unit_test(the_tilt_is_found_and_goes_to_the_projection),
         cmocka_unit_test(the_projection_leads_to_the_same_directions),
         cmocka_unit_test(psf_is_one_at_its_middle),
+        cmocka_unit_test(weights_that_have_changed_are_noticed),
         cmocka_unit_test(predicted_visibilities_equal_the_measurement_equation),
         cmocka_unit_test(prediction_is_the_adjoint_of_imaging),
         cmocka_unit_test(noise_is_what_the_factor_predicts),

@@ -2,6 +2,7 @@
  * lines.c: see lines.h.  Compiled so that a multiplication and an addition may be one
  * instruction and comparisons become masks (Makefile).
  */
+#include "core/cpu.h"
 #include "pipeline/cal/lines.h"
 
 #include <float.h>
@@ -356,14 +357,7 @@ static const struct line_code codes[] = {
 
 const struct line_code *line_codes(size_t *n)
 {
-    *n = 1;
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        *n = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                     __builtin_cpu_supports("avx512vl")
-                 ? 3
-                 : 2;
-#endif
+    *n = (size_t)cpu_best() + 1;
     return codes;
 }
 

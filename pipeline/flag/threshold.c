@@ -2,6 +2,7 @@
  * threshold.c: see threshold.h.  Compiled so that a multiplication and an addition may be one
  * instruction and comparisons become masks (Makefile).
  */
+#include "core/cpu.h"
 #include "pipeline/flag/threshold.h"
 
 #include <math.h>
@@ -218,14 +219,7 @@ static const struct threshold_code codes[] = {
 
 const struct threshold_code *threshold_codes(size_t *n)
 {
-    *n = 1;
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        *n = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                     __builtin_cpu_supports("avx512vl")
-                 ? 3
-                 : 2;
-#endif
+    *n = (size_t)cpu_best() + 1;
     return codes;
 }
 

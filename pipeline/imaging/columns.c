@@ -114,9 +114,9 @@ VARIANTS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma"))))
 
 const struct columns *columns_best(void)
 {
-    static const struct columns *const best[] = {[GRID_PLAIN] = &columns_plain,
-                                                 [GRID_AVX2] = &columns_avx2,
-                                                 [GRID_AVX512] = &columns_avx512};
+    static const struct columns *const best[] = {[CPU_PLAIN] = &columns_plain,
+                                                 [CPU_AVX2] = &columns_avx2,
+                                                 [CPU_AVX512] = &columns_avx512};
 
-    return best[grid_best_code()];
+    return best[cpu_best()];
 }

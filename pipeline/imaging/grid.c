@@ -24,7 +24,7 @@ void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
                        .nrow = nv + 2 * GRID_MARGIN,
                        .ker = ker,
                        .nthread = 1,
-                       .code = grid_best_code()};
+                       .code = cpu_best()};
 }
 
 void grid_crop(struct grid *g, double u, double v)

@@ -16,6 +16,7 @@
 #include <complex.h>
 #include <stddef.h>
 
+#include "core/cpu.h"
 #include "pipeline/imaging/kernel.h"
 
 struct nodes;
@@ -32,12 +33,6 @@ struct plane_fit {
     double phase; /* 2 pi max |n - 1| over the image: radians per wavelength of w' */
 };
 
-/* For which instructions the loops over samples are compiled; all give the same to rounding. */
-enum grid_code { GRID_PLAIN, GRID_AVX2, GRID_AVX512 };
-
-/* The best that this processor has. */
-enum grid_code grid_best_code(void);
-
 struct grid {
     size_t nu, nv;   /* full size of the transform, even */
     size_t nplane;   /* planes held at a time */
@@ -48,8 +43,8 @@ struct grid {
     float *cell;         /* [nplane][nrow][stride][part] */
     void *own;           /* the cells, if they are not somebody else's */
     const struct kernel *ker;
-    size_t nthread;      /* that the loops over samples may use; 1 */
-    enum grid_code code; /* the instructions that they use: grid_best_code() */
+    size_t nthread;     /* that the loops over samples may use; 1 */
+    enum cpu_code code; /* the instructions that they use: cpu_best() */
 };
 
 /* Complex planes (part 2) or real ones (1), which have no cells yet; ker is borrowed. */

@@ -12,7 +12,7 @@
  * samples themselves are read twice, for the weights and for what they leave at the nodes
  * (nodes.h); all else is made of nodes.  runs.c holds the loops over them, fft.c the transforms.
  */
-#include "pipeline/imaging/imager.h"
+#include "pipeline/imaging/imager_parts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -33,7 +33,7 @@
 #include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/wcs.h"
 
-enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
+enum { MIN_SIDE = 16, MAX_SIDE = 32768 };
 
 /* The series' part of the wanted accuracy; the rest is the gridding's. */
 #define SERIES_SHARE 0.95
@@ -49,37 +49,6 @@ enum { MAX_TERMS = 12, MIN_SIDE = 16, MAX_SIDE = 32768 };
 
 /* Planes beyond this many bytes are made in several passes over the samples. */
 static const size_t plane_bytes = (size_t)1 << 30;
-
-struct imager {
-    struct samples s; /* borrowed */
-    struct imager_opts opts;
-    double ra_rad, dec_rad;
-    struct imager_info info;
-    struct plane_fit fit;
-    double tmax; /* T above */
-    struct kernel ker;
-    struct grid grid;
-    struct fft *fft;
-    size_t ncol;            /* columns that samples reach */
-    struct density density; /* robust weights; without cells: natural ones */
-    double *row_weight;     /* [nrow] sum of the weights, imaging weights in the end */
-    struct nodes nodes;
-    float complex *data;    /* [nodes] of imaging weight x sample */
-    float *weight;          /* [nodes] of imaging weight */
-    float *gain_x, *gain_y; /* [nx] [ny] 1 / transform of the kernel */
-    float *tau;             /* [ny][nx] t / T */
-    float *work;            /* [ny][nx] */
-    double
-        rest[MAX_TERMS + 1]; /* rms, of the series when it ends after so many terms */
-    const struct beam_series *beam;
-    struct space *space;
-};
-
-/* See imager_space. */
-struct space {
-    void *at;
-    size_t bytes;
-};
 
 /* t = n - 1 at slant coordinates (x, y); 0, or -EDOM off the sphere. */
 static int slant_t(double a, double b, double x, double y, double *t)
@@ -134,286 +103,6 @@ static int check_opts(const struct samples *s, const struct imager_opts *o,
     return 0;
 }
 
-/* ---- reading the samples ---- */
-
-/* What one thread finds in its share of the rows. */
-struct share {
-    struct samples_line line;
-    struct density density;
-    float complex *nodes; /* [nchan + NODE_TAPS] of one row */
-    float *re, *im;       /* [nchan] */
-    double umax, uall, wmax, uvmax;
-    size_t nsample, ndropped;
-    double sum, sum_f, sum_var;
-    bool changed;
-};
-
-struct reading {
-    struct imager *im;
-    void (*row)(struct imager *im, size_t row, struct share *share);
-    float complex *seen; /* [nodes] a model's, and then the residual's */
-    size_t nshare;
-    struct share share[PARALLEL_MOST];
-};
-
-static void close_shares(struct reading *rd)
-{
-    for (size_t i = 0; i < rd->nshare; i++) {
-        samples_line_close(&rd->share[i].line);
-        density_close(&rd->share[i].density);
-        free(rd->share[i].nodes);
-        free(rd->share[i].re);
-        free(rd->share[i].im);
-    }
-}
-
-static int open_shares(struct reading *rd)
-{
-    const struct imager *im = rd->im;
-    size_t nchan = im->s.nchan;
-    int rc = 0;
-
-    rd->nshare = im->opts.threads < im->s.nrow ? im->opts.threads : im->s.nrow;
-    rd->nshare = rd->nshare < PARALLEL_MOST ? rd->nshare : PARALLEL_MOST;
-    for (size_t i = 0; rc == 0 && i < rd->nshare; i++) {
-        struct share *share = &rd->share[i];
-
-        rc = samples_line_init(&share->line, nchan);
-        share->nodes = malloc((nchan + NODE_TAPS) * sizeof *share->nodes);
-        share->re = malloc(nchan * sizeof *share->re);
-        share->im = malloc(nchan * sizeof *share->im);
-        if (share->nodes == NULL || share->re == NULL || share->im == NULL)
-            rc = -ENOMEM;
-    }
-    return rc;
-}
-
-/* Weights of samples that are finer than the pixels are 0. */
-static size_t drop_fine(const struct imager *im, size_t r, struct samples_line *line)
-{
-    const struct samples *s = &im->s;
-    const double *uvw = s->uvw_m[r];
-    double m = fmax(fabs(uvw[0]), fabs(uvw[1])) / ASTRO_C_M_S;
-    size_t dropped = 0;
-
-    if (m * s->freq_hz[s->nchan - 1] * im->opts.cell_rad <= 0.5)
-        return 0;
-    for (size_t c = 0; c < s->nchan; c++)
-        if (line->weight[c] > 0.0f && m * s->freq_hz[c] * im->opts.cell_rad > 0.5) {
-            line->weight[c] = 0.0f;
-            dropped++;
-        }
-    return dropped;
-}
-
-/* The first time: extent, natural weights and their density. */
-static void survey_row(struct imager *im, size_t r, struct share *share)
-{
-    const struct samples *s = &im->s;
-    const double *uvw = s->uvw_m[r];
-    const float *w = share->line.weight;
-    double m = fmax(fabs(uvw[0]), fabs(uvw[1])) / ASTRO_C_M_S, kmax = 0.0, sum = 0.0;
-    size_t n = 0;
-
-    for (size_t c = s->nchan; c-- > 0;)
-        if (w[c] > 0.0f) {
-            share->uall = fmax(share->uall, m * s->freq_hz[c]);
-            break;
-        }
-    share->ndropped += drop_fine(im, r, &share->line);
-    for (size_t c = 0; c < s->nchan; c++) {
-        n += w[c] > 0.0f;
-        sum += (double)w[c];
-    }
-    im->row_weight[r] = sum;
-    for (size_t c = s->nchan; n > 0 && c-- > 0;)
-        if (w[c] > 0.0f) {
-            kmax = s->freq_hz[c] / ASTRO_C_M_S;
-            break;
-        }
-    share->nsample += n;
-    if (n > 0) {
-        share->umax = fmax(share->umax, fabs(uvw[0]) * kmax);
-        share->wmax = fmax(share->wmax, fabs(uvw[2]) * kmax);
-        share->uvmax = fmax(share->uvmax, hypot(uvw[0], uvw[1]) * kmax);
-    }
-    if (share->density.cell != NULL && n > 0)
-        density_add(&share->density, uvw, s->freq_hz, s->nchan, w);
-}
-
-/* Imaging weights instead of natural ones. */
-static void weigh_row(const struct imager *im, size_t r, struct samples_line *line)
-{
-    drop_fine(im, r, line);
-    if (im->density.cell != NULL && im->row_weight[r] > 0.0)
-        density_weigh(&im->density, im->s.uvw_m[r], im->s.freq_hz, im->s.nchan,
-                      line->weight);
-}
-
-/* The second time: what the samples and their weights leave at the nodes. */
-static void gather_row(struct imager *im, size_t r, struct share *share)
-{
-    const struct samples *s = &im->s;
-    const float *w = share->line.weight;
-    double natural = im->row_weight[r], sum = 0.0, sum_f = 0.0, sum_var = 0.0;
-
-    if (im->density.cell == NULL || !(natural > 0.0)) {
-        weigh_row(im, r, &share->line);
-        for (size_t c = 0; c < s->nchan; c++)
-            sum_var += (double)w[c];
-    } else {
-        memcpy(share->re, w, s->nchan * sizeof *w);
-        weigh_row(im, r, &share->line);
-        for (size_t c = 0; c < s->nchan; c++)
-            sum_var += w[c] > 0.0f ? (double)(w[c] * w[c] / share->re[c]) : 0.0;
-    }
-    for (size_t c = 0; c < s->nchan; c++) {
-        sum += (double)w[c];
-        sum_f += (double)w[c] * s->freq_hz[c];
-    }
-    im->row_weight[r] = sum;
-    share->sum += sum;
-    share->sum_f += sum_f;
-    share->sum_var += sum_var;
-    nodes_gather(&im->nodes, r, share->line.data, w, im->data + im->nodes.start[r],
-                 im->weight + im->nodes.start[r]);
-}
-
-/* Other data, the same weights: then their sum is the same to the last bit. */
-static void load_row(struct imager *im, size_t r, struct share *share)
-{
-    const float *w = share->line.weight;
-    double sum = 0.0;
-
-    weigh_row(im, r, &share->line);
-    for (size_t c = 0; c < im->s.nchan; c++)
-        sum += (double)w[c];
-    share->changed |= sum < im->row_weight[r] || sum > im->row_weight[r];
-    nodes_gather(&im->nodes, r, share->line.data, w, im->data + im->nodes.start[r],
-                 NULL);
-}
-
-static void read_rows(void *arg, size_t lo, size_t hi)
-{
-    struct reading *rd = arg;
-    size_t nrow = rd->im->s.nrow;
-
-    for (size_t i = lo; i < hi; i++)
-        for (size_t r = nrow * i / rd->nshare; r < nrow * (i + 1) / rd->nshare; r++) {
-            samples_fetch(&rd->im->s, r, &rd->share[i].line);
-            rd->row(rd->im, r, &rd->share[i]);
-        }
-}
-
-static void read_all(struct reading *rd)
-{
-    parallel_run_by(rd->nshare, rd->nshare, read_rows, rd);
-}
-
-/* Join the shares of survey_row. */
-static void join_survey(struct imager *im, const struct reading *rd, double *uall)
-{
-    struct imager_info *info = &im->info;
-
-    for (size_t i = 0; i < rd->nshare; i++) {
-        const struct share *share = &rd->share[i];
-
-        info->ndropped += share->ndropped;
-        info->nsample += share->nsample;
-        info->wmax = fmax(info->wmax, share->wmax);
-        info->uvmax_lambda = fmax(info->uvmax_lambda, share->uvmax);
-        info->umax_lambda = fmax(info->umax_lambda, share->umax);
-        *uall = fmax(*uall, share->uall);
-        if (i > 0 && im->density.cell != NULL)
-            density_join(&im->density, &share->density);
-    }
-}
-
-/* Count the samples, their extent and weights. */
-static int survey(struct imager *im, struct err *e)
-{
-    struct reading rd = {.im = im, .row = survey_row};
-    struct imager_info *info = &im->info;
-    double uall = 0.0;
-    int rc = open_shares(&rd);
-
-    im->row_weight = calloc(im->s.nrow, sizeof *im->row_weight);
-    if (im->row_weight == NULL)
-        rc = -ENOMEM;
-    for (size_t i = 0; rc == 0 && im->opts.briggs && i < rd.nshare; i++)
-        rc = density_init(&rd.share[i].density, im->opts.nx, im->opts.ny,
-                          im->opts.cell_rad);
-    if (rc == 0) {
-        read_all(&rd);
-        im->density = rd.share[0].density;
-        rd.share[0].density.cell = NULL;
-        join_survey(im, &rd, &uall);
-        if (im->density.cell != NULL)
-            density_robust(&im->density, im->opts.robust);
-    }
-    close_shares(&rd);
-    if (rc != 0)
-        return err_set(e, rc, "no memory for the weights of %zu rows", im->s.nrow);
-    info->accuracy = im->opts.accuracy;
-    im->ncol = (size_t)(info->umax_lambda * (double)im->grid.nu * im->opts.cell_rad) +
-               KERNEL_TAPS + 2;
-    if (info->ndropped > (info->nsample + info->ndropped) / 100)
-        return err_set(
-            e, ERR_SHAPE,
-            "pixels of %.3g arcsec are too large: %zu of %zu visibilities have "
-            "finer fringes, at most %.3g arcsec would do",
-            im->opts.cell_rad / ASTRO_ARCSEC, info->ndropped,
-            info->nsample + info->ndropped, 0.5 / uall / ASTRO_ARCSEC);
-    if (info->nsample == 0)
-        return err_set(e, ERR_QUALITY, "all %zu visibilities are flagged",
-                       im->s.nrow * im->s.nchan);
-    return 0;
-}
-
-/* What the samples leave at the nodes, and the sums that image and noise are scaled by. */
-static int gather(struct imager *im, struct err *e)
-{
-    struct reading rd = {.im = im, .row = gather_row};
-    double cell = im->opts.cell_rad, sum = 0.0, sum_f = 0.0, sum_var = 0.0;
-    /* lags of the normal operator: twice the image */
-    int rc = nodes_init(&im->nodes, &im->s, (double)im->opts.nx * cell,
-                        (double)im->opts.ny * cell, 0.5 * ASTRO_C_M_S / cell);
-
-    if (rc == 0) {
-        im->data = mem_huge(nodes_count(&im->nodes) * sizeof *im->data);
-        im->weight = mem_huge(nodes_count(&im->nodes) * sizeof *im->weight);
-        rc = im->data == NULL || im->weight == NULL ? -ENOMEM : open_shares(&rd);
-    }
-    if (rc == 0)
-        read_all(&rd);
-    for (size_t i = 0; i < rd.nshare; i++) {
-        sum += rd.share[i].sum;
-        sum_f += rd.share[i].sum_f;
-        sum_var += rd.share[i].sum_var;
-    }
-    close_shares(&rd);
-    if (rc != 0)
-        return err_set(e, rc, "no memory for the nodes of %zu rows", im->s.nrow);
-    im->info.sum_weight = sum;
-    im->info.freq_hz = sum_f / sum;
-    im->info.noise_factor = sqrt(sum_var) / sum;
-    return 0;
-}
-
-int imager_load(struct imager *im, bool *changed, struct err *e)
-{
-    struct reading rd = {.im = im, .row = load_row};
-    int rc = open_shares(&rd);
-
-    if (rc == 0)
-        read_all(&rd);
-    *changed = false;
-    for (size_t i = 0; i < rd.nshare; i++)
-        *changed |= rd.share[i].changed;
-    close_shares(&rd);
-    return rc == 0 ? 0 : err_set(e, rc, "no memory for a row of %zu", im->s.nchan);
-}
-
 /* ---- the frame ---- */
 
 /*
@@ -464,19 +153,19 @@ static int fit_plane(struct imager *im, struct err *e)
     return 0;
 }
 
-/* The mean of tau^(2 k) over the image, k = 1 .. MAX_TERMS, from every few pixels. */
-static void tau_moments(const struct imager *im, double moment[MAX_TERMS])
+/* The mean of tau^(2 k) over the image, k = 1 .. IMAGER_TERMS, from every few pixels. */
+static void tau_moments(const struct imager *im, double moment[IMAGER_TERMS])
 {
     enum { SIDE = 64 };
 
-    for (int k = 0; k < MAX_TERMS; k++)
+    for (int k = 0; k < IMAGER_TERMS; k++)
         moment[k] = CORNER_SHARE;
     for (size_t i = 0; i < SIDE * SIDE; i++) {
         double t = 0.0, power = 1.0;
 
         slant_t(im->fit.a, im->fit.b, pixel_x(im, i % SIDE * im->opts.nx / SIDE),
                 pixel_y(im, i / SIDE * im->opts.ny / SIDE), &t);
-        for (int k = 0; k < MAX_TERMS; k++) {
+        for (int k = 0; k < IMAGER_TERMS; k++) {
             power *= pow(t / im->tmax, 2.0);
             moment[k] += (1.0 - CORNER_SHARE) * power / (SIDE * SIDE);
         }
@@ -486,8 +175,8 @@ static void tau_moments(const struct imager *im, double moment[MAX_TERMS])
 /* K from the moments of phi and tau; each row counts with its highest frequency. */
 static int choose_terms(struct imager *im, struct err *e)
 {
-    double moment[MAX_TERMS] = {0.0}, sum = 0.0, fmax_hz = 0.0, factorial = 1.0;
-    double tau[MAX_TERMS];
+    double moment[IMAGER_TERMS] = {0.0}, sum = 0.0, fmax_hz = 0.0, factorial = 1.0;
+    double tau[IMAGER_TERMS];
 
     tau_moments(im, tau);
     for (size_t c = 0; c < im->s.nchan; c++)
@@ -503,13 +192,13 @@ static int choose_terms(struct imager *im, struct err *e)
         im->info.wrest = fmax(im->info.wrest, fabs(rest));
         phi2 = pow(rest * im->fit.phase, 2.0);
         sum += weight;
-        for (int k = 0; k < MAX_TERMS; k++) {
+        for (int k = 0; k < IMAGER_TERMS; k++) {
             power *= phi2;
             moment[k] += weight * power;
         }
     }
     im->rest[0] = 1.0;
-    for (int k = 1; k <= MAX_TERMS; k++) {
+    for (int k = 1; k <= IMAGER_TERMS; k++) {
         factorial *= k;
         im->rest[k] = sqrt(moment[k - 1] / sum * tau[k - 1]) / factorial;
         if (im->rest[k] < SERIES_SHARE * im->opts.accuracy) {
@@ -522,17 +211,6 @@ static int choose_terms(struct imager *im, struct err *e)
         "field too wide for this array: baselines leave their best plane by up "
         "to %.0f wavelengths, %.1f radians of phase at the corner",
         im->info.wrest, im->info.wrest * im->fit.phase);
-}
-
-/* 1 / transform of the kernel along one axis of n pixels on a grid of ngrid. */
-static float *kernel_gain(const struct kernel *ker, size_t n, size_t ngrid)
-{
-    float *gain = malloc(n * sizeof *gain);
-
-    for (size_t i = 0; gain != NULL && i < n; i++)
-        gain[i] = (float)(1.0 / kernel_transform(ker, ((double)i - (double)(n / 2)) /
-                                                          (double)ngrid));
-    return gain;
 }
 
 static void fill_tau(void *arg, size_t lo, size_t hi)
@@ -626,11 +304,11 @@ int imager_new(struct imager **out, const struct samples *s,
     im->grid.nv = fft_good_size(2 * opts->ny);
     kernel_init(&im->ker, im->opts.accuracy, 2.0);
 
-    rc = survey(im, e);
+    rc = imager_read_survey(im, e);
     if (rc == 0)
         rc = fit_plane(im, e);
     if (rc == 0)
-        rc = gather(im, e);
+        rc = imager_read_nodes(im, e);
     if (rc == 0)
         rc = choose_terms(im, e);
     if (rc == 0)
@@ -810,7 +488,7 @@ static int transform(struct imager *im, const float complex *data, float *pix,
                      struct err *e)
 {
     size_t nx = im->opts.nx, ny = im->opts.ny, terms = (size_t)im->info.terms;
-    struct grid_term term[MAX_TERMS];
+    struct grid_term term[IMAGER_TERMS];
     struct grid *g = &im->grid;
     int rc = open_planes(im, e);
 
@@ -910,57 +588,16 @@ void imager_model_row(const struct imager *im, const float complex *model, size_
     nodes_channels(&im->nodes, row, model + im->nodes.start[row], chan, n, re, imag);
 }
 
-/* Of the model's nodes those of the residual. */
-static void residual_row(struct imager *im, size_t r, struct share *share,
-                         float complex *model)
-{
-    size_t first = im->nodes.start[r], n = im->nodes.start[r + 1] - first;
-    float *line = (float *)share->line.data, *to = (float *)(model + first);
-    const float *have = (const float *)(im->data + first);
-    const float *taken = (const float *)share->nodes;
-
-    weigh_row(im, r, &share->line);
-    memset(share->re, 0, im->s.nchan * sizeof *share->re);
-    memset(share->im, 0, im->s.nchan * sizeof *share->im);
-    nodes_channels(&im->nodes, r, model + first, 0, im->s.nchan, share->re, share->im);
-    for (size_t c = 0; c < im->s.nchan; c++) {
-        line[2 * c] = share->re[c];
-        line[2 * c + 1] = share->im[c];
-    }
-    nodes_gather(&im->nodes, r, share->line.data, share->line.weight, share->nodes,
-                 NULL);
-    for (size_t i = 0; i < 2 * n; i++)
-        to[i] = have[i] - taken[i];
-}
-
-static void residual_rows(void *arg, size_t lo, size_t hi)
-{
-    struct reading *rd = arg;
-    size_t nrow = rd->im->s.nrow;
-
-    for (size_t i = lo; i < hi; i++)
-        for (size_t r = nrow * i / rd->nshare; r < nrow * (i + 1) / rd->nshare; r++) {
-            samples_fetch(&rd->im->s, r, &rd->share[i].line);
-            residual_row(rd->im, r, &rd->share[i], rd->seen);
-        }
-}
-
 int imager_residual(struct imager *im, const float *model, float *pix, struct err *e)
 {
-    struct reading rd = {.im = im};
-    int rc = imager_model(im, model, &rd.seen, e);
+    float complex *nodes = NULL;
+    int rc = imager_model(im, model, &nodes, e);
 
-    if (rc != 0)
-        return rc;
-    rc = open_shares(&rd);
-    if (rc == 0) {
-        parallel_run_by(rd.nshare, rd.nshare, residual_rows, &rd);
-        rc = transform(im, rd.seen, pix, e);
-    } else {
-        err_set(e, rc, "no memory for a row of %zu", im->s.nchan);
-    }
-    close_shares(&rd);
-    free(rd.seen);
+    if (rc == 0)
+        rc = imager_read_residual(im, nodes, e);
+    if (rc == 0)
+        rc = transform(im, nodes, pix, e);
+    free(nodes);
     return rc;
 }
 
@@ -981,7 +618,7 @@ double imager_dft(const struct imager *im, size_t x, size_t y)
         const float *vis = (const float *)line.data;
 
         samples_fetch(&im->s, r, &line);
-        weigh_row(im, r, &line);
+        imager_weigh_row(im, r, &line);
         for (size_t c = 0; c < im->s.nchan; c++) {
             double k = 2.0 * M_PI * im->s.freq_hz[c] / ASTRO_C_M_S;
             double phase = k * (uvw[0] * l + uvw[1] * m + uvw[2] * t);

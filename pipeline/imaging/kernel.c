@@ -4,6 +4,7 @@
 #include "pipeline/imaging/kernel.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Supports by the error they reach on a doubled grid, measured against direct sums. */
@@ -85,4 +86,14 @@ double kernel_transform(const struct kernel *ker, double f)
                cos(M_PI * ker->w * f * sin(theta));
     }
     return 0.5 * ker->w * sum * h / 3.0;
+}
+
+float *kernel_gain(const struct kernel *ker, size_t n, size_t ngrid)
+{
+    float *gain = malloc(n * sizeof *gain);
+
+    for (size_t i = 0; gain != NULL && i < n; i++)
+        gain[i] = (float)(1.0 / kernel_transform(ker, ((double)i - (double)(n / 2)) /
+                                                          (double)ngrid));
+    return gain;
 }

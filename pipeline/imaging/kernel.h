@@ -12,6 +12,7 @@
 #define PIPELINE_IMAGING_KERNEL_H
 
 #include <math.h>
+#include <stddef.h>
 
 enum { KERNEL_TAPS = 8, KERNEL_MAXCOEF = 15 };
 
@@ -31,6 +32,10 @@ void kernel_init(struct kernel *ker, double accuracy, double oversampling);
 
 /* Its Fourier transform, the integral of K(d) cos(2 pi f d): f in cycles per cell. */
 double kernel_transform(const struct kernel *ker, double f);
+
+/* 1 / that transform for the n pixels of one axis on a grid of ngrid cells: [n] for free(); NULL
+ * when memory is out. */
+float *kernel_gain(const struct kernel *ker, size_t n, size_t ngrid);
 
 /*
  * kernel_taps: what a sample at `pos` (cells) gives to the cells around it.

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cpu.h"
 #include "pipeline/imaging/samples.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/beam_series.h"
@@ -416,18 +417,9 @@ AVX2 static void channels_avx2(const struct node_class *c, const float *data, si
 {
     channels(c, data, c0, c1, re, im);
 }
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
 #else
 #define gather_avx2   gather_plain
 #define channels_avx2 channels_plain
-static bool has_avx2(void)
-{
-    return false;
-}
 #endif
 
 void nodes_gather(const struct nodes *n, size_t row, const float complex *value,
@@ -446,8 +438,8 @@ void nodes_gather(const struct nodes *n, size_t row, const float complex *value,
         memset(data, 0, c->n * sizeof *data);
     if (sum != NULL)
         memset(sum, 0, c->n * sizeof *sum);
-    (has_avx2() ? gather_avx2 : gather_plain)(c, (const float *)value, weight,
-                                              (float *)data, sum);
+    (cpu_best() >= CPU_AVX2 ? gather_avx2 : gather_plain)(c, (const float *)value,
+                                                          weight, (float *)data, sum);
 }
 
 void nodes_channels(const struct nodes *n, size_t row, const float complex *data,
@@ -457,7 +449,8 @@ void nodes_channels(const struct nodes *n, size_t row, const float complex *data
     const float *from = (const float *)data;
 
     if (cls->tap != NULL)
-        (has_avx2() ? channels_avx2 : channels_plain)(cls, from, c, c + count, re, im);
+        (cpu_best() >= CPU_AVX2 ? channels_avx2 : channels_plain)(cls, from, c,
+                                                                  c + count, re, im);
     else
         for (size_t i = 0; i < count; i++) {
             re[i] += from[2 * (c + i)];

@@ -43,8 +43,8 @@ struct normal; /* opaque: the transforms of the kernels */
  * Returned: *out, to be freed by normal_free; psf [ny][nx] (or NULL) what a source of 1 Jy in
  *           the middle of the image leaves
  * Status:   0; -ENOMEM
- * Cost:     a pass over the samples for each term of the beam, K Q transforms of three times the
- *           image
+ * Cost:     one pass over the nodes, or as many as the planes of all terms need, and two transforms
+ *           of about twice the image for each kernel
  */
 int normal_new(struct normal **out, const struct imager *im, float *psf, struct err *e);
 void normal_free(struct normal *op);

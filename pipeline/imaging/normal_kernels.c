@@ -48,16 +48,6 @@ static void close_weights(struct weights *w)
     free(w->lag);
 }
 
-static float *kernel_gain(const struct kernel *ker, size_t n, size_t ngrid)
-{
-    float *gain = malloc(n * sizeof *gain);
-
-    for (size_t i = 0; gain != NULL && i < n; i++)
-        gain[i] = (float)(1.0 / kernel_transform(ker, ((double)i - (double)(n / 2)) /
-                                                          (double)ngrid));
-    return gain;
-}
-
 static int open_weights(struct weights *w, const struct normal *op, double accuracy)
 {
     double over = accuracy < FINE ? OVERSAMPLING_FINE : OVERSAMPLING_LEAST;

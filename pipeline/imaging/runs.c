@@ -440,22 +440,10 @@ static const struct {
     void (*spread)(const struct spread *a, const struct band *band);
     void (*interpolate)(const struct interpolate *a, size_t lo, size_t hi);
 } variant[] = {
-    [GRID_PLAIN] = {spread_plain, interpolate_plain},
-    [GRID_AVX2] = {spread_avx2, interpolate_avx2},
-    [GRID_AVX512] = {spread_avx512, interpolate_avx512},
+    [CPU_PLAIN] = {spread_plain, interpolate_plain},
+    [CPU_AVX2] = {spread_avx2, interpolate_avx2},
+    [CPU_AVX512] = {spread_avx512, interpolate_avx512},
 };
-
-enum grid_code grid_best_code(void)
-{
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        return GRID_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return GRID_AVX2;
-#endif
-    return GRID_PLAIN;
-}
 
 /* ---- threads ---- */
 
