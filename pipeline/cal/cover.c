@@ -11,9 +11,6 @@
 #include "pipeline/cal/lines.h"
 #include "pipeline/sky/vis.h"
 
-/* An antenna counts as well covered if it has this share of the best antenna's samples. */
-#define WELL_COVERED 0.95
-
 /* Parts of the rows that are added up apart, whatever the threads; rows added in float. */
 enum { PARTS = 16, FOLD_ROWS = 32 };
 
@@ -25,13 +22,15 @@ struct job {
 
 static size_t cover_doubles(const struct vis *vis)
 {
-    return vis->ntime + vis->nchan + vis->nant;
+    return vis->ntime + vis->nchan + 2 * vis->nant;
 }
 
 static void cover_place(struct cover *c, const struct vis *vis, double *store)
 {
-    *c = (struct cover){store, store + vis->ntime, store + vis->ntime + vis->nchan,
-                        NULL};
+    *c = (struct cover){.time_w = store,
+                        .chan_w = store + vis->ntime,
+                        .samples = store + vis->ntime + vis->nchan,
+                        .snr = store + vis->ntime + vis->nchan + vis->nant};
 }
 
 static void fold(struct cover *c, const struct vis *vis, float *line)
@@ -115,67 +114,6 @@ void cover_close(struct cover *c)
 {
     free(c->store);
     *c = (struct cover){0};
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* The median position of antennas with data: outriggers do not pull it. */
-static void array_centre(const struct vis *vis, const double *samples, double *work,
-                         double centre[3])
-{
-    for (int k = 0; k < 3; k++) {
-        size_t n = 0;
-
-        for (size_t a = 0; a < vis->nant; a++) {
-            if (samples[a] > 0)
-                work[n++] = vis->ant_pos_m[a][k];
-        }
-        qsort(work, n, sizeof *work, by_value);
-        centre[k] = n > 0 ? work[n / 2] : 0;
-    }
-}
-
-/* The well covered antenna nearest to the centre; -1 when there is no data at all. */
-static int choose_refant(const struct vis *vis, const double *samples, double *work)
-{
-    double centre[3], most = 0, least_m = INFINITY;
-    int best = -1;
-
-    array_centre(vis, samples, work, centre);
-    for (size_t a = 0; a < vis->nant; a++)
-        most = fmax(most, samples[a]);
-    for (size_t a = 0; a < vis->nant; a++) {
-        const double *p = vis->ant_pos_m[a];
-        double d_m = hypot(hypot(p[0] - centre[0], p[1] - centre[1]), p[2] - centre[2]);
-
-        if (most > 0 && samples[a] >= WELL_COVERED * most && d_m < least_m) {
-            least_m = d_m;
-            best = (int)a;
-        }
-    }
-    return best;
-}
-
-int cover_refant(int *refant, const struct cover *c, const struct vis *vis, int wanted,
-                 struct err *e)
-{
-    double *work = calloc(vis->nant, sizeof *work);
-
-    if (work == NULL)
-        return err_set(e, -ENOMEM, "no memory to choose a reference antenna");
-    *refant = wanted >= 0 ? wanted : choose_refant(vis, c->samples, work);
-    free(work);
-    if (wanted >= 0 && (size_t)wanted >= vis->nant)
-        return err_set(e, -EINVAL, "reference antenna index %d is not below %zu",
-                       wanted, vis->nant);
-    if (*refant < 0)
-        return err_set(e, ERR_QUALITY, "no gains: every sample is flagged");
-    return 0;
 }
 
 /* mean[k] = weighted mean of x in block k; the plain mean where all weights are 0. */

@@ -14,6 +14,7 @@ struct cover {
     double *time_w;  /* [ntime] sum of weights */
     double *chan_w;  /* [nchan] */
     double *samples; /* [nant] unflagged samples of its baselines */
+    double *snr;     /* [nant] left at 0: for the signal to noise of its gains */
     double *store;
 };
 
@@ -23,14 +24,6 @@ int cover_alloc(struct cover *c, const struct vis *vis, struct err *e);
 /* c is zeroed before; cover_close ends it, also after a failure.  Status: 0; -ENOMEM. */
 int cover_init(struct cover *c, const struct vis *vis, size_t threads, struct err *e);
 void cover_close(struct cover *c);
-
-/*
- * cover_refant: *refant = wanted or, when that is negative, the well covered antenna nearest to
- * the array's centre.
- * Status: 0; -EINVAL there is no antenna `wanted`; ERR_QUALITY all is flagged; -ENOMEM
- */
-int cover_refant(int *refant, const struct cover *c, const struct vis *vis, int wanted,
-                 struct err *e);
 
 /* Times and frequencies of gains by blocks: weighted means. */
 void cover_axes(const struct cover *c, struct gains *g, const struct vis *vis,

@@ -10,6 +10,9 @@
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/rows.h"
 
+/* Without noise it has no end, and one solution without would hide all others. */
+#define MOST_SNR 1e6
+
 int slot_init(struct slot *w, size_t nant, bool phase_only, struct err *e)
 {
     w->nant = nant;
@@ -17,7 +20,9 @@ int slot_init(struct slot *w, size_t nant, bool phase_only, struct err *e)
     w->at = calloc(nant * nant, sizeof *w->at);
     w->in = calloc(2 * nant, sizeof *w->in);
     w->degree = calloc(nant, sizeof *w->degree);
-    w->samples = calloc(nant, sizeof *w->samples);
+    w->samples = calloc(3 * nant, sizeof *w->samples);
+    w->snr = w->samples + nant;
+    w->solved = w->samples + 2 * nant;
     if (w->at == NULL || w->in == NULL || w->degree == NULL || w->samples == NULL)
         return err_set(e, -ENOMEM, "no memory to solve for %zu antennas", nant);
     return stefcal_init(&w->s, nant, e);
@@ -250,6 +255,17 @@ static bool solve_system(struct slot *w, const struct slot_how *how)
     return w->s.n >= 2 && stefcal_solve(&w->s, how->max_iter, how->tolerance);
 }
 
+/* Of the antennas that have a gain. */
+static void count_snr(struct slot *w)
+{
+    const struct stefcal *s = &w->s;
+
+    for (size_t i = 0; i < s->n; i++) {
+        w->snr[s->ant[i]] += fmin(s->snr[i], MOST_SNR);
+        w->solved[s->ant[i]]++;
+    }
+}
+
 /* Whether all that took part may stay; the others are taken out. */
 static bool judge(struct slot *w, double min_snr)
 {
@@ -289,5 +305,6 @@ size_t slot_solve(struct slot *w, const struct slot_how *how,
             return 0;
         system_snr(w);
     }
+    count_snr(w);
     return system_store(s, out->judged, out->npol, how->refant, how->min_snr);
 }

@@ -34,6 +34,8 @@ struct slot {
     size_t *degree;       /* [nant] */
     double
         *samples; /* [nant] all that were in sums so far, of an antenna's baselines */
+    /* [nant] likewise: signal to noise of its gains, at most a million each; their number */
+    double *snr, *solved;
 };
 
 /* Of one polarisation; all are left as they are without a solution. */

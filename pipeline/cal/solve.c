@@ -14,6 +14,7 @@
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/model.h"
 #include "pipeline/cal/passes.h"
+#include "pipeline/cal/refant.h"
 #include "pipeline/sky/vis.h"
 
 enum { ROUNDS = 3 };
@@ -61,26 +62,35 @@ static int copy_of(struct gains **out, const struct gains *like,
     return 0;
 }
 
-/* Phase 0 at the reference or, where that has no solution, at the first antenna that has: a
- * common phase drops out of every baseline. */
-static void refer(struct gains *g, int refant)
+/* Mean signal to noise of each antenna's solutions, snr [nant], and its samples if wanted. */
+static void heard(const struct passes *v, double *snr, double *samples)
 {
-    g->refant = refant;
-    for (size_t i = 0; i < g->ntime * g->nchan; i++) {
-        for (size_t p = 0; p < g->npol; p++) {
-            float complex *at = g->g + i * g->nant * g->npol + p, ref, size;
-            size_t a = (size_t)refant;
+    for (size_t a = 0; a < v->vis->nant; a++) {
+        double sum = 0, n = 0;
 
-            for (size_t k = 0; at[a * g->npol] == 0 && k < g->nant; k++)
-                a = k;
-            ref = at[a * g->npol];
-            size = cabsf(ref);
-            for (size_t k = 0; size != 0 && k < g->nant; k++)
-                at[k * g->npol] *= conjf(ref) / size;
-            if (size != 0)
-                at[a * g->npol] = size;
+        for (size_t i = 0; i < v->nslot; i++) {
+            sum += v->slot[i].snr[a];
+            n += v->slot[i].solved[a];
+            if (samples != NULL)
+                samples[a] += v->slot[i].samples[a];
         }
+        snr[a] = n > 0 ? sum / n : 0;
     }
+}
+
+/* Choose the reference of gains that are solved, those of the two that are not NULL. */
+static int refer(struct gains *one, struct gains *two, const struct passes *v,
+                 const struct cover *cover, struct err *e)
+{
+    int refant, rc = refant_choose(&refant, v->vis,
+                                   (const struct gains *const[REFANT_TABLES]){one, two},
+                                   cover->samples, cover->snr, v->opts.refant, e);
+
+    if (rc == 0 && one != NULL)
+        refant_refer(one, refant);
+    if (rc == 0 && two != NULL)
+        refant_refer(two, refant);
+    return rc;
 }
 
 int solve_gains(struct gains **out, const struct vis *vis, const struct model *model,
@@ -92,13 +102,11 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
     struct cover cover = {0};
     struct slot_how how;
     struct gains *total = NULL;
-    int refant, rc = passes_init(&v, vis, model, opts, e);
+    int rc = passes_init(&v, vis, model, opts, e);
 
     *out = NULL;
     if (rc == 0)
         rc = cover_init(&cover, vis, v.opts.threads, e);
-    if (rc == 0)
-        rc = cover_refant(&refant, &cover, vis, v.opts.refant, e);
     if (rc == 0)
         rc = pass_init(&pass, &v, time_block, chan_block, e);
     if (rc == 0)
@@ -113,7 +121,10 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
     }
     if (rc == 0) {
         gains_times(total, pass.judged);
-        refer(total, refant);
+        heard(&v, cover.snr, NULL);
+        rc = refer(total, NULL, &v, &cover, e);
+    }
+    if (rc == 0) {
         cover_axes(&cover, total, vis, pass.b.time_block, pass.b.chan_block);
         *out = total;
         total = NULL;
@@ -265,22 +276,17 @@ static int describe(struct turns *s, struct err *e)
 {
     const struct vis *vis = s->v.vis;
     struct cover cover = {0};
-    int refant, rc = cover_alloc(&cover, vis, e);
+    int rc = cover_alloc(&cover, vis, e);
 
     for (size_t i = 0; rc == 0 && i < vis->ntime * vis->npol; i++)
         cover.time_w[i / vis->npol] += (double)s->by_time.weight[i];
     for (size_t i = 0; rc == 0 && i < vis->nchan * vis->npol; i++)
         cover.chan_w[i / vis->npol] += (double)s->by_chan.weight[i];
-    for (size_t i = 0; rc == 0 && i < s->v.nslot; i++)
-        for (size_t a = 0; a < vis->nant; a++)
-            cover.samples[a] += s->v.slot[i].samples[a];
-    if (rc == 0)
-        rc = cover_refant(&refant, &cover, vis, s->v.opts.refant, e);
     if (rc == 0) {
+        heard(&s->v, cover.snr, cover.samples);
         cover_axes(&cover, s->bp, vis, vis->ntime, 1);
         cover_axes(&cover, s->gain, vis, 1, vis->nchan);
-        refer(s->bp, refant);
-        refer(s->gain, refant);
+        rc = refer(s->bp, s->gain, &s->v, &cover, e);
     }
     cover_close(&cover);
     return rc;

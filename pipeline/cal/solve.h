@@ -14,7 +14,7 @@ struct model;
 struct vis;
 
 struct solve_opts {
-    /* antenna index; -1: of those with most unflagged data the nearest to the array's centre */
+    /* antenna index, used if it has solutions; -1, or else: chosen by refant.h */
     int refant;
     int max_iter;         /* 0 means 100 */
     double tolerance;     /* relative change; 0 means 1e-6 */

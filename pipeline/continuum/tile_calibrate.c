@@ -181,6 +181,18 @@ int solve_round(const struct tile_run *run, const struct model *model, bool phas
                : solve_bandpass(bandpass, gain, run->vis, model, &opts, e);
 }
 
+/* Which antenna the phases are referred to, when it is not the one that the settings want. */
+static void describe_reference(const struct tile_run *run)
+{
+    long want = run->set->calibration.refant;
+    int used = run->vis->ant_number[run->gain->refant];
+    size_t n = strlen(run->env->detail);
+
+    if (want >= 0 && used != want)
+        snprintf(run->env->detail + n, sizeof run->env->detail - n,
+                 ", reference antenna %d: refant %ld has no gains", used, want);
+}
+
 /* How far the phases are from the calibrator's, without and with what was found. */
 static int measure(struct tile_run *run, struct err *e)
 {
@@ -257,5 +269,7 @@ int tile_calibrate(void *arg, struct err *e)
              run->cal != NULL ? run->cal->name : "not in field",
              run->stored != NULL ? "of another group" : "solved here",
              run->phase_rms_raw_deg, run->phase_rms_bandpass_deg, run->phase_rms_deg);
+    if (run->gain != NULL)
+        describe_reference(run);
     return 0;
 }

@@ -219,10 +219,10 @@ json_t *tile_meta(const void *arg)
     verdict_number(cal, "phase_rms_deg", run->phase_rms_deg);
     verdict_number(cal, "phase_excess_deg", run->phase_excess_deg);
     verdict_number(cal, "failed_solutions", run->failed_solutions);
-    if (run->bandpass != NULL) {
+    if (run->bandpass != NULL)
         verdict_number(cal, "bandpass_snr", run->bandpass_quality.snr);
-        verdict_put(cal, "refant", run->vis->ant_name[run->bandpass->refant]);
-    }
+    if (run->gain != NULL) /* the bandpass, if it is solved here, has the same */
+        verdict_put(cal, "refant", run->vis->ant_name[run->gain->refant]);
     if (run->stored != NULL && path_sha256(run->bandpass_path, digest, NULL, NULL) == 0)
         verdict_put(cal, "bandpass_sha256", digest);
     json_object_set_new(m, "calibration", cal);
