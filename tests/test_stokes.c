@@ -112,7 +112,7 @@ static void check_all(struct vis *vis, const struct gains *const gains[2], int x
     struct stokes *s;
     struct err e;
     float complex got[NCHAN];
-    float got_w[NCHAN], w, size;
+    float got_w[NCHAN], alone[NCHAN], w, size;
     size_t valid = 0, bytes = vis->nrow * vis->nchan * vis->npol;
     float complex *raw = malloc(bytes * sizeof *raw);
     float *raw_w = malloc(bytes * sizeof *raw_w);
@@ -128,6 +128,7 @@ static void check_all(struct vis *vis, const struct gains *const gains[2], int x
         vis->data = raw;
         vis->weight = raw_w;
         stokes_row(s, row, got, got_w);
+        stokes_row(s, row, NULL, alone);
         vis->data = mine;
         vis->weight = mine_w;
         for (size_t c = 0; c < NCHAN; c++) {
@@ -136,6 +137,7 @@ static void check_all(struct vis *vis, const struct gains *const gains[2], int x
             assert_true(cabsf(got[c] - want) <= 1e-6F * size);
             assert_true(fabsf(got_w[c] - w) <= 2e-6F * w);
             assert_true(w > 0 || (got_w[c] == 0 && got[c] == 0));
+            assert_true(fabsf(alone[c] - got_w[c]) <= 5e-7F * got_w[c]);
             valid += w > 0;
         }
     }

@@ -169,6 +169,24 @@ INLINE void both_hands(float complex *out, float *restrict weight,
     }
 }
 
+/* The weights of both_hands alone. */
+INLINE void both_weights(float *restrict weight, const struct line_hand *x,
+                         const struct line_hand *y, size_t n, size_t npol)
+{
+    const struct line_hand hx = *x, hy = *y;
+
+    APART
+    for (size_t k = 0; k < n; k++) {
+        float re, im, wx = hx.w[k * npol], wy = hy.w[k * npol];
+        float px = inverse(&re, &im, &hx, k), py = inverse(&re, &im, &hy, k);
+        float w = 4 * wx * (wy / (px * wy + py * wx));
+        bool good = (px >= FLT_MIN) & (py >= FLT_MIN) & (wx > 0) & (wy > 0) & (w > 0) &
+                    (w <= FLT_MAX);
+
+        weight[k] = good ? w : 0.0F;
+    }
+}
+
 INLINE void one_hand(float complex *out, float *restrict weight,
                      const struct line_hand *x, size_t n)
 {
@@ -185,9 +203,11 @@ INLINE void one_hand(float complex *out, float *restrict weight,
 
         re *= one;
         im *= one;
+        weight[k] = good ? w : 0.0F;
+        if (part == NULL)
+            continue;
         part[2 * k] = v[2 * k * hx.npol] * re - v[2 * k * hx.npol + 1] * im;
         part[2 * k + 1] = v[2 * k * hx.npol] * im + v[2 * k * hx.npol + 1] * re;
-        weight[k] = good ? w : 0.0F;
     }
 }
 
@@ -196,6 +216,10 @@ INLINE void stokes(float complex *out, float *weight, const struct line_hand *x,
 {
     if (y == NULL)
         one_hand(out, weight, x, n);
+    else if (out == NULL && x->npol == 2)
+        both_weights(weight, x, y, n, 2);
+    else if (out == NULL)
+        both_weights(weight, x, y, n, x->npol);
     else if (x->npol == 2)
         both_hands(out, weight, x, y, n, 2);
     else

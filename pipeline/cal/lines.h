@@ -47,7 +47,7 @@ struct line_code {
                   size_t n);
     /* Stokes I and its weight of n channels, from both hands calibrated, or from one (y NULL):
      * v h1 conj(h2), weight w / (size1 size2).  0 and 0 where a hand is flagged, has no solution, or
-     * would get a weight that is no number. */
+     * would get a weight that is no number.  out NULL: weights alone. */
     void (*stokes)(float complex *out, float *weight, const struct line_hand *x,
                    const struct line_hand *y, size_t n);
     /* Add w |k|^2 a^2 and w |k|^2 for the phase a of v conj(k m), to 2e-6 rad; use: 0 or 1. */

@@ -42,6 +42,7 @@ void stokes_free(struct stokes *s);
  *
  * Returned: data [nchan]; weight [nchan] from the variance (1/wx + 1/wy) / 4, wx and wy being
  *           weights times |g1 g2|^2 (of `like`); 0, and data 0, where a hand is flagged or has no gain.
+ *           data NULL: weights alone, the same to rounding.
  */
 void stokes_row(const struct stokes *s, size_t row, float complex *data, float *weight);
 

@@ -79,7 +79,7 @@ static double longest_lambda(const struct tile_run *run)
 
         if (!(uv * top > longest))
             continue;
-        samples_fetch(&run->samples, r, &line);
+        samples_weights(&run->samples, r, &line);
         for (size_t c = vis->nchan; c-- > 0 && uv * vis->freq_hz[c] > longest;)
             if (line.weight[c] > 0)
                 longest = uv * vis->freq_hz[c];

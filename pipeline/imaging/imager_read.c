@@ -32,6 +32,7 @@ struct reading {
     struct imager *im;
     void (*row)(struct reading *rd, size_t row, struct share *share);
     float complex *seen; /* [nodes] a model's, and then the residual's */
+    bool weights;        /* no data are wanted */
     size_t nshare;
     struct share share[PARALLEL_MOST];
 };
@@ -182,7 +183,8 @@ static void read_rows(void *arg, size_t lo, size_t hi)
 
     for (size_t i = lo; i < hi; i++)
         for (size_t r = nrow * i / rd->nshare; r < nrow * (i + 1) / rd->nshare; r++) {
-            samples_fetch(&rd->im->s, r, &rd->share[i].line);
+            (rd->weights ? samples_weights : samples_fetch)(&rd->im->s, r,
+                                                            &rd->share[i].line);
             rd->row(rd, r, &rd->share[i]);
         }
 }
@@ -213,7 +215,7 @@ static void join_survey(struct imager *im, const struct reading *rd, double *ual
 
 int imager_read_survey(struct imager *im, struct err *e)
 {
-    struct reading rd = {.im = im, .row = survey_row};
+    struct reading rd = {.im = im, .row = survey_row, .weights = true};
     struct imager_info *info = &im->info;
     double uall = 0.0;
     int rc = open_shares(&rd);
@@ -320,7 +322,8 @@ static void residual_row(struct reading *rd, size_t r, struct share *share)
 
 int imager_read_residual(struct imager *im, float complex *nodes, struct err *e)
 {
-    struct reading rd = {.im = im, .row = residual_row, .seen = nodes};
+    struct reading rd = {
+        .im = im, .row = residual_row, .seen = nodes, .weights = true};
     int rc = open_shares(&rd);
 
     if (rc == 0)

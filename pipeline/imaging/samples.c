@@ -2,6 +2,7 @@
 #include "pipeline/imaging/samples.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -21,10 +22,14 @@ void samples_line_close(struct samples_line *line)
     *line = (struct samples_line){0};
 }
 
+static bool is_placed(const double uvw[3])
+{
+    return isfinite(uvw[0]) && isfinite(uvw[1]) && isfinite(uvw[2]);
+}
+
 void samples_fetch(const struct samples *s, size_t row, struct samples_line *line)
 {
-    const double *uvw = s->uvw_m[row];
-    bool placed = isfinite(uvw[0]) && isfinite(uvw[1]) && isfinite(uvw[2]);
+    bool placed = is_placed(s->uvw_m[row]);
     float *vis = (float *)line->data;
 
     if (s->row != NULL) {
@@ -42,5 +47,21 @@ void samples_fetch(const struct samples *s, size_t row, struct samples_line *lin
         line->weight[c] = good ? w : 0.0f;
         vis[2 * c] = good ? vis[2 * c] : 0.0f;
         vis[2 * c + 1] = good ? vis[2 * c + 1] : 0.0f;
+    }
+}
+
+void samples_weights(const struct samples *s, size_t row, struct samples_line *line)
+{
+    bool placed = is_placed(s->uvw_m[row]);
+
+    if (s->row == NULL) {
+        samples_fetch(s, row, line);
+        return;
+    }
+    s->row(s->arg, row, NULL, line->weight);
+    for (size_t c = 0; c < s->nchan; c++) {
+        float w = line->weight[c];
+
+        line->weight[c] = placed && w > 0.0f && w <= FLT_MAX ? w : 0.0f;
     }
 }

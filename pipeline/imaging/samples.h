@@ -16,7 +16,7 @@ struct samples {
     float *weight;            /* [nrow][nchan] > 0, or 0 = flagged */
     /*
      * Instead of the two arrays: make one row of them, data [nchan] and weight [nchan].  Called
-     * from several threads at once.
+     * from several threads at once.  data NULL: the weights alone are wanted.
      */
     void (*row)(const void *arg, size_t row, float complex *data, float *weight);
     const void *arg;
@@ -37,5 +37,8 @@ void samples_line_close(struct samples_line *line);
  * or belong to a sample that is not finite are 0, and such samples too.
  */
 void samples_fetch(const struct samples *s, size_t row, struct samples_line *line);
+
+/* samples_weights: the line's weights as samples_fetch gives them; its data may be anything. */
+void samples_weights(const struct samples *s, size_t row, struct samples_line *line);
 
 #endif

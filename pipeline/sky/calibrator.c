@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/mem.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/vis.h"
@@ -185,23 +186,36 @@ int calibrator_flux(const struct calibrator *cal, double freq_hz, double *flux_j
     return 0;
 }
 
-/* Response towards the calibrator, 0 when it is outside the field. */
-static double response(const struct vis *vis, const struct beam *beam,
+/* Response towards the calibrator, 0 when it is outside the field.  mean: that of a beam. */
+static double response(const struct vis *vis, const struct beam_mean *mean,
                        const struct calibrator *cal)
 {
     double ra, dec;
 
-    if (beam->kind != BEAM_NONE)
-        return beam_tile_at(beam, vis, cal->ra_rad, cal->dec_rad);
+    if (mean != NULL)
+        return beam_mean_at(mean, cal->ra_rad, cal->dec_rad);
     vis_mean_pointing(vis, &ra, &dec);
     return astro_separation(ra, dec, cal->ra_rad, cal->dec_rad) <= NO_BEAM_RADIUS_RAD;
 }
 
-int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
-                      const struct beam *beam, double min_beam, double min_jy,
-                      double *apparent_jy, struct err *e)
+/* The mean beam of the tile, which is much to compute; NULL where none is known. */
+static struct beam_mean *mean_beam(const struct vis *vis, const struct beam *beam)
 {
-    double flux_jy = 0, pb = response(vis, beam, cal), ra, dec;
+    struct beam_mean *mean = NULL;
+
+    if (beam->kind != BEAM_NONE) {
+        beam_mean_new(&mean, beam, vis);
+        mem_must(mean); /* small: ntime x nchan */
+    }
+    return mean;
+}
+
+/* calibrator_usable, with the mean beam. */
+static int usable(const struct calibrator *cal, const struct vis *vis,
+                  const struct beam_mean *mean, double min_beam, double min_jy,
+                  double *apparent_jy, struct err *e)
+{
+    double flux_jy = 0, pb = response(vis, mean, cal), ra, dec;
     int rc = calibrator_flux(cal, vis_mid_hz(vis), &flux_jy, e);
 
     *apparent_jy = flux_jy * pb;
@@ -223,27 +237,38 @@ int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
     return 0;
 }
 
+int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
+                      const struct beam *beam, double min_beam, double min_jy,
+                      double *apparent_jy, struct err *e)
+{
+    struct beam_mean *mean = mean_beam(vis, beam);
+    int rc = usable(cal, vis, mean, min_beam, min_jy, apparent_jy, e);
+
+    beam_mean_free(mean);
+    return rc;
+}
+
 const struct calibrator *calibrator_in_field(const struct vis *vis,
                                              const struct beam *beam, double min_beam,
                                              double min_jy, double *apparent_jy)
 {
     const struct calibrator *best = NULL;
     size_t n = sizeof table / sizeof table[0];
+    struct beam_mean *mean = mean_beam(vis, beam);
 
     *apparent_jy = 0;
     for (size_t i = 0; i < n; i++) {
         double flux_jy = 0, here_jy;
 
-        /* without the beam first, which is much to compute */
         if (calibrator_flux(&table[i], vis_mid_hz(vis), &flux_jy, NULL) != 0 ||
             flux_jy < min_jy ||
-            calibrator_usable(&table[i], vis, beam, min_beam, min_jy, &here_jy, NULL) !=
-                0 ||
+            usable(&table[i], vis, mean, min_beam, min_jy, &here_jy, NULL) != 0 ||
             here_jy <= *apparent_jy)
             continue;
         best = &table[i];
         *apparent_jy = here_jy;
     }
+    beam_mean_free(mean);
     return best;
 }
 
