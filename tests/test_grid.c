@@ -224,8 +224,6 @@ static void any_number_of_threads_gives_the_same(void **state)
 /* <spread(V), P> = <V, interpolate(P)>, real parts. */
 static void interpolating_is_the_adjoint_of_spreading(void **state)
 {
-    static const struct grid_term of_one[NPLANE] = {{1, 0}, {1, 1}, {1, 2}};
-
     (void)state;
     for (enum cpu_code code = CPU_PLAIN; code <= cpu_best(); code++) {
         struct setup t;
@@ -245,11 +243,11 @@ static void interpolating_is_the_adjoint_of_spreading(void **state)
         float *plane = malloc(n * sizeof *plane);
         for (size_t i = 0; i < n; i++)
             plane[i] = (float)made_gauss(&seed);
-        assert_int_equal(grid_spread(&g, &t.nodes, &fit, t.value, of_one, NPLANE), 0);
+        assert_int_equal(grid_spread(&g, &t.nodes, &fit, t.value, term, NPLANE), 0);
         for (size_t i = 0; i < n; i++)
             left += (double)g.cell[i] * (double)plane[i];
         memcpy(g.cell, plane, n * sizeof *plane);
-        grid_interpolate(&g, &t.nodes, &fit, 1, 0, NPLANE, 1.0f, back);
+        grid_interpolate(&g, &t.nodes, &fit, term, NPLANE, back);
         for (size_t i = 0; i < 2 * t.n; i++)
             right += (double)t.value[i] * (double)((float *)back)[i];
         if (!(fabs(left - right) < 1e-5 * fabs(left)))

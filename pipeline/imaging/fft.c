@@ -123,7 +123,7 @@ fail:
 struct pass {
     struct fft *fft;
     float complex *plane;
-    size_t stride, ncol;
+    size_t rows, stride, ncol;
     float *image;
     const float *from;
     size_t nx, ny;
@@ -142,8 +142,8 @@ static void columns_to_image(const struct pass *p, float complex *column, size_t
     size_t nv = p->fft->nv;
 
     memset(column, 0, BATCH * nv * sizeof *column);
-    for (size_t r = 0; r < nv; r++) {
-        size_t v = wrapped(r, nv, nv);
+    for (size_t r = 0; r < p->rows; r++) {
+        size_t v = wrapped(r, p->rows, nv);
 
         for (size_t b = 0; b < n; b++)
             column[b * nv + v] = p->plane[r * p->stride + first + b];
@@ -170,8 +170,8 @@ static void columns_to_plane(const struct pass *p, float complex *column, size_t
             column[b * nv + v] = p->plane[y * p->stride + first + b];
     }
     fftwf_execute_dft(p->fft->to_plane, column, column);
-    for (size_t r = 0; r < nv; r++) {
-        size_t v = wrapped(r, nv, nv);
+    for (size_t r = 0; r < p->rows; r++) {
+        size_t v = wrapped(r, p->rows, nv);
 
         for (size_t b = 0; b < n; b++)
             p->plane[r * p->stride + first + b] = column[b * nv + v];
@@ -236,19 +236,19 @@ static void plane_rows(void *arg, size_t lo, size_t hi)
         }
 }
 
-void fft_plane_to_image(struct fft *fft, float complex *plane, size_t stride,
-                        size_t ncol, float *image, size_t nx, size_t ny)
+void fft_plane_to_image(struct fft *fft, float complex *plane, size_t rows,
+                        size_t stride, size_t ncol, float *image, size_t nx, size_t ny)
 {
-    struct pass p = {fft, plane, stride, ncol, image, NULL, nx, ny};
+    struct pass p = {fft, plane, rows, stride, ncol, image, NULL, nx, ny};
 
     parallel_run_by(fft->nthread, fft->nthread, image_columns, &p);
     parallel_run_by(fft->nthread, fft->nthread, image_rows, &p);
 }
 
 void fft_image_to_plane(struct fft *fft, const float *image, size_t nx, size_t ny,
-                        float complex *plane, size_t stride, size_t ncol)
+                        float complex *plane, size_t rows, size_t stride, size_t ncol)
 {
-    struct pass p = {fft, plane, stride, ncol, NULL, image, nx, ny};
+    struct pass p = {fft, plane, rows, stride, ncol, NULL, image, nx, ny};
 
     parallel_run_by(fft->nthread, fft->nthread, plane_rows, &p);
     parallel_run_by(fft->nthread, fft->nthread, plane_columns, &p);
@@ -333,8 +333,8 @@ int fft_convolve(float *image, size_t nx, size_t ny, const float *kernel, size_t
 
     if (a == NULL || b == NULL || (rc = fft_new(&fft, nu, nv, 1)) != 0)
         goto out;
-    fft_image_to_plane(fft, image, nx, ny, a, nhalf, nhalf);
-    fft_image_to_plane(fft, kernel, kx, ky, b, nhalf, nhalf);
+    fft_image_to_plane(fft, image, nx, ny, a, nv, nhalf, nhalf);
+    fft_image_to_plane(fft, kernel, kx, ky, b, nv, nhalf, nhalf);
     float *fa = (float *)a, *fb = (float *)b;
     for (size_t i = 0; i < 2 * nv * nhalf; i += 2) {
         float re = fa[i] * fb[i] - fa[i + 1] * fb[i + 1];
@@ -343,7 +343,7 @@ int fft_convolve(float *image, size_t nx, size_t ny, const float *kernel, size_t
         fa[i] = scale * re;
         fa[i + 1] = scale * im;
     }
-    fft_plane_to_image(fft, a, nhalf, nhalf, image, nx, ny);
+    fft_plane_to_image(fft, a, nv, nhalf, nhalf, image, nx, ny);
     rc = 0;
 out:
     fft_free(fft);

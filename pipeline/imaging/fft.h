@@ -35,21 +35,23 @@ void fft_free(struct fft *fft);
 
 /*
  * fft_plane_to_image: the sum above, not scaled.
- * Given:    ncol   columns u < ncol are used, the rest taken as 0
+ * Given:    rows   rows v = -rows/2 .. rows/2 - 1 are there, the rest taken as 0; even, from ny
+ *                  to nv
+ *           ncol   columns u < ncol are used, the rest taken as 0
  *           nx, ny image size, even, at most nu and nv
- * Given and returned: plane [nv][stride], destroyed
+ * Given and returned: plane [rows][stride], destroyed
  * Returned: image [ny][nx]
  */
-void fft_plane_to_image(struct fft *fft, float complex *plane, size_t stride,
-                        size_t ncol, float *image, size_t nx, size_t ny);
+void fft_plane_to_image(struct fft *fft, float complex *plane, size_t rows,
+                        size_t stride, size_t ncol, float *image, size_t nx, size_t ny);
 
 /*
  * fft_image_to_plane: the adjoint: plane(v, u) = sum over the image of
  * image[y][x] exp(-2 pi i u (x - nx/2) / nu) exp(+2 pi i v (y - ny/2) / nv).
- * Returned: columns u < ncol of plane [nv][stride]
+ * Returned: columns u < ncol of plane [rows][stride]
  */
 void fft_image_to_plane(struct fft *fft, const float *image, size_t nx, size_t ny,
-                        float complex *plane, size_t stride, size_t ncol);
+                        float complex *plane, size_t rows, size_t stride, size_t ncol);
 
 /* Transforms of one row of reals or one column of complex numbers at a time, for those who walk
  * through images their own way; used by any number of threads. */

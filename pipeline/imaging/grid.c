@@ -27,11 +27,12 @@ void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
                        .code = cpu_best()};
 }
 
-void grid_crop(struct grid *g, double u, double v)
+void grid_crop(struct grid *g, double u, double v, size_t least)
 {
     double cols = u * (double)g->nu * g->cell_rad,
            half = v * (double)g->nv * g->cell_rad;
 
+    half = fmax(half, 0.5 * (double)least);
     if (half + GRID_MARGIN < (double)(g->nv / 2))
         g->rows = 2 * ((size_t)half + GRID_MARGIN);
     if (cols + GRID_MARGIN < (double)(g->nu / 2))
@@ -95,15 +96,16 @@ float complex *grid_plane(const struct grid *g, size_t p)
     return row_start(g, p, GRID_MARGIN) + GRID_MARGIN;
 }
 
-/* The row where v and -v of each row are kept: v mod nv, inside the margins. */
+/* The row where v and -v of each row are kept: v mod nv, inside the margins.  (With fewer rows than
+ * nv there is nothing where they end, and it is no matter that the ends meet.) */
 static size_t home_row(const struct grid *g, size_t row)
 {
-    return GRID_MARGIN + (row - GRID_MARGIN + g->nv) % g->nv;
+    return GRID_MARGIN + (row - GRID_MARGIN + g->rows) % g->rows;
 }
 
 static size_t mirror_row(const struct grid *g, size_t row)
 {
-    return home_row(g, 2 * GRID_MARGIN + g->nv - row);
+    return home_row(g, 2 * GRID_MARGIN + g->rows - row);
 }
 
 /* The column inside the half plane that is the conjugate of margin column c. */
@@ -123,7 +125,7 @@ void grid_fold(struct grid *g, size_t p)
         for (size_t c = 0; from != to && c < 2 * g->stride; c++)
             to[c] += from[c];
     }
-    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->nv; r++) {
+    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->rows; r++) {
         const float *from = (const float *)row_start(g, p, r);
         float *to = (float *)row_start(g, p, mirror_row(g, r));
 
@@ -134,10 +136,10 @@ void grid_fold(struct grid *g, size_t p)
             to[2 * m + 1] -= from[2 * c + 1];
         }
     }
-    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->nv; r++) {
+    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->rows; r++) {
         float *row = (float *)row_start(g, p, r);
 
-        for (size_t c = 2 * (left + 1); c < 2 * right; c++)
+        for (size_t c = 2 * (left + 1); c < 2 * right && c < 2 * g->stride; c++)
             row[c] *= 0.5f;
     }
 }
@@ -146,7 +148,7 @@ void grid_unfold(struct grid *g, size_t p)
 {
     size_t left = GRID_MARGIN, right = GRID_MARGIN + g->nu / 2;
 
-    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->nv; r++) {
+    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->rows; r++) {
         const float *from = (const float *)row_start(g, p, mirror_row(g, r));
         float *to = (float *)row_start(g, p, r);
 

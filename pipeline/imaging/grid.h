@@ -50,8 +50,9 @@ struct grid {
 /* Complex planes (part 2) or real ones (1), which have no cells yet; ker is borrowed. */
 void grid_init(struct grid *g, size_t nu, size_t nv, size_t nplane, size_t part,
                double cell_rad, const struct kernel *ker);
-/* Keep no cells beyond |u| and |v| wavelengths; for planes that are only spread on, and turned. */
-void grid_crop(struct grid *g, double u, double v);
+/* Keep no cells beyond |u| and |v| wavelengths, where no node has its place; but `least` rows,
+ * which an image that is transformed in the plane takes. */
+void grid_crop(struct grid *g, double u, double v, size_t least);
 /* What the cells take. */
 size_t grid_bytes(const struct grid *g);
 /* Zeroed cells of its own, for free().  Status 0 or -ENOMEM. */
@@ -62,7 +63,7 @@ void grid_close(struct grid *g);
 void grid_borrow(struct grid *g, void *memory);
 void grid_zero(struct grid *g);
 
-/* Complex plane p without its margin: row v = -nv/2 at [0], stride g->stride; for fft.h. */
+/* Complex plane p without its margin: row v = -rows/2 at [0], stride g->stride; for fft.h. */
 float complex *grid_plane(const struct grid *g, size_t p);
 
 /* Whether a sample at (u, v) wavelengths lies on the grid, |u| and |v| <= 1 / (2 cell). */
@@ -91,11 +92,12 @@ void grid_fold(struct grid *g, size_t p);
 void grid_unfold(struct grid *g, size_t p);
 
 /*
- * grid_interpolate: data += scale g_q sum over planes of (i phi)^(first + p) plane p, p < n, at
- * every node that lies on the grid; data [nodes] complex.
+ * grid_interpolate: data += sum over planes of g_q (i phi)^m plane p, p < n, at every node that lies
+ * on the grid; data [nodes] complex.
+ * Given: term [n]: q and m of each plane, sorted by q, then by m, of one q one after the other
  */
 void grid_interpolate(const struct grid *g, const struct nodes *nodes,
-                      const struct plane_fit *fit, size_t q, size_t first, size_t n,
-                      float scale, float complex *data);
+                      const struct plane_fit *fit, const struct grid_term *term,
+                      size_t n, float complex *data);
 
 #endif

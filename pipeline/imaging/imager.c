@@ -47,8 +47,8 @@ enum { MIN_SIDE = 16, MAX_SIDE = 32768 };
  * by less than that. */
 #define BEAM_SHARE 0.02
 
-/* Planes beyond this many bytes are made in several passes over the samples. */
-static const size_t plane_bytes = (size_t)1 << 30;
+/* Planes beyond this many bytes are made in several passes over the nodes. */
+static const size_t plane_bytes = (size_t)480 << 20;
 
 /* t = n - 1 at slant coordinates (x, y); 0, or -EDOM off the sphere. */
 static int slant_t(double a, double b, double x, double y, double *t)
@@ -226,13 +226,25 @@ static void fill_tau(void *arg, size_t lo, size_t hi)
         }
 }
 
+/* How many planes are held at a time, of g's size and n in all. */
+static size_t most_planes(const struct grid *g, size_t n)
+{
+    size_t most = plane_bytes / (grid_bytes(g) / g->nplane);
+
+    return most < 1 ? 1 : most > n ? n : most;
+}
+
 static int make_planes(struct imager *im, struct err *e)
 {
     size_t nx = im->opts.nx, ny = im->opts.ny, nu = im->grid.nu, nv = im->grid.nv;
-    size_t bytes = nu * nv / 2 * sizeof(float complex);
-    size_t nplane = plane_bytes / bytes, terms = (size_t)im->info.terms;
+    const struct node_tiles *t = &im->nodes.tiles;
+    size_t terms = (size_t)im->info.terms;
 
-    nplane = nplane < 1 ? 1 : nplane > terms ? terms : nplane;
+    grid_init(&im->grid, nu, nv, 1, 2, im->opts.cell_rad, &im->ker);
+    grid_crop(&im->grid, (double)t->ncol * t->side_u,
+              (double)(t->nrow / 2) * t->side_v + t->reach_v, ny);
+    im->grid.nplane = most_planes(&im->grid, terms);
+    im->grid.nthread = im->opts.threads;
     im->ncol = im->ncol > nu / 2 + 1 ? nu / 2 + 1 : im->ncol;
     im->gain_x = kernel_gain(&im->ker, nx, nu);
     im->gain_y = kernel_gain(&im->ker, ny, nv);
@@ -241,11 +253,9 @@ static int make_planes(struct imager *im, struct err *e)
     if (im->tau == NULL || im->gain_x == NULL || im->gain_y == NULL ||
         im->work == NULL || fft_new(&im->fft, nu, nv, im->opts.threads) != 0)
         return err_set(e, -ENOMEM,
-                       "no memory for an image of %zu x %zu pixels (%zu planes of "
+                       "no memory for an image of %zu x %zu pixels (%zu planes, "
                        "%zu MB)",
-                       nx, ny, nplane, bytes >> 20);
-    grid_init(&im->grid, nu, nv, nplane, 2, im->opts.cell_rad, &im->ker);
-    im->grid.nthread = im->opts.threads;
+                       nx, ny, im->grid.nplane, grid_bytes(&im->grid) >> 20);
     im->space = calloc(1, sizeof *im->space);
     if (im->space == NULL)
         return err_set(e, -ENOMEM, "no memory for an imager");
@@ -265,10 +275,9 @@ void *imager_space(const struct imager *im, size_t bytes)
     return space->at;
 }
 
-/* The planes, all 0. */
-static int open_planes(struct imager *im, struct err *e)
+/* The planes of g, all 0. */
+static int open_planes(const struct imager *im, struct grid *g, struct err *e)
 {
-    struct grid *g = &im->grid;
     void *memory = imager_space(im, grid_bytes(g));
 
     if (memory == NULL)
@@ -490,7 +499,7 @@ static int transform(struct imager *im, const float complex *data, float *pix,
     size_t nx = im->opts.nx, ny = im->opts.ny, terms = (size_t)im->info.terms;
     struct grid_term term[IMAGER_TERMS];
     struct grid *g = &im->grid;
-    int rc = open_planes(im, e);
+    int rc = open_planes(im, g, e);
 
     for (size_t k = 0; k < terms; k++)
         term[k] = (struct grid_term){0, k};
@@ -508,8 +517,8 @@ static int transform(struct imager *im, const float complex *data, float *pix,
             size_t k = first + p;
 
             grid_fold(g, p);
-            fft_plane_to_image(im->fft, grid_plane(g, p), g->stride, im->ncol, im->work,
-                               nx, ny);
+            fft_plane_to_image(im->fft, grid_plane(g, p), g->rows, g->stride, im->ncol,
+                               im->work, nx, ny);
             apply_term(im, k, 1.0 / im->info.sum_weight, im->work, pix, k > 0);
         }
     }
@@ -536,42 +545,53 @@ int imager_psf(struct imager *im, float *pix, struct err *e)
     return rc;
 }
 
-/* What term q of the beam adds to the nodes; seen: b_q times the model. */
-static void predict_term(struct imager *im, size_t q, const float *seen,
-                         float complex *data)
+/* The planes of a model, one after the other; seen [ny][nx] is the beam's term of the last one. */
+static void fill_planes(struct imager *im, struct grid *g, const struct grid_term *term,
+                        size_t n, const float *model, float *seen)
 {
-    struct grid *g = &im->grid;
-    size_t terms = imager_terms(im, q);
-
-    for (size_t first = 0; first < terms; first += g->nplane) {
-        size_t n = terms - first < g->nplane ? terms - first : g->nplane;
-
-        for (size_t p = 0; p < n; p++) {
-            apply_term(im, first + p, 1.0, seen, im->work, false);
-            fft_image_to_plane(im->fft, im->work, im->opts.nx, im->opts.ny,
-                               grid_plane(g, p), g->stride, im->ncol);
-            grid_unfold(g, p);
-        }
-        grid_interpolate(g, &im->nodes, &im->fit, q, first, n, 1.0f, data);
+    for (size_t p = 0; p < n; p++) {
+        if (p == 0 || term[p].q != term[p - 1].q)
+            imager_see(im, term[p].q, model, seen);
+        apply_term(im, term[p].m, 1.0, seen, im->work, false);
+        fft_image_to_plane(im->fft, im->work, im->opts.nx, im->opts.ny,
+                           grid_plane(g, p), g->rows, g->stride, im->ncol);
+        grid_unfold(g, p);
     }
+}
+
+/* All terms of the beam, and of each those in phi.  term: IMAGER_TERMS NODES_BEAMS at most */
+static size_t all_terms(const struct imager *im, struct grid_term *term)
+{
+    size_t n = 0;
+
+    for (size_t q = 0; q < imager_beam_terms(im); q++)
+        for (size_t m = 0; m < imager_terms(im, q); m++)
+            term[n++] = (struct grid_term){q, m};
+    return n;
 }
 
 int imager_model(struct imager *im, const float *model, float complex **out,
                  struct err *e)
 {
-    size_t n = nodes_count(&im->nodes);
+    struct grid_term term[IMAGER_TERMS * NODES_BEAMS];
+    size_t n = nodes_count(&im->nodes), all = all_terms(im, term);
     float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
     float complex *data = mem_huge(n * sizeof *data);
-    int rc = seen == NULL || data == NULL
-                 ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu",
-                           im->opts.nx, im->opts.ny)
-                 : open_planes(im, e);
+    struct grid g = im->grid;
+    int rc;
 
+    g.nplane = most_planes(&im->grid, all);
+    rc = seen == NULL || data == NULL
+             ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu", im->opts.nx,
+                       im->opts.ny)
+             : open_planes(im, &g, e);
     if (rc == 0)
         memset(data, 0, n * sizeof *data);
-    for (size_t q = 0; rc == 0 && q < imager_beam_terms(im); q++) {
-        imager_see(im, q, model, seen);
-        predict_term(im, q, seen, data);
+    for (size_t at = 0; rc == 0 && at < all; at += g.nplane) {
+        size_t some = all - at < g.nplane ? all - at : g.nplane;
+
+        fill_planes(im, &g, term + at, some, model, seen);
+        grid_interpolate(&g, &im->nodes, &im->fit, term + at, some, data);
     }
     free(seen);
     if (rc != 0) {

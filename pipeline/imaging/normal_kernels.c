@@ -54,6 +54,8 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
     size_t nu = fft_good_size((size_t)(over * (double)op->mx));
     size_t nv = fft_good_size((size_t)(over * (double)op->my));
     const struct node_tiles *t = &w->view.nodes->tiles;
+    double u = (double)t->ncol * t->side_u;
+    double v = (double)(t->nrow / 2) * t->side_v + t->reach_v;
     size_t nplane;
     char *space;
 
@@ -62,8 +64,7 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
             w->term[w->nterm++] = (struct grid_term){q, m};
     kernel_init(&w->ker, accuracy, over);
     grid_init(&w->real, nu, nv, 1, 1, w->view.cell_rad, &w->ker);
-    grid_crop(&w->real, (double)t->ncol * t->side_u,
-              (double)(t->nrow / 2) * t->side_v + t->reach_v);
+    grid_crop(&w->real, u, v, 0);
     nplane = plane_bytes / grid_bytes(&w->real);
     nplane = nplane < 1 ? 1 : nplane > w->nterm ? w->nterm : nplane;
     w->real.nplane = nplane;
@@ -77,6 +78,7 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
         fft_new(&w->fft, nu, nv, op->threads) != 0)
         return -ENOMEM;
     grid_init(&w->plane, nu, nv, 1, 2, w->view.cell_rad, &w->ker);
+    grid_crop(&w->plane, u, v, op->my);
     w->real.nthread = op->threads;
     space = imager_space(op->im, op->kernel_bytes + grid_bytes(&w->real));
     if (space == NULL || grid_open(&w->plane) != 0)
@@ -114,7 +116,7 @@ static void make_lags(struct weights *w, const struct normal *op, size_t p, size
         a.scale /= (double)j;
     grid_turn(&w->plane, &w->real, p, m);
     grid_fold(&w->plane, 0);
-    fft_plane_to_image(w->fft, grid_plane(&w->plane, 0), w->plane.stride, w->ncol,
+    fft_plane_to_image(w->fft, grid_plane(&w->plane, 0), w->plane.rows, w->plane.stride, w->ncol,
                        w->lag, op->mx, op->my);
     parallel_run_by(op->threads, op->my, scale_rows, &a);
 }

@@ -114,9 +114,8 @@ INLINE bool on_grid(const struct grid *g, const struct block *b, int i)
 /* The taps of all nodes: polynomials in the place inside the cell, eight at a time. */
 INLINE void make_taps(const struct kernel *ker, struct block *b, bool real)
 {
-    v8 coef[KERNEL_MAXCOEF];
+    const v8 *coef = (const v8 *)ker->coef;
 
-    memcpy(coef, ker->coef, sizeof coef);
     for (int i = 0; i < b->n; i++) {
         float x = b->inside[0][i], y = b->inside[1][i];
         v8 u = coef[0], v = coef[0];
@@ -312,14 +311,24 @@ struct interpolate {
     const struct grid *g;
     const struct nodes *nodes;
     const struct plane_fit *fit;
-    size_t q, first, n;
-    float scale;
+    const struct grid_term *term;
+    size_t n;
     float *data;
 };
 
-/* z = i phi z + plane p at nodes i .. i + n - 1: one step of Horner's rule. */
-INLINE void interpolate_run(const struct interpolate *a, struct block *b, int i, int n,
-                            size_t p, int w)
+/* Four complex numbers times i phi. */
+INLINE void times_i(v8 *z, float phi)
+{
+    *z = __builtin_shufflevector(*z, *z, 1, 0, 3, 2, 5, 4, 7, 6) *
+         (v8){-phi, phi, -phi, phi, -phi, phi, -phi, phi};
+}
+
+/*
+ * z = i phi z + plane p at nodes i .. i + n - 1: one step of Horner's rule.  z: four parts of each
+ * node's sum over the cells, which are added up when all planes are through.
+ */
+INLINE void interpolate_run(const struct interpolate *a, const struct block *b, int i,
+                            int n, size_t p, int w, v8 *z)
 {
     size_t row_floats = 2 * a->g->stride;
     const float *from =
@@ -332,50 +341,52 @@ INLINE void interpolate_run(const struct interpolate *a, struct block *b, int i,
     }
     for (int s = i; s < i + n; s++) {
         v8 left = b->v[s][0] * patch[0][0], right = b->v[s][0] * patch[0][1];
-        float re = b->z[s][0], im = b->z[s][1];
 
         for (int j = 1; j < w; j++) {
             left += b->v[s][j] * patch[j][0];
             right += b->v[s][j] * patch[j][1];
         }
-        left = left * b->u[s][0] + right * b->u[s][1];
-        left += __builtin_shufflevector(left, left, 4, 5, 6, 7, 4, 5, 6, 7);
-        b->z[s][0] = left[0] + left[2] - b->phi[s] * im;
-        b->z[s][1] = left[1] + left[3] + b->phi[s] * re;
+        times_i(&z[s], b->phi[s]);
+        z[s] += left * b->u[s][0] + right * b->u[s][1];
     }
 }
 
-INLINE void times_i_phi(struct block *b)
+/* Planes lo .. hi - 1, of one term of the beam: sum += g_q times the series in i phi. */
+INLINE void interpolate_term(const struct interpolate *a, const struct block *b,
+                             size_t row, size_t lo, size_t hi, int w, v8 *sum)
 {
-    for (int i = 0; i < b->n; i++) {
-        float re = b->z[i][0];
+    const float *factor = nodes_factor(a->nodes, a->term[lo].q, row);
+    v8 z[BLOCK] = {{0}};
 
-        b->z[i][0] = -b->phi[i] * b->z[i][1];
-        b->z[i][1] = b->phi[i] * re;
-    }
-}
-
-INLINE void interpolate_block(const struct interpolate *a, size_t r, float conj,
-                              struct block *b, int w)
-{
-    const float *factor = nodes_factor(a->nodes, a->q, r);
-    float *row = a->data + 2 * a->nodes->start[r];
-
-    make_taps(a->g->ker, b, false);
-    memset(b->z, 0, sizeof b->z);
-    for (size_t p = a->n; p-- > 0;)
+    for (size_t p = hi; p-- > lo;)
         for (int i = 0, len; i < b->n; i += len) {
             len = run_length(b, i);
-            interpolate_run(a, b, i, len, p, w);
+            interpolate_run(a, b, i, len, p, w, z);
         }
-    for (size_t k = 0; k < a->first; k++)
-        times_i_phi(b);
     for (int i = 0; i < b->n; i++) {
-        float *to = row + 2 * (size_t)b->at[i];
-        float scale = a->scale * (factor != NULL ? factor[b->at[i]] : 1.0f);
+        for (size_t k = 0; k < a->term[lo].m; k++)
+            times_i(&z[i], b->phi[i]);
+        sum[i] += z[i] * (factor != NULL ? factor[b->at[i]] : 1.0f);
+    }
+}
 
-        to[0] += scale * b->z[i][0];
-        to[1] += scale * conj * b->z[i][1];
+INLINE void interpolate_block(const struct interpolate *a, size_t row, float conj,
+                              struct block *b, int w)
+{
+    float *to = a->data + 2 * a->nodes->start[row];
+    v8 sum[BLOCK] = {{0}};
+
+    make_taps(a->g->ker, b, false);
+    for (size_t lo = 0, hi; lo < a->n; lo = hi) {
+        for (hi = lo + 1; hi < a->n && a->term[hi].q == a->term[lo].q;)
+            hi++;
+        interpolate_term(a, b, row, lo, hi, w, sum);
+    }
+    for (int i = 0; i < b->n; i++) {
+        v8 z = sum[i];
+
+        to[2 * b->at[i]] += z[0] + z[2] + (z[4] + z[6]);
+        to[2 * b->at[i] + 1] += conj * (z[1] + z[3] + (z[5] + z[7]));
     }
 }
 
@@ -555,16 +566,14 @@ static void interpolate_range(void *arg, size_t lo, size_t hi)
 }
 
 void grid_interpolate(const struct grid *g, const struct nodes *nodes,
-                      const struct plane_fit *fit, size_t q, size_t first, size_t n,
-                      float scale, float complex *data)
+                      const struct plane_fit *fit, const struct grid_term *term,
+                      size_t n, float complex *data)
 {
     struct interpolate a = {.g = g,
                             .nodes = nodes,
                             .fit = fit,
-                            .q = q,
-                            .first = first,
+                            .term = term,
                             .n = n,
-                            .scale = scale,
                             .data = (float *)data};
 
     parallel_run_by(g->nthread, nodes->tiles.npiece, interpolate_range, &a);
