@@ -16,7 +16,7 @@
 #include "watcherd/files/watch.h"
 
 static struct {
-    int n[5]; /* by enum settle_what */
+    int n[SETTLE_IS_GONE + 1]; /* by enum settle_what */
     bool again;
     char path[300], reason[256];
 } told;

@@ -19,7 +19,7 @@ static const struct settle_opts usual = {.quiet_s = 2, .max_wait_s = 1800};
 /* ---- what was told ---- */
 
 static struct {
-    int n[5]; /* by enum settle_what */
+    int n[SETTLE_IS_GONE + 1]; /* by enum settle_what */
     int all;
     bool again;
     char path[300], reason[256];
@@ -236,7 +236,7 @@ static void a_killed_writers_file_is_reported_bad_and_never_settles(void **state
     settle_dirty(s, "x.hdf5", SETTLE_SCANNED, now);
     h5_writer_kill(&w);
     settle_dirty(s, "x.hdf5", SETTLE_CLOSED, now); /* the kernel closes it */
-    run(s, &now, 7.9);                             /* four quiet periods */
+    run(s, &now, 5.9);                             /* three quiet periods */
     assert_int_equal(told.all, 0);
     run(s, &now, 5000);
     assert_int_equal(told.n[SETTLE_IS_BAD], 1);
@@ -347,13 +347,39 @@ static void a_preallocated_copy_that_stops_half_way_never_settles(void **state)
     (void)state;
     memset(zero, 'x', sizeof zero);
     fd = open("a.bin", O_RDWR | O_CREAT, 0644);
-    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    assert_int_equal(posix_fallocate(fd, 0, 1 << 20), 0);
     assert_int_equal(write(fd, zero, sizeof zero), sizeof zero);
+    fsync(fd);
     close(fd);
     settle_dirty(s, "a.bin", SETTLE_CLOSED, now);
     run(s, &now, 4000);
     assert_int_equal(told.n[SETTLE_IS_BAD], 1);
     assert_int_equal(told.all, 1);
+    settle_free(s);
+}
+
+/* What rest decides is decided after three quiet periods, and said beforehand. */
+static void a_sparse_copy_settles_when_it_has_rested(void **state)
+{
+    struct settle *s = settle_new(&usual);
+    struct settle_stats stats;
+    double now = 0;
+    int fd;
+
+    (void)state;
+    fd = open("a.bin", O_RDWR | O_CREAT, 0644);
+    assert_int_equal(write(fd, "data", 4), 4);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    close(fd);
+    settle_dirty(s, "a.bin", SETTLE_CLOSED, now);
+    run(s, &now, 2.5);
+    assert_int_equal(told.all, 0);
+    settle_stats(s, now, &stats);
+    assert_true(stats.decided_in_s > 3 && stats.decided_in_s < 4);
+    run(s, &now, 6.1);
+    assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
+    settle_stats(s, now, &stats);
+    assert_true(stats.decided_in_s == 0);
     settle_free(s);
 }
 
@@ -535,15 +561,45 @@ static void what_is_no_file_is_ignored(void **state)
 
     (void)state;
     assert_int_equal(mkfifo("fifo.csv", 0644), 0);
-    assert_int_equal(symlink("/etc/passwd", "link.csv"), 0);
     settle_dirty(s, "fifo.csv", SETTLE_SCANNED, now);
-    settle_dirty(s, "link.csv", SETTLE_RENAMED, now);
     settle_dirty(s, "/dev/zero", SETTLE_CLOSED, now);
     write_file("a.csv", "x\n"); /* one that becomes a FIFO while it waits */
     settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
     assert_int_equal(rename("fifo.csv", "a.csv"), 0);
     run(s, &now, 100);
     assert_int_equal(told.all, 0);
+    settle_stats(s, now, &stats);
+    assert_int_equal(stats.known, 0);
+    settle_free(s);
+}
+
+/* matrix: watch 16 symlinks (settle) */
+static void a_symbolic_link_is_told_of_once(void **state)
+{
+    struct settle *s = settle_new(&usual);
+    struct settle_stats stats;
+    char why[256];
+    double now = 0;
+
+    (void)state;
+    write_file("elsewhere", "x\n");
+    assert_int_equal(symlink("elsewhere", "a.csv"), 0);
+    for (int i = 0; i < 3; i++) {
+        settle_dirty(s, "a.csv", i == 0 ? SETTLE_RENAMED : SETTLE_SCANNED, now);
+        run(s, &now, now + 100);
+        assert_int_equal(told.n[SETTLE_IS_IGNORED], 1);
+        assert_int_equal(told.all, 1);
+    }
+    settle_why(s, "a.csv", why, sizeof why, now);
+    assert_non_null(strstr(why, "symbolic link"));
+    assert_int_equal(unlink("a.csv"), 0); /* and now the file itself */
+    assert_int_equal(rename("elsewhere", "a.csv"), 0);
+    settle_dirty(s, "a.csv", SETTLE_RENAMED, now);
+    run(s, &now, now + 10);
+    assert_int_equal(told.n[SETTLE_IS_SETTLED], 1);
+    assert_int_equal(unlink("a.csv"), 0);
+    settle_dirty(s, "a.csv", SETTLE_CLOSED, now);
+    run(s, &now, now + 10);
     settle_stats(s, now, &stats);
     assert_int_equal(stats.known, 0);
     settle_free(s);
@@ -687,6 +743,7 @@ int main(void)
         OWN_DIR(a_file_always_in_motion_is_overdue_too),
         OWN_DIR(looks_become_rarer_up_to_a_minute),
         OWN_DIR(a_preallocated_copy_that_stops_half_way_never_settles),
+        OWN_DIR(a_sparse_copy_settles_when_it_has_rested),
         OWN_DIR(a_settled_file_seen_again_is_no_news),
         OWN_DIR(a_rewritten_file_is_changed_and_settles_again),
         OWN_DIR(another_file_renamed_over_a_settled_one_settles_at_once),
@@ -695,6 +752,7 @@ int main(void)
         OWN_DIR(forgetting_a_prefix_forgets_only_what_is_below),
         OWN_DIR(names_are_bytes),
         OWN_DIR(what_is_no_file_is_ignored),
+        OWN_DIR(a_symbolic_link_is_told_of_once),
         OWN_DIR(an_unreadable_file_is_bad_and_others_go_on),
         OWN_DIR(sizes_outside_the_limits_are_bad),
         OWN_DIR(why_says_what_is_waited_for),

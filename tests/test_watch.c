@@ -140,7 +140,8 @@ static void closed_and_renamed_files_are_told_apart(void **state)
     drain(w);
     assert_int_equal(how("in/a.csv"), WATCH_CLOSED);
     assert_int_equal(how("in/b.csv"), WATCH_RENAMED);
-    assert_int_equal(got.calls, 3); /* one event a file */
+    assert_int_equal(got.calls,
+                     4); /* a.csv had its name and content before it was closed */
     watch_free(w);
 }
 
@@ -172,6 +173,19 @@ static void names_in_the_making_and_foreign_ones_are_ignored(void **state)
     watch_free(w);
 }
 
+/* The end of a writer that works without a name until all is there: O_TMPFILE. */
+static void link_unnamed(const char *path)
+{
+    char proc[40];
+    int fd = open("in", O_TMPFILE | O_WRONLY, 0644);
+
+    assert_true(fd != -1);
+    assert_int_equal(write(fd, "x\n", 2), 2);
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+    assert_int_equal(linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW), 0);
+    close(fd);
+}
+
 /* matrix: watch 5 rsync, cp, mv across fs, install, wget, ln, fallocate'd copy */
 static void every_way_of_arriving_is_seen_once_complete(void **state)
 {
@@ -200,13 +214,28 @@ static void every_way_of_arriving_is_seen_once_complete(void **state)
         assert_int_equal(how("in/rsync.csv"), WATCH_RENAMED);
     watch_free(w);
 
-    w = watching("in", 0); /* not recursive: a hard link is found by the scan */
+    w = watching(
+        "in", 0); /* names given by link(2), to a file with and one without another */
     shell("ln src/a.csv in/ln2.csv");
+    link_unnamed("in/tmpfile.csv");
     drain(w);
-    assert_false(seen("in/ln2.csv"));
-    assert_int_equal(watch_tick(w, 59), 0);
-    assert_int_equal(watch_tick(w, 60), 1);
-    assert_true(seen("in/ln2.csv"));
+    assert_int_equal(how("in/ln2.csv"), WATCH_CLOSED);
+    assert_int_equal(how("in/tmpfile.csv"), WATCH_SCANNED);
+    watch_free(w);
+}
+
+/* A root is at depth 1, and 48 are looked into. */
+static void what_lies_too_deep_is_said_once(void **state)
+{
+    struct watch *w;
+
+    (void)state;
+    shell("d=in; for i in $(seq 48); do d=$d/d; done; mkdir -p $d; touch $d/a.csv");
+    w = watching("in", WATCH_RECURSIVE);
+    assert_int_equal(watch_tick(w, 1000), 1);
+    assert_int_equal(got.n, 0);
+    assert_int_equal(got.notices, 1);
+    assert_non_null(strstr(got.notice, "lies deeper than 48 levels"));
     watch_free(w);
 }
 
@@ -257,7 +286,7 @@ static void names_are_bytes(void **state)
 }
 
 /* matrix: watch 16 symlink loops, FIFOs, devices, sockets */
-static void only_regular_files_are_told_of(void **state)
+static void only_regular_files_and_links_are_told_of(void **state)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX, .sun_path = "in/socket.csv"};
     int s = socket(AF_UNIX, SOCK_STREAM, 0), fd;
@@ -280,7 +309,10 @@ static void only_regular_files_are_told_of(void **state)
             assert_int_equal(rename("l", "in/link2.csv"), 0);
         }
         drain(w);
-        assert_int_equal(got.n, 0);
+        assert_true(seen("in/link.csv"));
+        assert_true(seen("in/link2.csv"));
+        assert_true(seen("in/sub/loop"));
+        assert_int_equal(got.n, 3);
         watch_free(w);
     }
     close(s);
@@ -692,9 +724,10 @@ int main(void)
         OWN_DIR(closed_and_renamed_files_are_told_apart),
         OWN_DIR(names_in_the_making_and_foreign_ones_are_ignored),
         OWN_DIR(every_way_of_arriving_is_seen_once_complete),
+        OWN_DIR(what_lies_too_deep_is_said_once),
         OWN_DIR(files_that_vanish_are_no_error),
         OWN_DIR(names_are_bytes),
-        OWN_DIR(only_regular_files_are_told_of),
+        OWN_DIR(only_regular_files_and_links_are_told_of),
         OWN_DIR(files_in_new_directories_are_never_lost),
         OWN_DIR(a_renamed_directory_is_watched_under_its_new_name),
         OWN_DIR(a_root_that_is_not_recursive_leaves_its_folders_alone),

@@ -37,7 +37,8 @@
 #include "watcherd/base/store.h"
 #include "watcherd/upkeep.h"
 
-/* With --once: files that are still not whole after this many quiet seconds are left. */
+/* With --once: files that are still not whole after this many quiet seconds are left, unless
+ * their rest will decide what they are. */
 #define ONCE_PATIENCE_S 3.0
 /* At the end, for a file system or a store that hangs. */
 #define LAST_STOP_S 1.0
@@ -98,6 +99,10 @@ static void on_settle(void *arg, const struct settle_news *news)
                   NULL);
         group_remove(d->groups, news->path);
         d->nfailed++;
+        break;
+    case SETTLE_IS_IGNORED:
+        log_event(LOG_WARN, "ignored", "file", news->path, "reason", news->reason,
+                  NULL);
         break;
     case SETTLE_IS_OVERDUE:
         log_event(LOG_WARN, "overdue", "file", news->path, "reason", news->reason,
@@ -345,8 +350,9 @@ static bool is_done(struct daemon *d, double now)
     ingest_look(d->ingest, &look);
     return is_idle(d) && crew.empty && look.scanned && look.idle &&
            (look.settle.waiting == 0 ||
-            now - look.last_event >
-                d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S);
+            (look.settle.decided_in_s <= 0 &&
+             now - look.last_event >
+                 d->conf->watch.stabilization_time_s + ONCE_PATIENCE_S));
 }
 
 /* ---- rounds of the loop ---- */

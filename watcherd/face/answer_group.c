@@ -13,12 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/clock.h"
 #include "core/conf.h"
+#include "core/dirsum.h"
 #include "core/err.h"
 #include "core/group.h"
 #include "core/groupname.h"
+#include "core/incoming.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -90,6 +93,36 @@ static void add_growing(void *arg, const char *path, enum settle_state state,
                                              "why", text_json(why)));
 }
 
+/* A path that no scan told of: why not, by its name and by what is there. */
+static void say_unknown(struct files_call *c)
+{
+    const struct conf *conf = c->why->answers->conf;
+    const char *name = path_base(c->path);
+    struct incoming_names names;
+    struct stat st;
+
+    if (strcmp(c->say, "not known") != 0)
+        return;
+    if (lstat(c->path, &st) != 0)
+        snprintf(c->say, sizeof c->say, "not known: %s", strerror(errno));
+    else if (S_ISLNK(st.st_mode))
+        snprintf(c->say, sizeof c->say, "not known: a symbolic link, not followed");
+    else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        snprintf(c->say, sizeof c->say, "not known: no regular file");
+    else if (dirsum_unfinished(name))
+        snprintf(c->say, sizeof c->say,
+                 "not known: its name says that it is still being written");
+    else if (S_ISREG(st.st_mode) &&
+             incoming_names(&names, conf->watch.extensions, NULL) == 0 &&
+             !incoming_wants(&names, name))
+        snprintf(c->say, sizeof c->say,
+                 "not known: its name ends in none of [watch] extensions = %s",
+                 conf->watch.extensions);
+    else
+        snprintf(c->say, sizeof c->say,
+                 "not known: it lies in no watched directory, or was not seen yet");
+}
+
 static void run_files(struct ingest_call *call, struct watch *watch,
                       struct settle *settle)
 {
@@ -97,8 +130,10 @@ static void run_files(struct ingest_call *call, struct watch *watch,
 
     (void)watch;
     c->settle = settle;
-    if (c->path[0] != '\0')
+    if (c->path[0] != '\0') {
         settle_why(settle, c->path, c->say, sizeof c->say, c->now);
+        say_unknown(c);
+    }
     if (c->near)
         settle_each_unsettled(settle, c->now, add_growing, c);
 }

@@ -4,6 +4,7 @@
  */
 #include "watcherd/files/probe.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,39 +56,96 @@ static uint64_t little_endian(const uint8_t *p, unsigned n)
     return v;
 }
 
-/*
- * HDF5: the superblock (File Format Specification 3.0, section II.A).  All addresses are
- * `so` bytes wide; the end-of-file address is the third of version 0 and 1 (base, free space,
- * end) and of version 2 and 3 (base, extension, end).
- */
-static void probe_hdf5(int fd, uint64_t size, struct probe_result *r)
-{
-    static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-    static const struct {
-        unsigned so, flags, first_address; /* byte offsets */
-    } layout[] = {{13, 20, 24}, {13, 20, 28}, {9, 11, 12}, {9, 11, 12}};
-    uint8_t b[96] = {0};
-    ssize_t n = pread(fd, b, sizeof b, 0);
-    unsigned version, so;
-    uint64_t end;
+static const uint8_t hdf5_signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
-    if (n < 0) {
-        say_unreadable(r, errno);
-        return;
+/*
+ * Where the superblock stands: at 0, or behind a user block of 512, 1024, 2048 ... bytes (II.A);
+ * UINT64_MAX: nowhere.  -1 with errno set when the file cannot be read.
+ */
+static int find_superblock(int fd, uint64_t size, uint64_t *at)
+{
+    uint8_t b[8];
+
+    for (*at = 0; *at < size; *at = *at == 0 ? 512 : 2 * *at) {
+        ssize_t n = pread(fd, b, sizeof b, (off_t)*at);
+
+        if (n < 0)
+            return -1;
+        if (n == sizeof b && memcmp(b, hdf5_signature, sizeof b) == 0)
+            return 0;
     }
-    if ((size_t)n < sizeof b && (n < 8 || memcmp(b, signature, 8) == 0)) {
+    *at = UINT64_MAX;
+    return 0;
+}
+
+/* Without a superblock: too short for one, not written yet (in another order than ours), or
+ * something else. */
+static void no_superblock(int fd, uint64_t size, struct probe_result *r)
+{
+    static const uint8_t zero[8];
+    uint8_t b[8] = {0};
+
+    if (pread(fd, b, sizeof b, 0) < 0)
+        say_unreadable(r, errno);
+    else if (size < sizeof b)
         say(r, PROBE_WAIT, PROBE_BAD,
             "growing or truncated: %" PRIu64 " bytes are less "
             "than an HDF5 superblock",
             size);
+    else
+        say(r, memcmp(b, zero, 8) == 0 ? PROBE_WAIT : PROBE_BAD, PROBE_BAD,
+            "not an HDF5 file: no signature at its start, nor behind a user block");
+}
+
+/* The size that a superblock implies against the one that the file has. */
+static void compare_end(uint64_t size, uint64_t end, bool open, struct probe_result *r)
+{
+    if (open)
+        say(r, PROBE_WAIT, PROBE_BAD,
+            "the HDF5 superblock says that it is open for "
+            "writing: %" PRIu64 " bytes so far",
+            size);
+    else if (size < end)
+        say(r, PROBE_WAIT, PROBE_BAD,
+            "growing or truncated: %" PRIu64 " of %" PRIu64 " bytes", size, end);
+    else if (size > end)
+        say(r, PROBE_WAIT, PROBE_OK,
+            "%" PRIu64 " bytes, more than the %" PRIu64
+            " that the HDF5 superblock says",
+            size, end);
+}
+
+/*
+ * HDF5: the superblock (File Format Specification 3.0, section II.A).  All addresses are
+ * `so` bytes wide; the end-of-file address is the third of version 0 and 1 (base, free space,
+ * end) and of version 2 and 3 (base, extension, end).  It is absolute; where a block was put
+ * before the file afterwards (h5jam), base is not where the superblock stands, and the end has
+ * moved with it.
+ */
+static void probe_hdf5(int fd, uint64_t size, struct probe_result *r)
+{
+    static const struct {
+        unsigned so, flags, first_address; /* byte offsets */
+    } layout[] = {{13, 20, 24}, {13, 20, 28}, {9, 11, 12}, {9, 11, 12}};
+    uint8_t b[96] = {0};
+    uint64_t at, end, base;
+    unsigned version, so;
+    ssize_t n;
+
+    if (find_superblock(fd, size, &at) != 0) {
+        say_unreadable(r, errno);
         return;
     }
-    if (memcmp(b, signature, 8) != 0) {
-        static const uint8_t zero[8];
-        bool blank = memcmp(b, zero, 8) == 0; /* copied in another order than ours */
-
-        say(r, blank ? PROBE_WAIT : PROBE_BAD, PROBE_BAD,
-            "not an HDF5 file: no signature at its start");
+    if (at == UINT64_MAX) {
+        no_superblock(fd, size, r);
+        return;
+    }
+    n = pread(fd, b, sizeof b, (off_t)at);
+    if (n < (ssize_t)sizeof b) {
+        say(r, PROBE_WAIT, PROBE_BAD,
+            "growing or truncated: %" PRIu64 " bytes are less "
+            "than an HDF5 superblock",
+            size);
         return;
     }
     version = b[8];
@@ -101,20 +159,12 @@ static void probe_hdf5(int fd, uint64_t size, struct probe_result *r)
             so);
         return;
     }
+    base = little_endian(b + layout[version].first_address, so);
     end = little_endian(b + layout[version].first_address + 2 * so, so);
-    if ((b[layout[version].flags] & 0x05) != 0) /* write access, or SWMR write access */
-        say(r, PROBE_WAIT, PROBE_BAD,
-            "the HDF5 superblock says that it is open for "
-            "writing: %" PRIu64 " bytes so far",
-            size);
-    else if (size < end)
-        say(r, PROBE_WAIT, PROBE_BAD,
-            "growing or truncated: %" PRIu64 " of %" PRIu64 " bytes", size, end);
-    else if (size > end)
-        say(r, PROBE_WAIT, PROBE_OK,
-            "%" PRIu64 " bytes, more than the %" PRIu64
-            " that the HDF5 superblock says",
-            size, end);
+    if (base < at && end <= UINT64_MAX - at)
+        end += at - base;
+    /* write access, or SWMR write access */
+    compare_end(size, end, (b[layout[version].flags] & 0x05) != 0, r);
 }
 
 /* What a FITS header says of the size of the data behind it. */
@@ -166,10 +216,10 @@ static int fits_card(struct fits_hdu *h, const char *card)
     return 0;
 }
 
-/* Bytes of data, padded to 2880; UINT64_MAX when the header is impossible. */
+/* Bytes of data, without the padding to 2880; UINT64_MAX when the header is impossible. */
 static uint64_t fits_data_bytes(const struct fits_hdu *h)
 {
-    uint64_t n = 1, pad;
+    uint64_t n = 1;
     long first = h->groups && h->axis[1] == 0 ? 2 : 1;
     long bits = labs(h->bitpix);
 
@@ -185,13 +235,13 @@ static uint64_t fits_data_bytes(const struct fits_hdu *h)
         __builtin_mul_overflow(n, (uint64_t)h->gcount, &n) ||
         __builtin_mul_overflow(n, (uint64_t)(bits / 8), &n))
         return UINT64_MAX;
-    pad = (2880 - n % 2880) % 2880;
-    return n > INT64_MAX - pad ? UINT64_MAX : n + pad;
+    return n > INT64_MAX - 2880 ? UINT64_MAX : n;
 }
 
-/* Read one header at *at; leave *at behind its data.  0: more may follow; 1: said; 2: special
- * records follow, not a header. */
-static int fits_hdu(int fd, uint64_t size, uint64_t *at, struct probe_result *r)
+/* Read one header at *at; leave *at behind its data and their padding, *data before that.
+ * 0: more may follow; 1: said; 2: special records follow, not a header. */
+static int fits_hdu(int fd, uint64_t size, uint64_t *at, uint64_t *data,
+                    struct probe_result *r)
 {
     struct fits_hdu *h;
     char block[2880];
@@ -206,6 +256,9 @@ static int fits_hdu(int fd, uint64_t size, uint64_t *at, struct probe_result *r)
 
         if (n != (ssize_t)sizeof block) {
             free(h);
+            if (n > 0 && start && !first &&
+                memcmp(block, "XTENSION=", n < 9 ? (size_t)n : 9) != 0)
+                return 2; /* bytes behind the last block */
             if (n < 0)
                 say_unreadable(r, errno);
             else
@@ -234,15 +287,17 @@ static int fits_hdu(int fd, uint64_t size, uint64_t *at, struct probe_result *r)
             *at);
         return 1;
     }
-    *at += bytes;
+    *data = *at + bytes;
+    *at = *data + (2880 - bytes % 2880) % 2880;
     return 0;
 }
 
 /* FITS 4.0: blocks of 2880 (3.1), size of the data (4.4.1.1, eq. 1 and 2), special records
-   (3.5). */
+   (3.5).  At rest all pixels are enough: writers leave out the last padding, or put bytes behind
+   it, and readers take such files. */
 static void probe_fits(int fd, uint64_t size, struct probe_result *r)
 {
-    uint64_t at = 0;
+    uint64_t at = 0, data = 0;
     char start[9];
 
     if (pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start &&
@@ -254,7 +309,7 @@ static void probe_fits(int fd, uint64_t size, struct probe_result *r)
         return;
     }
     for (int n = 0; n < 1000 && at < size; n++) {
-        int rc = fits_hdu(fd, size, &at, r);
+        int rc = fits_hdu(fd, size, &at, &data, r);
 
         if (rc == 1)
             return;
@@ -262,10 +317,10 @@ static void probe_fits(int fd, uint64_t size, struct probe_result *r)
             break;
     }
     if (size < at)
-        say(r, PROBE_WAIT, PROBE_BAD,
+        say(r, PROBE_WAIT, size < data ? PROBE_BAD : PROBE_OK,
             "growing or truncated: %" PRIu64 " of %" PRIu64 " bytes", size, at);
     else if (size % 2880 != 0)
-        say(r, PROBE_WAIT, PROBE_BAD,
+        say(r, PROBE_WAIT, PROBE_OK,
             "growing or truncated: %" PRIu64 " bytes are no multiple of 2880", size);
 }
 
@@ -293,13 +348,42 @@ static void probe_json_tail(int fd, uint64_t size, struct probe_result *r)
             size);
 }
 
+/* All brackets have their counterparts, the first stands first and the last last: whole, though
+ * a strict parser frowns on it (NaN, a comma too many, a byte order mark, a line a value). */
+static bool in_brackets(const char *text, ssize_t n)
+{
+    long curly = 0, square = 0;
+    bool quoted = false;
+    ssize_t i = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+
+    while (n > i && isspace((unsigned char)text[n - 1]))
+        n--;
+    while (i < n && isspace((unsigned char)text[i]))
+        i++;
+    if (n - i < 2 || strchr("{[", text[i]) == NULL || strchr("}]", text[n - 1]) == NULL)
+        return false;
+    for (; i < n && curly >= 0 && square >= 0; i++) {
+        char c = text[i];
+
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted) {
+            curly += (c == '{') - (c == '}');
+            square += (c == '[') - (c == ']');
+        }
+    }
+    return curly == 0 && square == 0 && !quoted;
+}
+
 static void probe_json(int fd, uint64_t size, struct probe_result *r)
 {
     json_error_t err;
     json_t *root;
     char *text;
     ssize_t n;
-    bool cut;
+    bool cut, lax;
 
     if (size > PARSE_MAX) {
         probe_json_tail(fd, size, r);
@@ -314,10 +398,15 @@ static void probe_json(int fd, uint64_t size, struct probe_result *r)
     }
     root = json_loadb(text, (size_t)n, JSON_DECODE_ANY, &err);
     cut = root == NULL && json_error_code(&err) == json_error_premature_end_of_input;
+    lax = root == NULL && !cut && in_brackets(text, n);
     free(text);
     if (root == NULL)
-        say(r, cut ? PROBE_WAIT : PROBE_BAD, PROBE_BAD, "%s JSON: line %d: %.100s",
-            cut ? "unfinished" : "not", err.line, err.text);
+        say(r, cut || lax ? PROBE_WAIT : PROBE_BAD, lax ? PROBE_OK : PROBE_BAD,
+            "%s JSON: line %d: %.100s",
+            cut   ? "unfinished"
+            : lax ? "not strict"
+                  : "not",
+            err.line, err.text);
     json_decref(root);
 }
 
@@ -373,30 +462,62 @@ static enum probe_writer ask_writer(int fd)
     return errno == EAGAIN ? PROBE_WRITER_SOME : PROBE_WRITER_UNKNOWN;
 }
 
-/*
- * The first hole, if any: a copy into preallocated space, still running or cut off, or a
- * sparse file. HDF5 writes sparse files of its own (a chunk never written), but what it
- * writes last stands last; so a hole that reaches to the end is a cut copy, one that does
- * not only needs longer rest.
- */
-static void look_for_hole(int fd, uint64_t size, struct probe_result *r)
-{
-    off_t hole = lseek(fd, 0, SEEK_HOLE);
-    bool to_the_end;
+enum { MOST_HOLES = 64 }; /* looked at; a file of more is sparse */
 
-    if (hole < 0 || (uint64_t)hole >= size)
+/*
+ * Bytes of the holes in a file; *first is where the first begins, size when there is none.
+ * Of many holes the rest counts as data.
+ */
+static uint64_t measure_holes(int fd, uint64_t size, uint64_t *first)
+{
+    uint64_t holes = 0;
+    off_t at = 0;
+
+    *first = size;
+    for (int i = 0; i < MOST_HOLES; i++) {
+        off_t hole = lseek(fd, at, SEEK_HOLE), data;
+
+        if (hole < 0 || (uint64_t)hole >= size)
+            break;
+        if (i == 0)
+            *first = (uint64_t)hole;
+        data = lseek(fd, hole, SEEK_DATA);
+        if (data < 0 || (uint64_t)data > size) {
+            holes += size - (uint64_t)hole;
+            break;
+        }
+        holes += (uint64_t)(data - hole);
+        at = data;
+    }
+    return holes;
+}
+
+/*
+ * A file with holes.  Where they take room on disk (fallocate(2)) it is a copy into preallocated
+ * space, and what it has not reached stays empty: cut off, once nobody writes.  Where they take
+ * none they are zeros: HDF5 leaves what a data set never got, and `cp --sparse`, `rsync -S` and
+ * compressing file systems make holes of blocks of zeros, also of the last ones.  That may as
+ * well be a copy in the making, so it needs longer rest.
+ */
+static void look_for_hole(int fd, const struct stat *st, struct probe_result *r)
+{
+    uint64_t size = (uint64_t)st->st_size, on_disk = (uint64_t)st->st_blocks * 512;
+    uint64_t first, holes = measure_holes(fd, size, &first);
+    bool reserved;
+
+    if (holes == 0)
         return;
-    to_the_end = lseek(fd, hole, SEEK_DATA) == -1 && errno == ENXIO;
+    reserved = on_disk > size - holes && on_disk - (size - holes) > holes / 2;
     r->hole = true;
-    say(r, PROBE_WAIT, to_the_end ? PROBE_BAD : PROBE_OK,
-        "has a hole at byte %" PRIu64 " of %" PRIu64 "%s", (uint64_t)hole, size,
-        to_the_end ? ", to its end: a copy into preallocated space"
-                   : ": a copy into preallocated space, or a sparse file");
+    say(r, PROBE_WAIT, reserved ? PROBE_BAD : PROBE_OK,
+        "has a hole at byte %" PRIu64 " of %" PRIu64 "%s", first, size,
+        reserved ? ": a copy into preallocated space" : ": a sparse file");
 }
 
 static void set_identity(struct probe_result *r, const struct stat *st)
 {
     r->regular = S_ISREG(st->st_mode);
+    r->link = S_ISLNK(st->st_mode);
     r->id.dev = st->st_dev;
     r->id.ino = st->st_ino;
     r->id.size = (uint64_t)st->st_size;
@@ -404,13 +525,16 @@ static void set_identity(struct probe_result *r, const struct stat *st)
     r->ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
 }
 
+static const char LINK[] = "a symbolic link: it is not followed; deliver the file "
+                           "itself, or a hard link to it";
+
 /* A verdict for an open or lstat that failed. */
 static enum probe_verdict cannot(struct probe_result *r, int err)
 {
     if (err == ENOENT || err == ENOTDIR)
         say(r, PROBE_GONE, PROBE_GONE, "no such file");
     else if (err == ELOOP)
-        say(r, PROBE_BAD, PROBE_BAD, "not a regular file");
+        say(r, PROBE_BAD, PROBE_BAD, "%s", LINK);
     else if (err == EMFILE || err == ENFILE || err == ENOMEM)
         say(r, PROBE_WAIT, PROBE_WAIT, "cannot be opened now: %s", strerror(err));
     else
@@ -433,7 +557,7 @@ enum probe_verdict probe_look(int dirfd, const char *path, struct probe_result *
         return cannot(r, errno);
     set_identity(r, &st);
     if (!r->regular)
-        say(r, PROBE_BAD, PROBE_BAD, "not a regular file");
+        say(r, PROBE_BAD, PROBE_BAD, "%s", r->link ? LINK : "not a regular file");
     return r->verdict;
 }
 
@@ -449,7 +573,7 @@ static void probe_content(int fd, const char *path, const struct stat *st,
     else if (probe != NULL)
         probe(fd, size, r);
     if (r->verdict == PROBE_OK)
-        look_for_hole(fd, size, r);
+        look_for_hole(fd, st, r);
     r->writer = ask_writer(fd);
     if (r->writer == PROBE_WRITER_SOME && r->verdict != PROBE_WAIT)
         say(r, PROBE_WAIT, PROBE_WAIT,

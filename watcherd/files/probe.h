@@ -32,6 +32,7 @@ struct probe_result {
     enum probe_verdict at_rest;
     enum probe_writer writer;
     bool regular; /* false: a FIFO, device, socket, directory or symbolic link */
+    bool link;    /* of these: a symbolic link, seen by probe_look */
     bool hole;    /* whole but for a hole: a sparse file, or a copy that was cut off */
     struct file_id id; /* zero unless it could be opened */
     int64_t ctime_ns;
@@ -44,17 +45,19 @@ struct probe_result {
  * HDF5  WAIT  open-for-write flag set; size below the stored end of file, or above it (at
  *             rest: OK, the library reads it)
  *       BAD   no signature, unknown superblock version, impossible sizes
- * FITS  WAIT  size below what the headers imply or no multiple of 2880
+ * FITS  WAIT  size below what the headers imply or no multiple of 2880 (at rest: OK when only the
+ *             last padding is missing, or bytes follow the last block)
  *       BAD   does not begin with SIMPLE, or unreadable header values
- * JSON  WAIT  ends before the value does.  BAD  does not parse
+ * JSON  WAIT  ends before the value does; not strict, but with all brackets closed (at rest: OK)
+ *       BAD   does not parse
  * CSV, TSV  WAIT  does not end in a newline (at rest: OK).  BAD  has NUL bytes
- * any   WAIT  open for writing on this machine; empty; a hole (at rest: BAD when it reaches
- *             to the end, a cut copy into preallocated space; else OK, a sparse file)
+ * any   WAIT  open for writing on this machine; empty; a hole (at rest: BAD when it takes room on
+ *             disk, a cut copy into preallocated space; else OK, a sparse file)
  *       BAD   cannot be read (EACCES, EIO ...)
  *
  * Notes:
  *   1) Never follows a symbolic link, never hangs on a FIFO, never changes the file.
- *   2) The user block of HDF5 (signature not at byte 0) is not supported.
+ *   2) The superblock of HDF5 may stand behind a user block of 512, 1024, 2048 ... bytes.
  *   3) The writer is asked for with a read lease (fcntl F_SETLEASE), put back at once; needs
  *      the file's owner or CAP_LEASE, otherwise UNKNOWN; on network file systems nobody can
  *      be ruled out, and NONE becomes UNKNOWN when the verdict is WAIT.

@@ -283,6 +283,14 @@ static void queue_recheck(struct settle *s, struct entry *e)
     s->recheck_end = &e->next;
 }
 
+/* Files count; of the rest symbolic links, to be told of, but not those in a directory that
+ * settles as one: what is in it is its writer's affair. */
+static bool counts(const struct settle *s, const char *path,
+                   const struct probe_result *r)
+{
+    return r->regular || r->id.ino == 0 || (r->link && directory_length(s, path) == 0);
+}
+
 /* A path not known yet: the first of the two looks. */
 static void dirty_new(struct settle *s, const char *path, enum settle_how how,
                       double now)
@@ -291,15 +299,15 @@ static void dirty_new(struct settle *s, const char *path, enum settle_how how,
     struct entry *e;
 
     probe_look(AT_FDCWD, path, &r);
-    if (r.verdict == PROBE_GONE || (r.verdict == PROBE_BAD && r.id.ino != 0))
+    if (r.verdict == PROBE_GONE || !counts(s, path, &r))
         return; /* created and removed, or no regular file */
     e = table_add(s, path, now);
     e->began = now;
     e->wait_s = (float)s->quiet_s;
     remember(e, &r, now);
-    if (how == SETTLE_RENAMED)
+    if (how == SETTLE_RENAMED || r.link)
         e->flags |= RENAMED;
-    schedule(s, e, how == SETTLE_RENAMED ? now : now + s->opts.quiet_s);
+    schedule(s, e, e->flags & RENAMED ? now : now + s->opts.quiet_s);
 }
 
 /* One that is settled or bad: news only if it differs. */
@@ -391,9 +399,6 @@ static enum probe_verdict judge(const struct settle *s, const struct entry *e,
     double rest = (now - e->changed) / s->quiet_s;
     bool no_writer = r->writer == PROBE_WRITER_NONE && rest >= REST;
 
-    if (r->verdict == PROBE_WAIT && r->hole && s->opts.allow_holes &&
-        r->writer != PROBE_WRITER_SOME)
-        r->verdict = PROBE_OK;
     if (r->verdict == PROBE_WAIT &&
         (no_writer || (r->at_rest == PROBE_OK && r->writer == PROBE_WRITER_UNKNOWN &&
                        rest >= LONG_REST)))
@@ -417,6 +422,16 @@ static enum probe_verdict judge(const struct settle *s, const struct entry *e,
     return r->verdict;
 }
 
+/* The quiet time after which judge takes at_rest, s; 0: quiet alone decides nothing. */
+static double rest_of(const struct settle *s, const struct probe_result *r)
+{
+    if (r->writer == PROBE_WRITER_NONE && r->at_rest != PROBE_WAIT)
+        return REST * s->quiet_s;
+    if (r->writer == PROBE_WRITER_UNKNOWN && r->at_rest == PROBE_OK)
+        return LONG_REST * s->quiet_s;
+    return 0;
+}
+
 /* Not whole yet: decide when to look again, and whether to report it as overdue. */
 static void wait_on(struct settle *s, struct entry *e, const struct probe_result *r,
                     double now, settle_news_fn *news, void *arg)
@@ -424,7 +439,10 @@ static void wait_on(struct settle *s, struct entry *e, const struct probe_result
     double due = now + (double)e->wait_s, bound = e->began + s->opts.max_wait_s;
 
     set_state(s, e, SETTLE_GROWING);
+    e->rest_s = (float)rest_of(s, r);
     e->wait_s = e->wait_s < LONGEST_S / 2 ? 2 * e->wait_s : (float)LONGEST_S;
+    if (e->changed + (double)e->rest_s > now && e->changed + (double)e->rest_s < due)
+        due = e->changed + (double)e->rest_s;
     if ((e->flags & OVERDUE) == 0 && now < bound && due > bound)
         due = bound;
     schedule(s, e, due);
@@ -444,8 +462,11 @@ static void come_to_rest(struct settle *s, struct entry *e,
     set_state(s, e, ok ? SETTLE_SETTLED : SETTLE_BAD);
     e->looked = now;
     e->flags &= (uint8_t) ~(RENAMED | OVERDUE);
-    tell(e, ok ? SETTLE_IS_SETTLED : SETTLE_IS_BAD, ok ? "" : r->reason, now, news,
-         arg);
+    tell(e,
+         ok        ? SETTLE_IS_SETTLED
+         : r->link ? SETTLE_IS_IGNORED
+                   : SETTLE_IS_BAD,
+         ok ? "" : r->reason, now, news, arg);
     if (ok)
         e->flags |= AGAIN;
 }
@@ -459,7 +480,7 @@ static void begin_again(struct settle *s, struct entry *e, double now,
 
     e->flags &= (uint8_t)~CHANGED;
     probe_look(AT_FDCWD, e->path, &r);
-    if (r.verdict == PROBE_GONE || (r.verdict == PROBE_BAD && r.id.ino != 0)) {
+    if (r.verdict == PROBE_GONE || !counts(s, e->path, &r)) {
         heap_remove(s, e);
         tell(e, SETTLE_IS_GONE, "", now, news, arg);
         drop(s, e);
@@ -496,8 +517,9 @@ static void look(struct settle *s, struct entry *e, double now, settle_news_fn *
         r.id = l.id; /* could not be opened */
         r.ctime_ns = l.ctime_ns;
         r.regular = l.regular;
+        r.link = l.link;
     }
-    if (r.verdict == PROBE_GONE || (!r.regular && r.id.ino != 0)) {
+    if (r.verdict == PROBE_GONE || !counts(s, e->path, &r)) {
         if (e->flags & AGAIN)
             tell(e, SETTLE_IS_GONE, "", now, news, arg);
         drop(s, e);
@@ -588,7 +610,8 @@ static void tell_of_file(void *arg, const struct settle_news *news)
 {
     struct reader *r = arg;
 
-    if (news->what == SETTLE_IS_BAD || news->what == SETTLE_IS_OVERDUE)
+    if (news->what == SETTLE_IS_BAD || news->what == SETTLE_IS_OVERDUE ||
+        news->what == SETTLE_IS_IGNORED)
         r->news(r->arg, news);
 }
 

@@ -34,7 +34,6 @@ struct settle_opts {
     double recheck_s;
     uint64_t min_bytes; /* smaller (but not empty) is bad */
     uint64_t max_bytes; /* larger is bad; 0: no limit */
-    bool allow_holes;   /* sparse files are whole */
 };
 
 /* How a path came to be looked at. */
@@ -49,6 +48,7 @@ enum settle_state { SETTLE_NEW, SETTLE_GROWING, SETTLE_SETTLED, SETTLE_BAD };
 enum settle_what {
     SETTLE_IS_SETTLED, /* whole; `again` when it had been settled before with other content */
     SETTLE_IS_BAD, /* will not become whole by waiting; still looked at when it changes */
+    SETTLE_IS_IGNORED, /* a symbolic link, which nobody follows; said once */
     SETTLE_IS_OVERDUE, /* still not whole after max_wait_s; said once, still waited for */
     SETTLE_IS_CHANGED, /* was settled, now differs: another SETTLED, BAD or GONE follows */
     SETTLE_IS_GONE,    /* was settled or bad, and is no longer there; forgotten */
@@ -115,6 +115,8 @@ struct settle_stats {
     size_t known, waiting, settled, bad; /* files; waiting = new or growing */
     size_t overdue;                      /* among the waiting */
     double oldest_wait_s;                /* of the waiting */
+    /* within this all of them are settled or bad to which nothing happens; 0: no such */
+    double decided_in_s;
     uint64_t probes;
 };
 void settle_stats(const struct settle *s, double now, struct settle_stats *out);

@@ -25,6 +25,7 @@ struct entry {
     double began;   /* first event of this content */
     double looked;  /* last look, for recheck_s */
     float wait_s;   /* until the next look after a WAIT */
+    float rest_s;   /* of quiet after which the last WAIT is decided; 0: unknown */
     uint8_t state;  /* enum settle_state */
     uint8_t flags;
     struct file_id id;

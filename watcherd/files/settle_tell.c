@@ -47,6 +47,8 @@ void settle_stats(const struct settle *s, double now, struct settle_stats *out)
         out->overdue += (e->flags & OVERDUE) != 0;
         if (now - e->began > out->oldest_wait_s)
             out->oldest_wait_s = now - e->began;
+        if (e->changed + (double)e->rest_s - now > out->decided_in_s)
+            out->decided_in_s = e->changed + (double)e->rest_s - now;
     }
     if (s->dirs != NULL)
         dirs_each(s->dirs, count_directory, out);

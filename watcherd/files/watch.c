@@ -33,7 +33,9 @@
 
 enum { BUFFER = 256 * 1024, READS = 4 };
 
-static const uint32_t MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF |
+/* IN_CREATE tells of directories, symbolic links, and files that get a name when they are
+ * written already: link(2), also of an O_TMPFILE. */
+static const uint32_t MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF |
                              IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
 
 struct root {
@@ -48,7 +50,8 @@ struct root {
     double scanned;              /* the same, at the last full scan; < 0: never */
     char **poll;                 /* topmost directories that have to be polled */
     size_t npoll;
-    size_t poll_said, unreadable, unreadable_said; /* directories */
+    size_t poll_said, unreadable, unreadable_said, ndeep; /* directories */
+    bool deep_said;
 };
 
 struct dir {
@@ -199,8 +202,7 @@ static enum attached attach(struct watch *w, struct root *r, int fd)
     if (w->fd == -1)
         return NOT_ATTACHED;
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-    wd = inotify_add_watch(
-        w->fd, proc, MASK | (r->flags & WATCH_RECURSIVE ? (uint32_t)IN_CREATE : 0));
+    wd = inotify_add_watch(w->fd, proc, MASK);
     if (wd == -1)
         return NOT_ATTACHED;
     d = dir_find(w, wd);
@@ -252,7 +254,31 @@ static unsigned char type_of(int dirfd, const struct dirent *de)
         return de->d_type;
     if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return DT_UNKNOWN;
-    return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
+    return S_ISREG(st.st_mode)   ? DT_REG
+           : S_ISDIR(st.st_mode) ? DT_DIR
+           : S_ISLNK(st.st_mode) ? DT_LNK
+                                 : DT_UNKNOWN;
+}
+
+/* A symbolic link is nobody's file, but somebody has to hear of it: one that has a file's name,
+ * or that leads to a directory where directories are looked into. */
+static bool link_counts(const struct watch *w, const struct root *r, int dirfd,
+                        const char *name)
+{
+    struct stat st;
+
+    return watch_wants(w, name) ||
+           ((r->flags & WATCH_RECURSIVE) && fstatat(dirfd, name, &st, 0) == 0 &&
+            S_ISDIR(st.st_mode));
+}
+
+/* Said once for each root. */
+static void say_deep(const struct watch *w, struct root *r)
+{
+    if (!r->deep_said)
+        notice(w, "%s: lies deeper than %d levels and is not looked into", w->path,
+               INCOMING_DEPTH);
+    r->deep_said = true;
 }
 
 /* One entry of the directory open at dirfd, whose path is the first len bytes of w->path. */
@@ -267,13 +293,16 @@ static void scan_entry(struct watch *w, struct root *r, int dirfd, size_t len,
         return;
     type = type_of(dirfd, de);
     if ((type != DT_REG || !watch_wants(w, de->d_name)) &&
-        (type != DT_DIR || !(r->flags & WATCH_RECURSIVE) ||
-         here->depth >= INCOMING_DEPTH))
+        (type != DT_LNK || !link_counts(w, r, dirfd, de->d_name)) &&
+        (type != DT_DIR || !(r->flags & WATCH_RECURSIVE)))
         return;
     n = path_push(w, len, de->d_name);
     if (n == 0) {
         r->unreadable++; /* its name is too long for any system call */
-    } else if (type == DT_REG) {
+    } else if (type == DT_DIR && here->depth >= INCOMING_DEPTH) {
+        if (r->ndeep++ == 0)
+            say_deep(w, r);
+    } else if (type != DT_DIR) {
         w->opts.dirty(w->opts.arg, w->path, WATCH_SCANNED);
     } else {
         fd = openat(dirfd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -409,7 +438,7 @@ static int scan_root(struct watch *w, struct root *r)
         return rc;
     poll_clear(r->poll, r->npoll);
     r->poll = NULL;
-    r->npoll = r->unreadable = 0;
+    r->npoll = r->unreadable = r->ndeep = 0;
     r->polled = false;
     rc = scan_path(w, r, r->path, true);
     if (rc != 0)
@@ -452,17 +481,24 @@ static void overflowed(struct watch *w)
            "the inotify queue overflowed (fs.inotify.max_queued_events): rescanning");
 }
 
-/* A file was closed, renamed here, or (nlink > 1) linked here. */
-static void file_event(struct watch *w, const struct inotify_event *ev)
+/* A file was closed, renamed here, or linked here when it had content. */
+static void file_event(struct watch *w, const struct root *r,
+                       const struct inotify_event *ev)
 {
     struct stat st;
 
-    if (lstat(w->path, &st) != 0 || !S_ISREG(st.st_mode))
+    if (lstat(w->path, &st) != 0 ||
+        (S_ISREG(st.st_mode)
+             ? !watch_wants(w, ev->name)
+             : !S_ISLNK(st.st_mode) || !link_counts(w, r, AT_FDCWD, w->path)))
         return;
     if (ev->mask & IN_MOVED_TO)
         w->opts.dirty(w->opts.arg, w->path, WATCH_RENAMED);
     else if ((ev->mask & IN_CLOSE_WRITE) || st.st_nlink > 1)
         w->opts.dirty(w->opts.arg, w->path, WATCH_CLOSED);
+    else if (st.st_size >
+             0) /* linked, or its writer is quicker than we: a look will tell */
+        w->opts.dirty(w->opts.arg, w->path, WATCH_SCANNED);
 }
 
 static void event(struct watch *w, const struct inotify_event *ev)
@@ -486,9 +522,9 @@ static void event(struct watch *w, const struct inotify_event *ev)
         dir_remove(w, ev->wd);
     if (ev->len == 0 || (ev->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)) == 0)
         return;
-    if (ev->mask & IN_ISDIR
-            ? !(d->root->flags & WATCH_RECURSIVE) || dirsum_unfinished(ev->name)
-            : !watch_wants(w, ev->name))
+    if (dirsum_unfinished(ev->name) ||
+        (!(d->root->flags & WATCH_RECURSIVE) &&
+         ((ev->mask & IN_ISDIR) || !watch_wants(w, ev->name))))
         return;
     n = strlen(d->path);
     memcpy(w->path, d->path, n + 1);
@@ -498,7 +534,7 @@ static void event(struct watch *w, const struct inotify_event *ev)
         w->visit++;
         scan_path(w, d->root, w->path, false);
     } else {
-        file_event(w, ev);
+        file_event(w, d->root, ev);
     }
 }
 
