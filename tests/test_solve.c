@@ -724,13 +724,72 @@ static void gains_of_phase_only_have_amplitude_one(void **state)
 }
 
 /* Every set of instructions of this machine, on lines of odd length with flags and dead gains. */
+/* Rms over antennas, channels and hands of how far the gains of two solutions are apart. */
+static double apart(const struct gains *a, const struct gains *b)
+{
+    size_t n = a->ntime * a->nchan * a->nant * a->npol;
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum +=
+            pow(cabs((double complex)(a->g[i] - b->g[i]) / (double complex)b->g[i]), 2);
+    return sqrt(sum / (double)n);
+}
+
+static void what_sticks_out_of_the_noise_takes_no_part(void **state)
+{
+    enum { EVERY = 97 };
+    const double sigma = 0.0008;
+    const struct solve_opts opts = {.refant = 3}, all = {.refant = 3, .clip_sigma = -1};
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *model = make_model(vis);
+    struct gains *bp[4], *g[4];
+    unsigned long long seed = 8;
+    size_t n = vis->nrow * NCHAN * NPOL, hit = 0;
+    struct err e;
+    double noise;
+
+    (void)state;
+    make_truth(&truth, 4);
+    fill(vis, model, &truth, true, 0, 1);
+    assert_int_equal(solve_bandpass(&bp[0], &g[0], vis, of(vis, model), &opts, &e), 0);
+    assert_true(bp[0]->clipped == 0); /* where there is no noise nothing sticks out */
+    fill(vis, model, &truth, true, sigma, 6);
+    assert_int_equal(solve_bandpass(&bp[1], &g[1], vis, of(vis, model), &all, &e), 0);
+    assert_int_equal(solve_bandpass(&bp[2], &g[2], vis, of(vis, model), &opts, &e), 0);
+    assert_true(bp[1]->clipped == 0 && bp[2]->clipped < 2e-4);
+    noise = apart(bp[1], bp[0]);
+    assert_true(apart(bp[2], bp[1]) < 0.1 * noise);
+    for (size_t i = 0; i < n; i += EVERY, hit++) /* 30 sigma, in any direction */
+        vis->data[i] +=
+            (float complex)(30 * sigma * cexp(2 * M_PI * I * uniform(&seed)));
+    gains_free(bp[2]);
+    gains_free(g[2]);
+    assert_int_equal(solve_bandpass(&bp[2], &g[2], vis, of(vis, model), &opts, &e), 0);
+    assert_int_equal(solve_bandpass(&bp[3], &g[3], vis, of(vis, model), &all, &e), 0);
+    print_message("error %.4f clean, %.4f clipped, %.4f all; %.5f of %.5f clipped\n",
+                  noise, apart(bp[2], bp[0]), apart(bp[3], bp[0]), bp[2]->clipped,
+                  (double)hit / (double)n);
+    assert_true(apart(bp[2], bp[0]) < 1.1 * noise && apart(bp[3], bp[0]) > 2 * noise);
+    assert_true(fabs(bp[2]->clipped * (double)n / (double)hit - 1) < 0.02);
+    assert_true(g[2]->clipped == bp[2]->clipped);
+    for (int i = 0; i < 4; i++) {
+        gains_free(bp[i]);
+        gains_free(g[i]);
+    }
+    free(model);
+    vis_free(vis);
+}
+
 static void all_copies_of_the_loops_agree(void **state)
 {
     enum { N = LINE - 3 };
     size_t ncode;
     const struct line_code *code = line_codes(&ncode);
     float sums[2][5][LINE] = {0}, also[5][LINE], w[2][LINE] = {0}, m[2][LINE],
-          k[2][LINE], use[LINE];
+          k[2][LINE], use[LINE], some[2][LINE], seen[2][LINE] = {0},
+          lost[2][LINE] = {0};
     float complex v[2][LINE] = {0};
     double phase[2][2] = {{0}};
     unsigned long long seed = 3;
@@ -756,6 +815,7 @@ static void all_copies_of_the_loops_agree(void **state)
             }
             use[i] = i % 2 ? 1.0F : 0.0F;
         }
+        code[c].clip(some[at], seen[at], lost[at], v[at], w[at], m[0], m[1], use, 0, N);
         code[c].add(&s, c % 2 ? &both : NULL, v[at], w[at], m[0], m[1], 5, N);
         code[c].phase(&phase[at][0], &phase[at][1], v[at], w[at], m[0], m[1], k[0],
                       k[1], use, N);
@@ -768,6 +828,9 @@ static void all_copies_of_the_loops_agree(void **state)
             assert_true(cabsf(v[at][i] - v[0][i]) <= 1e-5f * cabsf(v[0][i]));
             assert_true(fabsf(w[at][i] - w[0][i]) <= 1e-6f);
             assert_int_equal(sums[at][4][i] > 0, i >= 5 && i % 7 != 0);
+            assert_true(some[at][i] == some[0][i] && (i % 2 == 1 || some[at][i] == 0));
+            assert_true(seen[at][i] > 0 || i % 7 == 0);
+            assert_true((lost[at][i] > 0) == (i % 7 != 0 && some[at][i] == 0));
             assert_true(i % 11 != 3 || (v[at][i] == 0 && w[at][i] == 0));
         }
         assert_true(fabs(phase[at][0] / phase[0][0] - 1) < 1e-5);
@@ -873,6 +936,7 @@ int main(void)
         cmocka_unit_test(gains_from_a_start_are_those_from_none),
         cmocka_unit_test(a_bandpass_that_is_held_is_one_that_was_applied),
         cmocka_unit_test(gains_of_phase_only_have_amplitude_one),
+        cmocka_unit_test(what_sticks_out_of_the_noise_takes_no_part),
         cmocka_unit_test(all_copies_of_the_loops_agree),
         cmocka_unit_test(bandpass_of_one_3c273_group_calibrates_the_next),
     };

@@ -21,6 +21,7 @@ struct gains {
     double *freq_hz;                 /* [nchan] (mean frequency when nchan is 1) */
     float complex *g;                /* [ntime][nchan][nant][npol] */
     int refant;                      /* index of the reference antenna (phase 0) */
+    double clipped; /* share of the samples that did not take part, see solve.h */
 };
 
 /*

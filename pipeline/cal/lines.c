@@ -107,6 +107,25 @@ INLINE void add(const struct line_sums *s, const struct line_sums *t,
         add_one(s, v, w, mr, mi, k0, n);
 }
 
+INLINE void clip(float *restrict out, float *restrict seen, float *restrict lost,
+                 const float complex *v, const float *restrict w,
+                 const float *restrict mr, const float *restrict mi,
+                 const float *restrict limit, size_t k0, size_t n)
+{
+    const float *restrict part = (const float *)v;
+
+    APART
+    for (size_t k = k0; k < n; k++) {
+        float dr = part[2 * k] - mr[k], di = part[2 * k + 1] - mi[k];
+        float keep = w[k] * (dr * dr + di * di) <= limit[k] ? 1.0F : 0.0F;
+        float has = w[k] > 0 ? 1.0F : 0.0F;
+
+        out[k] = keep * w[k];
+        seen[k] += has;
+        lost[k] += has * (1 - keep);
+    }
+}
+
 INLINE void apply(float complex *v, float *w, const float *kr, const float *ki,
                   size_t n)
 {
@@ -329,6 +348,12 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     {                                                                                  \
         add(s, t, v, w, mr, mi, k0, n);                                                \
     }                                                                                  \
+    attr static void clip_##set(                                                       \
+        float *out, float *seen, float *lost, const float complex *v, const float *w,  \
+        const float *mr, const float *mi, const float *limit, size_t k0, size_t n)     \
+    {                                                                                  \
+        clip(out, seen, lost, v, w, mr, mi, limit, k0, n);                             \
+    }                                                                                  \
     attr static void apply_##set(float complex *v, float *w, const float *kr,          \
                                  const float *ki, size_t n)                            \
     {                                                                                  \
@@ -360,8 +385,8 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     }
 #define ROW(set)                                                                       \
     {                                                                                  \
-#set, phasor_##set, times_##set, add_##set, apply_##set, stokes_##set,         \
-            phase_##set, cover_##set, gain_sums_##set                                  \
+#set, phasor_##set, times_##set, add_##set, clip_##set, apply_##set,           \
+            stokes_##set, phase_##set, cover_##set, gain_sums_##set                    \
     }
 
 #define NO_ATTRIBUTE

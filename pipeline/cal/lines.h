@@ -41,6 +41,11 @@ struct line_code {
     void (*add)(const struct line_sums *s, const struct line_sums *t,
                 const float complex *v, const float *w, const float *mr,
                 const float *mi, size_t k0, size_t n);
+    /* Of samples [k0, n): out = w, and 0 where w |v - m|^2 is above its limit; seen += 1 where
+     * there is a weight, lost += 1 where it is taken away. */
+    void (*clip)(float *out, float *seen, float *lost, const float complex *v,
+                 const float *w, const float *mr, const float *mi, const float *limit,
+                 size_t k0, size_t n);
     /* Divide data by gains k and scale weights by |k|^2; a gain of 0, or one that is not a
      * number to divide by, flags. */
     void (*apply)(float complex *v, float *w, const float *kr, const float *ki,

@@ -25,7 +25,9 @@
 enum {
     NEXT = 16,
     SUMS = 5,
-    FOLD_ROWS = 32 /* rows that are added in float before the sums are folded */
+    FOLD_ROWS = 32,  /* rows that are added in float before the sums are folded */
+    PROBE_ROWS = 8,  /* of a baseline, a line of each, tell its noise */
+    FEW_SAMPLES = 20 /* no noise is told from fewer */
 };
 
 static size_t blocks(size_t n, size_t block)
@@ -99,6 +101,10 @@ struct part {
     size_t nacc;           /* the channels' samples, or LINE where all are one block */
     bool one_block;
     struct line_sums acc, row_acc;
+    /* to clip, or NULL: residuals of some samples, [npol][PROBE_ROWS LINE / npol]; limits of the
+     * baseline at hand */
+    float *probe, limit[LINE], bl_seen[LINE], bl_lost[LINE];
+    double seen, clipped;
 };
 
 static int part_init(struct part *p, const struct normal_eq_batch *b,
@@ -112,7 +118,9 @@ static int part_init(struct part *p, const struct normal_eq_batch *b,
     p->one_block = b->chan_block >= b->c1 - b->c0;
     p->nacc = p->one_block ? LINE : (b->c1 - b->c0) * b->vis->npol;
     p->store = at = calloc(SUMS * p->nacc, sizeof *p->store);
-    if (at == NULL)
+    if (b->clip_sigma > 0)
+        p->probe = malloc(PROBE_ROWS * LINE * sizeof *p->probe);
+    if (at == NULL || (b->clip_sigma > 0 && p->probe == NULL))
         return err_set(e, -ENOMEM, "no memory for the sums of %zu channels",
                        b->c1 - b->c0);
     p->acc = (struct line_sums){at, at + p->nacc, at + 2 * p->nacc, at + 3 * p->nacc,
@@ -129,6 +137,52 @@ static void part_close(struct part *p)
     for (size_t i = 0; i < p->nline; i++)
         gains_line_close(&p->line[i]);
     free(p->store);
+    free(p->probe);
+}
+
+/* A row's model times the gains held, a line at a time. */
+static void start_row(struct part *p, struct model_row *model, size_t row)
+{
+    const struct normal_eq_batch *b = p->b;
+
+    model_row(model, p->model, b->vis, row, p->code);
+    for (size_t i = 0; i < p->nline; i++)
+        gains_line_row(&p->line[i], b->vis, row, b->c0, b->c1);
+}
+
+static void model_line(const struct part *p, struct model_row *model, size_t k,
+                       size_t len, float *mr, float *mi)
+{
+    size_t npol = p->b->vis->npol;
+
+    model_row_line(model, p->b->c0 + k / npol, len / npol, mr, mi);
+    for (size_t i = 0; i < p->nline; i++)
+        p->code->times(mr, mi, mr, mi, p->line[i].re + k * p->line[i].step,
+                       p->line[i].im + k * p->line[i].step, len);
+}
+
+/* The samples of a line that go into the sums. */
+static const float *kept(struct part *p, float *out, size_t at, const float *mr,
+                         const float *mi, size_t k0, size_t n)
+{
+    const struct vis *vis = p->b->vis;
+    const float *w = vis->weight + at;
+
+    if (p->probe == NULL)
+        return w;
+    p->code->clip(out, p->bl_seen, p->bl_lost, vis->data + at, w, mr, mi, p->limit, k0,
+                  n);
+    return out;
+}
+
+/* Counts of a baseline into those of all; then 0 again. */
+static void count_clipped(struct part *p)
+{
+    for (size_t k = 0; p->probe != NULL && k < LINE; k++) {
+        p->seen += (double)p->bl_seen[k];
+        p->clipped += (double)p->bl_lost[k];
+        p->bl_seen[k] = p->bl_lost[k] = 0;
+    }
 }
 
 static void add_row(struct part *p, size_t row)
@@ -139,21 +193,17 @@ static void add_row(struct part *p, size_t row)
     size_t n = (b->c1 - b->c0) * npol, from = (first_channel(b, row) - b->c0) * npol;
     struct model_row model;
 
-    model_row(&model, p->model, vis, row, p->code);
-    for (size_t i = 0; i < p->nline; i++)
-        gains_line_row(&p->line[i], vis, row, b->c0, b->c1);
+    start_row(p, &model, row);
     for (size_t k = from / LINE * LINE; k < n; k += LINE) {
         size_t len = n - k < LINE ? n - k : LINE, at = p->one_block ? 0 : k;
         const struct line_sums acc = {p->acc.re + at, p->acc.im + at, p->acc.den + at,
                                       p->acc.power + at, p->acc.n + at};
-        float mr[LINE], mi[LINE];
+        size_t k0 = from > k ? from - k : 0;
+        float mr[LINE], mi[LINE], some[LINE];
 
-        model_row_line(&model, b->c0 + k / npol, len / npol, mr, mi);
-        for (size_t i = 0; i < p->nline; i++)
-            p->code->times(mr, mi, mr, mi, p->line[i].re + k * p->line[i].step,
-                           p->line[i].im + k * p->line[i].step, len);
+        model_line(p, &model, k, len, mr, mi);
         p->code->add(&acc, p->also != NULL ? &p->row_acc : NULL, vis->data + start + k,
-                     vis->weight + start + k, mr, mi, from > k ? from - k : 0, len);
+                     kept(p, some, start + k, mr, mi, k0, len), mr, mi, k0, len);
     }
 }
 
@@ -204,11 +254,103 @@ static void fold(struct part *p, size_t bl, size_t tb)
     memset(p->store, 0, SUMS * p->nacc * sizeof *p->store);
 }
 
+/* The middle value; v is put into another order. */
+static float middle(float *v, size_t n)
+{
+    size_t lo = 0, hi = n - 1, want = n / 2;
+
+    while (lo < hi) { /* Hoare's selection */
+        float pivot = v[lo + (hi - lo) / 2];
+        size_t i = lo, j = hi;
+
+        for (;;) {
+            while (v[i] < pivot)
+                i++;
+            while (v[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            float x = v[i];
+
+            v[i++] = v[j];
+            v[j--] = x;
+        }
+        if (want <= j)
+            hi = j;
+        else
+            lo = j + 1;
+    }
+    return v[want];
+}
+
+/* What some samples of a baseline show of one polarisation. */
+struct probe {
+    size_t n;
+    double model; /* sum of w |M|^2 */
+};
+
+static void probe_line(struct part *p, struct probe *of, size_t row, size_t k,
+                       struct model_row *model)
+{
+    const struct vis *vis = p->b->vis;
+    size_t npol = vis->npol, n = (p->b->c1 - p->b->c0) * npol;
+    size_t len = n - k < LINE ? n - k : LINE, room = PROBE_ROWS * LINE / npol;
+    size_t at = (row * vis->nchan + p->b->c0) * npol + k;
+    float mr[LINE], mi[LINE];
+
+    model_line(p, model, k, len, mr, mi);
+    for (size_t i = 0; i < len; i++) {
+        float w = vis->weight[at + i], m2 = mr[i] * mr[i] + mi[i] * mi[i];
+        float dr = crealf(vis->data[at + i]) - mr[i];
+        float di = cimagf(vis->data[at + i]) - mi[i];
+        struct probe *to = of + i % npol;
+
+        if (!(w > 0) || !(m2 > 0))
+            continue;
+        p->probe[i % npol * room + to->n++] = w * (dr * dr + di * di);
+        to->model += (double)(w * m2);
+    }
+}
+
+/* How far residuals of a baseline may go: its noise is told by some of its samples, others of
+ * each row.  Of a complex Gaussian the median square is ln 2 times the mean, that of both parts. */
+static void find_limits(struct part *p, size_t bl)
+{
+    const struct normal_eq_batch *b = p->b;
+    size_t npol = b->vis->npol, lines = ((b->c1 - b->c0) * npol + LINE - 1) / LINE;
+    size_t first = b->rows->start[bl], nrow = b->rows->start[bl + 1] - first;
+    size_t step = (nrow + PROBE_ROWS - 1) / PROBE_ROWS, room = PROBE_ROWS * LINE / npol;
+    struct probe of[VIS_MAXPOL] = {{0, 0}};
+
+    for (size_t i = 0; i < nrow; i += step) {
+        size_t row = b->rows->order[first + i], t = (size_t)b->vis->row_time[row];
+        struct model_row model;
+
+        if (t < b->t0 || t >= b->t1)
+            continue;
+        start_row(p, &model, row);
+        probe_line(p, of, row, (7 * i / step + bl) % lines * LINE, &model);
+    }
+    for (size_t q = 0; q < npol; q++) {
+        double noise2 = 0, limit = INFINITY; /* noise2: of one part */
+
+        if (of[q].n >= FEW_SAMPLES) {
+            noise2 = (double)middle(p->probe + q * room, of[q].n) / (2 * M_LN2);
+            limit = fmax(b->clip_sigma * b->clip_sigma * noise2,
+                         CLIP_NEVER * CLIP_NEVER * of[q].model / (double)of[q].n);
+        }
+        for (size_t k = q; k < LINE; k += npol)
+            p->limit[k] = (float)limit;
+    }
+}
+
 static void add_baseline(struct part *p, size_t bl)
 {
     const struct normal_eq_batch *b = p->b;
     size_t rows = 0, last = 0;
 
+    if (p->probe != NULL && b->rows->start[bl + 1] > b->rows->start[bl])
+        find_limits(p, bl);
     for (size_t i = b->rows->start[bl]; i < b->rows->start[bl + 1]; i++) {
         size_t row = b->rows->order[i], t = (size_t)b->vis->row_time[row], tb;
 
@@ -227,6 +369,7 @@ static void add_baseline(struct part *p, size_t bl)
     }
     if (rows > 0)
         fold(p, bl, last);
+    count_clipped(p);
 }
 
 static void do_parts(void *arg, size_t lo, size_t hi)
@@ -274,8 +417,11 @@ int normal_eq_fill(struct normal_eq_batch *b, struct normal_eq_batch *also,
     }
     if (rc == 0)
         parallel_run_by(nparts, nparts, do_parts, part);
-    for (size_t i = 0; part != NULL && i < nparts; i++)
+    for (size_t i = 0; part != NULL && i < nparts; i++) {
+        b->seen += part[i].seen;
+        b->clipped += part[i].clipped;
         part_close(&part[i]);
+    }
     free(part);
     return rc;
 }

@@ -36,7 +36,15 @@ struct normal_eq_batch {
     size_t t0, t1, c0, c1; /* multiples of the blocks, but for the ends of vis */
     struct normal_eq *sum; /* see normal_eq_get */
     size_t room;           /* slots that sum has room for */
+    /* Samples whose residual from the model is above this many times the noise in either part,
+     * which half of those of their baseline and polarisation are quieter than, do not take part;
+     * nor do those count that are within CLIP_NEVER of the model.  0: all take part. */
+    double clip_sigma;
+    double seen, clipped; /* samples so far; the caller zeroes them */
 };
+
+/* A residual below this share of the model may be the gains' as well as interference. */
+#define CLIP_NEVER 0.02
 
 /* Slots of the blocks t0 .. c1. */
 size_t normal_eq_slots(const struct normal_eq_batch *b);

@@ -16,6 +16,7 @@
 enum { MAX_ITER = 100, MIN_BASELINES = 3 };
 #define TOLERANCE 1e-6
 #define MIN_SNR   3.0
+#define CLIP      5.0
 
 /* How much the sums of one batch of solutions may take: a bandpass of 100 antennas and 1,000
  * channels at once. */
@@ -35,6 +36,8 @@ static struct solve_opts with_defaults(const struct solve_opts *opts)
         o.min_baselines = MIN_BASELINES;
     if (o.min_snr == 0)
         o.min_snr = MIN_SNR;
+    if (o.clip_sigma == 0)
+        o.clip_sigma = CLIP;
     return o;
 }
 
@@ -206,6 +209,7 @@ static int run_batches(struct pass *p, struct pass *also,
         rc = normal_eq_start(sums, e);
     }
     clear(p);
+    b->seen = b->clipped = 0;
     for (b->t0 = 0; rc == 0 && b->t0 < vis->ntime; b->t0 += p->step_t) {
         b->t1 = b->t0 + p->step_t < vis->ntime ? b->t0 + p->step_t : vis->ntime;
         for (b->c0 = 0; rc == 0 && b->c0 < vis->nchan; b->c0 += p->step_c) {

@@ -61,6 +61,12 @@ int pass_run(struct pass *p, struct pass *also,
              const struct gains *const known[NORMAL_EQ_KNOWN],
              const struct slot_how *how, struct err *e);
 
+/* Share of the samples that were clipped in the last pass. */
+static inline double pass_clipped(const struct pass *p)
+{
+    return p->b.seen > 0 ? p->b.clipped / p->b.seen : 0;
+}
+
 /* The settings of opts as slot_solve wants them. */
 struct slot_how passes_how(const struct passes *v);
 

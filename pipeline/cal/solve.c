@@ -28,6 +28,9 @@ enum { ROUNDS = 3 };
 #define NEAR       3e-4
 #define NEAR_NOISE 0.2
 
+/* And the share of samples that are clipped changes by no more than this, in a turn more. */
+#define NEAR_CLIPPED 1e-4
+
 /* a *= b, solution by solution. */
 static void gains_times(struct gains *a, const struct gains *b)
 {
@@ -93,6 +96,26 @@ static int refer(struct gains *one, struct gains *two, const struct passes *v,
     return rc;
 }
 
+/* One pass: total, which is known already if `known`, times what is found, and clipped then. */
+static int gains_pass(struct pass *pass, struct gains *total, bool known, bool clip,
+                      struct err *e)
+{
+    const struct gains *held[NORMAL_EQ_KNOWN] = {pass->v->opts.bandpass};
+    struct slot_how how = passes_how(pass->v);
+    int rc;
+
+    how.from_one = known;
+    if (known)
+        held[1] = total;
+    pass->b.clip_sigma = known && clip ? pass->v->opts.clip_sigma : 0;
+    rc = pass_run(pass, NULL, held, &how, e);
+    if (rc == 0) {
+        gains_times(total, pass->judged);
+        total->clipped = pass_clipped(pass);
+    }
+    return rc;
+}
+
 int solve_gains(struct gains **out, const struct vis *vis, const struct model *model,
                 size_t time_block, size_t chan_block, const struct solve_opts *opts,
                 struct err *e)
@@ -100,9 +123,9 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
     struct passes v = {0};
     struct pass pass = {0};
     struct cover cover = {0};
-    struct slot_how how;
     struct gains *total = NULL;
     int rc = passes_init(&v, vis, model, opts, e);
+    bool known, clip;
 
     *out = NULL;
     if (rc == 0)
@@ -112,20 +135,20 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
     if (rc == 0)
         rc = copy_of(&total, pass.all, v.opts.gain, e);
     if (rc == 0) {
-        how = passes_how(&v);
-        how.from_one = v.opts.gain != NULL;
-        rc = pass_run(
-            &pass, NULL,
-            (const struct gains *const[NORMAL_EQ_KNOWN]){v.opts.bandpass, v.opts.gain},
-            &how, e);
+        cover_axes(&cover, total, vis, pass.b.time_block, pass.b.chan_block);
+        known = v.opts.gain != NULL;
+        /* samples of other blocks take the nearest one's gains, not always their own */
+        clip = (time_block == 1 || pass.ntime == 1) &&
+               (chan_block == 1 || pass.nchan == 1) && v.opts.clip_sigma > 0;
+        rc = gains_pass(&pass, total, known, clip, e);
+        if (rc == 0 && clip && !known)
+            rc = gains_pass(&pass, total, true, clip, e);
     }
     if (rc == 0) {
-        gains_times(total, pass.judged);
         heard(&v, cover.snr, NULL);
         rc = refer(total, NULL, &v, &cover, e);
     }
     if (rc == 0) {
-        cover_axes(&cover, total, vis, pass.b.time_block, pass.b.chan_block);
         *out = total;
         total = NULL;
     }
@@ -253,16 +276,21 @@ static int both_turns(struct turns *s, struct err *e)
 {
     struct slot_how how = passes_how(&s->v);
     bool near = false;
+    double clipped = 0;
     int rc = 0;
 
     how.from_one = true;
+    s->by_chan.b.clip_sigma = fmax(s->v.opts.clip_sigma, 0);
     for (int round = 1; rc == 0 && !near; round++) {
         const struct gains *known[NORMAL_EQ_KNOWN] = {s->bp, s->gain};
 
         rc = pass_run(&s->by_chan, &s->by_time, known, &how, e);
         if (rc != 0)
             return rc;
-        near = round == ROUNDS || (is_near(&s->by_chan) && is_near(&s->by_time));
+        near = round == ROUNDS ||
+               (is_near(&s->by_chan) && is_near(&s->by_time) &&
+                fabs(pass_clipped(&s->by_chan) - clipped) <= NEAR_CLIPPED);
+        clipped = pass_clipped(&s->by_chan);
         gains_times(s->bp, near ? s->by_chan.judged : s->by_chan.all);
         /* the corrections have a factor in common: both saw it */
         normalise(s->bp, near ? s->by_time.judged : s->by_time.all, false);
@@ -329,6 +357,7 @@ int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vi
         rc = describe(&s, e);
     if (rc == 0) {
         normalise(s.bp, s.gain, true);
+        s.bp->clipped = s.gain->clipped = pass_clipped(&s.by_chan);
         *bandpass = s.bp;
         *gain = s.gain;
         s.bp = s.gain = NULL;

@@ -22,6 +22,9 @@ struct solve_opts {
     double min_uv_lambda; /* baselines shorter than this do not take part */
     /* a gain below this many times its error is no solution; 0 means 3, negative: no test */
     double min_snr;
+    /* Samples this many times the noise away from the model with the gains found so far do not
+     * take part (normal_eq.h); 0 means 5, negative: all do. */
+    double clip_sigma;
     bool phase_only; /* amplitudes stay 1, or those of the start */
     size_t threads;  /* 0: one; they change nothing in the result but its speed */
     /* what is known already, or NULL: to start from and to be improved; the bandpass of
@@ -30,7 +33,8 @@ struct solve_opts {
 };
 
 /*
- * solve_gains: one gain per antenna and polarisation for each interval of times and channels.
+ * solve_gains: one gain per antenna and polarisation for each interval of times and channels; a
+ * second time without the samples that are then clipped, if there are any to speak of.
  *
  * Given:
  *   vis             data and weights
@@ -47,8 +51,8 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
                 struct err *e);
 
 /*
- * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree: three
- * passes over good data, five at most; one or two with a start.
+ * solve_bandpass: a bandpass and a gain per integration, solved in turns until they agree and the
+ * same samples are clipped: three passes over good data, five at most; one or two with a start.
  *
  * Given:    vis; model; opts
  * Returned: *bandpass of [1][nchan], with scale and phase; *gain of [ntime][1], whose mean over

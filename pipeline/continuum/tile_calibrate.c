@@ -39,6 +39,9 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
     memset(opts, 0, sizeof *opts);
     opts->refant = -1;
     opts->threads = run->env->threads;
+    opts->clip_sigma = run->set->calibration.clip_sigma;
+    if (opts->clip_sigma == 0)
+        opts->clip_sigma = -1;
     for (size_t a = 0; want >= 0 && a < run->vis->nant; a++)
         if (run->vis->ant_number[a] == want)
             opts->refant = (int)a;

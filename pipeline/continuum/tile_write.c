@@ -223,6 +223,8 @@ json_t *tile_meta(const void *arg)
         verdict_number(cal, "bandpass_snr", run->bandpass_quality.snr);
     if (run->gain != NULL) /* the bandpass, if it is solved here, has the same */
         verdict_put(cal, "refant", run->vis->ant_name[run->gain->refant]);
+    verdict_number(cal, "clipped_samples",
+                   run->gain != NULL ? run->gain->clipped : NAN);
     if (run->stored != NULL && path_sha256(run->bandpass_path, digest, NULL, NULL) == 0)
         verdict_put(cal, "bandpass_sha256", digest);
     json_object_set_new(m, "calibration", cal);
