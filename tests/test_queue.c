@@ -22,8 +22,10 @@ static int open_file(struct queue **out, const char *path, struct err *why)
 static int store_open(struct queue **out, enum queue_role role, long aging,
                       struct err *why)
 {
-    struct queue_opts opts = {
-        .store = "sqlite:queue.sqlite3", .role = role, .aging = aging};
+    struct queue_opts opts = {.store = "sqlite:queue.sqlite3",
+                              .role = role,
+                              .aging = aging,
+                              .longest_wait_s = 100};
 
     return queue_open(out, &opts, why);
 }
@@ -122,12 +124,16 @@ static int wait_over_a_jump(void)
     claim_one(q, me.id, LEASE_S, &t, &e);
     tell(t.id, t.fence, TASK_RETRY, "x", 60);
     task_clear(&t);
+    claim_one(q, me.id, LEASE_S, &t, &e);
     queue_next_due(q, &before, &e);
+    tell(t.id, t.fence, TASK_RETRY, "x", 0); /* due when the clock is set */
+    task_clear(&t);
     f = fopen("clock", "w");
     fprintf(f, "-3600");
     fclose(f);
-    if (claim_one(q, me.id, LEASE_S, &t, &e) != -EAGAIN)
+    if (claim_one(q, me.id, LEASE_S, &t, &e) != 0 || strcmp(t.key, "b") != 0)
         return 1;
+    task_clear(&t);
     queue_next_due(q, &after, &e);
     printf("%.0f %.0f\n", before, after);
     queue_close(q);
@@ -148,7 +154,8 @@ static void a_clock_that_is_set_back_prolongs_no_wait(void **state)
         print_message("skipped: no libfaketime here\n");
         skip();
     }
-    spawn("continuum", "a", 0);
+    spawn("continuum", "a", 1);
+    spawn("continuum", "b", 0);
     queue_close(q);
     q = NULL;
     f = fopen("clock", "w");
@@ -163,6 +170,37 @@ static void a_clock_that_is_set_back_prolongs_no_wait(void **state)
     assert_non_null(fgets(said, sizeof said, f));
     assert_int_equal(pclose(f), 0);
     assert_string_equal(said, "60 60\n");
+}
+
+/* matrix: queue 10 wall clock ahead while tasks were queued, right at the next start */
+static void what_a_wrong_clock_left_behind_waits_no_day(void **state)
+{
+    double in_s;
+
+    (void)state;
+    spawn("continuum", "never", 0);
+    assert_int_equal(spawn_one(q,
+                               (struct task_spec){.name = "continuum",
+                                                  .key = "asked",
+                                                  .max_retries = 2,
+                                                  .delay_s = 1000},
+                               NULL, &e),
+                     0);
+    spawn("continuum", "again", 5);
+    claim("again");
+    assert_int_equal(tell(t.id, t.fence, TASK_RETRY, "x", 60), 0);
+    queue_close(q);
+    q = NULL;
+    by_hand("UPDATE t_tasks SET run_after = CASE task_key WHEN 'never' THEN"
+            "  strftime('%s', created_at, '+1 day') + 0.0 ELSE run_after + 86400 END,"
+            " created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+1 day')");
+    assert_int_equal(store_open(&q, QUEUE_AS_DAEMON, 0, &e), 0);
+    claim("never");
+    assert_int_equal(queue_next_due(q, &in_s, &e), 0);
+    assert_true(in_s > 90 && in_s <= 100); /* longest_wait_s */
+    by_hand("DELETE FROM t_tasks WHERE task_key = 'again'");
+    assert_int_equal(queue_next_due(q, &in_s, &e), 0);
+    assert_true(in_s > 900 && in_s <= 1001); /* as it was asked for */
 }
 
 /* matrix: queue 5 no space for the database */
@@ -568,6 +606,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         QUEUE_SUITE,
         QUEUE(a_clock_that_is_set_back_prolongs_no_wait),
+        QUEUE(what_a_wrong_clock_left_behind_waits_no_day),
         QUEUE(a_full_disk_is_told_and_passes),
         QUEUE(a_second_daemon_is_refused_and_told_whose_it_is),
         QUEUE(workers_and_tools_wait_for_the_daemons_tables),

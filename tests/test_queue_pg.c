@@ -9,7 +9,8 @@ static struct rig rig;
 static int store_open(struct queue **out, enum queue_role role, long aging,
                       struct err *why)
 {
-    struct queue_opts opts = {.store = rig.store, .role = role, .aging = aging};
+    struct queue_opts opts = {
+        .store = rig.store, .role = role, .aging = aging, .longest_wait_s = 100};
 
     return queue_open(out, &opts, why);
 }
@@ -552,6 +553,36 @@ static void leases_wait_when_the_servers_clock_jumps(void **state)
     queue_close(p);
 }
 
+/* matrix: queue 10 the server's clock was ahead while tasks were queued */
+static void what_a_wrong_clock_left_behind_waits_no_day(void **state)
+{
+    double in_s;
+    size_t n;
+
+    (void)state;
+    spawn("continuum", "never", 0);
+    assert_int_equal(spawn_one(q,
+                               (struct task_spec){.name = "continuum",
+                                                  .key = "asked",
+                                                  .max_retries = 2,
+                                                  .delay_s = 1000},
+                               NULL, &e),
+                     0);
+    spawn("continuum", "again", 5);
+    claim("again");
+    assert_int_equal(tell(t.id, t.fence, TASK_RETRY, "x", 60), 0);
+    by_hand("UPDATE absurd.t_tasks SET run_after = run_after + interval '1 day',"
+            " created_at = created_at + interval '1 day'");
+    none_due();
+    assert_int_equal(queue_reap(q, LEASE_S, &n, &e), 0);
+    claim("never");
+    assert_int_equal(queue_next_due(q, &in_s, &e), 0);
+    assert_true(in_s > 90 && in_s <= 100); /* longest_wait_s */
+    by_hand("DELETE FROM absurd.t_tasks WHERE task_key = 'again'");
+    assert_int_equal(queue_next_due(q, &in_s, &e), 0);
+    assert_true(in_s > 900 && in_s <= 1001); /* as it was asked for */
+}
+
 /* ---- plans ---- */
 
 /* Another worker holds so many: ends and beats of others do not read them. */
@@ -893,6 +924,7 @@ int main(int argc, char **argv)
                                         suite_open, end_other),
         cmocka_unit_test_setup_teardown(leases_wait_when_the_servers_clock_jumps,
                                         suite_open, end_other),
+        QUEUE(what_a_wrong_clock_left_behind_waits_no_day),
         QUEUE(claims_and_ends_read_a_few_rows_whatever_the_statistics_say),
         QUEUE(edits_at_any_moment_break_nothing),
         QUEUE(migrating_says_what_it_does),

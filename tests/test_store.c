@@ -3,10 +3,12 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/conf.h"
@@ -177,12 +179,39 @@ static void jobs_come_back_in_order_with_what_they_returned(void **state)
     end(&r);
 }
 
+/* What is logged from here on goes to a file; the descriptor of the old log. */
+static int hear(void)
+{
+    int was = dup(STDERR_FILENO), fd = open("said", O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    assert_true(fd != -1 && dup2(fd, STDERR_FILENO) != -1);
+    close(fd);
+    return was;
+}
+
+/* Its store_up line's after_s; the log is as before. */
+static double said_after_s(int was)
+{
+    char line[512] = "";
+    FILE *f = fopen("said", "r");
+    double s = -1;
+
+    assert_true(f != NULL && dup2(was, STDERR_FILENO) != -1);
+    close(was);
+    while (s < 0 && fgets(line, sizeof line, f) != NULL)
+        if (strstr(line, "event=store_up") != NULL)
+            s = strtod(strstr(line, "after_s=") + 8, NULL);
+    fclose(f);
+    return s;
+}
+
 static void
 a_job_is_run_again_after_growing_pauses_until_the_store_answers(void **state)
 {
     struct rig r;
     struct trial a, b;
     struct store_look look;
+    int said = hear();
 
     (void)state;
     settings(&r);
@@ -205,6 +234,7 @@ a_job_is_run_again_after_growing_pauses_until_the_store_answers(void **state)
     store_look(r.store, &look);
     assert_true(look.up);
     end(&r);
+    assert_true(said_after_s(said) >= 0.7); /* the line tells how long it was down */
 }
 
 static void answer_question(struct store_job *job, int rc, const struct err *e)

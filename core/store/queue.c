@@ -54,6 +54,12 @@ int queue_open(struct queue **out, const struct queue_opts *opts, struct err *e)
     return kind_of(opts)->open(out, opts, e);
 }
 
+/* The longest that a task waits before it is tried again: slot.c adds up to a fifth. */
+static double longest_wait_s(const struct conf *conf)
+{
+    return 1.2 * conf->workers.retry_max_s + 1;
+}
+
 int queue_conf_opts(struct queue_opts *opts, char *store, size_t size,
                     const struct conf *conf, enum queue_role role, struct err *e)
 {
@@ -71,7 +77,8 @@ int queue_conf_opts(struct queue_opts *opts, char *store, size_t size,
     *opts = (struct queue_opts){.store = store,
                                 .name = conf->queue.name,
                                 .role = role,
-                                .aging = conf->queue.aging};
+                                .aging = conf->queue.aging,
+                                .longest_wait_s = longest_wait_s(conf)};
     return 0;
 }
 

@@ -92,6 +92,9 @@ struct queue_opts {
     const char *name; /* of the queue; NULL: "dsa110-pipeline" */
     enum queue_role role;
     long aging; /* one claim in so many takes the oldest task; 0: none */
+    /* no retry of ours waits longer, s; 0: unknown.  What was queued under a wall clock that
+       was wrong then waits no longer than this, and not at all when it was never tried. */
+    double longest_wait_s;
 };
 
 /*

@@ -29,6 +29,14 @@ static const char sql_beat_only[] =
     "$7::bigint,$8,$9::int,$10::int,$11::float8,'{}','{}')";
 static const char sql_bury[] = "SELECT absurd.wd_bury($1,$2)";
 static const char sql_reap[] = "SELECT absurd.wd_reap($1)";
+/* As in queue_sqlite.c: $2 the longest wait; of a task never tried, what was asked for. */
+static const char sql_cap[] =
+    "UPDATE absurd.t_tasks t SET run_after = least(t.run_after, now()"
+    " + CASE WHEN t.attempts > 0 THEN $2::float8 * interval '1 second'"
+    "  WHEN t.run_after - t.created_at < interval '1 second' THEN interval '0'"
+    "  ELSE t.run_after - t.created_at END)"
+    " WHERE t.queue_name = $1 AND t.status = 'pending'"
+    " AND t.run_after > now()";
 static const char sql_steps[] = "SELECT absurd.wd_steps($1::uuid[],$2::bigint[],"
                                 "$3::text[],$4::float8[],$5::text[])";
 
@@ -328,12 +336,30 @@ static int look_at_clocks(struct pg_queue *q, double lease_s, struct err *e)
     return 0;
 }
 
+/* What was queued while the server's clock was ahead does not wait for that day. */
+static int cap_waits(struct pg_queue *q, struct pg *pg, struct err *e)
+{
+    char longest[32];
+    const char *const value[] = {q->name, longest};
+    PGresult *r = NULL;
+    int rc = 0;
+
+    snprintf(longest, sizeof longest, "%.17g", q->longest_wait_s);
+    if (q->longest_wait_s > 0)
+        rc = pg_ask(pg, &r, e, sql_cap, 2, value);
+    PQclear(r);
+    return rc;
+}
+
 static int reap(struct queue *base, double lease_s, size_t *n, struct err *e)
 {
     struct pg_queue *q = pg_of(base);
     const char *const value[] = {q->name};
     int rc = look_at_clocks(q, lease_s, e);
     double now = clock_boot_s();
+
+    if (rc == 0)
+        rc = cap_waits(q, q->pg, e);
 
     if (rc != 0 || now - pg_found_s(q->pg) < lease_s || now < q->quiet_s)
         return rc;
@@ -424,6 +450,8 @@ static int found(void *arg, struct pg *pg, struct err *e)
         rc = queue_pg_upgrade(pg, 0, e);
         version = PG_VERSION;
     }
+    if (rc == 0 && version == PG_VERSION && q->role != QUEUE_AS_TOOL)
+        rc = cap_waits(q, pg, e);
     if (rc != 0 || version == PG_VERSION)
         return rc;
     if (version == 0)
@@ -477,6 +505,7 @@ static int open_queue(struct queue **out, const struct queue_opts *opts, struct 
     q->base.ops = &ops;
     q->role = opts->role;
     q->aging = opts->aging;
+    q->longest_wait_s = opts->longest_wait_s;
     q->store = strdup(opts->store);
     q->listen = listen_to(name);
     snprintf(q->name, sizeof q->name, "%s", name);

@@ -20,6 +20,7 @@ struct pg_queue {
     char name[QUEUE_NAME];
     char *store, *listen; /* what the connection borrows */
     enum queue_role role;
+    double longest_wait_s;
     long aging, nclaim;
     double server_s, boot_s; /* both clocks at the last queue_reap; 0: none yet */
     double quiet_s; /* boot clock: the server's clock jumped, no reaping before */

@@ -215,8 +215,18 @@ static const char sql_step[] =
     "  WHERE task_id = ?1 AND fence = ?2 AND status = 'claimed')"
     " ON CONFLICT(task_id, step) DO UPDATE SET"
     " fence = ?2, at = ?4, took_s = ?5, detail = ?6";
+/* ?1: the clock before it was set by ?2 seconds.  What was due stays due. */
 static const char sql_shift[] =
-    "UPDATE t_tasks INDEXED BY t_due SET run_after = run_after + ?2"
+    "UPDATE t_tasks INDEXED BY t_due SET"
+    " run_after = CASE WHEN run_after > ?1 THEN run_after + ?2 ELSE 0 END"
+    " WHERE status = 'pending' AND run_after > min(?1, ?1 + ?2)";
+/* ?1 now, ?2 the longest wait.  Of a task never tried: what was asked for when it was made. */
+#define ASKED "run_after - (julianday(created_at) - 2440587.5) * 86400.0"
+static const char sql_cap[] =
+    "UPDATE t_tasks INDEXED BY t_due SET run_after = min(run_after, ?1 + CASE WHEN "
+    "EXISTS"
+    " (SELECT 1 FROM t_attempts a WHERE a.task_id = t_tasks.task_id) THEN ?2"
+    "  WHEN " ASKED " < 1 THEN 0 ELSE " ASKED " END)"
     " WHERE status = 'pending' AND run_after > ?1";
 static const char sql_mode[] = "SELECT mode FROM t_queues WHERE queue_name = ?1";
 
@@ -290,6 +300,14 @@ void queue_sqlite_forced(struct sqlite_queue *q, bool yes)
                  NULL, NULL);
 }
 
+/* What was queued under a clock that was ahead does not wait for that day. */
+static int cap_waits(struct sqlite_queue *q, struct err *e)
+{
+    return q->longest_wait_s <= 0 ? 0
+                                  : db_run(q->db, NULL, e, sql_cap, "dd",
+                                           clock_wall_s(), q->longest_wait_s);
+}
+
 /*
  * A wall clock that was set takes along what is to run later, so that a wait of a minute
  * stays one.  Inside a transaction; one process does it.
@@ -304,6 +322,8 @@ static int follow_clock(struct sqlite_queue *q, struct err *e)
         return 0;
     if (q->daemon)
         rc = db_run(q->db, NULL, e, sql_shift, "dd", now - by, by);
+    if (rc == 0 && q->daemon)
+        rc = cap_waits(q, e);
     if (rc == 0)
         q->offset_s = offset;
     return rc;
@@ -361,6 +381,7 @@ static int spawn_one(struct sqlite_queue *q, struct task_spec *spec, double now,
                      struct err *e)
 {
     double timeout = spec->timeout_s > 0 ? spec->timeout_s : (double)NAN;
+    double due = spec->delay_s > 0 ? now + spec->delay_s : 0; /* 0: by any clock */
     const char *params = spec->params != NULL ? spec->params : "{}";
     char id[QUEUE_ID], created[32];
     int rc, n = 0;
@@ -369,12 +390,11 @@ static int spawn_one(struct sqlite_queue *q, struct task_spec *spec, double now,
     rc = queue_new_id(id, e);
     if (rc == 0)
         rc = db_run(q->db, &n, e, sql_spawn, "ttttiidtd", id, spec->name, spec->key,
-                    params, (int64_t)spec->priority, (int64_t)spec->max_retries,
-                    now + spec->delay_s, created, timeout);
+                    params, (int64_t)spec->priority, (int64_t)spec->max_retries, due,
+                    created, timeout);
     if (rc == 0 && n == 0 && spec->again)
         rc = db_run(q->db, &n, e, sql_again, "tttiidd", spec->name, spec->key, params,
-                    (int64_t)spec->priority, (int64_t)spec->max_retries,
-                    now + spec->delay_s, timeout);
+                    (int64_t)spec->priority, (int64_t)spec->max_retries, due, timeout);
     spec->made = rc == 0 && n > 0;
     return rc;
 }
@@ -779,6 +799,7 @@ static int open_queue(struct queue **out, const struct queue_opts *opts, struct 
     q->opened_s = clock_boot_s();
     q->offset_s = clock_wall_s() - q->opened_s;
     q->daemon = opts->role == QUEUE_AS_DAEMON;
+    q->longest_wait_s = opts->longest_wait_s;
     snprintf(q->base.where, sizeof q->base.where, "SQLite %.240s", path);
     snprintf(q->name, sizeof q->name, "%s",
              opts->name != NULL ? opts->name : "dsa110-pipeline");
@@ -793,6 +814,10 @@ static int open_queue(struct queue **out, const struct queue_opts *opts, struct 
     if (rc != 0) {
         free(q);
         return rc;
+    }
+    if (q->daemon && (rc = cap_waits(q, e)) != 0) {
+        close_queue(&q->base);
+        return queue_sqlite_down(rc);
     }
     *out = &q->base;
     changed(*out, NULL);

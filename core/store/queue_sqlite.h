@@ -20,6 +20,7 @@ struct sqlite_queue {
     long aging, nclaim;
     int64_t version; /* SQLite's data_version: changed by others */
     double offset_s; /* wall clock - boot clock, as last seen */
+    double longest_wait_s;
     bool daemon;
 };
 

@@ -36,7 +36,8 @@ struct store {
     int open_rc;
     struct err open_err;
     bool up, up_told;
-    double turned_at;
+    double turned_at,
+        lasted_s; /* when it went or came; how long it was the other way */
     char why[256], where[QUEUE_TEXT];
     bool news, news_changed;
 };
@@ -48,8 +49,11 @@ static void note_state(struct store *s, const char *why)
 {
     side_lock(s->side);
     if (s->up != (why == NULL)) {
+        double now = clock_boot_s();
+
         s->up = why == NULL;
-        s->turned_at = clock_boot_s();
+        s->lasted_s = now - s->turned_at;
+        s->turned_at = now;
         side_tell(s->side);
     }
     snprintf(s->why, sizeof s->why, "%s", why != NULL ? why : "");
@@ -239,7 +243,7 @@ static void on_woke(void *arg)
     side_lock(s->side);
     up = s->up;
     turned = up != s->up_told;
-    for_s = clock_boot_s() - s->turned_at;
+    for_s = s->lasted_s;
     snprintf(why, sizeof why, "%s", s->why);
     s->up_told = up;
     news = s->news;
