@@ -46,6 +46,18 @@ INLINE void times(float *outr, float *outi, const float *ar, const float *ai,
     }
 }
 
+INLINE void pair(float *restrict mr, float *restrict mi, const float *restrict zr,
+                 const float *restrict zi, float scale, size_t n)
+{
+    APART
+    for (size_t k = 0; k < n; k++) {
+        mr[2 * k] += scale * zr[k];
+        mr[2 * k + 1] += scale * zr[k];
+        mi[2 * k] += scale * zi[k];
+        mi[2 * k + 1] += scale * zi[k];
+    }
+}
+
 INLINE void add_one(const struct line_sums *s, const float complex *v,
                     const float *restrict w, const float *restrict mr,
                     const float *restrict mi, size_t k0, size_t n)
@@ -342,6 +354,11 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     {                                                                                  \
         times(outr, outi, ar, ai, br, bi, n);                                          \
     }                                                                                  \
+    attr static void pair_##set(float *mr, float *mi, const float *zr,                 \
+                                const float *zi, float scale, size_t n)                \
+    {                                                                                  \
+        pair(mr, mi, zr, zi, scale, n);                                                \
+    }                                                                                  \
     attr static void add_##set(const struct line_sums *s, const struct line_sums *t,   \
                                const float complex *v, const float *w,                 \
                                const float *mr, const float *mi, size_t k0, size_t n)  \
@@ -385,8 +402,8 @@ INLINE void gain_sums(double *restrict sr, double *restrict si, double *restrict
     }
 #define ROW(set)                                                                       \
     {                                                                                  \
-#set, phasor_##set, times_##set, add_##set, clip_##set, apply_##set,           \
-            stokes_##set, phase_##set, cover_##set, gain_sums_##set                    \
+#set, phasor_##set, times_##set, pair_##set, add_##set, clip_##set,            \
+            apply_##set, stokes_##set, phase_##set, cover_##set, gain_sums_##set       \
     }
 
 #define NO_ATTRIBUTE

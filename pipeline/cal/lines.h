@@ -37,6 +37,9 @@ struct line_code {
     /* out = a b; out may be a */
     void (*times)(float *outr, float *outi, const float *ar, const float *ai,
                   const float *br, const float *bi, size_t n);
+    /* Add scale z of n channels to both polarisations of m. */
+    void (*pair)(float *mr, float *mi, const float *zr, const float *zi, float scale,
+                 size_t n);
     /* Add samples [k0, n) with model m to the sums s, and to t if that is not NULL. */
     void (*add)(const struct line_sums *s, const struct line_sums *t,
                 const float complex *v, const float *w, const float *mr,

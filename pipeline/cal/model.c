@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "pipeline/sky/beam.h"
@@ -153,20 +154,21 @@ static void add_field(const struct model_row *r, size_t c, size_t n, float *mr,
                       float *mi)
 {
     float re[LINE] = {0}, im[LINE] = {0};
+    float scale = r->m->field_scale != 0 ? (float)r->m->field_scale : 1;
     size_t npol = r->vis->npol;
 
     r->m->field(r->m->field_arg, r->row, c, n, re, im);
-    if (r->m->field_scale != 0) {
-        for (size_t i = 0; i < n; i++) {
-            re[i] *= (float)r->m->field_scale;
-            im[i] *= (float)r->m->field_scale;
-        }
+    if (r->flux_jy == NULL) {
+        memset(mr, 0, n * npol * sizeof *mr);
+        memset(mi, 0, n * npol * sizeof *mi);
     }
-    for (size_t i = 0, k = 0; i < n; i++) {
-        for (size_t p = 0; p < npol; p++, k++) {
-            mr[k] = r->flux_jy != NULL ? mr[k] + re[i] : re[i];
-            mi[k] = r->flux_jy != NULL ? mi[k] + im[i] : im[i];
-        }
+    if (npol == 2) {
+        r->code->pair(mr, mi, re, im, scale, n);
+        return;
+    }
+    for (size_t k = 0; k < n * npol; k++) {
+        mr[k] += scale * re[k / npol];
+        mi[k] += scale * im[k / npol];
     }
 }
 

@@ -322,8 +322,7 @@ static void residual_row(struct reading *rd, size_t r, struct share *share)
 
 int imager_read_residual(struct imager *im, float complex *nodes, struct err *e)
 {
-    struct reading rd = {
-        .im = im, .row = residual_row, .seen = nodes, .weights = true};
+    struct reading rd = {.im = im, .row = residual_row, .seen = nodes, .weights = true};
     int rc = open_shares(&rd);
 
     if (rc == 0)

@@ -12,6 +12,11 @@
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/beam_series.h"
 
+enum {
+    WIDE = 8,      /* channels that are made at a time */
+    CHANNELS = 128 /* and so many before they are added to what is there */
+};
+
 /* Nodes are closer than they must be by this. */
 static const double spare = 2.0;
 /* How much more an error at delays inside the image counts than one at all lags. */
@@ -90,8 +95,9 @@ static int class_of_step(struct node_class *c, const struct samples *s, double s
     c->n = (size_t)last + NODE_TAPS / 2 + 1;
     c->freq_hz = malloc(c->n * sizeof *c->freq_hz);
     c->tap = malloc(s->nchan * NODE_TAPS * sizeof *c->tap);
+    c->turned = calloc(s->nchan * NODE_TAPS + WIDE, sizeof *c->turned);
     c->run = malloc(s->nchan * sizeof *c->run);
-    if (c->freq_hz == NULL || c->tap == NULL || c->run == NULL)
+    if (c->freq_hz == NULL || c->tap == NULL || c->turned == NULL || c->run == NULL)
         return -ENOMEM;
     for (size_t j = 0; j < c->n; j++)
         c->freq_hz[j] = low + (double)j * step_hz;
@@ -102,6 +108,8 @@ static int class_of_step(struct node_class *c, const struct samples *s, double s
         struct node_run *run = c->nrun > 0 ? &c->run[c->nrun - 1] : NULL;
 
         taps_at(taps, pos - (double)first, c->tap + i * NODE_TAPS);
+        for (size_t j = 0; j < NODE_TAPS; j++)
+            c->turned[j * s->nchan + i] = c->tap[i * NODE_TAPS + j];
         if (run != NULL && run->first == first)
             run->nchan++;
         else
@@ -289,6 +297,7 @@ void nodes_close(struct nodes *n)
     for (size_t i = 0; i < n->nclass; i++) {
         free(n->cls[i].freq_hz);
         free(n->cls[i].tap);
+        free(n->cls[i].turned);
         free(n->cls[i].run);
     }
     for (size_t q = 0; q < NODES_BEAMS; q++)
@@ -364,31 +373,57 @@ INLINE void gather(const struct node_class *c, const float *value, const float *
     }
 }
 
-INLINE void channels(const struct node_class *c, const float *data, size_t c0,
-                     size_t c1, float *re, float *im)
+/* Channels lo .. hi - 1 of a run, and some beyond that are not right. */
+INLINE void run_channels(const struct node_class *c, const struct node_run *run,
+                         const float *data, size_t nchan, size_t lo, size_t hi,
+                         float *re, float *im)
 {
-    for (size_t k = 0; k < c->nrun; k++) {
-        const struct node_run *run = &c->run[k];
-        size_t lo = run->chan > c0 ? run->chan : c0, hi = run->chan + run->nchan;
+    const float *from = data + 2 * (size_t)run->first;
 
-        hi = hi < c1 ? hi : c1;
-        if (lo >= hi)
-            continue;
-        v8 left = *(const v8 *)(data + 2 * run->first);
-        v8 right = *(const v8 *)(data + 2 * run->first + NODE_TAPS);
-        v8 r = __builtin_shufflevector(left, right, 0, 2, 4, 6, 8, 10, 12, 14);
-        v8 m = __builtin_shufflevector(left, right, 1, 3, 5, 7, 9, 11, 13, 15);
+    for (size_t i = lo; i < hi; i += WIDE) {
+        v8 r = {0}, m = {0};
 
-        for (size_t i = lo; i < hi; i++) {
-            v8 tap = *(const v8 *)(c->tap + i * NODE_TAPS);
-            v8 a = tap * r, b = tap * m;
-            v8 s = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
-                   __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        for (size_t j = 0; j < NODE_TAPS; j++) {
+            v8 tap = *(const v8 *)(c->turned + j * nchan + i);
 
-            re[i - c0] += s[0] + s[2] + (s[4] + s[6]);
-            im[i - c0] += s[1] + s[3] + (s[5] + s[7]);
+            r += tap * from[2 * j];
+            m += tap * from[2 * j + 1];
         }
+        *(v8 *)(re + i - lo) = r;
+        *(v8 *)(im + i - lo) = m;
     }
+}
+
+/* Channels c0 .. c1 - 1, the first of them in run k; *k: the run of the next. */
+INLINE void some_channels(const struct node_class *c, size_t *k, const float *data,
+                          size_t nchan, size_t c0, size_t c1, float *re, float *im)
+{
+    float r[CHANNELS + WIDE], m[CHANNELS + WIDE];
+
+    /* what a run leaves beyond its end the next one overwrites */
+    for (size_t lo = c0, hi; lo < c1; lo = hi) {
+        const struct node_run *run = &c->run[*k];
+
+        hi = run->chan + run->nchan < c1 ? run->chan + run->nchan : c1;
+        run_channels(c, run, data, nchan, lo, hi, r + (lo - c0), m + (lo - c0));
+        *k += hi == run->chan + run->nchan;
+    }
+    for (size_t i = 0; i < c1 - c0; i++) {
+        re[i] += r[i];
+        im[i] += m[i];
+    }
+}
+
+INLINE void channels(const struct node_class *c, const float *data, size_t nchan,
+                     size_t c0, size_t c1, float *re, float *im)
+{
+    size_t k = 0;
+
+    while (c0 < c1 && c->run[k].chan + c->run[k].nchan <= c0)
+        k++;
+    for (size_t lo = c0; lo < c1; lo += CHANNELS)
+        some_channels(c, &k, data, nchan, lo, lo + CHANNELS < c1 ? lo + CHANNELS : c1,
+                      re + (lo - c0), im + (lo - c0));
 }
 
 static void gather_plain(const struct node_class *c, const float *value,
@@ -397,10 +432,10 @@ static void gather_plain(const struct node_class *c, const float *value,
     gather(c, value, weight, data, sum);
 }
 
-static void channels_plain(const struct node_class *c, const float *data, size_t c0,
-                           size_t c1, float *re, float *im)
+static void channels_plain(const struct node_class *c, const float *data, size_t nchan,
+                           size_t c0, size_t c1, float *re, float *im)
 {
-    channels(c, data, c0, c1, re, im);
+    channels(c, data, nchan, c0, c1, re, im);
 }
 
 #ifdef __x86_64__
@@ -412,10 +447,10 @@ AVX2 static void gather_avx2(const struct node_class *c, const float *value,
     gather(c, value, weight, data, sum);
 }
 
-AVX2 static void channels_avx2(const struct node_class *c, const float *data, size_t c0,
-                               size_t c1, float *re, float *im)
+AVX2 static void channels_avx2(const struct node_class *c, const float *data,
+                               size_t nchan, size_t c0, size_t c1, float *re, float *im)
 {
-    channels(c, data, c0, c1, re, im);
+    channels(c, data, nchan, c0, c1, re, im);
 }
 #else
 #define gather_avx2   gather_plain
@@ -449,8 +484,8 @@ void nodes_channels(const struct nodes *n, size_t row, const float complex *data
     const float *from = (const float *)data;
 
     if (cls->tap != NULL)
-        (cpu_best() >= CPU_AVX2 ? channels_avx2 : channels_plain)(cls, from, c,
-                                                                  c + count, re, im);
+        (cpu_best() >= CPU_AVX2 ? channels_avx2 : channels_plain)(cls, from, n->nchan,
+                                                                  c, c + count, re, im);
     else
         for (size_t i = 0; i < count; i++) {
             re[i] += from[2 * (c + i)];

@@ -33,7 +33,7 @@ enum {
     NODES_CLASSES = 64,
     NODES_BEAMS = 7,
     NODES_PIECE = 16, /* nodes of a piece, at most */
-    NODES_TILE = 48   /* cells of an image's grid along the side of a tile */
+    NODES_TILE = 24   /* cells of an image's grid along the side of a tile */
 };
 
 /* Channels that share their taps' first node. */
@@ -46,6 +46,7 @@ struct node_class {
     size_t n;        /* nodes */
     double *freq_hz; /* [n] ascending */
     float *tap;      /* [nchan][NODE_TAPS]; NULL: each channel is a node */
+    float *turned;   /* [NODE_TAPS][nchan], and some room behind */
     struct node_run *run;
     size_t nrun;
     size_t factor_at; /* of nodes->factor */
