@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/err.h"
 #include "pipeline/io/uvh5_header.h"
@@ -81,6 +82,14 @@ static int same_site(const struct uvh5_header *a, const struct uvh5_header *b)
            fabs(x->alt_m - y->alt_m) <= AGREE_ALT_M;
 }
 
+static int same_integrations(const struct uvh5_header *a, const struct uvh5_header *b)
+{
+    for (size_t i = 0; i < a->nblt; i++)
+        if (!(fabs(a->tint_s[i] - b->tint_s[i]) <= AGREE_TINT * a->tint_s[i]))
+            return 0;
+    return 1;
+}
+
 static int agree(const struct uvh5_header *a, const struct uvh5_header *b,
                  struct err *e)
 {
@@ -101,10 +110,14 @@ static int agree(const struct uvh5_header *a, const struct uvh5_header *b,
         what = "telescope_name";
     else if (!same_site(a, b))
         what = "the telescope's position";
-    else if (!(fabs(a->info.tint_s - b->info.tint_s) <= AGREE_TINT * a->info.tint_s))
+    else if (!same_integrations(a, b))
         what = "integration_time";
     else if (strcmp(a->info.unit, b->info.unit) != 0)
         what = "vis_units";
+    else if (strcasecmp(a->info.convention, b->info.convention) != 0)
+        what = "pol_convention";
+    else if (strcasecmp(a->info.x_orientation, b->info.x_orientation) != 0)
+        what = "x_orientation";
     if (what == NULL)
         return 0;
     return err_set(e, ERR_SHAPE, "%s and %s disagree in %s", a->path, b->path, what);

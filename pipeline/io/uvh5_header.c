@@ -15,8 +15,12 @@
 
 #include "core/err.h"
 #include "pipeline/io/h5.h"
+#include "pipeline/io/uvh5_parts.h"
 
 static const double SAME_TIME_DAY = 1e-7; /* 9 ms: one integration */
+static const double MOST_ALT_M = 2e4;     /* above or below the ellipsoid */
+static const double MOST_POS_M = 1.3e7;   /* the earth's diameter */
+static const double LEAST_DISH_M = 0.05, MOST_DISH_M = 1000;
 
 void uvh5_header_free_rows(struct uvh5_header *h)
 {
@@ -56,7 +60,7 @@ static size_t count_of(const size_t *dim, int ndim)
     return n;
 }
 
-static int read_one(const struct h5 *h5, const char *name, double *x, struct err *e)
+int uvh5_read_one(const struct h5 *h5, const char *name, double *x, struct err *e)
 {
     int rc = h5_read_f64(h5, name, x, 1, e);
 
@@ -65,9 +69,8 @@ static int read_one(const struct h5 *h5, const char *name, double *x, struct err
     return rc;
 }
 
-/* Text that may be absent: "" then. */
-static int read_label(const struct h5 *h5, const char *name, char *out, size_t size,
-                      struct err *e)
+int uvh5_read_label(const struct h5 *h5, const char *name, char *out, size_t size,
+                    struct err *e)
 {
     out[0] = '\0';
     return h5_has(h5, name) ? h5_read_text(h5, name, out, size, e) : 0;
@@ -141,7 +144,7 @@ static int read_shape(const struct h5 *h5, struct uvh5_header *h, struct err *e)
 static int one_of(const struct h5 *h5, const char *name, const char *this,
                   const char *that, char out[32], struct err *e)
 {
-    int rc = read_label(h5, name, out, 32, e);
+    int rc = uvh5_read_label(h5, name, out, 32, e);
 
     if (rc != 0 || out[0] == '\0' || strcasecmp(out, this) == 0 ||
         (that != NULL && strcasecmp(out, that) == 0))
@@ -151,10 +154,101 @@ static int one_of(const struct h5 *h5, const char *name, const char *this,
                    that != NULL ? that : "");
 }
 
+/* Feeds against polarisation codes: hands of circles and crosses of dipoles do not mix. */
+static int check_feeds(const struct h5 *h5, const struct uvh5_header *h, struct err *e)
+{
+    static const char name[] = "Header/feed_array";
+    size_t dim[H5_MAXDIM], n;
+    int ndim, rc;
+    char(*feed)[4];
+
+    if (!h5_has(h5, name))
+        return 0;
+    if ((rc = h5_shape(h5, name, dim, &ndim, e)) != 0)
+        return rc;
+    n = count_of(dim, ndim);
+    if (n > 2 * h->info.nant)
+        return err_set(e, ERR_FORMAT, "%s: %s: %zu feeds for %zu antennas", h->path,
+                       name, n, h->info.nant);
+    feed = array(n, sizeof *feed);
+    if (feed == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu feeds", h->path, n);
+    rc = h5_read_texts(h5, name, feed[0], n, sizeof *feed, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        for (size_t p = 0; rc == 0 && p < h->info.npol; p++) {
+            const char *want = h->info.pol[p] <= -5 ? "xyXY" : "rlRL";
+
+            if (h->info.pol[p] < 0 && feed[i][0] != '\0' &&
+                strchr(want, feed[i][0]) == NULL)
+                rc = err_set(e, ERR_FORMAT,
+                             "%s: %s: a feed '%s' contradicts polarisation code %d",
+                             h->path, name, feed[i], h->info.pol[p]);
+        }
+    free(feed);
+    return rc;
+}
+
+/* Factors that an antenna's digital part has put on its samples.  Gains take them with them;
+ * samples in Jy have to be rid of them. */
+static int check_eq_coeffs(const struct h5 *h5, const struct uvh5_header *h,
+                           struct err *e)
+{
+    static const char name[] = "Header/eq_coeffs";
+    size_t dim[H5_MAXDIM], n;
+    double *factor;
+    int ndim, rc;
+
+    if (!h5_has(h5, name) || strcmp(h->info.unit, "Jy") != 0)
+        return 0;
+    if ((rc = h5_shape(h5, name, dim, &ndim, e)) != 0)
+        return rc;
+    n = count_of(dim, ndim);
+    if (n > h->info.nant * h->info.nchan)
+        return err_set(e, ERR_FORMAT,
+                       "%s: %s: has %zu values for %zu antennas and %zu "
+                       "channels",
+                       h->path, name, n, h->info.nant, h->info.nchan);
+    factor = array(n, sizeof *factor);
+    if (factor == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu values", h->path, n);
+    rc = h5_read_f64(h5, name, factor, n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (factor[i] != 1)
+            rc = err_set(e, ERR_FORMAT,
+                         "%s: %s: samples in Jy with a factor of %g still in them are "
+                         "not supported",
+                         h->path, name, factor[i]);
+    free(factor);
+    return rc;
+}
+
+/* Mounts turn the feeds, which Stokes I does not show; an orbit moves the dish. */
+static int check_mounts(const struct h5 *h5, const struct uvh5_header *h, struct err *e)
+{
+    static const char name[] = "Header/mount_type";
+    size_t n = h->info.nant;
+    char(*mount)[32];
+    int rc;
+
+    if (!h5_has(h5, name))
+        return 0;
+    mount = array(n, sizeof *mount);
+    if (mount == NULL)
+        return err_set(e, -ENOMEM, "%s: no memory for %zu antennas", h->path, n);
+    rc = h5_read_texts(h5, name, mount[0], n, sizeof *mount, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (strcmp(mount[i], "orbiting") == 0)
+            rc = err_set(e, ERR_FORMAT, "%s: %s: '%s' is not supported", h->path, name,
+                         mount[i]);
+    free(mount);
+    return rc;
+}
+
 /*
  * What changes the meaning of every number (UVH5 memo, optional parameters): the unit; whether
- * Stokes I is the mean or the sum of the hands; polarisations that differ from window to window; a
- * position on another body.  What cannot be honoured is refused by its name.
+ * Stokes I is the mean or the sum of the hands; the clock; polarisations that differ from window
+ * to window; a position on another body, or on a sphere.  What cannot be honoured is refused by
+ * its name.  blt_order, flex_spw_id_array and spw_array tell of an order that is not relied on.
  */
 static int read_meaning(const struct h5 *h5, struct uvh5_header *h, struct err *e)
 {
@@ -166,13 +260,23 @@ static int read_meaning(const struct h5 *h5, struct uvh5_header *h, struct err *
         return rc;
     snprintf(h->info.unit, sizeof h->info.unit, "%s",
              strcasecmp(text, "Jy") == 0 ? "Jy" : "uncalib");
-    if ((rc = one_of(h5, "Header/telescope_frame", "itrs", "itrf", text, e)) != 0)
+    if ((rc = one_of(h5, "Header/telescope_frame", "itrs", "itrf", text, e)) != 0 ||
+        (rc = one_of(h5, "Header/ellipsoid", "WGS84", NULL, text, e)) != 0 ||
+        (rc = one_of(h5, "Header/timesys", "UTC", NULL, text, e)) != 0 ||
+        (rc = one_of(h5, "Header/x_orientation", "east", "north", h->info.x_orientation,
+                     e)) != 0 ||
+        (rc = one_of(h5, "Header/pol_convention", "avg", "sum", h->info.convention,
+                     e)) != 0)
         return rc;
     if (strcmp(h->info.unit, "Jy") == 0) /* else gains take a factor of 2 with them */
         rc = one_of(h5, "Header/pol_convention", "avg", NULL, text, e);
     if (rc == 0 && h5_has(h5, flex))
         rc = err_set(e, ERR_FORMAT, "%s: %s: not supported", h->path, flex);
-    return rc;
+    if (rc == 0)
+        rc = check_feeds(h5, h, e);
+    if (rc == 0)
+        rc = check_eq_coeffs(h5, h, e);
+    return rc == 0 ? check_mounts(h5, h, e) : rc;
 }
 
 static int read_site(const struct h5 *h5, struct uvh5_header *h, struct err *e)
@@ -181,20 +285,21 @@ static int read_site(const struct h5 *h5, struct uvh5_header *h, struct err *e)
     double lat, lon;
     int rc;
 
-    if ((rc = read_one(h5, "Header/latitude", &lat, e)) != 0 ||
-        (rc = read_one(h5, "Header/longitude", &lon, e)) != 0 ||
-        (rc = read_one(h5, "Header/altitude", &site->alt_m, e)) != 0 ||
-        (rc = read_label(h5, "Header/telescope_name", h->info.telescope,
-                         sizeof h->info.telescope, e)) != 0 ||
-        (rc = read_label(h5, "Header/instrument", h->info.instrument,
-                         sizeof h->info.instrument, e)) != 0 ||
-        (rc = read_label(h5, "Header/object_name", h->info.object,
-                         sizeof h->info.object, e)) != 0)
+    if ((rc = uvh5_read_one(h5, "Header/latitude", &lat, e)) != 0 ||
+        (rc = uvh5_read_one(h5, "Header/longitude", &lon, e)) != 0 ||
+        (rc = uvh5_read_one(h5, "Header/altitude", &site->alt_m, e)) != 0 ||
+        (rc = uvh5_read_label(h5, "Header/telescope_name", h->info.telescope,
+                              sizeof h->info.telescope, e)) != 0 ||
+        (rc = uvh5_read_label(h5, "Header/instrument", h->info.instrument,
+                              sizeof h->info.instrument, e)) != 0 ||
+        (rc = uvh5_read_label(h5, "Header/object_name", h->info.object,
+                              sizeof h->info.object, e)) != 0)
         return rc;
-    if (fabs(lat) > 90 || fabs(lon) > 360)
-        return err_set(e, ERR_FORMAT,
-                       "%s: no such place: latitude %g, longitude %g deg", h->path, lat,
-                       lon);
+    if (fabs(lat) > 90 || fabs(lon) > 360 || fabs(site->alt_m) > MOST_ALT_M)
+        return err_set(
+            e, ERR_FORMAT,
+            "%s: no such place: latitude %g, longitude %g deg, altitude %g m", h->path,
+            lat, lon, site->alt_m);
     site->lat_rad = lat * ASTRO_DEG;
     site->lon_rad = lon * ASTRO_DEG;
     return 0;
@@ -235,15 +340,16 @@ static int read_antennas(const struct h5 *h5, struct uvh5_header *h, struct err 
     if (h5_has(h5, "Header/antenna_diameters"))
         rc = read_spread(h5, "Header/antenna_diameters", h->ant_diameter_m, n, e);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        const double *p = h->ant_pos_m[i];
+        double *dish_m = &h->ant_diameter_m[i];
 
-        if (!isfinite(p[0] + p[1] + p[2]) || h->ant_number[i] < INT_MIN ||
-            h->ant_number[i] > INT_MAX)
-            rc = err_set(e, ERR_FORMAT,
-                         "%s: Header/antenna_positions: antenna %zu is nowhere",
-                         h->path, i);
-        if (!(h->ant_diameter_m[i] > 0) || h->ant_diameter_m[i] > 1000)
-            h->ant_diameter_m[i] = 0;
+        if (h->ant_number[i] < INT_MIN || h->ant_number[i] > INT_MAX)
+            rc = err_set(e, ERR_FORMAT, "%s: Header/antenna_numbers: %lld cannot be",
+                         h->path, (long long)h->ant_number[i]);
+        else if (!(*dish_m > 0))
+            *dish_m = 0; /* not known */
+        else if (*dish_m < LEAST_DISH_M || *dish_m > MOST_DISH_M)
+            rc = err_set(e, ERR_FORMAT, "%s: Header/antenna_diameters: %g m cannot be",
+                         h->path, *dish_m);
     }
     return rc;
 }
@@ -302,6 +408,23 @@ static int index_antennas(struct uvh5_header *h, struct err *e)
     return rc;
 }
 
+/* Antennas that no baseline has may be anywhere, or NaN. */
+static int check_positions(const struct uvh5_header *h, struct err *e)
+{
+    for (size_t i = 0; i < 2 * h->nblt; i++) {
+        size_t ant = (size_t)(i < h->nblt ? h->ant1[i] : h->ant2[i - h->nblt]);
+        const double *p = h->ant_pos_m[ant];
+
+        if (!(fabs(p[0]) <= MOST_POS_M && fabs(p[1]) <= MOST_POS_M &&
+              fabs(p[2]) <= MOST_POS_M))
+            return err_set(e, ERR_FORMAT,
+                           "%s: Header/antenna_positions: antenna %lld is at (%g, %g, "
+                           "%g) m",
+                           h->path, (long long)h->ant_number[ant], p[0], p[1], p[2]);
+    }
+    return 0;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -353,7 +476,7 @@ static int read_rows(const struct h5 *h5, struct uvh5_header *h, struct err *e)
             return err_set(e, ERR_FORMAT, "%s: Header/integration_time: %g s cannot be",
                            h->path, h->tint_s[i]);
     }
-    if ((rc = index_antennas(h, e)) != 0 ||
+    if ((rc = index_antennas(h, e)) != 0 || (rc = check_positions(h, e)) != 0 ||
         (rc = uvh5_header_times(h, &t, &h->info.ntime, e)) != 0)
         goto out;
     h->info.t0_jd = t[0];
@@ -402,6 +525,18 @@ static int read_channels(const struct h5 *h5, struct uvh5_header *h, struct err 
             return err_set(e, ERR_FORMAT,
                            "%s: Header/freq_array: %.6f MHz stands there twice",
                            h->path, h->freq_hz[h->order[c]] * 1e-6);
+    for (size_t c = 1; c < n; c++) {
+        size_t i = h->order[c - 1], j = h->order[c];
+        double wide_hz = (h->width_hz[i] + h->width_hz[j]) / 2;
+
+        if (h->freq_hz[j] - h->freq_hz[i] < 0.99 * wide_hz)
+            return err_set(e, ERR_FORMAT,
+                           "%s: Header/channel_width: channels %.6g kHz wide are %.6g "
+                           "kHz apart at %.6f MHz",
+                           h->path, wide_hz * 1e-3,
+                           (h->freq_hz[j] - h->freq_hz[i]) * 1e-3,
+                           h->freq_hz[i] * 1e-6);
+    }
     h->info.freq_lo_hz = h->freq_hz[h->order[0]];
     h->info.freq_hi_hz = h->freq_hz[h->order[n - 1]];
     h->info.width_hz = h->width_hz[0];
@@ -418,186 +553,14 @@ static int read_pols(const struct h5 *h5, struct uvh5_header *h, struct err *e)
             rc = err_set(e, ERR_FORMAT,
                          "%s: Header/polarization_array: %lld is no AIPS code", h->path,
                          (long long)pol[p]);
+        for (size_t q = 0; rc == 0 && q < p; q++)
+            if (pol[q] == pol[p])
+                rc = err_set(e, ERR_FORMAT,
+                             "%s: Header/polarization_array: %lld stands there twice",
+                             h->path, (long long)pol[p]);
         h->info.pol[p] = (int)pol[p];
     }
     return rc;
-}
-
-/* ---- phasing ---- */
-
-static int check_dec(const struct uvh5_header *h, double dec_rad, struct err *e)
-{
-    if (fabs(dec_rad) <= 90 * ASTRO_DEG)
-        return 0;
-    return err_set(e, ERR_FORMAT, "%s: a phase centre at declination %g rad cannot be",
-                   h->path, dec_rad);
-}
-
-/* DSA-110: every integration stopped to hour angle 0 at one apparent declination. */
-static int read_meridian(const struct h5 *h5, struct uvh5_header *h, struct err *e)
-{
-    static const char *const dec_name[] = {"Header/phase_center_app_dec",
-                                           "Header/extra_keywords/phase_center_dec"};
-    static const char ha_name[] = "Header/extra_keywords/ha_phase_center";
-    size_t dim[H5_MAXDIM];
-    double ha = 0;
-    int ndim, rc = 0;
-    int k = h5_shape(h5, dec_name[0], dim, &ndim, NULL) == 0 && count_of(dim, ndim) == 1
-                ? 0
-                : 1;
-
-    if (h5_has(h5, ha_name))
-        rc = read_one(h5, ha_name, &ha, e);
-    if (rc == 0 && fabs(ha) > 1e-6)
-        rc = err_set(e, ERR_FORMAT, "%s: stopped to hour angle %g rad instead of 0",
-                     h->path, ha);
-    if (rc == 0)
-        rc = read_one(h5, dec_name[k], &h->info.dec_app_rad, e);
-    if (rc == 0)
-        rc = check_dec(h, h->info.dec_app_rad, e);
-    h->info.phasing = VIS_MERIDIAN;
-    return rc;
-}
-
-/* A sidereal centre given by three data sets (epoch and frame may be absent). */
-static int read_sidereal(const struct h5 *h5, struct uvh5_header *h, const char *lon,
-                         const char *lat, const char *frame, const char *epoch,
-                         struct err *e)
-{
-    char name[16];
-    double year = 2000;
-    int rc;
-
-    if ((rc = read_one(h5, lon, &h->info.phase_ra_rad, e)) != 0 ||
-        (rc = read_one(h5, lat, &h->info.phase_dec_rad, e)) != 0 ||
-        (rc = check_dec(h, h->info.phase_dec_rad, e)) != 0 ||
-        (rc = read_label(h5, frame, name, sizeof name, e)) != 0)
-        return rc;
-    if (strcmp(name, "icrs") != 0 && h5_has(h5, epoch) &&
-        (rc = read_one(h5, epoch, &year, e)) != 0)
-        return rc;
-    if ((name[0] != '\0' && strcmp(name, "icrs") != 0 && strcmp(name, "fk5") != 0) ||
-        year != 2000)
-        return err_set(e, ERR_FORMAT,
-                       "%s: a phase centre in frame %s of epoch %g is not supported",
-                       h->path, name, year);
-    h->info.phasing = VIS_SIDEREAL;
-    return 0;
-}
-
-/* UVH5 0.1 and 1.0 without catalogue. */
-static int read_phase_type(const struct h5 *h5, struct uvh5_header *h, struct err *e)
-{
-    char type[16], epoch[16];
-    int rc;
-
-    if ((rc = h5_read_text(h5, "Header/phase_type", type, sizeof type, e)) != 0 ||
-        (rc = read_label(h5, "Header/extra_keywords/phase_center_epoch", epoch,
-                         sizeof epoch, e)) != 0)
-        return rc;
-    if (strcmp(type, "phased") == 0)
-        return read_sidereal(h5, h, "Header/phase_center_ra", "Header/phase_center_dec",
-                             "Header/phase_center_frame", "Header/phase_center_epoch",
-                             e);
-    if (strcmp(epoch, "HADEC") == 0 ||
-        h5_has(h5, "Header/extra_keywords/ha_phase_center"))
-        return read_meridian(h5, h, e);
-    if (strcmp(type, "drift") != 0 && strcmp(type, "unknown") != 0)
-        return err_set(e, ERR_FORMAT, "%s: Header/phase_type: unknown type '%s'",
-                       h->path, type);
-    h->info.phasing = VIS_UNPHASED;
-    return 0;
-}
-
-/* The one id of all rows. */
-static int read_centre_id(const struct h5 *h5, struct uvh5_header *h, int64_t *id,
-                          struct err *e)
-{
-    static const char name[] = "Header/phase_center_id_array";
-    int64_t *all = array(h->nblt, sizeof *all);
-    int rc;
-
-    if (all == NULL)
-        return err_set(e, -ENOMEM, "%s: no memory for %zu rows", h->path, h->nblt);
-    rc = h5_read_i64(h5, name, all, h->nblt, e);
-    for (size_t i = 1; rc == 0 && i < h->nblt; i++)
-        if (all[i] != all[0])
-            rc = err_set(e, ERR_SHAPE, "%s: %s: more than one phase centre", h->path,
-                         name);
-    *id = all[0]; /* nblt is not 0 */
-    free(all);
-    return rc;
-}
-
-/* The catalogue's group of this id: named after it (1.1 on), or one with this cat_id. */
-static int find_centre(const struct h5 *h5, struct uvh5_header *h, int64_t id,
-                       char *group, size_t size, struct err *e)
-{
-    static const char catalog[] = "Header/phase_center_catalog";
-    char child[96], name[256];
-    int64_t cat_id;
-
-    snprintf(group, size, "%s/%lld", catalog, (long long)id);
-    if (h5_has(h5, group))
-        return 0;
-    for (size_t i = 0; h5_child(h5, catalog, i, child, sizeof child) == 0; i++) {
-        snprintf(group, size, "%s/%s", catalog, child);
-        snprintf(name, sizeof name, "%s/cat_id", group);
-        if (h5_read_i64(h5, name, &cat_id, 1, NULL) == 0 && cat_id == id)
-            return 0;
-    }
-    return err_set(e, ERR_FORMAT, "%s: %s: has no phase centre %lld", h->path, catalog,
-                   (long long)id);
-}
-
-static int read_catalog(const struct h5 *h5, struct uvh5_header *h, struct err *e)
-{
-    enum { TYPE, LON, LAT, FRAME, EPOCH, NAME, NPART };
-    static const char *const part[NPART] = {"cat_type",  "cat_lon",   "cat_lat",
-                                            "cat_frame", "cat_epoch", "cat_name"};
-    char group[160], name[NPART][192], type[16];
-    int64_t id = 0;
-    double el;
-    int rc;
-
-    if ((rc = read_centre_id(h5, h, &id, e)) != 0 ||
-        (rc = find_centre(h5, h, id, group, sizeof group, e)) != 0)
-        return rc;
-    for (int k = 0; k < NPART; k++)
-        snprintf(name[k], sizeof name[k], "%s/%s", group, part[k]);
-    if ((rc = h5_read_text(h5, name[TYPE], type, sizeof type, e)) != 0)
-        return rc;
-    if (h->info.object[0] == '\0' && (rc = read_label(h5, name[NAME], h->info.object,
-                                                      sizeof h->info.object, e)) != 0)
-        return rc;
-    if (strcmp(type, "sidereal") == 0)
-        return read_sidereal(h5, h, name[LON], name[LAT], name[FRAME], name[EPOCH], e);
-    if (strcmp(type, "unprojected") == 0) {
-        h->info.phasing = VIS_UNPHASED;
-        return 0;
-    }
-    if (strcmp(type, "driftscan") != 0)
-        return err_set(e, ERR_FORMAT,
-                       "%s: a phase centre of type '%s' is not supported", h->path,
-                       type);
-    /* Stopped to a fixed point of the sky over the ground.  The zenith is hour angle 0 at
-     * the declination of the latitude. */
-    if ((rc = read_one(h5, name[LAT], &el, e)) != 0)
-        return rc;
-    if (fabs(el - 90 * ASTRO_DEG) > 1e-6)
-        return err_set(e, ERR_FORMAT,
-                       "%s: a drift scan off the zenith is not supported", h->path);
-    h->info.phasing = VIS_MERIDIAN;
-    h->info.dec_app_rad = h->info.site.lat_rad;
-    return 0;
-}
-
-static int read_phasing(const struct h5 *h5, struct uvh5_header *h, struct err *e)
-{
-    h->info.dec_app_rad = h->info.phase_ra_rad = h->info.phase_dec_rad = NAN;
-    if (h5_has(h5, "Header/phase_center_catalog"))
-        return read_catalog(h5, h, e);
-    return read_phase_type(h5, h, e);
 }
 
 /* ---- a whole header ---- */
@@ -606,8 +569,8 @@ int uvh5_header_read(struct uvh5_header *h, const char *path, struct err *e)
 {
     static int (*const part[])(const struct h5 *, struct uvh5_header *,
                                struct err *) = {
-        read_shape,    read_site, read_antennas, read_rows,
-        read_channels, read_pols, read_phasing,  read_meaning};
+        read_shape, read_site,         read_antennas, read_rows,     read_channels,
+        read_pols,  uvh5_read_phasing, read_meaning,  uvh5_check_uvw};
     struct h5 *h5;
     int rc;
 

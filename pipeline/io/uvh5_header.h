@@ -21,6 +21,8 @@ struct uvh5_info {
     char telescope[32], instrument[32], object[64];
     char unit
         [16]; /* of the visibilities: Jy, or uncalib, also when the file does not say */
+    char convention[32],
+        x_orientation[32]; /* pol_convention; "" when it does not say */
     struct site site;
     enum vis_phasing phasing;
     double phase_ra_rad, phase_dec_rad; /* VIS_SIDEREAL: ICRS; else NAN */
