@@ -388,6 +388,20 @@ static void the_nearest_valid_table_is_found(void **state)
     assert_int_equal(registry_caltable(r, &c, &e), -EINVAL);
 }
 
+static void put_calibrator(const char *name, double dec_deg, double flux_jy,
+                           const char *by)
+{
+    struct reg_calibrator c = {.ra_deg = name[2] == '1' ? 10 : 24.4,
+                               .dec_deg = dec_deg,
+                               .flux_jy = flux_jy,
+                               .freq_mhz = 1405,
+                               .source = "a list"};
+
+    snprintf(c.name, sizeof c.name, "%s", name);
+    snprintf(c.by, sizeof c.by, "%s", by);
+    assert_int_equal(registry_calibrator_put(r, &c, 1, &e), 0);
+}
+
 /* One table that fits, each of a group of its own. */
 static void note_table(const char *group, double quality, double dec_deg, double mjd,
                        const char *status)
@@ -489,6 +503,10 @@ static void registries_of_before_get_their_columns(void **state)
                                      .flux_jy = NAN,
                                      .mjd = 61000,
                                      .good = 10};
+    static const char *const gone[] = {"stage_path",        "staged_at",
+                                       "validation_status", "publish_error",
+                                       "photometry_status", "photometry_job_id"};
+    char sql[128];
 
     (void)state;
     note(image("g1", 61000.1, 1));
@@ -496,7 +514,29 @@ static void registries_of_before_get_their_columns(void **state)
     registry_close(r);
     ask("products.sqlite3", "ALTER TABLE images DROP COLUMN qa_reasons");
     ask("products.sqlite3", "ALTER TABLE mosaics DROP COLUMN qa_reasons");
+    ask("products.sqlite3", "ALTER TABLE images ADD COLUMN ms_path TEXT");
+    ask("products.sqlite3", "ALTER TABLE mosaics ADD COLUMN validation_issues TEXT");
+    ask("products.sqlite3", "ALTER TABLE mosaic_groups ADD COLUMN calibrated_at TEXT");
+    ask("products.sqlite3",
+        "ALTER TABLE mosaic_groups ADD COLUMN bpcal_solved INTEGER");
+    ask("products.sqlite3",
+        "ALTER TABLE mosaic_groups ADD COLUMN calibration_ms_path TEXT");
     ask("products.sqlite3", "PRAGMA user_version = 1");
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        snprintf(sql, sizeof sql, "ALTER TABLE data_registry ADD COLUMN %s TEXT",
+                 gone[i]);
+        ask("data_registry.sqlite3", sql);
+    }
+    ask("data_registry.sqlite3", "PRAGMA user_version = 1");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables ADD COLUMN notes TEXT");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables ADD COLUMN solver_command TEXT");
+    ask("cal_registry.sqlite3", "ALTER TABLE caltables ADD COLUMN solver_params TEXT");
+    ask("cal_registry.sqlite3",
+        "ALTER TABLE calibrators ADD COLUMN dec_range_min REAL");
+    ask("cal_registry.sqlite3",
+        "ALTER TABLE calibrators ADD COLUMN dec_range_max REAL");
+    ask("cal_registry.sqlite3", "ALTER TABLE calibrators DROP COLUMN freq_mhz");
+    ask("cal_registry.sqlite3", "ALTER TABLE calibrators DROP COLUMN spectrum");
     ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN quality");
     ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN dec_deg");
     ask("cal_registry.sqlite3", "ALTER TABLE caltables DROP COLUMN cal_flux_jy");
@@ -508,6 +548,7 @@ static void registries_of_before_get_their_columns(void **state)
     assert_string_equal(best(&want), "old"); /* of no known quality, and still there */
     note_table("new", 12, 33.3, 60999.1, "passed");
     assert_string_equal(best(&want), "new");
+    put_calibrator("3C48", 33.1598, 16.5, REG_BY_WATCHERD);
 }
 
 static void a_window_knows_whether_its_tiles_were_calibrated(void **state)
@@ -574,19 +615,88 @@ static void the_runbooks_queries_work(void **state)
     assert_int_equal(registry_caltable(r, &c, &e), 0);
     assert_string_equal(
         ask("cal_registry.sqlite3", "SELECT name, dec_deg FROM calibrators;"),
-        "3C48|NULL");
-    assert_int_equal(
-        registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, "a list", &e), 0);
-    assert_int_equal(registry_calibrator(r, "3C48", 24.4221, 33.1598, NAN, NULL, &e),
-                     0);
-    assert_int_equal(registry_caltable(r, &c, &e),
-                     0); /* does not forget the position */
+        ""); /* no row without what it is for */
+    put_calibrator("3C48", 33.1598, 16.5, REG_BY_WATCHERD);
     assert_string_equal(
         ask("cal_registry.sqlite3", "SELECT name, dec_deg FROM calibrators;"),
         "3C48|33.1598");
-    assert_string_equal(
-        ask("cal_registry.sqlite3", "SELECT ra_deg, flux_jy FROM calibrators"),
-        "24.4221|16.5");
+}
+
+static void what_an_operator_registers_is_not_the_programs_to_change(void **state)
+{
+    struct reg_calibrator none = {.name = "X", .ra_deg = NAN, .dec_deg = 3, .by = "x"};
+    struct reg_calibrator *all;
+    size_t n;
+
+    (void)state;
+    put_calibrator("3C48", 33.1598, 16.5, REG_BY_WATCHERD);
+    put_calibrator("3C48", 33.16, 15, REG_BY_WATCHERD); /* as a later group had it */
+    put_calibrator("3C48", 33.17, 4, REG_BY_OPERATOR);
+    put_calibrator("3C48", 33.1598, 16.5, REG_BY_WATCHERD);
+    put_calibrator("3C19", 33.1690, NAN, REG_BY_IMPORT);
+    assert_int_equal(registry_calibrator_put(r, &none, 1, &e), -EINVAL);
+    assert_int_equal(registry_calibrator_list(r, &all, &n, &e), 0);
+    assert_int_equal(n, 2);
+    assert_string_equal(all[1].name, "3C48");
+    assert_string_equal(all[1].by, REG_BY_OPERATOR);
+    assert_string_equal(all[1].status, "active");
+    assert_string_equal(all[1].source, "a list");
+    assert_true(all[1].dec_deg == 33.17 && all[1].flux_jy == 4);
+    assert_true(isnan(all[0].flux_jy));
+    free(all);
+    assert_int_equal(registry_calibrator_retire(r, "3C48", &e), 0);
+    assert_int_equal(registry_calibrator_retire(r, "3C49", &e), -ENOENT);
+    assert_int_equal(registry_calibrator_look(".", &all, &n, &e), 0);
+    assert_string_equal(all[1].status, "retired");
+    free(all);
+    assert_int_equal(registry_calibrator_look("absent", &all, &n, &e), 0);
+    assert_int_equal(n, 0);
+}
+
+/* What nothing fills is not there; after a window of two tiles all of it is. */
+static void no_column_is_empty_for_ever(void **state)
+{
+    static const char *const table[][2] = {{"products.sqlite3", "images"},
+                                           {"products.sqlite3", "mosaics"},
+                                           {"products.sqlite3", "mosaic_groups"},
+                                           {"data_registry.sqlite3", "data_registry"}};
+    struct reg_product m = mosaic("m1", "g1,g2", 2, 1), one = image("g1", 61000.1, 1);
+    char sql[256];
+
+    (void)state;
+    one.qa_reasons = m.qa_reasons = "[]";
+    m.n_sources = 7;
+    note(one);
+    one = image("g2", 61000.104, 1);
+    one.dec_deg = 2.25;
+    one.qa_reasons = "[]";
+    note(one);
+    assert_int_equal(registry_mosaic_group(r, "m1", "g1,g2", "imaged", "pending", &e),
+                     0);
+    note(m);
+    assert_string_equal(ask("products.sqlite3",
+                            "SELECT round(integration_sec), dec_min, dec_max, n_sources"
+                            " , metrics_path FROM mosaics"),
+                        "605.0|2.05|2.25|7|/products/mosaic/qa.json");
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char name[64];
+        const char *names;
+
+        snprintf(sql, sizeof sql,
+                 "SELECT group_concat(name) FROM pragma_table_info('%s')", table[i][1]);
+        names = strdup(ask(table[i][0], sql));
+        for (const char *at = names; *at != '\0';) {
+            size_t len = strcspn(at, ",");
+
+            snprintf(name, sizeof name, "%.*s", (int)len, at);
+            snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE %s IS NULL",
+                     table[i][1], name);
+            if (strcmp(ask(table[i][0], sql), "0") != 0)
+                fail_msg("%s.%s is empty", table[i][1], name);
+            at += len + (at[len] == ',');
+        }
+        free((void *)(uintptr_t)names);
+    }
 }
 
 static void registries_are_copied_and_counted_without_making_any(void **state)
@@ -598,9 +708,8 @@ static void registries_are_copied_and_counted_without_making_any(void **state)
     assert_int_equal(mkdir("empty", 0755), 0);
     assert_int_equal(registry_calibrators(".", &n, &e), 0);
     assert_int_equal(n, 0);
-    assert_int_equal(
-        registry_calibrator(r, "3C48", 24.4221, 33.1598, 16.5, "a list", &e), 0);
-    assert_int_equal(registry_calibrator(r, "3C147", 85.65, 49.852, 22.9, NULL, &e), 0);
+    put_calibrator("3C48", 33.1598, 16.5, REG_BY_OPERATOR);
+    put_calibrator("3C147", 49.852, 22.9, REG_BY_WATCHERD);
     assert_int_equal(registry_calibrators(".", &n, &e), 0);
     assert_int_equal(n, 2);
     /* While it is open and written to. */
@@ -697,6 +806,8 @@ int main(void)
         REGISTRY(registries_of_before_get_their_columns),
         REGISTRY(a_window_knows_whether_its_tiles_were_calibrated),
         REGISTRY(the_runbooks_queries_work),
+        REGISTRY(what_an_operator_registers_is_not_the_programs_to_change),
+        REGISTRY(no_column_is_empty_for_ever),
         REGISTRY(registries_are_copied_and_counted_without_making_any),
         OWN_DIR(several_processes_write_and_none_is_lost),
         REGISTRY(a_newer_schema_or_foreign_file_is_refused),

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,14 +17,15 @@ struct registry {
     struct db *products, *data, *cal;
 };
 
-/* Columns have the names that the scripts of the telescope use; those that nothing here fills
- * are for what is filled in by others, and empty. */
+/* Columns have the names that the scripts of the telescope use; each is filled by something, or
+ * not there. */
 static const char products_schema[] =
     "CREATE TABLE images("
     " id INTEGER PRIMARY KEY, group_id TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"
-    " ms_path TEXT, created_at TEXT NOT NULL, type TEXT NOT NULL DEFAULT 'image',"
+    " created_at TEXT NOT NULL, type TEXT NOT NULL DEFAULT 'image',"
     " beam_major_arcsec REAL, beam_minor_arcsec REAL, beam_pa_deg REAL, noise_jy REAL,"
-    " dynamic_range REAL, pbcor INTEGER, center_ra_deg REAL, center_dec_deg REAL,"
+    " dynamic_range REAL, pbcor INTEGER NOT NULL DEFAULT 0, center_ra_deg REAL, "
+    "center_dec_deg REAL,"
     " start_mjd REAL, end_mjd REAL, cal_applied INTEGER NOT NULL, qa_status TEXT,"
     " thumbnail_path TEXT, status TEXT NOT NULL, published_path TEXT NOT NULL,"
     " published_at TEXT NOT NULL, generation INTEGER NOT NULL,"
@@ -36,7 +38,7 @@ static const char products_schema[] =
     " dec_max REAL, noise_jy REAL, dynamic_range REAL, beam_major_arcsec REAL,"
     " beam_minor_arcsec REAL, beam_pa_deg REAL, n_sources INTEGER, thumbnail_path TEXT,"
     " status TEXT NOT NULL, method TEXT, tiles TEXT, output_path TEXT,"
-    " validation_issues TEXT, metrics_path TEXT, qa_status TEXT,"
+    " metrics_path TEXT, qa_status TEXT,"
     " published_path TEXT NOT NULL, published_at TEXT NOT NULL,"
     " generation INTEGER NOT NULL, qa_reasons TEXT) STRICT;"
     "CREATE TABLE mosaic_tiles(mosaic TEXT NOT NULL, tile TEXT NOT NULL,"
@@ -44,45 +46,56 @@ static const char products_schema[] =
     "CREATE INDEX mosaic_tiles_tile ON mosaic_tiles(tile);"
     "CREATE TABLE mosaic_groups("
     " group_id TEXT PRIMARY KEY NOT NULL, mosaic_id TEXT, ms_paths TEXT NOT NULL,"
-    " calibration_ms_path TEXT, bpcal_solved INTEGER NOT NULL DEFAULT 0,"
-    " created_at TEXT NOT NULL, calibrated_at TEXT, imaged_at TEXT, mosaicked_at TEXT,"
+    " created_at TEXT NOT NULL, imaged_at TEXT, mosaicked_at TEXT,"
     " stage TEXT NOT NULL, status TEXT NOT NULL,"
     " cal_applied INTEGER NOT NULL DEFAULT 0) STRICT;";
 
 static const char *const products_upgrade[] = {
     "ALTER TABLE images ADD COLUMN qa_reasons TEXT;" /* 1 to 2 */
     "ALTER TABLE mosaics ADD COLUMN qa_reasons TEXT;",
+    "ALTER TABLE images DROP COLUMN ms_path;" /* 2 to 3: what nothing ever filled */
+    "UPDATE images SET pbcor = 0 WHERE pbcor IS NULL;"
+    "ALTER TABLE mosaics DROP COLUMN validation_issues;"
+    "ALTER TABLE mosaic_groups DROP COLUMN calibration_ms_path;"
+    "ALTER TABLE mosaic_groups DROP COLUMN bpcal_solved;"
+    "ALTER TABLE mosaic_groups DROP COLUMN calibrated_at;",
 };
 
 static const char data_schema[] =
     "CREATE TABLE data_registry("
     " id INTEGER PRIMARY KEY, data_type TEXT NOT NULL, data_id TEXT NOT NULL,"
-    " base_path TEXT NOT NULL, status TEXT NOT NULL, stage_path TEXT,"
-    " published_path TEXT, created_at TEXT NOT NULL, staged_at TEXT, published_at TEXT,"
+    " base_path TEXT NOT NULL, status TEXT NOT NULL,"
+    " published_path TEXT, created_at TEXT NOT NULL, published_at TEXT,"
     " publish_mode TEXT NOT NULL DEFAULT 'auto', metadata_json TEXT,"
     " qa_status TEXT NOT NULL DEFAULT 'pending',"
-    " validation_status TEXT NOT NULL DEFAULT 'pending',"
     " finalization_status TEXT NOT NULL DEFAULT 'pending',"
     " auto_publish_enabled INTEGER NOT NULL DEFAULT 1,"
-    " publish_attempts INTEGER NOT NULL DEFAULT 0, publish_error TEXT,"
-    " photometry_status TEXT, photometry_job_id TEXT, generation INTEGER NOT NULL,"
+    " publish_attempts INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL,"
     " UNIQUE (data_type, data_id)) STRICT;"
     "CREATE INDEX data_published ON data_registry(data_type, status, published_at);";
+
+static const char *const data_upgrade[] = {
+    "ALTER TABLE data_registry DROP COLUMN stage_path;" /* 1 to 2 */
+    "ALTER TABLE data_registry DROP COLUMN staged_at;"
+    "ALTER TABLE data_registry DROP COLUMN validation_status;"
+    "ALTER TABLE data_registry DROP COLUMN publish_error;"
+    "ALTER TABLE data_registry DROP COLUMN photometry_status;"
+    "ALTER TABLE data_registry DROP COLUMN photometry_job_id;",
+};
 
 static const char cal_schema[] =
     "CREATE TABLE caltables("
     " id INTEGER PRIMARY KEY, set_name TEXT NOT NULL, path TEXT NOT NULL UNIQUE,"
     " table_type TEXT NOT NULL, order_index INTEGER NOT NULL DEFAULT 0, cal_field TEXT,"
     " refant TEXT, created_at TEXT NOT NULL, valid_start_mjd REAL NOT NULL,"
-    " valid_end_mjd REAL NOT NULL, status TEXT NOT NULL DEFAULT 'active', notes TEXT,"
-    " source_ms_path TEXT, solver_command TEXT, solver_version TEXT, solver_params "
-    "TEXT,"
+    " valid_end_mjd REAL NOT NULL, status TEXT NOT NULL DEFAULT 'active',"
+    " source_ms_path TEXT, solver_version TEXT,"
     " quality_metrics TEXT, telescope TEXT, mjd REAL NOT NULL, quality REAL,"
     " dec_deg REAL, cal_flux_jy REAL, qa_status TEXT) STRICT;"
     "CREATE INDEX caltables_time ON caltables(table_type, telescope, mjd);"
     "CREATE TABLE calibrators("
     " name TEXT PRIMARY KEY NOT NULL, ra_deg REAL, dec_deg REAL, flux_jy REAL,"
-    " dec_range_min REAL, dec_range_max REAL, source_catalog TEXT,"
+    " freq_mhz REAL, spectrum TEXT, source_catalog TEXT,"
     " registered_at TEXT NOT NULL, registered_by TEXT,"
     " status TEXT NOT NULL DEFAULT 'active', notes TEXT) STRICT;";
 
@@ -91,6 +104,13 @@ static const char *const cal_upgrade[] = {
     "ALTER TABLE caltables ADD COLUMN dec_deg REAL;"
     "ALTER TABLE caltables ADD COLUMN cal_flux_jy REAL;"
     "ALTER TABLE caltables ADD COLUMN qa_status TEXT;",
+    "ALTER TABLE caltables DROP COLUMN notes;" /* 2 to 3: what nothing ever filled */
+    "ALTER TABLE caltables DROP COLUMN solver_command;"
+    "ALTER TABLE caltables DROP COLUMN solver_params;"
+    "ALTER TABLE calibrators DROP COLUMN dec_range_min;"
+    "ALTER TABLE calibrators DROP COLUMN dec_range_max;"
+    "ALTER TABLE calibrators ADD COLUMN freq_mhz REAL;"
+    "ALTER TABLE calibrators ADD COLUMN spectrum TEXT;",
 };
 
 /* Another worker's transaction is over in milliseconds; half a minute is a sick disk. */
@@ -98,18 +118,19 @@ enum { BUSY_MS = 30000 };
 
 static const struct db_kind products_kind = {.what = "product registry",
                                              .application_id = 0x77647270, /* "wdrp" */
-                                             .version = 2,
+                                             .version = 3,
                                              .busy_ms = BUSY_MS,
                                              .schema = products_schema,
                                              .upgrade = products_upgrade};
 static const struct db_kind data_kind = {.what = "data registry",
                                          .application_id = 0x77647264, /* "wdrd" */
-                                         .version = 1,
+                                         .version = 2,
                                          .busy_ms = BUSY_MS,
-                                         .schema = data_schema};
+                                         .schema = data_schema,
+                                         .upgrade = data_upgrade};
 static const struct db_kind cal_kind = {.what = "calibration registry",
                                         .application_id = 0x77647263, /* "wdrc" */
-                                        .version = 2,
+                                        .version = 3,
                                         .busy_ms = BUSY_MS,
                                         .schema = cal_schema,
                                         .upgrade = cal_upgrade};
@@ -223,7 +244,7 @@ static const char sql_data[] =
     " status = 'published', published_path = excluded.published_path,"
     " published_at = excluded.published_at, metadata_json = excluded.metadata_json,"
     " qa_status = excluded.qa_status, finalization_status = 'finalized',"
-    " publish_attempts = publish_attempts + 1, publish_error = NULL,"
+    " publish_attempts = publish_attempts + 1,"
     " generation = excluded.generation";
 static const char sql_image[] =
     "INSERT INTO images(group_id, path, created_at, beam_major_arcsec, "
@@ -250,9 +271,9 @@ static const char sql_mosaic[] =
     " beam_pa_deg, noise_jy, dynamic_range, center_ra_deg, center_dec_deg, start_mjd,"
     " end_mjd, n_images, qa_status, thumbnail_path, status, published_path, "
     "output_path,"
-    " published_at, generation, tiles, qa_reasons)"
+    " published_at, generation, tiles, qa_reasons, n_sources, method, metrics_path)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-    " 'published', ?16, ?2, ?3, ?17, ?18, ?19)"
+    " 'published', ?16, ?2, ?3, ?17, ?18, ?19, ?20, 'linear', ?16 || '/qa.json')"
     " ON CONFLICT(name) DO UPDATE SET path = excluded.path,"
     " beam_major_arcsec = excluded.beam_major_arcsec,"
     " beam_minor_arcsec = excluded.beam_minor_arcsec, beam_pa_deg = "
@@ -264,8 +285,15 @@ static const char sql_mosaic[] =
     " thumbnail_path = excluded.thumbnail_path, status = 'published',"
     " published_path = excluded.published_path, output_path = excluded.output_path,"
     " published_at = excluded.published_at, generation = excluded.generation,"
-    " tiles = excluded.tiles, qa_reasons = excluded.qa_reasons WHERE "
-    "excluded.generation >= generation";
+    " tiles = excluded.tiles, qa_reasons = excluded.qa_reasons,"
+    " n_sources = excluded.n_sources, method = excluded.method,"
+    " metrics_path = excluded.metrics_path WHERE excluded.generation >= generation";
+/* What its tiles say: their times added up, and between which declinations they lie. */
+static const char sql_mosaic_of_tiles[] =
+    "UPDATE mosaics SET (integration_sec, dec_min, dec_max) ="
+    " (SELECT sum(end_mjd - start_mjd) * 86400, min(center_dec_deg),"
+    "  max(center_dec_deg) FROM images JOIN mosaic_tiles ON tile = group_id"
+    "  WHERE mosaic = ?1) WHERE name = ?1";
 static const char sql_forget_tiles[] = "DELETE FROM mosaic_tiles WHERE mosaic = ?1";
 static const char sql_tile[] = "INSERT OR IGNORE INTO mosaic_tiles VALUES (?1, ?2)";
 static const char sql_group_done[] =
@@ -330,15 +358,17 @@ static int write_image(struct registry *r, const struct reg_product *p, const ch
 static int write_mosaic(struct registry *r, const struct reg_product *p,
                         const char *now, struct err *e)
 {
-    int rc =
-        db_run(r->products, NULL, e, sql_mosaic, "tttddddddddditttitt", p->data_id,
-               p->fits != NULL ? p->fits : p->path, now, p->bmaj_arcsec, p->bmin_arcsec,
-               p->bpa_deg, p->noise_jy, p->dynamic_range, p->ra_deg, p->dec_deg,
-               p->start_mjd, p->end_mjd, (int64_t)p->n_tiles, p->qa_status, p->preview,
-               p->path, (int64_t)p->generation, p->tiles, p->qa_reasons);
+    int rc = db_run(
+        r->products, NULL, e, sql_mosaic, "tttddddddddditttitti", p->data_id,
+        p->fits != NULL ? p->fits : p->path, now, p->bmaj_arcsec, p->bmin_arcsec,
+        p->bpa_deg, p->noise_jy, p->dynamic_range, p->ra_deg, p->dec_deg, p->start_mjd,
+        p->end_mjd, (int64_t)p->n_tiles, p->qa_status, p->preview, p->path,
+        (int64_t)p->generation, p->tiles, p->qa_reasons, (int64_t)p->n_sources);
 
     if (rc == 0)
         rc = write_tiles(r, p, e);
+    if (rc == 0)
+        rc = db_run(r->products, NULL, e, sql_mosaic_of_tiles, "t", p->data_id);
     if (rc == 0)
         rc = db_run(r->products, NULL, e, sql_group_done, "tt", p->data_id, now);
     return rc;
@@ -407,15 +437,25 @@ static const char sql_caltable[] =
 static const char sql_retire[] =
     "UPDATE caltables SET status = 'retired' WHERE table_type = ?1"
     " AND source_ms_path = ?2 AND path <> ?3 AND status = 'active'";
-static const char sql_name_calibrator[] =
-    "INSERT OR IGNORE INTO calibrators(name, registered_at, registered_by)"
-    " VALUES (?1, ?2, 'watcherd')";
+/* What an operator has registered is not touched by the program. */
 static const char sql_calibrator[] =
-    "INSERT INTO calibrators(name, ra_deg, dec_deg, flux_jy, registered_at,"
-    " registered_by, source_catalog) VALUES (?1, ?2, ?3, ?4, ?5, 'watcherd', ?6)"
+    "INSERT INTO calibrators(name, ra_deg, dec_deg, flux_jy, freq_mhz, spectrum,"
+    " source_catalog, registered_at, registered_by, notes)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
     " ON CONFLICT(name) DO UPDATE SET ra_deg = excluded.ra_deg,"
-    " dec_deg = excluded.dec_deg, flux_jy = coalesce(excluded.flux_jy, flux_jy),"
-    " source_catalog = coalesce(excluded.source_catalog, source_catalog)";
+    " dec_deg = excluded.dec_deg, flux_jy = excluded.flux_jy,"
+    " freq_mhz = excluded.freq_mhz, spectrum = excluded.spectrum,"
+    " source_catalog = excluded.source_catalog, notes = excluded.notes,"
+    " registered_at = excluded.registered_at, registered_by = excluded.registered_by,"
+    " status = 'active'"
+    " WHERE excluded.registered_by <> '" REG_BY_WATCHERD "'"
+    " OR registered_by IS '" REG_BY_WATCHERD "'";
+static const char sql_calibrators[] =
+    "SELECT name, ra_deg, dec_deg, flux_jy, freq_mhz, spectrum, source_catalog,"
+    " registered_at, registered_by, status, notes FROM calibrators"
+    " WHERE ra_deg IS NOT NULL AND dec_deg IS NOT NULL ORDER BY ra_deg, name";
+static const char sql_retire_calibrator[] =
+    "UPDATE calibrators SET status = 'retired' WHERE name = ?1";
 /* A table of before version 2 has no declination: it is as far as it can be. */
 static const char sql_find[] =
     "SELECT path, coalesce(quality, 0) FROM caltables"
@@ -449,20 +489,126 @@ int registry_caltable(struct registry *r, const struct reg_caltable *c, struct e
     if (rc == 0)
         rc = db_run(r->cal, NULL, e, sql_retire, "ttt", c->table_type, c->source_group,
                     c->path);
-    if (rc == 0 && c->calibrator != NULL && c->calibrator[0] != '\0')
-        rc = db_run(r->cal, NULL, e, sql_name_calibrator, "tt", c->calibrator, now);
     return db_end(r->cal, rc, e);
 }
 
-int registry_calibrator(struct registry *r, const char *name, double ra_deg,
-                        double dec_deg, double flux_jy, const char *source,
-                        struct err *e)
+/* NULL for "". */
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static int put_calibrator(struct registry *r, const struct reg_calibrator *c,
+                          const char *now, struct err *e)
+{
+    if (c->name[0] == '\0' || !isfinite(c->ra_deg) || !isfinite(c->dec_deg))
+        return err_set(e, -EINVAL, "calibrator '%s' has no position", c->name);
+    return db_run(r->cal, NULL, e, sql_calibrator, "tddddttttt", c->name, c->ra_deg,
+                  c->dec_deg, c->flux_jy, c->freq_mhz, or_null(c->spectrum),
+                  or_null(c->source), now, c->by, or_null(c->notes));
+}
+
+int registry_calibrator_put(struct registry *r, const struct reg_calibrator *c,
+                            size_t n, struct err *e)
 {
     char now[32];
+    int rc = db_begin(r->cal, e);
 
     clock_iso(clock_wall_s(), now);
-    return db_run(r->cal, NULL, e, sql_calibrator, "tdddtt", name, ra_deg, dec_deg,
-                  flux_jy, now, source);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = put_calibrator(r, &c[i], now, e);
+    return db_end(r->cal, rc, e);
+}
+
+int registry_calibrator_retire(struct registry *r, const char *name, struct err *e)
+{
+    int changed = 0, rc = db_run(r->cal, &changed, e, sql_retire_calibrator, "t", name);
+
+    return rc == 0 && changed == 0
+               ? err_set(e, -ENOENT, "no calibrator %s is registered", name)
+               : rc;
+}
+
+static double number_at(sqlite3_stmt *st, int column)
+{
+    return sqlite3_column_type(st, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(st, column);
+}
+
+static struct reg_calibrator calibrator_at(sqlite3_stmt *st)
+{
+    struct reg_calibrator c = {.ra_deg = number_at(st, 1),
+                               .dec_deg = number_at(st, 2),
+                               .flux_jy = number_at(st, 3),
+                               .freq_mhz = number_at(st, 4)};
+
+    db_text(st, 0, c.name, sizeof c.name);
+    db_text(st, 5, c.spectrum, sizeof c.spectrum);
+    db_text(st, 6, c.source, sizeof c.source);
+    db_text(st, 7, c.at, sizeof c.at);
+    db_text(st, 8, c.by, sizeof c.by);
+    db_text(st, 9, c.status, sizeof c.status);
+    db_text(st, 10, c.notes, sizeof c.notes);
+    return c;
+}
+
+/* The rows of db, one after the other. */
+static int list_calibrators(struct db *db, struct reg_calibrator **out, size_t *n,
+                            struct err *e)
+{
+    struct reg_calibrator *all = NULL;
+    size_t room = 0;
+    sqlite3_stmt *st;
+    int rc = db_start(db, &st, e, sql_calibrators, "");
+
+    *n = 0;
+    while (rc == 0 && (rc = db_row(db, st, e)) == 1) {
+        rc = 0;
+        if (*n == room) {
+            struct reg_calibrator *more;
+
+            room = room == 0 ? 64 : 2 * room;
+            more = realloc(all, room * sizeof *all);
+            if (more == NULL) {
+                db_done(st);
+                rc = err_set(e, -ENOMEM, "out of memory listing the calibrators");
+                break;
+            }
+            all = more;
+        }
+        all[(*n)++] = calibrator_at(st);
+    }
+    if (rc != 0) {
+        free(all);
+        all = NULL;
+        *n = 0;
+    }
+    *out = all;
+    return rc;
+}
+
+int registry_calibrator_list(struct registry *r, struct reg_calibrator **out, size_t *n,
+                             struct err *e)
+{
+    return list_calibrators(r->cal, out, n, e);
+}
+
+int registry_calibrator_look(const char *state_dir, struct reg_calibrator **out,
+                             size_t *n, struct err *e)
+{
+    struct db *db;
+    int rc = use(&db, state_dir, CAL_FILE, e);
+
+    *out = NULL;
+    *n = 0;
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    rc = list_calibrators(db, out, n, e);
+    db_close(db);
+    return rc;
 }
 
 int registry_find_caltable(struct registry *r, const struct reg_caltable_want *want,
@@ -507,12 +653,12 @@ static const char sql_since[] =
          " ORDER BY start_mjd, group_id";
 static const char sql_group[] =
     "INSERT INTO mosaic_groups(group_id, ms_paths, stage, status, created_at, "
-    "cal_applied)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, coalesce((SELECT min(cal_applied) FROM images"
-    "  WHERE instr(',' || ?2 || ',', ',' || images.group_id || ',') > 0), 0))"
+    "cal_applied, imaged_at)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, coalesce(min(cal_applied), 0), max(published_at)"
+    "  FROM images WHERE instr(',' || ?2 || ',', ',' || images.group_id || ',') > 0"
     " ON CONFLICT(group_id) DO UPDATE SET ms_paths = excluded.ms_paths,"
     " stage = excluded.stage, status = excluded.status,"
-    " cal_applied = excluded.cal_applied";
+    " cal_applied = excluded.cal_applied, imaged_at = excluded.imaged_at";
 
 struct tiles {
     struct reg_tile *item; /* [n] */

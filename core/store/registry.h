@@ -41,6 +41,7 @@ struct reg_product {
     double start_mjd, end_mjd, ra_deg, dec_deg, noise_jy, dynamic_range, bmaj_arcsec,
         bmin_arcsec, bpa_deg;
     long n_tiles;      /* mosaic */
+    long n_sources;    /* found in it (mosaic) */
     const char *tiles; /* comma list of groups (mosaic) */
     int uncalibrated;  /* 1: imaged without gains; shown as cal_applied = 0 */
 };
@@ -64,16 +65,44 @@ struct reg_caltable {
     const char *quality_json; /* more numbers, for people */
     const char *solver;       /* program and version */
 };
-/* Note a table under its path; its calibrator gets a row in calibrators if it has none.  Tables of
+/* Note a table under its path.  Tables of
    this type that an earlier generation of the group gave are retired.  One of a group whose
    verdict is failed is noted as failed, and never found.
    Status: 0; -EINVAL valid at no time; else a negated errno of the database. */
 int registry_caltable(struct registry *r, const struct reg_caltable *c, struct err *e);
-/* Note or correct a calibrator (ICRS degrees; flux_jy may be NaN: not known; source: where that
-   is from).  Status: 0, or a negated errno of the database. */
-int registry_calibrator(struct registry *r, const char *name, double ra_deg,
-                        double dec_deg, double flux_jy, const char *source,
-                        struct err *e);
+/* Who has written a row of calibrators: the program itself, of what it has solved on; an operator;
+   a list that an operator has imported. */
+#define REG_BY_WATCHERD "watcherd"
+#define REG_BY_OPERATOR "calctl"
+#define REG_BY_IMPORT   "calctl import"
+
+struct reg_calibrator {
+    char name[32];
+    double ra_deg, dec_deg;   /* ICRS */
+    double flux_jy, freq_mhz; /* a flux, and where in frequency; NaN: not known */
+    char spectrum[512];       /* all fluxes: JSON [[MHz, Jy], ...], ascending; or "" */
+    char source[128];         /* where these are from */
+    char by[16], notes[128];  /* REG_BY_ ... */
+    char at[32], status[16];  /* returned: when; active or retired */
+};
+/*
+ * registry_calibrator_put: register or correct n calibrators, all or none.  Rows by the program
+ * (REG_BY_WATCHERD) never replace those of an operator.  Their `at` and `status` are not looked at.
+ * Status: 0; -EINVAL no name or no position; else a negated errno of the database.
+ */
+int registry_calibrator_put(struct registry *r, const struct reg_calibrator *c,
+                            size_t n, struct err *e);
+/* Use it no longer; registering it again brings it back.  Status: 0; -ENOENT there is none of this
+   name; else a negated errno of the database. */
+int registry_calibrator_retire(struct registry *r, const char *name, struct err *e);
+/* All that have a position, retired ones, too: *out [*n] by right ascension, yours to free.
+   Status: 0; -ENOMEM; else a negated errno of the database. */
+int registry_calibrator_list(struct registry *r, struct reg_calibrator **out, size_t *n,
+                             struct err *e);
+/* The same from state_dir, where nothing is made or changed; none when there is no registry.
+   Status as db_use, and -ENOMEM. */
+int registry_calibrator_look(const char *state_dir, struct reg_calibrator **out,
+                             size_t *n, struct err *e);
 /* What a table is wanted for. */
 struct reg_caltable_want {
     const char *table_type, *telescope;

@@ -80,6 +80,7 @@ static int note_product(const struct run_env *env, const char *path, json_t *man
         .bmin_arcsec = number_of(meta, "bmin_arcsec"),
         .bpa_deg = number_of(meta, "bpa_deg"),
         .n_tiles = (long)json_array_size(json_object_get(meta, "tiles")),
+        .n_sources = (long)number_of(meta, "sources"),
         .tiles = tiles,
         .uncalibrated = uncalibrated,
     };
@@ -123,6 +124,20 @@ static char *quality_json(json_t *meta, json_t *cal)
     return text;
 }
 
+/* The calibrator that was solved on, as it was taken to be. */
+static int note_calibrator(const struct run_env *env, json_t *cal, struct err *e)
+{
+    struct reg_calibrator c = {.ra_deg = number_or_nan(cal, "ra_deg"),
+                               .dec_deg = number_or_nan(cal, "dec_deg"),
+                               .flux_jy = number_or_nan(cal, "flux_jy"),
+                               .freq_mhz = number_or_nan(cal, "freq_mhz"),
+                               .by = REG_BY_WATCHERD};
+
+    snprintf(c.name, sizeof c.name, "%s", text_of(cal, "name"));
+    snprintf(c.source, sizeof c.source, "%s", text_of(cal, "source"));
+    return registry_calibrator_put(env->registry, &c, 1, e);
+}
+
 static int note_bandpass(const struct run_env *env, const char *product, json_t *meta,
                          struct err *e)
 {
@@ -155,9 +170,7 @@ static int note_bandpass(const struct run_env *env, const char *product, json_t 
         if (rc == 0)
             rc = registry_caltable(env->registry, &row, e);
         if (rc == 0)
-            rc = registry_calibrator(
-                env->registry, row.calibrator, number_or_nan(cal, "ra_deg"),
-                number_or_nan(cal, "dec_deg"), row.flux_jy, text_of(cal, "source"), e);
+            rc = note_calibrator(env, cal, e);
     }
     free(quality);
     return rc;

@@ -56,7 +56,8 @@ struct tile_run {
 
     struct flag_report flags; /* from step "flag" on; empty when it is off */
 
-    struct calibrator own; /* described by the settings */
+    struct calibrator
+        own; /* what `given` or `cal` is, from settings, registry or table */
     const struct calibrator
         *given;                   /* the one that they allow; NULL: any of the table */
     char why_not[256];            /* why `given` is no use for this group, or empty */

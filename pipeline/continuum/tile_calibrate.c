@@ -21,6 +21,7 @@
 #include "pipeline/cal/model.h"
 #include "pipeline/cal/quality.h"
 #include "pipeline/cal/solve.h"
+#include "pipeline/continuum/registered.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/io/caltable.h"
 #include "pipeline/sky/image.h"
@@ -52,23 +53,29 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
 }
 
 /* The calibrator that the settings name or describe: nothing else is looked at.  One that is no
- * use here is left out, and run->why_not says why. */
-static int take_given(struct tile_run *run, struct err *e)
+ * use here is left out, and run->why_not says why.  list [n]: registered ones and the table. */
+static int take_given(struct tile_run *run, const struct calibrator *list, size_t n,
+                      struct err *e)
 {
     const struct continuum_settings *set = run->set;
     const char *want = set->calibration.calibrator;
+    const struct calibrator *named = NULL;
     struct err why = {0};
     int rc;
 
     if (strchr(want, ',') != NULL) {
         if ((rc = calibrator_parse(want, &run->own, e)) != 0)
             return rc;
-        run->given = &run->own;
-    } else if ((run->given = calibrator_find(want)) == NULL) {
-        return err_set(e, -EINVAL,
-                       "[calibration] calibrator %s is not in the table of calibrators",
-                       want);
+    } else if ((named = calibrator_find_in(list, n, want)) == NULL) {
+        return err_set(
+            e, -EINVAL,
+            "[calibration] calibrator %s is not registered, nor in the table "
+            "of calibrators",
+            want);
+    } else {
+        run->own = *named;
     }
+    run->given = &run->own;
     rc = calibrator_usable(run->given, run->vis, &run->beam, set->calibration.min_beam,
                            set->calibration.min_flux_jy, &run->cal_apparent_jy, &why);
     if (rc == 0) {
@@ -80,19 +87,48 @@ static int take_given(struct tile_run *run, struct err *e)
     return 0;
 }
 
+/* Registered calibrators and the built-in table: *list [*n], the caller frees. */
+static int known_calibrators(const struct tile_run *run, struct calibrator **list,
+                             size_t *n, struct err *e)
+{
+    struct reg_calibrator *row = NULL;
+    size_t nrow = 0;
+    int rc = 0;
+
+    if (run->env->registry != NULL)
+        rc = registry_calibrator_list(run->env->registry, &row, &nrow, e);
+    if (rc == 0)
+        rc = registered_join(list, n, row, nrow, e);
+    free(row);
+    return rc;
+}
+
 /* Find the calibrator that the settings allow; none in the field is an answer. */
 static int find_calibrator(struct tile_run *run, struct err *e)
 {
     const struct continuum_settings *set = run->set;
     const char *want = set->calibration.calibrator;
+    const struct calibrator *best = NULL;
+    struct calibrator *list = NULL;
+    size_t n;
+    int rc;
 
     if (strcmp(want, "none") == 0)
         return 0;
+    if ((rc = known_calibrators(run, &list, &n, e)) != 0)
+        return rc;
     if (strcmp(want, "auto") != 0)
-        return take_given(run, e);
-    run->cal = calibrator_in_field(run->vis, &run->beam, set->calibration.min_beam,
+        rc = take_given(run, list, n, e);
+    else
+        best = calibrator_in_field(list, n, run->vis, &run->beam,
+                                   set->calibration.min_beam,
                                    set->calibration.min_flux_jy, &run->cal_apparent_jy);
-    return 0;
+    if (best != NULL) {
+        run->own = *best;
+        run->cal = &run->own;
+    }
+    free(list);
+    return rc;
 }
 
 /* There is nothing to calibrate with. */
@@ -104,10 +140,12 @@ static int no_calibration(const struct tile_run *run, struct err *e)
             "%s; the settings give this one for %s, and no bandpass that was "
             "solved on it is valid at that time",
             run->why_not, run->group);
-    return err_set(e, ERR_QUALITY,
-                   "No calibrator registered for Dec %.2f: none of the table is in the "
-                   "field of %s and no bandpass of %s is valid at its time",
-                   run->dec_rad / ASTRO_DEG, run->group, run->vis->telescope);
+    return err_set(
+        e, ERR_QUALITY,
+        "No calibrator registered for Dec %.2f: none of the table or of "
+        "calctl's is in the field of %s and no bandpass of %s is valid at its "
+        "time",
+        run->dec_rad / ASTRO_DEG, run->group, run->vis->telescope);
 }
 
 /* What the calibrator that the settings give is taken to have; NAN: none is given. */

@@ -206,6 +206,7 @@ json_t *tile_meta(const void *arg)
         verdict_number(cal, "ra_deg", run->cal->ra_rad / ASTRO_DEG);
         verdict_number(cal, "dec_deg", run->cal->dec_rad / ASTRO_DEG);
         verdict_number(cal, "flux_jy", calibrator_jy(run));
+        verdict_number(cal, "freq_mhz", vis_mid_hz(run->vis) * 1e-6);
         verdict_put(cal, "source", run->cal->source);
     }
     verdict_number(cal, "apparent_jy", run->cal_apparent_jy);

@@ -27,6 +27,9 @@
 /* Without a beam "in the field" still needs an edge: this far from the mean pointing. */
 #define NO_BEAM_RADIUS_RAD (1.5 * ASTRO_DEG)
 
+/* Two names of one source: its place, as lists give it with few digits. */
+#define SAME_RAD (30 * ASTRO_ARCSEC)
+
 /* Hours, minutes, seconds and degrees, minutes, seconds (north) to rad. */
 #define RA(h, m, s)  (((h) + (m) / 60.0 + (s) / 3600.0) * 15.0 * ASTRO_DEG)
 #define DEC(d, m, s) (((d) + (m) / 60.0 + (s) / 3600.0) * ASTRO_DEG)
@@ -78,6 +81,14 @@ static const struct calibrator table[] = {
        5, 1.4701, -0.7658, -0.2780, -0.0347, 0.0399),
     PB("0437+296", "3C123", RA(4, 37, 4.3750), DEC(29, 40, 13.820), 0.05e9,
        5, 1.8017, -0.7884, -0.1035, -0.0248, 0.0090),
+
+    /* The southern standards. */
+    {"1939-637", "1934-638", RA(19, 39, 25.026), DEC(-63, -42, -45.63),
+     4, {1.170418, 0.248618, -1.649694, 0.605334}, 0, {0}, {0}, 0.4e9, 9e9,
+     "Reynolds 1994, ATNF AT/39.3/040, in GHz"},
+    {"0408-658", "0408-65", RA(4, 8, 20.38), DEC(-65, -45, -9.1),
+     4, {1.3499, -1.0387, -0.3467, 0.0861}, 0, {0}, {0}, 0.85e9, 1.75e9,
+     "MeerKAT's L-band calibrators (SARAO), in GHz"},
 
     /* At least 3 Jy at 20 cm in the strips at declination 16, 33 and 55. */
     VLA("0834+555", "", RA(8, 34, 54.904117), DEC(55, 34, 21.070980),
@@ -133,19 +144,54 @@ static const char *skip_epoch(const char *name)
     return letter && isdigit((unsigned char)name[1]) ? name + 1 : name;
 }
 
-const struct calibrator *calibrator_find(const char *name)
+const struct calibrator *calibrator_find_in(const struct calibrator *list, size_t n,
+                                            const char *name)
 {
-    size_t n = sizeof table / sizeof table[0];
-
     name = skip_epoch(name);
     if (name[0] == '\0')
         return NULL;
     for (size_t i = 0; i < n; i++) {
-        if (strcasecmp(name, table[i].name) == 0 ||
-            strcasecmp(name, table[i].alias) == 0)
-            return &table[i];
+        if (strcasecmp(name, skip_epoch(list[i].name)) == 0 ||
+            strcasecmp(name, list[i].alias) == 0)
+            return &list[i];
     }
     return NULL;
+}
+
+const struct calibrator *calibrator_find(const char *name)
+{
+    return calibrator_find_in(table, sizeof table / sizeof table[0], name);
+}
+
+const struct calibrator *calibrator_at(const struct calibrator *list, size_t n,
+                                       double ra_rad, double dec_rad)
+{
+    for (size_t i = 0; i < n; i++)
+        if (astro_separation(list[i].ra_rad, list[i].dec_rad, ra_rad, dec_rad) <=
+            SAME_RAD)
+            return &list[i];
+    return NULL;
+}
+
+int calibrator_join(struct calibrator **out, size_t *n, const struct calibrator *own,
+                    size_t nown, struct err *e)
+{
+    size_t ntable = sizeof table / sizeof table[0];
+    struct calibrator *all = calloc(nown + ntable, sizeof *all);
+
+    *out = NULL;
+    *n = 0;
+    if (all == NULL)
+        return err_set(e, -ENOMEM, "no memory for %zu calibrators", nown + ntable);
+    for (size_t i = 0; i < nown; i++)
+        all[(*n)++] = own[i];
+    for (size_t i = 0; i < ntable; i++)
+        if (calibrator_find_in(own, nown, table[i].name) == NULL &&
+            calibrator_find_in(own, nown, table[i].alias) == NULL &&
+            calibrator_at(own, nown, table[i].ra_rad, table[i].dec_rad) == NULL)
+            all[(*n)++] = table[i];
+    *out = all;
+    return 0;
 }
 
 /* log10 of the flux by the polynomial in log10 GHz. */
@@ -248,24 +294,24 @@ int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
     return rc;
 }
 
-const struct calibrator *calibrator_in_field(const struct vis *vis,
+const struct calibrator *calibrator_in_field(const struct calibrator *list, size_t n,
+                                             const struct vis *vis,
                                              const struct beam *beam, double min_beam,
                                              double min_jy, double *apparent_jy)
 {
     const struct calibrator *best = NULL;
-    size_t n = sizeof table / sizeof table[0];
     struct beam_mean *mean = mean_beam(vis, beam);
 
     *apparent_jy = 0;
     for (size_t i = 0; i < n; i++) {
         double flux_jy = 0, here_jy;
 
-        if (calibrator_flux(&table[i], vis_mid_hz(vis), &flux_jy, NULL) != 0 ||
+        if (calibrator_flux(&list[i], vis_mid_hz(vis), &flux_jy, NULL) != 0 ||
             flux_jy < min_jy ||
-            usable(&table[i], vis, mean, min_beam, min_jy, &here_jy, NULL) != 0 ||
+            usable(&list[i], vis, mean, min_beam, min_jy, &here_jy, NULL) != 0 ||
             here_jy <= *apparent_jy)
             continue;
-        best = &table[i];
+        best = &list[i];
         *apparent_jy = here_jy;
     }
     beam_mean_free(mean);

@@ -30,6 +30,21 @@ const struct calibrator *calibrator_table(size_t *n);
 /* By name or alias, case ignored, "J"/"B" prefix ignored; NULL when unknown. */
 const struct calibrator *calibrator_find(const char *name);
 
+/* The same in a list. */
+const struct calibrator *calibrator_find_in(const struct calibrator *list, size_t n,
+                                            const char *name);
+/* The one at this place (rad), within half an arc minute; NULL when there is none. */
+const struct calibrator *calibrator_at(const struct calibrator *list, size_t n,
+                                       double ra_rad, double dec_rad);
+/*
+ * calibrator_join: the built-in table with `own` [nown] before it; what has the name or the place
+ * of one of `own` is left out of the table.
+ * Returned: *out [*n], yours to free
+ * Status:   0; -ENOMEM
+ */
+int calibrator_join(struct calibrator **out, size_t *n, const struct calibrator *own,
+                    size_t nown, struct err *e);
+
 /* Flux in Jy; ERR_QUALITY ("... no flux at 95 GHz ...") outside the validity. */
 int calibrator_flux(const struct calibrator *cal, double freq_hz, double *flux_jy,
                     struct err *e);
@@ -45,10 +60,11 @@ int calibrator_usable(const struct calibrator *cal, const struct vis *vis,
                       double *apparent_jy, struct err *e);
 
 /*
- * calibrator_in_field: that of the table, of those that are usable, with the largest apparent
+ * calibrator_in_field: that of list [n], of those that are usable, with the largest apparent
  * flux, *apparent_jy at mid-band.  NULL when there is none (an answer).
  */
-const struct calibrator *calibrator_in_field(const struct vis *vis,
+const struct calibrator *calibrator_in_field(const struct calibrator *list, size_t n,
+                                             const struct vis *vis,
                                              const struct beam *beam, double min_beam,
                                              double min_jy, double *apparent_jy);
 
