@@ -131,7 +131,7 @@ static inline void add_field(const void *arg, size_t row, size_t chan, size_t n,
 }
 
 /* The same as a struct model, good until the next call. */
-static const struct model *of(const struct vis *vis, const float complex *at)
+static inline const struct model *of(const struct vis *vis, const float complex *at)
 {
     static struct model model;
     static struct field field;

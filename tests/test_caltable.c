@@ -84,9 +84,12 @@ static struct gains *make_gains(const struct vis *vis)
     for (int t = 0; t < NTIME; t++) {
         for (int c = 0; c < NCHAN; c++) {
             for (int a = 0; a < NANT; a++) {
-                for (int p = 0; p < NPOL; p++)
-                    g->g[((t * NCHAN + c) * NANT + a) * NPOL + p] =
-                        known_gain(t, c, vis->ant_number[a], vis->pol[p]);
+                for (int p = 0; p < NPOL; p++) {
+                    int at = ((t * NCHAN + c) * NANT + a) * NPOL + p;
+
+                    g->g[at] = known_gain(t, c, vis->ant_number[a], vis->pol[p]);
+                    g->snr[at] = (float)(10 * a + c);
+                }
             }
         }
     }
@@ -138,6 +141,8 @@ static void a_table_comes_back_as_it_was_written(void **state)
                         known_gain(t, c, vis->ant_number[a], vis->pol[p]);
 
                     assert_true(g->g[((t * NCHAN + c) * NANT + a) * NPOL + p] == want);
+                    assert_true(g->snr[((t * NCHAN + c) * NANT + a) * NPOL + p] ==
+                                (want != 0 ? (float)(10 * a + c) : 0));
                 }
             }
         }

@@ -41,8 +41,10 @@ int gains_alloc(struct gains **out, size_t nant, size_t ntime, size_t nchan,
         g->time_jd = calloc(ntime, sizeof *g->time_jd);
         g->freq_hz = calloc(nchan, sizeof *g->freq_hz);
         g->g = calloc(ntime * nchan * nant * npol, sizeof *g->g);
+        g->snr = calloc(ntime * nchan * nant * npol, sizeof *g->snr);
     }
-    if (g == NULL || g->time_jd == NULL || g->freq_hz == NULL || g->g == NULL) {
+    if (g == NULL || g->time_jd == NULL || g->freq_hz == NULL || g->g == NULL ||
+        g->snr == NULL) {
         gains_free(g);
         return err_set(
             e, -ENOMEM,
@@ -61,6 +63,7 @@ void gains_free(struct gains *g)
     free(g->time_jd);
     free(g->freq_hz);
     free(g->g);
+    free(g->snr);
     free(g);
 }
 

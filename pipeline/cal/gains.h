@@ -20,8 +20,13 @@ struct gains {
     double *time_jd;                 /* [ntime] */
     double *freq_hz;                 /* [nchan] (mean frequency when nchan is 1) */
     float complex *g;                /* [ntime][nchan][nant][npol] */
-    int refant;                      /* index of the reference antenna (phase 0) */
-    double clipped; /* share of the samples that did not take part, see solve.h */
+    /* likewise: amplitude over the error of either part; 0: not known, or interpolated */
+    float *snr;
+    int refant; /* index of the reference antenna (phase 0) */
+    /* of those that were solved, see solve.h: channels or integrations that a solution is of (0:
+     * one), and the share of the samples that did not take part */
+    size_t block;
+    double clipped;
 };
 
 /*

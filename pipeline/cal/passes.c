@@ -15,7 +15,8 @@
 
 enum { MAX_ITER = 100, MIN_BASELINES = 3 };
 #define TOLERANCE 1e-6
-#define MIN_SNR   3.0
+#define MIN_SNR   4.0
+#define WANT_SNR  10.0
 #define CLIP      5.0
 
 /* How much the sums of one batch of solutions may take: a bandpass of 100 antennas and 1,000
@@ -36,6 +37,8 @@ static struct solve_opts with_defaults(const struct solve_opts *opts)
         o.min_baselines = MIN_BASELINES;
     if (o.min_snr == 0)
         o.min_snr = MIN_SNR;
+    if (o.want_snr == 0)
+        o.want_snr = WANT_SNR;
     if (o.clip_sigma == 0)
         o.clip_sigma = CLIP;
     return o;
@@ -125,7 +128,12 @@ void pass_close(struct pass *p)
 
 /* ---- solutions of the sums that are there ---- */
 
-/* Some slots, by one thread. */
+static size_t group_of(const struct pass *p)
+{
+    return p->blocks.size > 1 ? p->blocks.size : 1;
+}
+
+/* Some solutions, by one thread. */
 struct share {
     const struct pass *pass;
     const struct slot_how *how;
@@ -139,20 +147,28 @@ static void solve_share(struct share *a)
     const struct normal_eq_batch *b = &pass->b;
     const struct vis *vis = b->vis;
     size_t npol = vis->npol, ncb = blocks(b->c1 - b->c0, b->chan_block);
+    size_t size = group_of(pass), nslot = normal_eq_slots(b) / npol;
+    size_t first = b->t0 / b->time_block * pass->nchan + b->c0 / b->chan_block;
 
-    for (size_t slot = a->lo; slot < a->hi; slot++) {
-        size_t p = slot % npol, tb = b->t0 / b->time_block + slot / (ncb * npol);
-        size_t cb = b->c0 / b->chan_block + slot / npol % ncb;
+    for (size_t unit = a->lo; unit < a->hi; unit++) {
+        size_t p = unit % npol, i = unit / npol * size;
+        size_t tb = b->t0 / b->time_block + i / ncb;
+        size_t cb = b->c0 / b->chan_block + i % ncb;
         size_t block = tb * pass->nchan + cb, at = block * vis->nant * npol + p;
         const struct slot_out out = {.all = pass->all->g + at,
                                      .judged = pass->judged->g + at,
+                                     .snr = pass->judged->snr + at,
                                      .noise2 = pass->noise2 + block * npol + p,
                                      .weight = pass->weight + block * npol + p,
                                      .npol = npol};
 
         if (!gains_parallel(vis->pol[p]))
             continue;
-        normal_eq_get(b, slot, a->w->at);
+        if (size > 1)
+            blocks_sums(&pass->blocks, b, first, i, i + size < nslot ? i + size : nslot,
+                        p, a->w->at, a->w->more);
+        else
+            normal_eq_get(b, i * npol + p, a->w->at);
         a->solved += slot_solve(a->w, a->how, &out);
     }
 }
@@ -166,7 +182,8 @@ static void solve_shares(void *arg, size_t lo, size_t hi)
 static size_t solve_batch(struct pass *p, const struct slot_how *how)
 {
     struct share share[PARALLEL_MOST];
-    size_t slots = normal_eq_slots(&p->b), n = p->v->nslot, solved = 0;
+    size_t npol = p->v->vis->npol, n = p->v->nslot, solved = 0;
+    size_t slots = blocks(normal_eq_slots(&p->b) / npol, group_of(p)) * npol;
 
     for (size_t i = 0; i < n; i++)
         share[i] = (struct share){.pass = p,
@@ -180,6 +197,24 @@ static size_t solve_batch(struct pass *p, const struct slot_how *how)
     return solved;
 }
 
+/* What was found by blocks to all of their slots. */
+static void spread(struct pass *p)
+{
+    size_t npol = p->v->vis->npol, n = p->ntime * p->nchan, size = group_of(p);
+
+    if (size == 1)
+        return;
+    memcpy(p->all->snr, p->judged->snr, n * npol * p->v->vis->nant * sizeof(float));
+    blocks_spread(&p->blocks, p->all);
+    blocks_spread(&p->blocks, p->judged);
+    for (size_t i = n * npol; i-- > 0;) {
+        size_t from = i / npol / size * size, in = n - from < size ? n - from : size;
+
+        p->noise2[i] = p->noise2[from * npol + i % npol];
+        p->weight[i] = p->weight[from * npol + i % npol] / (float)in;
+    }
+}
+
 /* ---- batches ---- */
 
 static void clear(struct pass *p)
@@ -188,6 +223,7 @@ static void clear(struct pass *p)
 
     memset(p->all->g, 0, n * p->v->vis->nant * sizeof *p->all->g);
     memset(p->judged->g, 0, n * p->v->vis->nant * sizeof *p->judged->g);
+    memset(p->judged->snr, 0, n * p->v->vis->nant * sizeof *p->judged->snr);
     memset(p->noise2, 0, n * sizeof *p->noise2);
     memset(p->weight, 0, n * sizeof *p->weight);
 }
@@ -222,7 +258,26 @@ static int run_batches(struct pass *p, struct pass *also,
     if (rc == 0 && (solved == 0 || (also != NULL && solve_batch(also, how) == 0)))
         rc = err_set(e, ERR_QUALITY,
                      "no antenna has a gain: too few unflagged baselines or no signal");
+    spread(p);
+    if (also != NULL)
+        spread(also);
     return rc;
+}
+
+int pass_again(struct pass *p, const struct gains *const known[NORMAL_EQ_KNOWN],
+               const struct slot_how *how, struct err *e)
+{
+    const struct vis *vis = p->v->vis;
+
+    if (p->step_t < vis->ntime || p->step_c < vis->nchan)
+        return pass_run(p, NULL, known, how, e);
+    p->b.t0 = p->b.c0 = 0;
+    p->b.t1 = vis->ntime;
+    p->b.c1 = vis->nchan;
+    clear(p);
+    solve_batch(p, how);
+    spread(p);
+    return 0;
 }
 
 int pass_run(struct pass *p, struct pass *also,

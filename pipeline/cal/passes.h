@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "core/parallel.h"
+#include "pipeline/cal/blocks.h"
 #include "pipeline/cal/normal_eq.h"
 #include "pipeline/cal/rows.h"
 #include "pipeline/cal/slot.h"
@@ -39,7 +40,8 @@ struct pass {
     struct passes *v;
     struct normal_eq_batch b;
     size_t step_t, step_c; /* integrations and channels of a batch */
-    size_t ntime, nchan;   /* blocks */
+    size_t ntime, nchan;   /* blocks of data, each a slot */
+    struct blocks blocks;  /* of slots; only where ntime or nchan is 1 */
     /* all solutions of the last pass, and those that were not thrown out */
     struct gains *all, *judged;
     float *noise2, *weight; /* [ntime][nchan][npol], see slot.h */
@@ -60,6 +62,11 @@ void pass_close(struct pass *p);
 int pass_run(struct pass *p, struct pass *also,
              const struct gains *const known[NORMAL_EQ_KNOWN],
              const struct slot_how *how, struct err *e);
+
+/* pass_again: the same solutions from the sums that are there, in other blocks; where not all are
+ * there, by another pass.  Status: that of pass_run. */
+int pass_again(struct pass *p, const struct gains *const known[NORMAL_EQ_KNOWN],
+               const struct slot_how *how, struct err *e);
 
 /* Share of the samples that were clipped in the last pass. */
 static inline double pass_clipped(const struct pass *p)

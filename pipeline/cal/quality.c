@@ -69,35 +69,66 @@ static double scatter(const struct gains *g, size_t t, size_t a, size_t p, doubl
     return n >= FEW_CHANNELS ? sqrt(median(some, n) / (12 * M_LN2)) : NAN;
 }
 
+/* What the solver knew of antenna a, the median; NAN when it is not known.  some [n] */
+static double known(const struct gains *g, size_t a, size_t p, double *some)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->ntime * g->nchan; i++) {
+        double snr = (double)g->snr[(i * g->nant + a) * g->npol + p];
+
+        if (snr > 0)
+            some[n++] = snr;
+    }
+    return n > 0 ? median(some, n) / sqrt(g->block > 1 ? (double)g->block : 1) : NAN;
+}
+
+static size_t count(const struct gains *g, size_t a, size_t p, bool interpolated)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->ntime * g->nchan; i++) {
+        size_t at = (i * g->nant + a) * g->npol + p;
+
+        n += interpolated ? g->g[at] != 0 && !(g->snr[at] > 0) : g->g[at] == 0;
+    }
+    return n;
+}
+
 int quality_of(struct quality *out, const struct gains *g, const struct vis *vis)
 {
-    bool *used = malloc(vis->nant * sizeof *used);
-    double *some = malloc((g->nchan + g->ntime * g->nant * g->npol) * sizeof *some);
-    double *each;
-    size_t failed = 0, all = 0, n = 0;
+    size_t per = g->ntime * g->nchan, failed = 0, filled = 0, all = 0, n = 0;
+    bool *used = malloc(vis->nant * sizeof *used), solver = false;
+    double *some = malloc((per + g->ntime * g->nant * g->npol) * sizeof *some);
+    double *each = some + per;
 
-    *out = (struct quality){NAN, NAN};
+    *out = (struct quality){NAN, NAN, NAN};
     if (used == NULL || some == NULL) {
         free(used);
         free(some);
         return -ENOMEM;
     }
-    each = some + g->nchan;
     find_used(vis, used);
-    for (size_t t = 0; t < g->ntime; t++)
-        for (size_t a = 0; a < g->nant; a++)
-            for (size_t p = 0; p < g->npol; p++) {
-                if (!used[a] || !gains_parallel(vis->pol[p]))
-                    continue;
-                for (size_t c = 0; c < g->nchan; c++, all++)
-                    failed += gain_at(g, t, c, a, p) == 0;
-                each[n] = scatter(g, t, a, p, some);
+    for (size_t i = 0; i < per * g->nant * g->npol && !solver; i++)
+        solver = g->snr[i] > 0;
+    for (size_t a = 0; a < g->nant; a++)
+        for (size_t p = 0; p < g->npol; p++) {
+            if (!used[a] || !gains_parallel(vis->pol[p]))
+                continue;
+            all += per;
+            failed += count(g, a, p, false);
+            filled += solver ? count(g, a, p, true) : 0;
+            for (size_t t = 0; t < (solver ? 1 : g->ntime); t++) {
+                each[n] = solver ? known(g, a, p, some) : scatter(g, t, a, p, some);
                 n += isfinite(each[n]);
             }
-    if (all > 0)
+        }
+    if (all > 0) {
         out->failed = (double)failed / (double)all;
+        out->interpolated = (double)filled / (double)all;
+    }
     if (n > 0)
-        out->snr = 1 / median(each, n);
+        out->snr = solver ? median(each, n) : 1 / median(each, n);
     free(used);
     free(some);
     return 0;

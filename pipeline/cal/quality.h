@@ -10,10 +10,13 @@ struct vis;
 struct quality {
     double
         failed; /* share of the solutions that are none, of antennas that have data */
-    /* Amplitude over the error of either part, of one gain: median over antennas and
-     * polarisations of what second differences of adjacent channels scatter.  A bandpass that
-     * really bends from channel to channel counts as noise.  NAN: too few channels. */
+    /* Amplitude over the error of either part, of a gain of one channel or integration: median
+     * over antennas and polarisations of what the solver knew of its solutions, over the root of
+     * their channels; of a table that does not say, by what second differences of adjacent
+     * channels scatter, and then a bandpass that really bends from channel to channel counts as
+     * noise.  NAN: too few channels. */
     double snr;
+    double interpolated; /* share of the solutions that were put into gaps */
 };
 
 /* *out of gains that fit vis.  Status: 0; -ENOMEM. */

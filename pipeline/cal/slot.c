@@ -18,12 +18,15 @@ int slot_init(struct slot *w, size_t nant, bool phase_only, struct err *e)
     w->nant = nant;
     w->s.phase_only = phase_only;
     w->at = calloc(nant * nant, sizeof *w->at);
+    w->more = w->at + nant * nant / 2;
     w->in = calloc(2 * nant, sizeof *w->in);
     w->degree = calloc(nant, sizeof *w->degree);
+    w->last = calloc(2 * nant, sizeof *w->last);
     w->samples = calloc(3 * nant, sizeof *w->samples);
     w->snr = w->samples + nant;
     w->solved = w->samples + 2 * nant;
-    if (w->at == NULL || w->in == NULL || w->degree == NULL || w->samples == NULL)
+    if (w->at == NULL || w->in == NULL || w->degree == NULL || w->last == NULL ||
+        w->samples == NULL)
         return err_set(e, -ENOMEM, "no memory to solve for %zu antennas", nant);
     return stefcal_init(&w->s, nant, e);
 }
@@ -34,6 +37,7 @@ void slot_close(struct slot *w)
     free(w->at);
     free(w->in);
     free(w->degree);
+    free(w->last);
     free(w->samples);
 }
 
@@ -150,14 +154,14 @@ static void system_fill(struct slot *w)
 }
 
 /*
- * Signal to noise of each gain.  The noise is what the solution leaves: weighted power of the
+ * Signal to noise of each gain: its amplitude over the error of either part.  The noise is what the solution leaves: weighted power of the
  * residual per sample, so weights need only be right relative to each other.
  * A solution with no more samples than gains has no residual and passes.
  */
 static void system_snr(struct slot *w)
 {
     struct stefcal *s = &w->s;
-    double rest = 0, samples = 0, noise2;
+    double rest = 0, samples = 0;
 
     for (size_t i = 0; i < s->n; i++) {
         for (size_t j = i + 1; j < s->n; j++) {
@@ -171,19 +175,21 @@ static void system_snr(struct slot *w)
             samples += (double)m->n;
         }
     }
-    noise2 = samples > (double)s->n ? fmax(rest, 0) / (samples - (double)s->n) : 0;
+    /* of either part: half of both */
+    w->noise2 =
+        samples > (double)s->n ? 0.5 * fmax(rest, 0) / (samples - (double)s->n) : 0;
     stefcal_sums(s);
     for (size_t i = 0; i < s->n; i++) {
         double g2 = s->gr[i] * s->gr[i] + s->gi[i] * s->gi[i];
 
-        s->snr[i] = noise2 > 0 ? sqrt(g2 * s->sd[i] / noise2) : INFINITY;
+        s->snr[i] = w->noise2 > 0 ? sqrt(g2 * s->sd[i] / w->noise2) : INFINITY;
     }
 }
 
 /* Gains into out [nant] with stride npol, phase 0 at the reference (or, when that has no
  * solution here, at the first antenna that has: a common phase drops out of every baseline). */
-static size_t system_store(const struct stefcal *s, float complex *out, size_t npol,
-                           int refant, double min_snr)
+static size_t system_store(const struct stefcal *s, float complex *out, float *snr,
+                           size_t npol, int refant, double min_snr)
 {
     double rr = 0, ri = 0;
     size_t count = 0;
@@ -202,21 +208,31 @@ static size_t system_store(const struct stefcal *s, float complex *out, size_t n
         double re = s->gr[i] * rr + s->gi[i] * ri, im = s->gi[i] * rr - s->gr[i] * ri;
         double a = hypot(re, im);
 
-        if (a > 0 && isfinite(a) && (min_snr < 0 || s->snr[i] >= min_snr))
-            out[s->ant[i] * npol] = gain_of((float)re, (float)im);
+        if (!(a > 0 && isfinite(a) && (min_snr < 0 || s->snr[i] >= min_snr)))
+            continue;
+        out[s->ant[i] * npol] = gain_of((float)re, (float)im);
+        if (snr != NULL)
+            snr[s->ant[i] * npol] = (float)fmin(s->snr[i], MOST_SNR);
     }
     return count;
 }
 
-static void start(struct stefcal *s, bool from_one)
+/* From what the sums say, from gains of 1, or from those of the last time. */
+enum from { FROM_SUMS, FROM_ONE, FROM_LAST };
+
+static void start(struct slot *w, enum from from)
 {
-    if (!from_one) {
+    struct stefcal *s = &w->s;
+
+    if (from == FROM_SUMS) {
         stefcal_start(s);
         return;
     }
     for (size_t i = 0; i < s->n; i++) {
-        s->gr[i] = 1;
-        s->gi[i] = 0;
+        const double *last = w->last + 2 * s->ant[i];
+
+        s->gr[i] = from == FROM_LAST ? last[0] : 1;
+        s->gi[i] = from == FROM_LAST ? last[1] : 0;
     }
 }
 
@@ -242,17 +258,26 @@ static double noise2(const struct stefcal *s)
     double sum = 0;
 
     for (size_t i = 0; i < s->n; i++)
-        sum += 1 / fmax(s->snr[i] * s->snr[i], 1);
+        sum += 2 / fmax(s->snr[i] * s->snr[i], 2);
     return sum / (double)s->n;
 }
 
 /* Solve for the antennas that take part. */
-static bool solve_system(struct slot *w, const struct slot_how *how)
+static bool solve_system(struct slot *w, const struct slot_how *how, enum from from)
 {
+    struct stefcal *s = &w->s;
+
     choose_antennas(w, how->min_baselines);
     system_fill(w);
-    start(&w->s, how->from_one);
-    return w->s.n >= 2 && stefcal_solve(&w->s, how->max_iter, how->tolerance);
+    start(w, from);
+    if (s->n < 2 || !stefcal_solve(s, how->max_iter, how->tolerance))
+        return false;
+    system_snr(w);
+    for (size_t i = 0; i < s->n; i++) {
+        w->last[2 * s->ant[i]] = s->gr[i];
+        w->last[2 * s->ant[i] + 1] = s->gi[i];
+    }
+    return true;
 }
 
 /* Of the antennas that have a gain. */
@@ -266,19 +291,75 @@ static void count_snr(struct slot *w)
     }
 }
 
-/* Whether all that took part may stay; the others are taken out. */
-static bool judge(struct slot *w, double min_snr)
+/* Take out the antenna that drowns most, of many such an eighth.  False: there is none. */
+static bool take_out_worst(struct slot *w, double min_snr)
 {
     const struct stefcal *s = &w->s;
-    bool stay = true;
+    size_t bad = 0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->snr[i] < min_snr) {
-            w->in[s->ant[i]] = 0;
-            stay = false;
-        }
+    for (size_t i = 0; i < s->n; i++)
+        bad += s->snr[i] < min_snr;
+    for (size_t out = 0; bad > 0 && out < 1 + bad / 8; out++) {
+        size_t worst = s->n;
+
+        for (size_t i = 0; i < s->n; i++)
+            if (w->in[s->ant[i]] && (worst == s->n || s->snr[i] < s->snr[worst]))
+                worst = i;
+        if (worst < s->n)
+            w->in[s->ant[worst]] = 0;
     }
-    return stay;
+    return bad > 0;
+}
+
+/* Gain of an antenna that took no part against those of the others that did; its signal to
+ * noise. */
+static double against_others(struct slot *w, size_t ant, double g[2])
+{
+    const struct stefcal *s = &w->s;
+    double re = 0, im = 0, den = 0;
+
+    for (size_t j = 0; j < s->n; j++) {
+        size_t b = s->ant[j];
+        const struct normal_eq *m =
+            w->at + rows_baseline(w->nant, ant < b ? ant : b, ant < b ? b : ant);
+        double mi = ant < b ? (double)m->im : -(double)m->im;
+
+        re += (double)m->re * s->gr[j] - mi * s->gi[j];
+        im += (double)m->re * s->gi[j] + mi * s->gr[j];
+        den += (double)m->den * (s->gr[j] * s->gr[j] + s->gi[j] * s->gi[j]);
+    }
+    g[0] = den > 0 ? re / den : 0;
+    g[1] = den > 0 ? im / den : 0;
+    return den > 0 && w->noise2 > 0
+               ? sqrt((g[0] * g[0] + g[1] * g[1]) * den / w->noise2)
+               : 0;
+}
+
+/* Antennas that were taken out and are heard by those that stayed.  False: there is none. */
+static bool bring_back(struct slot *w, double min_snr)
+{
+    bool any = false;
+
+    for (size_t a = 0; a < w->nant; a++) {
+        if (w->in[a] || against_others(w, a, w->last + 2 * a) < min_snr)
+            continue;
+        w->in[a] = 1;
+        any = true;
+    }
+    return any;
+}
+
+/* Until all that take part pass; then those that are out have another chance. */
+static bool solve_judged(struct slot *w, const struct slot_how *how)
+{
+    bool out = false;
+
+    while (take_out_worst(w, how->min_snr)) {
+        out = true;
+        if (!solve_system(w, how, FROM_LAST))
+            return false;
+    }
+    return !out || !bring_back(w, how->min_snr) || solve_system(w, how, FROM_LAST);
 }
 
 size_t slot_solve(struct slot *w, const struct slot_how *how,
@@ -291,20 +372,16 @@ size_t slot_solve(struct slot *w, const struct slot_how *how,
     if (out->weight != NULL)
         *out->weight = (float)weight;
     memset(w->in, 1, w->nant);
-    if (!solve_system(w, how))
+    if (!solve_system(w, how, how->from_one ? FROM_ONE : FROM_SUMS))
         return 0;
-    system_snr(w);
     if (out->noise2 != NULL)
         *out->noise2 = (float)noise2(s);
     if (out->all != NULL)
-        n = system_store(s, out->all, out->npol, how->refant, -1);
+        n = system_store(s, out->all, out->snr, out->npol, how->refant, -1);
     if (out->judged == NULL)
         return n;
-    while (!judge(w, how->min_snr)) {
-        if (!solve_system(w, how))
-            return 0;
-        system_snr(w);
-    }
+    if (how->min_snr > 0 && !solve_judged(w, how))
+        return 0;
     count_snr(w);
-    return system_store(s, out->judged, out->npol, how->refant, how->min_snr);
+    return system_store(s, out->judged, out->snr, out->npol, how->refant, how->min_snr);
 }

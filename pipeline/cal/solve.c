@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "pipeline/cal/cover.h"
+#include "pipeline/cal/delay.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/model.h"
 #include "pipeline/cal/passes.h"
@@ -30,6 +31,14 @@ enum { ROUNDS = 3 };
 
 /* And the share of samples that are clipped changes by no more than this, in a turn more. */
 #define NEAR_CLIPPED 1e-4
+
+/* A block is at most this part of the channels or integrations, and the gains of one are of no use
+ * with less than this share of the signal to noise wanted. */
+#define MOST_PART    4
+#define LEAST_WANTED 0.5
+
+/* Gaps of so many channels and integrations are interpolated. */
+enum { GAP_CHANNELS = 4, GAP_TIMES = 2 };
 
 /* a *= b, solution by solution. */
 static void gains_times(struct gains *a, const struct gains *b)
@@ -62,6 +71,7 @@ static int copy_of(struct gains **out, const struct gains *like,
                        from->ntime, from->nchan, like->ntime, like->nchan);
     for (size_t i = 0; i < n; i++)
         (*out)->g[i] = from != NULL ? from->g[i] : 1;
+    (*out)->block = from != NULL ? from->block : 0;
     return 0;
 }
 
@@ -96,6 +106,61 @@ static int refer(struct gains *one, struct gains *two, const struct passes *v,
     return rc;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Signal to noise of the last pass's solutions: two thirds have less, since in half of an array
+ * there may be nothing.  0: no solutions; -1: no memory. */
+static double typical_snr(const struct pass *p)
+{
+    const struct gains *g = p->judged;
+    size_t all = g->ntime * g->nchan * g->nant * g->npol, n = 0;
+    float *some = malloc(all * sizeof *some);
+    double snr = 0;
+
+    if (some == NULL)
+        return -1;
+    for (size_t i = 0; i < all; i++)
+        if (g->snr[i] > 0)
+            some[n++] = g->snr[i];
+    qsort(some, n, sizeof *some, by_value);
+    if (n > 0)
+        snr = (double)some[2 * n / 3];
+    free(some);
+    return snr;
+}
+
+/* Solve again, by larger and larger blocks, until there is the signal to noise wanted. */
+static int grow(struct pass *p, const struct gains *const known[NORMAL_EQ_KNOWN],
+                const struct slot_how *how, struct err *e)
+{
+    double want = p->v->opts.want_snr, snr = typical_snr(p);
+    size_t n = p->ntime * p->nchan, most = n / MOST_PART > 1 ? n / MOST_PART : 1;
+    int rc = 0;
+
+    while (rc == 0 && snr >= 0 && snr < want && p->blocks.size < most) {
+        double now = p->blocks.size > 1 ? (double)p->blocks.size : 1;
+        double need = now * fmax(want * want / fmax(snr * snr, 1), 1.5);
+
+        p->blocks.size = need < (double)most ? (size_t)ceil(need) : most;
+        rc = pass_again(p, known, how, e);
+        snr = typical_snr(p);
+    }
+    if (rc == 0 && snr < 0)
+        return err_set(e, -ENOMEM, "no memory for the signal to noise of %zu gains", n);
+    if (rc == 0 && want > 0 && snr < LEAST_WANTED * want)
+        return err_set(e, ERR_QUALITY,
+                       "the calibrator is too faint: gains of %zu %s at a time have a "
+                       "signal to noise of %.2g, and %.3g is wanted",
+                       p->blocks.size > 1 ? p->blocks.size : 1,
+                       p->nchan > 1 ? "channels" : "integrations", snr, want);
+    return rc;
+}
+
 /* One pass: total, which is known already if `known`, times what is found, and clipped then. */
 static int gains_pass(struct pass *pass, struct gains *total, bool known, bool clip,
                       struct err *e)
@@ -108,8 +173,13 @@ static int gains_pass(struct pass *pass, struct gains *total, bool known, bool c
     if (known)
         held[1] = total;
     pass->b.clip_sigma = known && clip ? pass->v->opts.clip_sigma : 0;
+    pass->blocks.size = total->block;
+    pass->blocks.held = known ? total : NULL;
     rc = pass_run(pass, NULL, held, &how, e);
+    if (rc == 0 && !known && (pass->ntime == 1 || pass->nchan == 1))
+        rc = grow(pass, held, &how, e);
     if (rc == 0) {
+        total->block = pass->blocks.size;
         gains_times(total, pass->judged);
         total->clipped = pass_clipped(pass);
     }
@@ -145,6 +215,8 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
             rc = gains_pass(&pass, total, true, clip, e);
     }
     if (rc == 0) {
+        memcpy(total->snr, pass.judged->snr,
+               pass.ntime * pass.nchan * vis->nant * vis->npol * sizeof(float));
         heard(&v, cover.snr, NULL);
         rc = refer(total, NULL, &v, &cover, e);
     }
@@ -228,7 +300,8 @@ static bool is_near(const struct pass *p)
 struct turns {
     struct passes v;
     struct pass by_chan, by_time;
-    struct gains *bp, *gain;
+    struct gains *bp, *gain,
+        *shape; /* shape: what the bandpass looks like within a block */
 };
 
 /* A factor that an antenna has at all times belongs into its bandpass; one that has no gain any
@@ -249,6 +322,50 @@ static void normalise(struct gains *bp, struct gains *gain, bool share)
     }
 }
 
+/* Blocks of channels need to know how the phases turn within one: by delays, as far as a
+ * bandpass by channels shows them. */
+static int find_shape(struct turns *s, const struct gains *bp, struct err *e)
+{
+    const struct vis *vis = s->v.vis;
+    double *delay_s = calloc(vis->nant * vis->npol, sizeof *delay_s);
+    int rc =
+        delay_s != NULL
+            ? 0
+            : err_set(e, -ENOMEM, "no memory for delays of %zu antennas", vis->nant);
+
+    gains_free(s->shape);
+    s->shape = NULL;
+    if (rc == 0)
+        delay_fit(delay_s, bp);
+    if (rc == 0)
+        rc = delay_gains(&s->shape, delay_s, bp, e);
+    s->by_chan.blocks.shape = s->shape;
+    free(delay_s);
+    return rc;
+}
+
+/* The first bandpass in larger blocks, if it has to be. */
+static int grow_bandpass(struct turns *s, const struct slot_how *how, struct err *e)
+{
+    const struct gains *known[NORMAL_EQ_KNOWN] = {NULL};
+    const struct vis *vis = s->v.vis;
+    struct cover cover = {0};
+    struct gains *bp = s->by_chan.all;
+    int rc = cover_alloc(&cover, vis, e);
+
+    memcpy(bp->freq_hz, vis->freq_hz, vis->nchan * sizeof *vis->freq_hz);
+    if (rc == 0)
+        heard(&s->v, cover.snr, cover.samples);
+    if (rc == 0)
+        rc = refer(bp, NULL, &s->v, &cover, e);
+    if (rc == 0)
+        rc = find_shape(s, bp, e);
+    if (rc == 0)
+        rc = grow(&s->by_chan, known, how, e);
+    cover_close(&cover);
+    return rc;
+}
+
 /* The bandpass goes first: uncorrected delays cancel a sum over the band, while over a few
  * minutes a fringe-stopped array keeps its phase.  Nobody is judged yet. */
 static int first_turns(struct turns *s, struct err *e)
@@ -260,12 +377,16 @@ static int first_turns(struct turns *s, struct err *e)
     how.min_snr = -1;
     how.tolerance = fmax(FIRST_TOLERANCE, how.tolerance);
     rc = pass_run(&s->by_chan, NULL, known, &how, e);
+    if (rc == 0)
+        rc = grow_bandpass(s, &how, e);
     if (rc != 0)
         return rc;
     gains_times(s->bp, s->by_chan.all);
     known[0] = s->bp;
     how.tolerance = s->v.opts.tolerance;
     rc = pass_run(&s->by_time, NULL, known, &how, e);
+    if (rc == 0)
+        rc = grow(&s->by_time, known, &how, e);
     if (rc == 0)
         gains_times(s->gain, s->by_time.all);
     return rc;
@@ -280,6 +401,8 @@ static int both_turns(struct turns *s, struct err *e)
     int rc = 0;
 
     how.from_one = true;
+    s->by_chan.blocks.held = s->bp;
+    s->by_time.blocks.held = s->gain;
     s->by_chan.b.clip_sigma = fmax(s->v.opts.clip_sigma, 0);
     for (int round = 1; rc == 0 && !near; round++) {
         const struct gains *known[NORMAL_EQ_KNOWN] = {s->bp, s->gain};
@@ -320,6 +443,21 @@ static int describe(struct turns *s, struct err *e)
     return rc;
 }
 
+/* How good they are, and what stands in for solutions that are missing. */
+static void finish(struct turns *s)
+{
+    size_t n = s->v.vis->nant * s->v.vis->npol;
+
+    memcpy(s->bp->snr, s->by_chan.judged->snr, s->bp->nchan * n * sizeof(float));
+    memcpy(s->gain->snr, s->by_time.judged->snr, s->gain->ntime * n * sizeof(float));
+    s->bp->block = s->by_chan.blocks.size;
+    s->gain->block = s->by_time.blocks.size;
+    s->bp->clipped = s->gain->clipped = pass_clipped(&s->by_chan);
+    blocks_fill(s->bp, GAP_CHANNELS);
+    blocks_fill(s->gain, GAP_TIMES);
+    normalise(s->bp, s->gain, true);
+}
+
 static int turns_init(struct turns *s, const struct vis *vis, const struct model *model,
                       const struct solve_opts *opts, struct err *e)
 {
@@ -337,7 +475,11 @@ static int turns_init(struct turns *s, const struct vis *vis, const struct model
         s->bp->time_jd[0] = vis->time_jd[0];
         memcpy(s->bp->freq_hz, vis->freq_hz, vis->nchan * sizeof *vis->freq_hz);
         memcpy(s->gain->time_jd, vis->time_jd, vis->ntime * sizeof *vis->time_jd);
+        s->by_chan.blocks.size = s->bp->block;
+        s->by_time.blocks.size = s->gain->block;
     }
+    if (rc == 0 && s->bp->block > 1)
+        rc = find_shape(s, s->bp, e);
     return rc;
 }
 
@@ -356,8 +498,7 @@ int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vi
     if (rc == 0)
         rc = describe(&s, e);
     if (rc == 0) {
-        normalise(s.bp, s.gain, true);
-        s.bp->clipped = s.gain->clipped = pass_clipped(&s.by_chan);
+        finish(&s);
         *bandpass = s.bp;
         *gain = s.gain;
         s.bp = s.gain = NULL;
@@ -367,5 +508,6 @@ int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vi
     passes_close(&s.v);
     gains_free(s.bp);
     gains_free(s.gain);
+    gains_free(s.shape);
     return rc;
 }

@@ -20,15 +20,18 @@ struct solve_opts {
     double tolerance;     /* relative change; 0 means 1e-6 */
     size_t min_baselines; /* antennas with fewer get no solution; 0 means 3 */
     double min_uv_lambda; /* baselines shorter than this do not take part */
-    /* a gain below this many times its error is no solution; 0 means 3, negative: no test */
+    /* a gain below this many times the error of either part is none; 0 means 4, negative: no test */
     double min_snr;
+    /* Where most gains of a channel, or of an integration, have less than this, one solution is
+     * made of several, as many as it takes (blocks.h); 0 means 10, negative: none is */
+    double want_snr;
     /* Samples this many times the noise away from the model with the gains found so far do not
      * take part (normal_eq.h); 0 means 5, negative: all do. */
     double clip_sigma;
     bool phase_only; /* amplitudes stay 1, or those of the start */
     size_t threads;  /* 0: one; they change nothing in the result but its speed */
-    /* what is known already, or NULL: to start from and to be improved; the bandpass of
-     * solve_gains is held */
+    /* what is known already, or NULL: to start from and to be improved, in blocks as large as its
+     * own; the bandpass of solve_gains is held */
     const struct gains *bandpass, *gain;
 };
 
@@ -56,9 +59,10 @@ int solve_gains(struct gains **out, const struct vis *vis, const struct model *m
  *
  * Given:    vis; model; opts
  * Returned: *bandpass of [1][nchan], with scale and phase; *gain of [ntime][1], whose mean over
- *           time has amplitude 1 and phase 0 for each antenna and polarisation.  Both are the
- *           caller's, and NULL after a failure.
- * Status:   0; ERR_QUALITY no antenna has a solution, or all is flagged; -EINVAL there is no
+ *           time has amplitude 1 and phase 0 for each antenna and polarisation.  Small gaps are
+ *           interpolated, with signal to noise 0.  Both are the caller's, NULL after a failure.
+ * Status:   0; ERR_QUALITY no antenna has a solution, all is flagged, or even blocks of a quarter of
+ *           the band or of the time have less than half the signal to noise wanted; -EINVAL there is no
  *           antenna opts->refant; ERR_SHAPE gains to start from do not fit; -ENOMEM
  */
 int solve_bandpass(struct gains **bandpass, struct gains **gain, const struct vis *vis,

@@ -40,6 +40,9 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
     memset(opts, 0, sizeof *opts);
     opts->refant = -1;
     opts->threads = run->env->threads;
+    opts->want_snr = run->set->calibration.solution_snr;
+    if (opts->want_snr == 0)
+        opts->want_snr = -1;
     opts->clip_sigma = run->set->calibration.clip_sigma;
     if (opts->clip_sigma == 0)
         opts->clip_sigma = -1;

@@ -171,6 +171,11 @@ static double calibrator_jy(const struct tile_run *run)
     return calibrator_flux(run->cal, vis_mid_hz(run->vis), &jy, NULL) == 0 ? jy : NAN;
 }
 
+static double per_solution(const struct gains *g)
+{
+    return g->block > 1 ? (double)g->block : 1;
+}
+
 json_t *tile_meta(const void *arg)
 {
     const struct tile_run *run = arg;
@@ -220,8 +225,13 @@ json_t *tile_meta(const void *arg)
     verdict_number(cal, "phase_rms_deg", run->phase_rms_deg);
     verdict_number(cal, "phase_excess_deg", run->phase_excess_deg);
     verdict_number(cal, "failed_solutions", run->failed_solutions);
-    if (run->bandpass != NULL)
+    if (run->bandpass != NULL) {
         verdict_number(cal, "bandpass_snr", run->bandpass_quality.snr);
+        verdict_number(cal, "interpolated", run->bandpass_quality.interpolated);
+        verdict_number(cal, "channels_per_solution", per_solution(run->bandpass));
+    }
+    if (run->gain != NULL)
+        verdict_number(cal, "integrations_per_solution", per_solution(run->gain));
     if (run->gain != NULL) /* the bandpass, if it is solved here, has the same */
         verdict_put(cal, "refant", run->vis->ant_name[run->gain->refant]);
     verdict_number(cal, "clipped_samples",

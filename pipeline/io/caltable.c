@@ -247,7 +247,7 @@ static int put_axes(struct h5 *h5, const struct gains *g, const struct vis *vis,
     return rc;
 }
 
-/* Data/gains and Data/flags, [nants_data][nchan][ntime][njones]. */
+/* Data/gains, flags and qualities, [nants_data][nchan][ntime][njones]. */
 static int put_data(struct h5 *h5, const struct gains *g, const int *ants,
                     size_t nants_data, const int *pols, size_t njones, struct err *e)
 {
@@ -255,9 +255,10 @@ static int put_data(struct h5 *h5, const struct gains *g, const int *ants,
     size_t n = nants_data * g->nchan * g->ntime * njones, at = 0;
     double complex *out = calloc(n, sizeof *out);
     unsigned char *flags = calloc(n, 1);
+    double *snr = calloc(n, sizeof *snr);
     int rc;
 
-    if (out == NULL || flags == NULL) {
+    if (out == NULL || flags == NULL || snr == NULL) {
         rc = err_set(e, -ENOMEM, "no memory to write %zu gains", n);
         goto out;
     }
@@ -265,9 +266,12 @@ static int put_data(struct h5 *h5, const struct gains *g, const int *ants,
         for (size_t c = 0; c < g->nchan; c++) {
             for (size_t t = 0; t < g->ntime; t++) {
                 for (size_t p = 0; p < njones; p++, at++) {
-                    out[at] = g->g[((t * g->nchan + c) * g->nant + (size_t)ants[a]) *
-                                       g->npol +
-                                   (size_t)pols[p]];
+                    size_t from =
+                        ((t * g->nchan + c) * g->nant + (size_t)ants[a]) * g->npol +
+                        (size_t)pols[p];
+
+                    out[at] = g->g[from];
+                    snr[at] = out[at] != 0 ? (double)g->snr[from] : 0;
                     flags[at] = out[at] == 0;
                     if (flags
                             [at]) /* a divisor that does no harm where flags are ignored */
@@ -279,7 +283,10 @@ static int put_data(struct h5 *h5, const struct gains *g, const int *ants,
     rc = h5_write(h5, "Data/gains", h5_array(H5_C128, 4, dim, out), e);
     if (rc == 0)
         rc = h5_write(h5, "Data/flags", h5_array(H5_BOOL, 4, dim, flags), e);
+    if (rc == 0)
+        rc = h5_write(h5, "Data/qualities", h5_array(H5_F64, 4, dim, snr), e);
 out:
+    free(snr);
     free(out);
     free(flags);
     return rc;
@@ -355,6 +362,7 @@ struct table {
     double *time_jd, *freq_hz;
     double complex *g;
     unsigned char *flag;
+    double *snr; /* zeros where the file has none */
 };
 
 static void table_close(struct table *t)
@@ -365,6 +373,7 @@ static void table_close(struct table *t)
     free(t->freq_hz);
     free(t->g);
     free(t->flag);
+    free(t->snr);
 }
 
 static int table_alloc(struct table *t, const char *path, struct err *e)
@@ -377,8 +386,9 @@ static int table_alloc(struct table *t, const char *path, struct err *e)
     t->jones = calloc(t->dim[3], sizeof *t->jones);
     t->g = calloc(n, sizeof *t->g);
     t->flag = calloc(n, 1);
+    t->snr = calloc(n, sizeof *t->snr);
     if (t->ant == NULL || t->freq_hz == NULL || t->time_jd == NULL ||
-        t->jones == NULL || t->g == NULL || t->flag == NULL)
+        t->jones == NULL || t->g == NULL || t->flag == NULL || t->snr == NULL)
         return err_set(e, -ENOMEM, "%s: no memory for %zu gains", path, n);
     return 0;
 }
@@ -446,6 +456,8 @@ static int table_read(struct table *t, const struct h5 *h5, struct err *e)
         rc = h5_read_c128(h5, "Data/gains", t->g, n, e);
     if (rc == 0)
         rc = h5_read_bool(h5, "Data/flags", t->flag, n, e);
+    if (rc == 0 && h5_has(h5, EXTRA "kind") && h5_has(h5, "Data/qualities"))
+        rc = h5_read_f64(h5, "Data/qualities", t->snr, n, e); /* others' mean others */
     return rc;
 }
 
@@ -573,6 +585,7 @@ static void reorder(struct gains *g, const struct table *t, const struct places 
         if (!t->flag[from] && isfinite(creal(t->g[from])) &&
             isfinite(cimag(t->g[from])))
             g->g[i] = gain_of((float)creal(t->g[from]), (float)cimag(t->g[from]));
+        g->snr[i] = g->g[i] != 0 && t->snr[from] > 0 ? (float)t->snr[from] : 0;
     }
 }
 

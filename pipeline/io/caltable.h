@@ -2,8 +2,9 @@
  * caltable.h: gain tables on disk.
  *
  * HDF5 with pyuvdata's CalH5 names (Header/..., Data/gains [Nants_data][Nfreqs][Ntimes][Njones]
- * complex128, Data/flags), gain convention "divide", antennas by number; gains of one channel
- * are CalH5's wide_band.  Every key that pyuvdata's reader requires is there (its 3.0 asks for
+ * complex128, Data/flags, Data/qualities: signal to noise of a gain, amplitude over the error of
+ * either part, 0 where it was interpolated), gain convention "divide", antennas by number; gains
+ * of one channel are CalH5's wide_band.  Every key that pyuvdata's reader requires is there (its 3.0 asks for
  * x_orientation, later ones for feeds and mounts); lst_array is left to it.  What CalH5 has no name for is in Header/extra_keywords.
  */
 #ifndef PIPELINE_IO_CALTABLE_H
