@@ -97,7 +97,7 @@ static inline int made_prediction(struct imager *im, const struct samples *s,
 {
     float complex *nodes = NULL;
     float *re = malloc(2 * s->nchan * sizeof *re);
-    int rc = imager_model(im, model, &nodes, NULL);
+    int rc = imager_model(im, model, false, &nodes, NULL);
 
     for (size_t r = 0; rc == 0 && r < s->nrow; r++) {
         for (size_t c = 0; c < 2 * s->nchan; c++)

@@ -19,9 +19,9 @@ enum { MAX_ITER = 100, MIN_BASELINES = 3 };
 #define WANT_SNR  10.0
 #define CLIP      5.0
 
-/* How much the sums of one batch of solutions may take: a bandpass of 100 antennas and 1,000
- * channels at once. */
-#define BATCH_BYTES ((size_t)256 << 20)
+/* How much the sums of one batch of solutions may take: a bandpass of 100 antennas and 400 channels
+ * at once. */
+#define BATCH_BYTES ((size_t)80 << 20)
 
 static struct solve_opts with_defaults(const struct solve_opts *opts)
 {

@@ -118,7 +118,7 @@ static int field_model(const struct tile_run *run, struct field *f, struct err *
     f->more = more;
     f->n = n;
     f->im = run->imager;
-    return imager_model(run->imager, next, &f->nodes, e);
+    return imager_model(run->imager, next, true, &f->nodes, e);
 }
 
 static void add_field(const void *arg, size_t row, size_t chan, size_t n, float *re,

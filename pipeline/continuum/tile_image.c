@@ -228,6 +228,7 @@ static int make_psf(struct tile_run *run, const struct imager_opts *opts, struct
         (rc = image_alloc(&run->psf, opts->nx, opts->ny, e)) != 0 ||
         (rc = normal_new(&run->normal, run->imager, run->psf->pix, e)) != 0)
         return rc;
+    imager_drop_weights(run->imager);
     psf = run->psf;
     imager_wcs(run->imager, &psf->wcs);
     psf->freq_hz = run->info.freq_hz;

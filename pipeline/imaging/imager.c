@@ -42,10 +42,10 @@ enum { MIN_SIDE = 16, MAX_SIDE = 32768 };
 /* What the terms of the normal operator may err by, over the wanted accuracy of an image.  Their
  * error is 0 at the source itself and has another phase in each sample elsewhere: a hundredth of
  * it and less shows beside the source's peak, and the residual is made from samples in the end. */
-#define KERNEL_SHARE 10.0
+#define KERNEL_SHARE 15.0
 /* Of what the series of the beam leaves out about a thirtieth shows in an image; a term may err
  * by less than that. */
-#define BEAM_SHARE 0.02
+#define BEAM_SHARE 0.03
 
 /* Planes beyond this many bytes are made in several passes over the nodes. */
 static const size_t plane_bytes = (size_t)480 << 20;
@@ -545,6 +545,12 @@ int imager_psf(struct imager *im, float *pix, struct err *e)
     return rc;
 }
 
+void imager_drop_weights(struct imager *im)
+{
+    free(im->weight);
+    im->weight = NULL;
+}
+
 /* The planes of a model, one after the other; seen [ny][nx] is the beam's term of the last one. */
 static void fill_planes(struct imager *im, struct grid *g, const struct grid_term *term,
                         size_t n, const float *model, float *seen)
@@ -560,21 +566,24 @@ static void fill_planes(struct imager *im, struct grid *g, const struct grid_ter
 }
 
 /* All terms of the beam, and of each those in phi.  term: IMAGER_TERMS NODES_BEAMS at most */
-static size_t all_terms(const struct imager *im, struct grid_term *term)
+static size_t all_terms(const struct imager *im, bool rough, struct grid_term *term)
 {
     size_t n = 0;
 
-    for (size_t q = 0; q < imager_beam_terms(im); q++)
-        for (size_t m = 0; m < imager_terms(im, q); m++)
+    for (size_t q = 0; q < imager_beam_terms(im); q++) {
+        size_t terms = rough ? imager_kernel_terms(im, q) : imager_terms(im, q);
+
+        for (size_t m = 0; m < terms; m++)
             term[n++] = (struct grid_term){q, m};
+    }
     return n;
 }
 
-int imager_model(struct imager *im, const float *model, float complex **out,
+int imager_model(struct imager *im, const float *model, bool rough, float complex **out,
                  struct err *e)
 {
     struct grid_term term[IMAGER_TERMS * NODES_BEAMS];
-    size_t n = nodes_count(&im->nodes), all = all_terms(im, term);
+    size_t n = nodes_count(&im->nodes), all = all_terms(im, rough, term);
     float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
     float complex *data = mem_huge(n * sizeof *data);
     struct grid g = im->grid;
@@ -611,7 +620,7 @@ void imager_model_row(const struct imager *im, const float complex *model, size_
 int imager_residual(struct imager *im, const float *model, float *pix, struct err *e)
 {
     float complex *nodes = NULL;
-    int rc = imager_model(im, model, &nodes, e);
+    int rc = imager_model(im, model, false, &nodes, e);
 
     if (rc == 0)
         rc = imager_read_residual(im, nodes, e);

@@ -122,6 +122,9 @@ int imager_dirty(struct imager *im, float *pix, struct err *e);
 /* Point spread function at the phase centre: pix [ny][nx], peak 1 at [ny/2][nx/2].  Status as
  * imager_dirty. */
 int imager_psf(struct imager *im, float *pix, struct err *e);
+/* Give the weights of the nodes back, which only a point spread function and the making of a normal
+ * operator ask for: both are over now. */
+void imager_drop_weights(struct imager *im);
 /* The dirty image of the samples less the prediction of a model [ny][nx] Jy/pixel.  Reads the
  * samples' weights again.  Status as imager_dirty. */
 int imager_residual(struct imager *im, const float *model, float *pix, struct err *e);
@@ -129,12 +132,13 @@ int imager_residual(struct imager *im, const float *model, float *pix, struct er
 /*
  * imager_model: predict the visibilities of a model image, for imager_model_row.
  *
- * Given:    model [ny][nx] Jy/pixel
+ * Given:    model [ny][nx] Jy/pixel; rough: terms that the normal operator leaves out (they add some
+ *           1e-3 of a source far off the middle) are left out here, too, as a calibration may do
  * Returned: *out to be freed by free; NULL after a failure
  * Status:   as imager_dirty
  * Note: to float rounding, up to the weights and without a beam it is the adjoint of imager_dirty.
  */
-int imager_model(struct imager *im, const float *model, float complex **out,
+int imager_model(struct imager *im, const float *model, bool rough, float complex **out,
                  struct err *e);
 /* Add the prediction for channels [chan, chan + n) of a row to re, imag [n] Jy.  Safe from
  * several threads. */
