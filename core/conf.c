@@ -3,6 +3,7 @@
 #include "core/err.h"
 #include "core/groupname.h"
 #include "core/path.h"
+#include "core/text.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -267,6 +268,12 @@ static const char *set_text(void *to, const struct conf_setting *s, const char *
     return NULL;
 }
 
+/* Paths go through JSON to workers and back. */
+static const char *set_path(void *to, const struct conf_setting *s, const char *v)
+{
+    return text_is_utf8(v) ? set_text(to, s, v) : "is not UTF-8";
+}
+
 static const char *set_word(void *to, const struct conf_setting *s, const char *v)
 {
     return one_of(s->extra, v) ? set_text(to, s, v) : "is none of its words";
@@ -278,7 +285,7 @@ static const struct {
 } types[] = {
     [CONF_REAL] = {set_real, "number"},    [CONF_COUNT] = {set_count, "whole number"},
     [CONF_FLAG] = {set_flag, "yes or no"}, [CONF_TEXT] = {set_text, "text"},
-    [CONF_WORD] = {set_word, "one of"},    [CONF_PATH] = {set_text, "path"},
+    [CONF_WORD] = {set_word, "one of"},    [CONF_PATH] = {set_path, "path"},
 };
 
 /* "number from 0 to 3600 s", "one of airy gaussian none" */
@@ -578,6 +585,11 @@ static int anchor(const struct load *load, char *to)
 
     if (to[0] == '/' || to[0] == '\0')
         return 0;
+    if (!text_is_utf8(load->folder))
+        return err_set(
+            load->e, ERR_FORMAT,
+            "%s lies in a folder whose name is not UTF-8: give absolute paths",
+            load->file);
     memcpy(rest, to, strlen(to) + 1);
     while (s[0] == '.' && s[1] == '/')
         s += 2 + strspn(s + 2, "/");
@@ -697,6 +709,8 @@ static int check_together(const struct conf *conf, const struct load *load)
         wrong = "[watch] min_bytes must be at most max_bytes";
     else if (conf->group.min_members > conf->group.expected)
         wrong = "[group] min_members must be at most expected";
+    else if (!text_is_utf8(conf->watch.also))
+        wrong = "[watch] also must be UTF-8";
     else if (!all_absolute(conf->watch.also))
         wrong = "[watch] also must be absolute paths, separated by spaces";
     if (wrong == NULL)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/path.h"
 
 static const int64_t LATEST_S = 95000000000; /* the year 4980 */
 static const char subband[] = "{time:%Y-%m-%dT%H:%M:%S}_sb{member:2}";
@@ -328,8 +329,7 @@ int groupname_key(const struct groupname *rule, const char *name, int64_t *key)
     size_t n = strlen(name);
 
     if (!rule->timed) {
-        if (n == 0 || n >= GROUPNAME_SIZE || name[0] == '.' ||
-            strchr(name, '/') != NULL)
+        if (n >= GROUPNAME_SIZE || path_component(name, "a group's name", NULL) != 0)
             return -EINVAL;
         *key = key_of(name);
         return 0;

@@ -57,8 +57,8 @@ static bool must_quote(const unsigned char *s)
     if (*s == '\0')
         return true;
     for (; *s != '\0'; s += n) {
-        n = text_utf8((const char *)s);
-        if (n == 0 || *s <= ' ' || *s == 0x7f || strchr("\"=\\", *s) != NULL)
+        n = text_printable((const char *)s);
+        if (n == 0 || *s == ' ' || strchr("\"=\\", *s) != NULL)
             return true;
     }
     return false;
@@ -72,13 +72,14 @@ static void put_quoted(struct line *line, const unsigned char *s)
 
     put(line, "\"", 1);
     for (; *s != '\0'; s += n) {
-        n = text_utf8((const char *)s);
+        n = text_printable((const char *)s);
         if (*s == '"' || *s == '\\') {
             snprintf(esc, sizeof esc, "\\%c", *s);
             put(line, esc, 2);
         } else if (*s == '\n') {
+            n = 1;
             put(line, "\\n", 2);
-        } else if (n == 0 || *s < ' ' || *s == 0x7f) {
+        } else if (n == 0) {
             n = 1;
             snprintf(esc, sizeof esc, "\\x%02x", *s);
             put(line, esc, 4);

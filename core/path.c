@@ -1,6 +1,7 @@
 #include "core/path.h"
 
 #include "core/err.h"
+#include "core/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -37,6 +38,26 @@ int path_join(char *out, size_t size, const char *dir, const char *name, struct 
     if (len < 0 || (size_t)len >= size)
         return err_set(e, -ENAMETOOLONG, "path too long: %.80s/%.80s", dir, name);
     return 0;
+}
+
+int path_component(const char *name, const char *what, struct err *e)
+{
+    const char *wrong = NULL;
+
+    if (name[0] == '\0')
+        wrong = "it is empty";
+    else if (name[0] == '.')
+        wrong = "it begins with a dot";
+    else if (strchr(name, '/') != NULL)
+        wrong = "it has a slash";
+    else if (strlen(name) > 240)
+        wrong = "it is longer than 240 bytes";
+    for (size_t i = 0, n; wrong == NULL && name[i] != '\0'; i += n)
+        if ((n = text_utf8(name + i)) == 0)
+            wrong = "it is not UTF-8";
+    return wrong == NULL ? 0
+                         : err_set(e, ERR_FORMAT, "%s \"%.80s\" can name no file: %s",
+                                   what, name, wrong);
 }
 
 const char *path_base(const char *path)

@@ -15,6 +15,13 @@ enum { PATH_SHA256 = 65 }; /* hex digits and NUL */
 /* Join dir and name to "dir/name" in out[size], never with two slashes where they meet.
  * Status: 0; -ENAMETOOLONG. */
 int path_join(char *out, size_t size, const char *dir, const char *name, struct err *e);
+/*
+ * path_component: may a name that comes from outside (a queue's row, an operator, a header) be
+ * a file or folder in a folder of ours?  Not empty, no slash, no dot at its start, at most 240
+ * bytes (so that ".gen12" and the like fit behind), UTF-8.  `what` is what the sentence calls
+ * it: "the key". Status: 0; ERR_FORMAT with the sentence.
+ */
+int path_component(const char *name, const char *what, struct err *e);
 /* What follows the last slash; points into path. */
 const char *path_base(const char *path);
 

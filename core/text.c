@@ -2,7 +2,6 @@
 
 #include <limits.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,15 +23,34 @@ size_t text_utf8(const char *text)
     return n;
 }
 
+size_t text_printable(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = text_utf8(text);
+
+    if (n == 1)
+        return *p >= ' ' && *p != 0x7F;
+    return n == 2 && p[0] == 0xC2 && p[1] < 0xA0 ? 0 : n;
+}
+
+bool text_is_utf8(const char *text)
+{
+    size_t n;
+
+    for (; *text != '\0'; text += n)
+        if ((n = text_utf8(text)) == 0)
+            return false;
+    return true;
+}
+
 void text_escape(char *out, size_t size, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t used = 0;
 
     while (*p != '\0') {
-        size_t n = text_utf8((const char *)p);
-        bool plain = n > 1 ? !(n == 2 && p[0] == 0xC2 && p[1] < 0xA0)
-                           : n == 1 && *p >= ' ' && *p != 0x7F && *p != '\\';
+        size_t n = text_printable((const char *)p);
+        bool plain = n > 0 && *p != '\\';
 
         if (used + (plain ? n : 4) >= size)
             break;

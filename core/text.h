@@ -5,10 +5,18 @@
 #define CORE_TEXT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Length of the UTF-8 sequence at text, 0 when it is not one (RFC 3629). */
 size_t text_utf8(const char *text);
+
+/* Length of the printable character at text: UTF-8, neither a control byte nor one of the
+ * controls above 0x7f (C1, which terminals obey as they do ESC); 0: not one. */
+size_t text_printable(const char *text);
+
+/* Is all of it UTF-8? */
+bool text_is_utf8(const char *text);
 
 /* Make text printable: control bytes, backslash and bad UTF-8 become \xNN. */
 void text_escape(char *out, size_t size, const char *text);

@@ -28,6 +28,22 @@ static void a_sentence_that_is_too_long_is_cut(void **state)
     assert_int_equal(strlen(e.text), sizeof e.text - 1);
 }
 
+static void what_would_speak_to_a_terminal_is_escaped(void **state)
+{
+    struct err e = {0};
+
+    (void)state;
+    err_set(&e, -EIO,
+            "a\x1b[2Jb\nc\xc2\x9b"
+            "d\xff\xc3\xa9\\x41");
+    assert_string_equal(e.text, "a\\x1b[2Jb\\x0ac\\xc2\\x9bd\\xff\xc3\xa9\\x41");
+    err_set(&e, -EIO, "%0253d\xc3\xa9", 1); /* cut within a character */
+    assert_int_equal(e.text[252], '1');
+    err_set(&e, -EIO, "%0254d\xc3\xa9", 1);
+    assert_int_equal(e.text[253], '1');
+    assert_int_equal(e.text[254], '\0');
+}
+
 static void every_code_has_a_name_and_a_text_of_its_own(void **state)
 {
     static const struct {
@@ -71,6 +87,7 @@ int main(void)
         cmocka_unit_test(
             a_failure_is_handed_back_with_its_sentence_and_leaves_errno_alone),
         cmocka_unit_test(a_sentence_that_is_too_long_is_cut),
+        cmocka_unit_test(what_would_speak_to_a_terminal_is_escaped),
         cmocka_unit_test(every_code_has_a_name_and_a_text_of_its_own),
         cmocka_unit_test(what_is_not_ours_is_an_errno_or_unknown),
     };

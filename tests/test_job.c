@@ -11,6 +11,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/path.h"
+#include "core/store/registry.h"
 #include "locks/claim.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/product/product.h"
@@ -25,6 +26,7 @@ static struct {
     const char *rewrite; /* a file it writes while it works */
     int ran, noted, note_rc;
     char path[PATH_MAX]; /* noted */
+    bool in_registry;    /* note it there, too */
     bool stop;
 } trial;
 
@@ -69,6 +71,14 @@ static int note(const struct run_env *env, const char *path, json_t *manifest,
     assert_non_null(env->registry);
     assert_string_equal(json_string_value(json_object_get(manifest, "name")), env->key);
     snprintf(trial.path, sizeof trial.path, "%s", path);
+    if (trial.in_registry) {
+        struct reg_product p = {
+            .data_type = "count", .data_id = env->key, .path = path};
+
+        p.generation =
+            (uint64_t)json_integer_value(json_object_get(manifest, "generation"));
+        assert_int_equal(registry_product(env->registry, &p, NULL), 0);
+    }
     return trial.note_rc == 0 ? 0 : err_set(why, trial.note_rc, "as told");
 }
 
@@ -175,6 +185,41 @@ static void what_is_there_is_noted_again_but_not_made_again(void **state)
     assert_true(is_there("locks/g/g.1") && !is_there("locks/g/g.2"));
 }
 
+/* As `cp -L` or a restore leaves it. */
+static void where_no_link_can_stand_nothing_is_worked_out(void **state)
+{
+    (void)state;
+    assert_int_equal(path_mkdirs("products/counts/g", &e), 0);
+    assert_string_equal(run(), OUTCOME_BAD);
+    assert_non_null(strstr(e.text, "/products/counts/g is no link"));
+    assert_int_equal(trial.ran, 0);
+    assert_false(is_there("locks/g"));
+    assert_int_equal(rmdir("products/counts/g"), 0);
+    assert_string_equal(run(), OUTCOME_DONE);
+}
+
+static void a_link_that_alone_is_missing_is_made_without_the_work(void **state)
+{
+    (void)state;
+    assert_string_equal(run(), OUTCOME_DONE);
+    assert_int_equal(unlink("products/counts/g"), 0);
+    assert_string_equal(run(), OUTCOME_SKIPPED);
+    assert_int_equal(trial.ran, 1);
+    assert_int_equal(generation(), 1);
+    assert_int_equal(unlink("products/counts/g"), 0);
+    put("a", "12345"); /* it is of other inputs now */
+    assert_string_equal(run(), OUTCOME_DONE);
+    assert_int_equal(trial.ran, 2);
+    assert_int_equal(unlink("products/counts/g"), 0);
+    put("products/counts/g.gen3/count.txt", "x"); /* and now not whole */
+    trial.in_registry = true;
+    assert_string_equal(run(), OUTCOME_DONE);
+    assert_int_equal(trial.ran, 3);
+    assert_int_equal(unlink("products/counts/g"), 0); /* by hand: it had been noted */
+    assert_string_equal(run(), OUTCOME_DONE);
+    assert_int_equal(trial.ran, 4);
+}
+
 static void a_rewritten_input_makes_it_again(void **state)
 {
     (void)state;
@@ -238,7 +283,7 @@ static void a_key_that_is_a_path_leads_nowhere(void **state)
     put("precious/file", "kept");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         assert_string_equal(run_key(&row, keys[i], json_pack("[s]", "a")), OUTCOME_BAD);
-        assert_non_null(strstr(e.text, "can name no product"));
+        assert_non_null(strstr(e.text, "can name no file"));
     }
     assert_int_equal(trial.ran, 0);
     assert_true(is_there("precious/file"));
@@ -337,6 +382,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         JOB(a_row_alone_makes_a_new_kind_of_work),
         JOB(what_is_there_is_noted_again_but_not_made_again),
+        JOB(where_no_link_can_stand_nothing_is_worked_out),
+        JOB(a_link_that_alone_is_missing_is_made_without_the_work),
         JOB(a_rewritten_input_makes_it_again),
         JOB(an_input_rewritten_while_it_was_read_makes_it_worthless),
         JOB(how_it_failed_says_whose_fault_it_is),

@@ -105,6 +105,16 @@ static void the_level_keeps_events_back(void **state)
     assert_string_equal(caught(), "level=error event=seen\n");
 }
 
+static void terminal_controls_above_ascii_are_escaped_too(void **state)
+{
+    (void)state;
+    log_event(LOG_INFO, "x", "file",
+              "a\xc2\x9b"
+              "2J\nb",
+              NULL);
+    assert_non_null(strstr(caught(), " file=\"a\\xc2\\x9b2J\\nb\"\n"));
+}
+
 static void journald_gets_priorities_only_on_its_own_stream(void **state)
 {
     char set[64];
@@ -147,6 +157,7 @@ int main(void)
         CAUGHT(letters_of_utf8_stay_and_stray_bytes_are_escaped),
         CAUGHT(a_line_is_never_longer_than_a_pipe_takes_whole),
         CAUGHT(the_level_keeps_events_back),
+        CAUGHT(terminal_controls_above_ascii_are_escaped_too),
         CAUGHT(journald_gets_priorities_only_on_its_own_stream),
         CAUGHT(sixteen_numbers_fit_into_one_event),
     };

@@ -284,8 +284,20 @@ static void a_task_that_is_not_utf8_is_refused(void **state)
     struct err e = {0};
 
     (void)state;
-    assert_int_equal(pool_start(pool, &task, &e), -EINVAL);
+    assert_int_equal(pool_start(pool, &task, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "not UTF-8"));
+    assert_int_equal(pool_processes(pool), 0);
+}
+
+/* Its id names its log. */
+static void a_task_whose_id_is_a_path_is_refused(void **state)
+{
+    struct task task = {.id = "../../elsewhere", .name = "trial", .key = "g"};
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(pool_start(pool, &task, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "the task's id \"../../elsewhere\""));
     assert_int_equal(pool_processes(pool), 0);
 }
 
@@ -318,6 +330,7 @@ int main(int argc, char **argv)
         POOL(a_signal_ends_a_task_that_hangs),
         POOL(what_a_dead_worker_leaves_is_killed_before_its_end_is_told),
         POOL(a_task_that_is_not_utf8_is_refused),
+        POOL(a_task_whose_id_is_a_path_is_refused),
         POOL(without_its_program_nothing_is_started),
     };
 

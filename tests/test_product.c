@@ -308,6 +308,25 @@ static void an_older_generation_that_ends_late_does_not_move_the_link_back(void 
     assert_int_equal(product_newest("products/tiles", "G"), 10);
 }
 
+static void whether_the_link_can_move_is_known_beforehand(void **state)
+{
+    (void)state;
+    assert_int_equal(path_mkdirs("kind", &e), 0);
+    assert_int_equal(product_link_ready("kind", "p", &e), 0);
+    assert_int_equal(symlink("p.gen1", "kind/p"), 0);
+    assert_int_equal(product_link_ready("kind", "p", &e), 0);
+    assert_int_equal(mkdir("kind/q", 0755), 0);
+    assert_int_equal(product_link_ready("kind", "q", &e), -EISDIR);
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(chmod("kind", 01777), 0);
+    assert_int_equal(seteuid(65534), 0);
+    assert_int_equal(product_link_ready("kind", "p", &e), -EPERM);
+    assert_int_equal(seteuid(0), 0);
+    assert_non_null(strstr(e.text, "user 0"));
+}
+
 static void only_whole_numbers_are_generations(void **state)
 {
     (void)state;
@@ -372,6 +391,7 @@ int main(void)
         OWN_DIR(a_generation_is_published_once),
         OWN_DIR(a_rename_that_fails_leaves_scratch_as_it_was),
         OWN_DIR(an_older_generation_that_ends_late_does_not_move_the_link_back),
+        OWN_DIR(whether_the_link_can_move_is_known_beforehand),
         OWN_DIR(only_whole_numbers_are_generations),
         OWN_DIR(a_product_that_is_not_whole_says_what_is_wrong),
     };

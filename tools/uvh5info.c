@@ -3,6 +3,7 @@
  * reads them.
  */
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/text.h"
 #include "pipeline/io/uvh5.h"
 #include "tools/common/options.h"
 #include "tools/common/program.h"
@@ -113,15 +115,18 @@ static void info_json(const char *path, const struct uvh5_info *info, double dut
 
 static void info_text(const char *path, const struct uvh5_info *info, double dut1_s)
 {
-    char t0[20], t1[20];
+    char t0[20], t1[20], telescope[256], instrument[256], object[256], name[PATH_MAX];
     double ra, dec;
 
+    text_escape(telescope, sizeof telescope, info->telescope);
+    text_escape(instrument, sizeof instrument, info->instrument);
+    text_escape(object, sizeof object, info->object);
+    text_escape(name, sizeof name, path);
     first_centre(info, dut1_s, &ra, &dec);
     astro_jd_to_iso(info->t0_jd, t0);
     astro_jd_to_iso(info->t1_jd, t1);
-    printf("%s\n", path);
-    printf("  telescope      %s %s, object '%s'\n", info->telescope, info->instrument,
-           info->object);
+    printf("%s\n", name);
+    printf("  telescope      %s %s, object '%s'\n", telescope, instrument, object);
     printf("  site           latitude %.6f, longitude %.6f deg, altitude %.1f m\n",
            deg(info->site.lat_rad), deg(info->site.lon_rad), info->site.alt_m);
     printf("  times          %zu of %.3f s: %s to %s UTC (JD %.6f to %.6f)\n",

@@ -300,26 +300,35 @@ static const char sql_group_done[] =
     "UPDATE mosaic_groups SET mosaic_id = ?1, mosaicked_at = ?2, stage = 'published',"
     " status = 'completed' WHERE group_id = ?1";
 
-/* Refuse a generation that is older than the one noted. */
-static int check_generation(struct registry *r, const struct reg_product *p,
-                            struct err *e)
+int registry_generation(struct registry *r, const char *data_type, const char *data_id,
+                        uint64_t *generation, struct err *e)
 {
     sqlite3_stmt *st;
-    int64_t noted;
-    int rc = db_start(r->data, &st, e, sql_generation, "tt", p->data_type, p->data_id);
+    int rc = db_start(r->data, &st, e, sql_generation, "tt", data_type, data_id);
 
+    *generation = 0;
     if (rc == 0)
         rc = db_row(r->data, st, e);
     if (rc != 1)
         return rc;
-    noted = sqlite3_column_int64(st, 0);
+    *generation = (uint64_t)sqlite3_column_int64(st, 0);
     db_done(st);
-    if (noted <= (int64_t)p->generation)
-        return 0;
+    return 0;
+}
+
+/* Refuse a generation that is older than the one noted. */
+static int check_generation(struct registry *r, const struct reg_product *p,
+                            struct err *e)
+{
+    uint64_t noted;
+    int rc = registry_generation(r, p->data_type, p->data_id, &noted, e);
+
+    if (rc != 0 || noted <= p->generation)
+        return rc;
     return err_set(e, -ESTALE,
-                   "%s %s of generation %llu comes after generation %lld was published",
+                   "%s %s of generation %llu comes after generation %llu was published",
                    p->data_type, p->data_id, (unsigned long long)p->generation,
-                   (long long)noted);
+                   (unsigned long long)noted);
 }
 
 /* One row of mosaic_tiles for each name of the comma list. */

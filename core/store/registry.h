@@ -54,6 +54,11 @@ struct reg_product {
  */
 int registry_product(struct registry *r, const struct reg_product *p, struct err *e);
 
+/* The generation of this product that is noted; 0: none.  Status: 0, or a negated errno of the
+ * database. */
+int registry_generation(struct registry *r, const char *data_type, const char *data_id,
+                        uint64_t *generation, struct err *e);
+
 struct reg_caltable {
     const char *set_name, *path, *table_type; /* bandpass | gain */
     const char *calibrator, *telescope, *source_group;

@@ -287,6 +287,37 @@ static int move_link(const char *kind_dir, const char *name, struct err *e)
     return path_fsync_dir(kind_dir, e);
 }
 
+int product_relink(const char *kind_dir, const char *name, struct err *e)
+{
+    return move_link(kind_dir, name, e);
+}
+
+int product_link_ready(const char *kind_dir, const char *name, struct err *e)
+{
+    struct stat dir, link;
+    char path[PATH_MAX];
+    int rc = path_join(path, sizeof path, kind_dir, name, e);
+
+    if (rc != 0)
+        return rc;
+    if (lstat(path, &link) != 0)
+        return errno == ENOENT
+                   ? 0
+                   : err_set(e, -errno, "cannot look at %s: %s", path, strerror(errno));
+    if (!S_ISLNK(link.st_mode))
+        return err_set(e, -EISDIR,
+                       "%s is no link to a generation (a copy that followed links?): "
+                       "move it away, then try again",
+                       path);
+    if (stat(kind_dir, &dir) == 0 && (dir.st_mode & S_ISVTX) != 0 && geteuid() != 0 &&
+        link.st_uid != geteuid() && dir.st_uid != geteuid())
+        return err_set(e, -EPERM,
+                       "the link %s is another user's in a sticky folder: nobody but "
+                       "user %u may move it",
+                       path, (unsigned)link.st_uid);
+    return 0;
+}
+
 /* Make it visible, whole; from[PATH_MAX] is where it lay last. */
 static int publish(struct product_new *p, const struct product_gate *gate, char *from,
                    struct err *e)
@@ -347,7 +378,7 @@ static int check_files(const char *dir, json_t *files, int digest, struct err *e
 
         if (json_unpack(f, "{s:s, s:I, s:s}", "name", &name, "size", &size, "sha256",
                         &sha) != 0 ||
-            strchr(name, '/') != NULL)
+            path_component(name, "an entry", NULL) != 0)
             return err_set(e, ERR_FORMAT, "%s/%s: bad entry %zu", dir, manifest_name,
                            i);
         if (path_join(path, sizeof path, dir, name, e) != 0)

@@ -78,6 +78,20 @@ int product_publish(struct product_new *p, const struct product_gate *gate,
 int product_current(json_t **manifest, char path[PATH_MAX], const char *kind_dir,
                     const char *name, int digest, struct err *e);
 
+/*
+ * product_link_ready: before the work: will the link be able to move?
+ * Status: 0; -EISDIR something that is no link has the product's name (a copy that followed the
+ * links); -EPERM a link of somebody else in a sticky folder; -ENAMETOOLONG and other errnos
+ */
+int product_link_ready(const char *kind_dir, const char *name, struct err *e);
+
+/*
+ * product_relink: point the link at the newest generation, where only that had failed.  Whoever
+ * holds the claim may, once that generation is known to be whole and of the right inputs.
+ * Status: 0; -EISDIR and other errnos with a sentence
+ */
+int product_relink(const char *kind_dir, const char *name, struct err *e);
+
 /* Highest generation ever published under this name, by its directories; 0 for none. */
 uint64_t product_newest(const char *kind_dir, const char *name);
 

@@ -213,7 +213,7 @@ static bool is_product(const struct sweep *s, const char *name)
     char kind[PATH_MAX], path[PATH_MAX];
     const struct pipeline *p;
 
-    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
+    if (path_component(name, "a product", NULL) != 0)
         return false;
     for (size_t i = 0; (p = pipeline_at(i)) != NULL; i++)
         if (p->folder != NULL &&

@@ -41,9 +41,8 @@ int lockctl_run(const struct args *args)
     struct err e = {0};
     int rc, code = 0;
 
-    if (args->group[0] == '\0' || strchr(args->group, '/') != NULL ||
-        args->group[0] == '.') {
-        fprintf(stderr, "lockctl: not a group's name: %s\n", args->group);
+    if (path_component(args->group, "a group's name", &e) != 0) {
+        fprintf(stderr, "lockctl: %s\n", e.text);
         return EX_USAGE;
     }
     rc = path_join(dir, sizeof dir, args->dir, args->group, &e);

@@ -17,6 +17,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "locks/owner.h"
+#include "watcherd/base/outcome.h"
 #include "watcherd/crew/crew_talk.h"
 #include "watcherd/crew/slot.h"
 
@@ -178,8 +179,13 @@ static bool may_start(const struct crew *crew, const struct slot *s)
 static bool start(struct crew *crew, struct slot *s)
 {
     struct err e = {0};
+    int rc = pool_start(crew->pool, &s->task, &e);
 
-    if (pool_start(crew->pool, &s->task, &e) != 0) {
+    if (rc == ERR_FORMAT) { /* no worker can be told of it, now or later */
+        slot_end(&crew->slots, s, OUTCOME_BAD, e.text);
+        return false;
+    }
+    if (rc != 0) {
         log_event(LOG_ERROR, "start", "task", s->task.name, "group", s->task.key,
                   "reason", e.text, NULL);
         slot_not_started(&crew->slots, s, e.text);

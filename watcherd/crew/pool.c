@@ -565,12 +565,16 @@ static struct tasklog *open_log(const struct proc *p)
 
 int pool_start(struct pool *pool, const struct task *task, struct err *e)
 {
-    struct letter *letter = task_letter(task);
+    struct letter *letter;
     struct proc *p;
     uv_buf_t buf;
+    int rc = path_component(task->id, "the task's id", e); /* names its log */
 
+    if (rc != 0)
+        return rc;
+    letter = task_letter(task);
     if (letter == NULL)
-        return err_set(e, -EINVAL, "cannot start a worker: the task is not UTF-8");
+        return err_set(e, ERR_FORMAT, "the task's name, key or params are not UTF-8");
     if ((p = waiting_one(pool)) == NULL && (p = proc_new(pool, e)) == NULL) {
         free(letter);
         return e != NULL && e->code != 0 ? e->code : -EIO;

@@ -448,7 +448,7 @@ void answer_release(struct answers *o, struct reply *r, const json_t *request)
     const char *name = answers_text(request, "name");
     struct err e = {0};
 
-    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL) {
+    if (path_component(name, "a group's name", NULL) != 0) {
         reply_refuse(r, "%.100s is not a group's name", name);
     } else if (quarantine_end(o->conf->paths.state, name, &e) != 0) {
         reply_refuse(r, "%s", e.text);

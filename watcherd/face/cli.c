@@ -16,6 +16,7 @@
 #include "core/path.h"
 #include "core/text.h"
 #include "pipeline/pipeline.h"
+#include "watcherd/face/show.h"
 #include "watcherd/face/why.h"
 
 /* Patience with a busy daemon; it answers within a second unless its loop stands still. */
@@ -113,27 +114,27 @@ static void print_queue(json_t *s, json_t *queue)
     char age[32];
 
     if (json_object_get(queue, "unanswered") != NULL)
-        printf("tasks     not known: %s\n", string_in(queue, "unanswered"));
+        show("tasks     not known: %s\n", string_in(queue, "unanswered"));
     else
-        printf("tasks     %lld pending, %lld running, %lld completed, %lld failed, "
-               "%lld cancelled\n",
-               number_in(queue, "pending"), number_in(queue, "claimed"),
-               number_in(queue, "completed"), number_in(queue, "failed"),
-               number_in(queue, "cancelled"));
+        show("tasks     %lld pending, %lld running, %lld completed, %lld failed, "
+             "%lld cancelled\n",
+             number_in(queue, "pending"), number_in(queue, "claimed"),
+             number_in(queue, "completed"), number_in(queue, "failed"),
+             number_in(queue, "cancelled"));
     if (strcmp(string_in(queue, "mode"), "running") != 0 &&
         json_object_get(queue, "mode"))
-        printf("queue     %s%s%s\n", string_in(queue, "mode"),
-               string_in(queue, "mode_reason")[0] != '\0' ? ": " : "",
-               string_in(queue, "mode_reason"));
+        show("queue     %s%s%s\n", string_in(queue, "mode"),
+             string_in(queue, "mode_reason")[0] != '\0' ? ": " : "",
+             string_in(queue, "mode_reason"));
     if (json_is_true(json_object_get(store, "up")))
-        printf("store     %s\n", string_in(store, "where"));
+        show("store     %s\n", string_in(store, "where"));
     else
-        printf("store     DOWN for %s: %s\n", age_in(store, "since_s", age),
-               string_in(store, "why"));
+        show("store     DOWN for %s: %s\n", age_in(store, "since_s", age),
+             string_in(store, "why"));
     if (string_in(held, "tasks")[0] != '\0')
-        printf("held      no task is started: %s\n", string_in(held, "tasks"));
+        show("held      no task is started: %s\n", string_in(held, "tasks"));
     if (string_in(held, "groups")[0] != '\0')
-        printf("held      no group is queued: %s\n", string_in(held, "groups"));
+        show("held      no group is queued: %s\n", string_in(held, "groups"));
 }
 
 static void print_status(json_t *s)
@@ -145,34 +146,33 @@ static void print_status(json_t *s)
     char age[32];
     size_t i;
 
-    printf("watcherd %s, pid %lld, up %s\n", string_in(s, "version"),
-           number_in(s, "pid"), age_in(s, "uptime_s", age));
-    printf("watching  %lld roots (%lld missing), %lld overflows\n",
-           number_in(watch, "roots"), number_in(watch, "missing"),
-           number_in(watch, "overflows"));
+    show("watcherd %s, pid %lld, up %s\n", string_in(s, "version"), number_in(s, "pid"),
+         age_in(s, "uptime_s", age));
+    show("watching  %lld roots (%lld missing), %lld overflows\n",
+         number_in(watch, "roots"), number_in(watch, "missing"),
+         number_in(watch, "overflows"));
     if (json_number_value(json_object_get(s, "ingest_stuck_s")) > STUCK_S)
-        printf("STUCK     the watched file systems have not answered for %s\n",
-               age_in(s, "ingest_stuck_s", age));
-    printf("files     %lld known: %lld settled, %lld not yet (%lld overdue), %lld bad; "
-           "%lld foreign\n",
-           number_in(files, "known"), number_in(files, "settled"),
-           number_in(files, "waiting"), number_in(files, "overdue"),
-           number_in(files, "bad"), number_in(files, "foreign"));
-    printf("groups   ");
+        show("STUCK     the watched file systems have not answered for %s\n",
+             age_in(s, "ingest_stuck_s", age));
+    show("files     %lld known: %lld settled, %lld not yet (%lld overdue), %lld bad; "
+         "%lld foreign\n",
+         number_in(files, "known"), number_in(files, "settled"),
+         number_in(files, "waiting"), number_in(files, "overdue"),
+         number_in(files, "bad"), number_in(files, "foreign"));
+    show("groups   ");
     json_object_foreach(groups, word, n)
     {
-        printf(" %lld %s%s", (long long)json_integer_value(n), word,
-               strcmp(word, "set aside") == 0 ? "\n" : ",");
+        show(" %lld %s%s", (long long)json_integer_value(n), word,
+             strcmp(word, "set aside") == 0 ? "\n" : ",");
     }
     print_queue(s, queue);
     json_array_foreach(json_object_get(s, "running"), i, run)
     {
-        printf("running   %s %s, attempt %lld, pid %lld, since %s%s%s\n",
-               string_in(run, "task"), string_in(run, "name"),
-               number_in(run, "attempt"), number_in(run, "pid"),
-               age_in(run, "since_s", age),
-               string_in(run, "finished_step")[0] != '\0' ? ", finished step " : "",
-               string_in(run, "finished_step"));
+        show("running   %s %s, attempt %lld, pid %lld, since %s%s%s\n",
+             string_in(run, "task"), string_in(run, "name"), number_in(run, "attempt"),
+             number_in(run, "pid"), age_in(run, "since_s", age),
+             string_in(run, "finished_step")[0] != '\0' ? ", finished step " : "",
+             string_in(run, "finished_step"));
     }
 }
 
@@ -202,19 +202,19 @@ static int run_list(struct ask *a)
 
         if (a->json)
             break;
-        printf("%s\n    %s%s, %s, %lld directories watched, %lld polled, scanned %s%s, "
-               "from "
-               "%s\n",
-               string_in(root, "path"), string_in(root, "mode"),
-               json_is_true(json_object_get(root, "recursive")) ? ", recursive" : "",
-               json_is_true(json_object_get(root, "attached")) ? "attached"
-                                                               : "MISSING (waited for)",
-               number_in(root, "directories"), number_in(root, "polled"),
-               json_is_number(scanned) ? age_in(root, "scanned_s", age) : "not yet",
-               json_is_number(scanned) ? " ago" : "", string_in(root, "from"));
+        show("%s\n    %s%s, %s, %lld directories watched, %lld polled, scanned %s%s, "
+             "from "
+             "%s\n",
+             string_in(root, "path"), string_in(root, "mode"),
+             json_is_true(json_object_get(root, "recursive")) ? ", recursive" : "",
+             json_is_true(json_object_get(root, "attached")) ? "attached"
+                                                             : "MISSING (waited for)",
+             number_in(root, "directories"), number_in(root, "polled"),
+             json_is_number(scanned) ? age_in(root, "scanned_s", age) : "not yet",
+             json_is_number(scanned) ? " ago" : "", string_in(root, "from"));
     }
     if (rc == 0 && !a->json)
-        printf("%lld overflows\n", number_in(answer, "overflows"));
+        show("%lld overflows\n", number_in(answer, "overflows"));
     json_decref(answer);
     return rc;
 }
@@ -247,10 +247,10 @@ static int run_add(struct ask *a)
                        "recursive", (int)a->recursive, "poll", (int)a->poll),
              &answer);
     if (rc == 0 && !a->json)
-        printf("%s is watched from now on%s\n", path,
-               json_is_true(json_object_get(answer, "there"))
-                   ? ""
-                   : "; it is not there yet and waited for");
+        show("%s is watched from now on%s\n", path,
+             json_is_true(json_object_get(answer, "there"))
+                 ? ""
+                 : "; it is not there yet and waited for");
     json_decref(answer);
     return rc;
 }
@@ -266,9 +266,9 @@ static int run_remove(struct ask *a)
     absolute(a->name, path);
     rc = ask(a, json_pack("{s:s, s:s}", "ask", "watch-remove", "path", path), &answer);
     if (rc == 0 && !a->json)
-        printf("%s is no longer watched; %lld of its files were waiting and are "
-               "forgotten\n",
-               path, number_in(answer, "files"));
+        show("%s is no longer watched; %lld of its files were waiting and are "
+             "forgotten\n",
+             path, number_in(answer, "files"));
     json_decref(answer);
     return rc;
 }
@@ -282,7 +282,7 @@ static int run_release(struct ask *a)
         return wrong_usage("release GROUP");
     rc = ask(a, json_pack("{s:s, s:s}", "ask", "release", "name", a->name), &answer);
     if (rc == 0 && !a->json)
-        printf("%s may be formed again\n", a->name);
+        show("%s may be formed again\n", a->name);
     json_decref(answer);
     return rc;
 }

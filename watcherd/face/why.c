@@ -25,6 +25,7 @@
 #include "pipeline/product/product.h"
 #include "watcherd/face/reply.h"
 #include "watcherd/face/routes.h"
+#include "watcherd/face/show.h"
 #include "watcherd/files/quarantine.h"
 #include "watcherd/files/roots.h"
 #include "watcherd/files/settle.h"
@@ -137,7 +138,8 @@ static json_t *product_of(const char *products, const char *kind, const char *na
     struct err e = {0};
     int rc;
 
-    if (name[0] == '\0' || path_join(dir, sizeof dir, products, kind, NULL) != 0)
+    if (path_component(name, "a product", NULL) != 0 ||
+        path_join(dir, sizeof dir, products, kind, NULL) != 0)
         return json_pack("{s:b}", "published", 0);
     rc = product_current(&manifest, path, dir, name, 0, &e);
     if (rc == 0)
@@ -161,7 +163,8 @@ static json_t *lock_of(const char *locks, const char *name)
     json_t *out;
     int fd, rc;
 
-    if (name[0] == '\0' || path_join(dir, sizeof dir, locks, name, NULL) != 0 ||
+    if (path_component(name, "a claim", NULL) != 0 ||
+        path_join(dir, sizeof dir, locks, name, NULL) != 0 ||
         (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
         return json_pack("{s:s}", "state", "FREE");
     rc = observer_look(NULL, fd, name, &view, &e);
@@ -365,26 +368,25 @@ static void print_more(json_t *a, bool daemon)
     json_t *product = json_object_get(a, "product");
 
     if (file != NULL)
-        printf("  file     %s: %s%s%s\n", string_in(file, "path"),
-               string_in(file, "why"), string_in(file, "role")[0] != '\0' ? "; " : "",
-               string_in(file, "role"));
+        show("  file     %s: %s%s%s\n", string_in(file, "path"), string_in(file, "why"),
+             string_in(file, "role")[0] != '\0' ? "; " : "", string_in(file, "role"));
     if (daemon && json_object_get(a, "known") != NULL)
-        printf("  group    %s\n", string_in(a, "words"));
+        show("  group    %s\n", string_in(a, "words"));
     if (json_is_true(json_object_get(product, "published")))
-        printf("  product  generation %.0f: %s\n", number_in(product, "generation"),
-               string_in(product, "path"));
+        show("  product  generation %.0f: %s\n", number_in(product, "generation"),
+             string_in(product, "path"));
     else if (string_in(product, "wrong")[0] != '\0')
-        printf("  product  broken: %s\n", string_in(product, "wrong"));
+        show("  product  broken: %s\n", string_in(product, "wrong"));
     else
-        printf("  product  none\n");
+        show("  product  none\n");
     if (json_object_get(lock, "pid") != NULL)
-        printf("  lock     %s: generation %.0f, pid %.0f on %s since %s; %s\n",
-               string_in(lock, "state"), number_in(lock, "generation"),
-               number_in(lock, "pid"), string_in(lock, "host"),
-               string_in(lock, "taken"), string_in(lock, "why"));
+        show("  lock     %s: generation %.0f, pid %.0f on %s since %s; %s\n",
+             string_in(lock, "state"), number_in(lock, "generation"),
+             number_in(lock, "pid"), string_in(lock, "host"), string_in(lock, "taken"),
+             string_in(lock, "why"));
     else
-        printf("  lock     %s%s%s\n", string_in(lock, "state"),
-               string_in(lock, "why")[0] != '\0' ? ": " : "", string_in(lock, "why"));
+        show("  lock     %s%s%s\n", string_in(lock, "state"),
+             string_in(lock, "why")[0] != '\0' ? ": " : "", string_in(lock, "why"));
 }
 
 /* A file's path as the daemon knows it; a group's name as it is. */
@@ -443,11 +445,11 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
         json_dumpf(a, stdout, JSON_INDENT(1));
         putchar('\n');
     } else {
-        printf("%s: %s: %s\n", key[0] != '\0' ? key : name, done ? "done" : "not done",
-               text);
+        show("%s: %s: %s\n", key[0] != '\0' ? key : name, done ? "done" : "not done",
+             text);
         print_more(a, daemon);
         if (!daemon)
-            printf("  daemon   %s; this is what the disk says\n", silent.text);
+            show("  daemon   %s; this is what the disk says\n", silent.text);
     }
     json_decref(a);
     return done ? 0 : daemon ? 1 : EX_UNAVAILABLE;

@@ -59,8 +59,8 @@ static uint64_t little_endian(const uint8_t *p, unsigned n)
 static const uint8_t hdf5_signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
 /*
- * Where the superblock stands: at 0, or behind a user block of 512, 1024, 2048 ... bytes (II.A);
- * UINT64_MAX: nowhere.  -1 with errno set when the file cannot be read.
+ * Where the superblock stands: at 0, or behind a user block of 512, 1024, 2048 ... bytes
+ * (II.A); UINT64_MAX: nowhere.  -1 with errno set when the file cannot be read.
  */
 static int find_superblock(int fd, uint64_t size, uint64_t *at)
 {
@@ -293,8 +293,8 @@ static int fits_hdu(int fd, uint64_t size, uint64_t *at, uint64_t *data,
 }
 
 /* FITS 4.0: blocks of 2880 (3.1), size of the data (4.4.1.1, eq. 1 and 2), special records
-   (3.5).  At rest all pixels are enough: writers leave out the last padding, or put bytes behind
-   it, and readers take such files. */
+   (3.5).  At rest all pixels are enough: writers leave out the last padding, or put bytes
+   behind it, and readers take such files. */
 static void probe_fits(int fd, uint64_t size, struct probe_result *r)
 {
     uint64_t at = 0, data = 0;
@@ -493,11 +493,11 @@ static uint64_t measure_holes(int fd, uint64_t size, uint64_t *first)
 }
 
 /*
- * A file with holes.  Where they take room on disk (fallocate(2)) it is a copy into preallocated
- * space, and what it has not reached stays empty: cut off, once nobody writes.  Where they take
- * none they are zeros: HDF5 leaves what a data set never got, and `cp --sparse`, `rsync -S` and
- * compressing file systems make holes of blocks of zeros, also of the last ones.  That may as
- * well be a copy in the making, so it needs longer rest.
+ * A file with holes.  Where they take room on disk (fallocate(2)) it is a copy into
+ * preallocated space, and what it has not reached stays empty: cut off, once nobody writes. 
+ * Where they take none they are zeros: HDF5 leaves what a data set never got, and `cp
+ * --sparse`, `rsync -S` and compressing file systems make holes of blocks of zeros, also of
+ * the last ones.  That may as well be a copy in the making, so it needs longer rest.
  */
 static void look_for_hole(int fd, const struct stat *st, struct probe_result *r)
 {

@@ -45,14 +45,14 @@ struct probe_result {
  * HDF5  WAIT  open-for-write flag set; size below the stored end of file, or above it (at
  *             rest: OK, the library reads it)
  *       BAD   no signature, unknown superblock version, impossible sizes
- * FITS  WAIT  size below what the headers imply or no multiple of 2880 (at rest: OK when only the
- *             last padding is missing, or bytes follow the last block)
+ * FITS  WAIT  size below what the headers imply or no multiple of 2880 (at rest: OK when only
+ *             the last padding is missing, or bytes follow the last block)
  *       BAD   does not begin with SIMPLE, or unreadable header values
- * JSON  WAIT  ends before the value does; not strict, but with all brackets closed (at rest: OK)
+ * JSON  WAIT  ends before the value does; not strict, but all brackets closed (at rest: OK)
  *       BAD   does not parse
  * CSV, TSV  WAIT  does not end in a newline (at rest: OK).  BAD  has NUL bytes
- * any   WAIT  open for writing on this machine; empty; a hole (at rest: BAD when it takes room on
- *             disk, a cut copy into preallocated space; else OK, a sparse file)
+ * any   WAIT  open for writing on this machine; empty; a hole (at rest: BAD when it takes room
+ *             on disk, a cut copy into preallocated space; else OK, a sparse file)
  *       BAD   cannot be read (EACCES, EIO ...)
  *
  * Notes:

@@ -22,6 +22,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/text.h"
 #include "watcherd/files/dirs.h"
 #include "watcherd/files/probe.h"
 #include "watcherd/files/settle_table.h"
@@ -406,9 +407,21 @@ static enum probe_verdict judge(const struct settle *s, const struct entry *e,
     if (s->dirs != NULL && r->id.size == 0 && r->verdict == PROBE_WAIT &&
         (no_writer || (r->writer == PROBE_WRITER_UNKNOWN && rest >= LONG_REST)))
         r->verdict = PROBE_OK; /* a marker in a directory */
+    return settle_limits(s, e->path, r);
+}
+
+enum probe_verdict settle_limits(const struct settle *s, const char *path,
+                                 struct probe_result *r)
+{
     if (r->verdict != PROBE_OK || r->id.size == 0)
         return r->verdict;
-    if (r->id.size < s->opts.min_bytes) {
+    if (!text_is_utf8(path)) {
+        snprintf(
+            r->reason, sizeof r->reason,
+            "its path is not UTF-8, in which tasks and manifests name files: rename "
+            "it or its folder");
+        r->verdict = PROBE_BAD;
+    } else if (r->id.size < s->opts.min_bytes) {
         snprintf(r->reason, sizeof r->reason,
                  "%" PRIu64 " bytes are fewer than the %" PRIu64 " allowed", r->id.size,
                  s->opts.min_bytes);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/fileid.h"
+#include "watcherd/files/probe.h"
 #include "watcherd/files/settle.h"
 
 struct dir;
@@ -51,6 +52,10 @@ struct settle {
 
 /* NULL when the path is not known. */
 struct entry *settle_find(const struct settle *s, const char *path);
+
+/* The verdict on a file that is whole: its size and its path may be none that we take. */
+enum probe_verdict settle_limits(const struct settle *s, const char *path,
+                                 struct probe_result *r);
 
 static inline bool settle_at_rest(const struct entry *e)
 {

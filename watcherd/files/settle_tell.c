@@ -77,6 +77,7 @@ static int why_file(const struct settle *s, const char *path, char *buf, size_t 
     if (e->state == SETTLE_SETTLED)
         return snprintf(buf, size, "settled, %" PRIu64 " bytes", e->id.size);
     probe_file(AT_FDCWD, path, &r);
+    settle_limits(s, path, &r);
     if (e->state == SETTLE_BAD)
         return snprintf(buf, size, "bad: %s", r.reason);
     left = e->due > now ? e->due - now : 0;

@@ -59,6 +59,7 @@ static const char *outcome_of(int code)
         {-ENOTDIR, OUTCOME_MACHINE},
         {-ENOTSUP, OUTCOME_MACHINE},
         {-EINVAL, OUTCOME_BAD},
+        {-EISDIR, OUTCOME_BAD}, /* product_link_ready */
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -90,8 +91,11 @@ static int find_input(const struct making *m, size_t i, struct err *e)
     const struct pipeline *of = pipeline_for(PIPELINE_GROUP);
     const char *item = m->item[i];
     char text[PATH_MAX];
+    int rc;
 
     if (m->job->pipeline->input == PIPELINE_WINDOW) {
+        if ((rc = path_component(item, "the input", e)) != 0)
+            return rc;
         if ((size_t)snprintf(text, sizeof text, "%s/%s/manifest.json", of->folder,
                              item) >= sizeof text)
             return err_set(e, -ENAMETOOLONG, "the name %s is too long", item);
@@ -166,6 +170,35 @@ static int skip(struct making *m, struct err *e)
         job->published[0] = '\0';
     }
     json_decref(manifest);
+    return rc;
+}
+
+/*
+ * A generation above the link is one whose publishing broke off between its rename and the
+ * link. When it is whole and of our inputs, the link is all that is missing.  We hold the
+ * claim. One that was noted had its link: an operator has removed it, to have the product made
+ * anew. 1: so it is, now; 0: no such.
+ */
+static int mend_link(struct making *m, struct err *e)
+{
+    const char *name = m->job->key;
+    uint64_t newest = product_newest(m->kind_dir, name), noted;
+    json_t *manifest = NULL;
+    char stem[PATH_MAX];
+    int rc;
+
+    if (newest <= product_generation(m->kind_dir, name) ||
+        registry_generation(m->env.registry, m->job->pipeline->data_type, name, &noted,
+                            NULL) != 0 ||
+        noted >= newest ||
+        (size_t)snprintf(stem, sizeof stem, "%s.gen%llu", name,
+                         (unsigned long long)newest) >= sizeof stem ||
+        product_current(&manifest, NULL, m->kind_dir, stem, 1, NULL) != 0)
+        return 0;
+    rc = inputs_same(manifest, m->input, m->env.nitem) == 1 ? 1 : 0;
+    json_decref(manifest);
+    if (rc == 1 && (rc = product_relink(m->kind_dir, name, e)) == 0)
+        rc = 1;
     return rc;
 }
 
@@ -294,7 +327,9 @@ static int claim_and_make(struct making *m, uint64_t seen, json_t **manifest,
     if (rc == 0) {
         m->env.scratch = m->scratch;
         /* Somebody may have finished between our look and our claim. */
-        if (product_generation(m->kind_dir, m->job->key) != seen)
+        rc = mend_link(m, e);
+        if (rc == 1 ||
+            (rc == 0 && product_generation(m->kind_dir, m->job->key) != seen))
             rc = skip(m, e);
         if (rc == 0)
             rc = name_full_disk(m, make_product(m, manifest, e), e);
@@ -307,23 +342,13 @@ static int claim_and_make(struct making *m, uint64_t seen, json_t **manifest,
 
 /* ---- a task with a product ---- */
 
-/* Keys come from a table that others write, too; folders named by them are made and emptied. */
-static int refuse_path(const char *key, struct err *e)
-{
-    if (key[0] != '\0' && key[0] != '.' && strchr(key, '/') == NULL)
-        return 0;
-    return err_set(e, ERR_FORMAT,
-                   "the key \"%s\" can name no product: it is empty, or has a "
-                   "dot at its start or a slash",
-                   key);
-}
-
 static int make(struct making *m, const char **outcome, struct err *e)
 {
     struct job *job = m->job;
     uint64_t seen = 0;
     json_t *manifest = NULL;
-    int rc = refuse_path(job->key, e);
+    /* From a table that others write, too; folders of this name are made and emptied. */
+    int rc = path_component(job->key, "the key", e);
 
     if (rc == 0)
         rc = take_inputs(m, e);
@@ -336,6 +361,8 @@ static int make(struct making *m, const char **outcome, struct err *e)
         seen = product_generation(m->kind_dir, job->key);
         rc = skip(m, e);
     }
+    if (rc == 0)
+        rc = product_link_ready(m->kind_dir, job->key, e);
     if (rc == 0)
         rc = claim_and_make(m, seen, &manifest, e);
     *outcome = rc == 1 ? OUTCOME_SKIPPED : outcome_of(rc);

@@ -14,6 +14,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/text.h"
 #include "locks/orphan.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/work.h"
@@ -47,8 +48,8 @@ static void say(const struct worker *w, json_t *line)
 
 static void say_step(void *arg, const char *step, double took_s, const char *detail)
 {
-    say(arg, json_pack("{s:s, s:s, s:f, s:s}", "event", "step", "step", step, "took_s",
-                       took_s, "detail", detail));
+    say(arg, json_pack("{s:s, s:s, s:f, s:o}", "event", "step", "step", step, "took_s",
+                       took_s, "detail", text_json(detail)));
 }
 
 static const struct {
@@ -63,11 +64,9 @@ static const struct {
 static int say_end(const struct worker *w, const char *outcome, const char *reason,
                    const char *published)
 {
-    json_t *text = json_string(reason);
-
-    say(w, json_pack("{s:s, s:s, s:o, s:s, s:o}", "event", "end", "outcome", outcome,
-                     "reason", text != NULL ? text : json_string("(not UTF-8)"), "path",
-                     published, "usage", usage_json(&w->begin)));
+    say(w, json_pack("{s:s, s:s, s:o, s:o, s:o}", "event", "end", "outcome", outcome,
+                     "reason", text_json(reason), "path", text_json(published), "usage",
+                     usage_json(&w->begin)));
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (strcmp(ends[i].outcome, outcome) == 0)
             return ends[i].status;
