@@ -122,7 +122,7 @@ static void check_all(struct vis *vis, const struct gains *const gains[2], int x
     assert_true(raw != NULL && raw_w != NULL);
     memcpy(raw, vis->data, bytes * sizeof *raw);
     memcpy(raw_w, vis->weight, bytes * sizeof *raw_w);
-    assert_int_equal(stokes_new(&s, vis, gains, NULL, &e), 0);
+    assert_int_equal(stokes_new(&s, vis, gains, NULL, NULL, &e), 0);
     assert_int_equal(apply_gains(vis, &job, &e), 0);
     for (size_t row = 0; row < vis->nrow; row++) {
         vis->data = raw;
@@ -195,7 +195,7 @@ static void data_without_a_parallel_hand_are_refused(void **state)
     struct err e;
 
     (void)state;
-    assert_int_equal(stokes_new(&s, vis, NULL, NULL, &e), ERR_FORMAT);
+    assert_int_equal(stokes_new(&s, vis, NULL, NULL, NULL, &e), ERR_FORMAT);
     assert_null(s);
     assert_non_null(strstr(e.text, "parallel-hand"));
     vis_free(vis);
@@ -213,7 +213,7 @@ static void gains_of_other_antennas_are_refused(void **state)
     (void)state;
     assert_int_equal(gains_alloc(&other, NANT + 1, 1, NCHAN, 2, &e), 0);
     g[1] = other;
-    assert_int_equal(stokes_new(&s, vis, g, NULL, &e), ERR_SHAPE);
+    assert_int_equal(stokes_new(&s, vis, g, NULL, NULL, &e), ERR_SHAPE);
     assert_null(s);
     gains_free(other);
     vis_free(vis);
@@ -237,7 +237,8 @@ static void absurd_gains_flag(void **state)
         for (size_t i = 0; i < NANT * 2; i++)
             gain->g[i] = gain_of(absurd[k], absurd[k]);
         assert_int_equal(
-            stokes_new(&s, vis, (const struct gains *const[2]){gain}, NULL, &e), 0);
+            stokes_new(&s, vis, (const struct gains *const[2]){gain}, NULL, NULL, &e),
+            0);
         stokes_row(s, 3, got, got_w);
         for (size_t c = 0; c < NCHAN; c++)
             assert_true(got[c] == 0 && got_w[c] == 0);
@@ -268,9 +269,9 @@ static void weights_can_stay_as_they_were(void **state)
         g[0] = c % 3 == 0 ? 0 : 0.01F;
         g[1] = c % 4 == 0 ? 0 : 0.01F;
     }
-    assert_int_equal(stokes_new(&first, vis, old_set, NULL, &e), 0);
-    assert_int_equal(stokes_new(&plain, vis, new_set, NULL, &e), 0);
-    assert_int_equal(stokes_new(&like, vis, new_set, first, &e), 0);
+    assert_int_equal(stokes_new(&first, vis, old_set, NULL, NULL, &e), 0);
+    assert_int_equal(stokes_new(&plain, vis, new_set, NULL, NULL, &e), 0);
+    assert_int_equal(stokes_new(&like, vis, new_set, NULL, first, &e), 0);
     for (size_t row = 0; row < vis->nrow; row++) {
         stokes_row(first, row, data[0], weight[0]);
         stokes_row(plain, row, data[1], weight[1]);

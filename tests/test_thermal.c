@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/quality.h"
+#include "pipeline/cal/receivers.h"
 #include "pipeline/cal/stokes.h"
 #include "pipeline/cal/thermal.h"
 #include "pipeline/sky/vis.h"
@@ -149,7 +150,7 @@ static void the_noise_is_found_in_each_way_it_can_be_told(void **state)
 
     (void)state;
     fill(vis, g, &seed);
-    assert_int_equal(stokes_new(&s, vis, gains, NULL, NULL), 0);
+    assert_int_equal(stokes_new(&s, vis, gains, NULL, NULL, NULL), 0);
     scale = true_scale(vis, s);
 
     assert_int_equal(thermal_measure(&t, vis, gains, s, 0, NULL), 0);
@@ -181,6 +182,75 @@ static void the_noise_is_found_in_each_way_it_can_be_told(void **state)
     assert_true(isnan(t.scale));
     stokes_free(s);
     gains_free(g);
+    vis_free(vis);
+}
+
+/* Noise of a natural image over the least that there can be with these data. */
+static double loss(const struct vis *vis, const struct gains *const *gains,
+                   const struct receivers *r, const double *sefd)
+{
+    double sum = 0, sum_w = 0, best = 0;
+    struct stokes *s;
+
+    assert_int_equal(stokes_new(&s, vis, gains, r, NULL, NULL), 0);
+    for (size_t row = 0; row < NROW; row++) {
+        float complex data[NCHAN];
+        float weight[NCHAN];
+        double var = sefd[vis->row_ant1[row]] * sefd[vis->row_ant2[row]] / RAW / 2;
+
+        stokes_row(s, row, data, weight);
+        for (size_t c = 0; c < NCHAN; c++) {
+            sum += (double)weight[c] * (double)weight[c] * var;
+            sum_w += (double)weight[c];
+            best += weight[c] > 0 ? 1 / var : 0;
+        }
+    }
+    stokes_free(s);
+    return sqrt(sum * best) / sum_w;
+}
+
+static void weights_are_those_of_the_receivers_whatever_the_gains(void **state)
+{
+    static const double sefd[NANT] = {500, 900, 350, 500, 1600, 500, 450, 500, 700};
+    unsigned long long seed = 5;
+    struct vis *vis = any_vis();
+    struct gains *g = any_gains(vis, &seed), *noisy = any_gains(vis, &seed);
+    const struct gains *gains[STOKES_GAINS] = {g, NULL};
+    struct receivers r = {0};
+
+    (void)state;
+    for (size_t c = 0; c < NCHAN; c++)
+        for (size_t a = 0; a < NANT; a++)
+            for (size_t p = 0; p < NPOL;
+                 p++) /* noise of SEFD is that of sefd[a] then */
+                noisy->g[(c * NANT + a) * NPOL + p] =
+                    g->g[(c * NANT + a) * NPOL + p] * (float)sqrt(sefd[a] / SEFD);
+    fill(vis, noisy, &seed);
+    assert_true(loss(vis, gains, NULL, sefd) > 1.1);
+    assert_int_equal(receivers_measure(&r, vis, gains, NULL), 0);
+    assert_string_equal(r.from, "channels");
+    assert_true(loss(vis, gains, &r, sefd) < 1.02);
+    receivers_close(&r);
+    add_autos(vis, noisy);
+    assert_int_equal(receivers_measure(&r, vis, gains, NULL), 0);
+    assert_string_equal(r.from, "autos");
+    assert_true(loss(vis, gains, &r, sefd) < 1.001);
+    for (size_t k = 0; k < (size_t)NTIME * NCHAN * NPOL; k++)
+        r.level[k / NTIME] = vis->autos[k] =
+            0; /* antenna 0 is not known: like the others */
+    assert_true(loss(vis, gains, &r, sefd) < 1.02);
+    receivers_close(&r);
+    for (size_t i = 0; i < (size_t)NANT * NTIME * NCHAN * NPOL; i++)
+        vis->autos[i] = 1; /* normalised: they tell nothing */
+    assert_int_equal(receivers_measure(&r, vis, gains, NULL), 0);
+    assert_string_equal(r.from, "channels");
+    receivers_close(&r);
+    memset(vis->weight, 0, (size_t)NROW * NCHAN * NPOL * sizeof *vis->weight);
+    assert_int_equal(receivers_measure(&r, vis, gains, NULL), 0);
+    assert_string_equal(r.from, "none");
+    receivers_close(&r);
+    gains_free(g);
+    gains_free(noisy);
     vis_free(vis);
 }
 
@@ -242,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_noise_is_found_in_each_way_it_can_be_told),
+        cmocka_unit_test(weights_are_those_of_the_receivers_whatever_the_gains),
         cmocka_unit_test(phases_scatter_as_noise_makes_them),
         cmocka_unit_test(gains_tell_their_noise_and_what_failed),
     };

@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/receivers.h"
 #include "pipeline/sky/vis.h"
 
 enum { MAX_ITER = 100, MIN_BASELINES = 3 };
@@ -55,6 +56,10 @@ int passes_init(struct passes *v, const struct vis *vis, const struct model *mod
     if (v->opts.refant >= 0 && (size_t)v->opts.refant >= vis->nant)
         return err_set(e, -EINVAL, "reference antenna index %d is not below %zu",
                        v->opts.refant, vis->nant);
+    v->quiet = malloc(vis->nant * vis->npol * sizeof *v->quiet);
+    if (v->quiet == NULL || receivers_quiet(v->quiet, vis) != 0)
+        return err_set(e, -ENOMEM, "no memory for the receivers of %zu antennas",
+                       vis->nant);
     rc = rows_init(&v->rows, vis, e);
     if (rc != 0)
         return rc;
@@ -69,6 +74,7 @@ void passes_close(struct passes *v)
     for (size_t i = 0; i < v->nslot; i++)
         slot_close(&v->slot[i]);
     rows_close(&v->rows);
+    free(v->quiet);
 }
 
 struct slot_how passes_how(const struct passes *v)
@@ -141,6 +147,22 @@ struct share {
     struct slot *w;
 };
 
+/* Noise goes through the same amplifiers as the sky: quiet receivers weigh more. */
+static void weigh(const struct passes *v, size_t p, struct normal_eq *at)
+{
+    size_t npol = v->vis->npol;
+
+    for (size_t i = 0; v->vis->autos != NULL && i < v->vis->nant; i++)
+        for (size_t j = i + 1; j < v->vis->nant; j++, at++) {
+            float f = v->quiet[i * npol + p] * v->quiet[j * npol + p];
+
+            at->re *= f;
+            at->im *= f;
+            at->den *= f;
+            at->power *= f;
+        }
+}
+
 static void solve_share(struct share *a)
 {
     const struct pass *pass = a->pass;
@@ -169,6 +191,7 @@ static void solve_share(struct share *a)
                         p, a->w->at, a->w->more);
         else
             normal_eq_get(b, i * npol + p, a->w->at);
+        weigh(pass->v, p, a->w->at);
         a->solved += slot_solve(a->w, a->how, &out);
     }
 }

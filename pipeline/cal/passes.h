@@ -25,6 +25,8 @@ struct passes {
     const struct model *model;
     struct solve_opts opts; /* complete: no field asks for a default */
     struct rows rows;
+    float *
+        quiet; /* [nant][npol] what sums are weighted by, of both antennas (receivers.h) */
     size_t nslot; /* threads */
     struct slot slot[PARALLEL_MOST];
 };

@@ -8,11 +8,17 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/lines.h"
+#include "pipeline/cal/receivers.h"
 #include "pipeline/sky/vis.h"
+
+/* What a receiver is taken to have at most and at least, of the middle one: products of four
+ * sizes stay numbers, and none outweighs all others. */
+#define FAR_NOISE 1e3F
 
 /* A gain above this or below 1 over it is none: four of them multiplied are still a float. */
 #define MOST 1e9
@@ -23,8 +29,10 @@ struct stokes {
     size_t hand[2], nhand; /* polarisations that make Stokes I */
     size_t *table_of;      /* [ntime] which of the tables an integration takes */
     size_t ntable;
-    float *table;     /* [ntable][nant][nhand][re, im, size][nchan] 1 / g, |1 / g|^2 */
-    float *over_time; /* [ntime][nant][nhand][re, im, size] likewise */
+    float
+        *table; /* [ntable][nant][nhand][re, im, size][nchan] 1 / g, noise over |g|^2 */
+    float *
+        over_time; /* [ntime][nant][nhand][re, im, size] likewise, what a time differs by */
 };
 
 enum { PARTS = 3 };
@@ -138,6 +146,107 @@ static int make_tables(const struct maker *m, struct err *e)
     return 0;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Noise of one receiver as correlated, and of the integrations; NULL: not known. */
+static const float *level_of(const struct stokes *s, const struct receivers *r,
+                             size_t a, size_t h)
+{
+    const float *level =
+        r->level != NULL ? r->level + (a * s->vis->npol + s->hand[h]) * s->vis->nchan
+                         : NULL;
+
+    return level != NULL && level[0] > 0 ? level : NULL;
+}
+
+/* The sizes of one line of a table by its receiver; 0 where that is not known. */
+static void weigh_line(const struct stokes *s, const struct receivers *r, size_t a,
+                       size_t h, float *size)
+{
+    const float *level = level_of(s, r, a, h);
+
+    for (size_t c = 0; c < s->vis->nchan; c++)
+        if (level != NULL)
+            size[c] *= level[c];
+        else if (size[c] > 0)
+            size[c] = r->sefd != NULL ? r->sefd[a] : 0;
+}
+
+/* The middle of all sizes; 0: there are none; negative: no memory. */
+static float typical_size(const struct stokes *s)
+{
+    size_t nline = s->ntable * s->vis->nant * s->nhand, n = 0;
+    float *some = malloc((nline + 1) * sizeof *some), typical;
+
+    if (some == NULL)
+        return -1;
+    for (size_t i = 0; i < nline; i++) { /* one of each line is enough */
+        float x = s->table[(i * PARTS + 2) * s->vis->nchan + s->vis->nchan / 2];
+
+        if (x > 0)
+            some[n++] = x;
+    }
+    qsort(some, n, sizeof *some, by_size);
+    typical = n > 0 ? some[n / 2] : 0;
+    free(some);
+    return typical;
+}
+
+/* In units of the typical one: who is not known is like the others, who is not to be believed is at
+ * the border. */
+static void bound_sizes(struct stokes *s, float typical)
+{
+    size_t nchan = s->vis->nchan, nline = s->ntable * s->vis->nant * s->nhand;
+
+    for (size_t i = 0; i < nline; i++) {
+        float *re = s->table + i * PARTS * nchan, *im = re + nchan, *size = im + nchan;
+
+        for (size_t c = 0; c < nchan; c++) {
+            bool has = re[c] != 0 || im[c] != 0;
+
+            if (has)
+                size[c] =
+                    size[c] > 0 && typical > 0
+                        ? fminf(fmaxf(size[c] / typical, 1 / FAR_NOISE), FAR_NOISE)
+                        : 1;
+        }
+    }
+}
+
+/* Sizes by what the receivers have.  Where nothing is known they stay as they are. */
+static int weigh(struct stokes *s, const struct receivers *r, struct err *e)
+{
+    const struct vis *vis = s->vis;
+    size_t nline = s->ntable * vis->nant * s->nhand;
+    float typical;
+
+    if (r->level == NULL && r->sefd == NULL)
+        return 0;
+    for (size_t i = 0; i < nline; i++)
+        weigh_line(s, r, i / s->nhand % vis->nant, i % s->nhand,
+                   s->table + (i * PARTS + 2) * vis->nchan);
+    for (size_t i = 0; i < vis->ntime * vis->nant * s->nhand; i++) {
+        size_t h = i % s->nhand, a = i / s->nhand % vis->nant,
+               t = i / s->nhand / vis->nant;
+        float *size = s->over_time + i * PARTS + 2;
+
+        if (level_of(s, r, a, h) != NULL)
+            *size *= r->over_time[(a * vis->npol + s->hand[h]) * vis->ntime + t];
+        else if (*size > 0)
+            *size = 1;
+    }
+    if ((typical = typical_size(s)) < 0)
+        return err_set(e, -ENOMEM, "no memory for the noise of %zu antennas",
+                       vis->nant);
+    bound_sizes(s, typical);
+    return 0;
+}
+
 /* Sizes of another, where both have a solution. */
 static void take_sizes(float *table, const float *other, size_t nline, size_t n)
 {
@@ -162,8 +271,8 @@ static void weigh_like(struct stokes *s, const struct stokes *like)
 }
 
 int stokes_new(struct stokes **out, const struct vis *vis,
-               const struct gains *const *gains, const struct stokes *like,
-               struct err *e)
+               const struct gains *const *gains, const struct receivers *receivers,
+               const struct stokes *like, struct err *e)
 {
     struct stokes *s = calloc(1, sizeof *s);
     struct maker m = {.s = s};
@@ -185,6 +294,8 @@ int stokes_new(struct stokes **out, const struct vis *vis,
             rc = gains_lookup_init(&m.lk[m.n++], vis, gains[i], e);
     if (rc == 0)
         rc = make_tables(&m, e);
+    if (rc == 0 && receivers != NULL && strcmp(receivers->from, "none") != 0)
+        rc = weigh(s, receivers, e);
     if (rc == 0 && like != NULL)
         weigh_like(s, like);
     for (size_t i = 0; i < m.n; i++)
@@ -236,4 +347,52 @@ void stokes_row(const struct stokes *s, size_t row, float complex *data, float *
         };
     }
     s->code->stokes(data, weight, &hand[0], s->nhand > 1 ? &hand[1] : NULL, nchan);
+}
+
+/* What of one receiver's size is not its gain, over all channels: out [nchan]; 0: no gain. */
+static void beyond_gain(const struct stokes *s, size_t t, size_t a, size_t h,
+                        float *out)
+{
+    size_t nchan = s->vis->nchan, i = a * s->nhand + h;
+    const float *re = s->table +
+                      s->table_of[t] * s->vis->nant * s->nhand * PARTS * nchan +
+                      PARTS * i * nchan;
+    const float *im = re + nchan, *size = im + nchan;
+    const float *time = s->over_time + (t * s->vis->nant * s->nhand + i) * PARTS;
+    float of_time = time[0] * time[0] + time[1] * time[1];
+
+    for (size_t c = 0; c < nchan; c++) {
+        float gain = (re[c] * re[c] + im[c] * im[c]) * of_time;
+
+        out[c] = gain > 0 ? size[c] * time[2] / gain : 0;
+    }
+}
+
+int stokes_weigh(const struct stokes *s, struct vis *vis)
+{
+    size_t nchan = vis->nchan, per_time = vis->nant * s->nhand * nchan,
+           last = vis->ntime;
+    float *noise = malloc(per_time * sizeof *noise);
+
+    if (noise == NULL)
+        return -ENOMEM;
+    for (size_t row = 0; row < vis->nrow; row++) {
+        size_t t = (size_t)vis->row_time[row], a1 = (size_t)vis->row_ant1[row];
+        size_t a2 = (size_t)vis->row_ant2[row];
+
+        for (size_t i = 0; t != last && i < vis->nant * s->nhand; i++)
+            beyond_gain(s, t, i / s->nhand, i % s->nhand, noise + i * nchan);
+        last = t;
+        for (size_t h = 0; h < s->nhand; h++) {
+            const float *n1 = noise + (a1 * s->nhand + h) * nchan;
+            const float *n2 = noise + (a2 * s->nhand + h) * nchan;
+            float *w = vis->weight + row * nchan * vis->npol + s->hand[h];
+
+            for (size_t c = 0; c < nchan; c++)
+                if (n1[c] > 0 && n2[c] > 0)
+                    w[c * vis->npol] /= n1[c] * n2[c];
+        }
+    }
+    free(noise);
+    return 0;
 }

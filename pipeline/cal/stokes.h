@@ -12,6 +12,7 @@
 
 struct err;
 struct gains;
+struct receivers;
 struct stokes;
 struct vis;
 
@@ -19,9 +20,10 @@ enum { STOKES_GAINS = 2 };
 
 /*
  * stokes_new: how to make Stokes I of vis with gains that multiply: those of gains
- * [STOKES_GAINS] that are not NULL; gains NULL: none.  With `like`, of the same vis, weights are
- * those of that one wherever both have gains: then an image of better gains has the same point
- * spread function.
+ * [STOKES_GAINS] that are not NULL; gains NULL: none.  With receivers, weights go like one over
+ * the variance that those have over their gains; without, or of a receiver that is not known beside
+ * them, as if all were alike.  With `like`, of the same vis, weights are those of that one wherever
+ * both have gains: then an image of better gains has the same point spread function.
  *
  * Returned: *out, the caller's until stokes_free; NULL after a failure.  It has a copy of the
  *           gains; vis must outlive it, and its data and weights may change in between.
@@ -29,8 +31,8 @@ enum { STOKES_GAINS = 2 };
  *           polarisations or channels of the gains do not fit; -ENOMEM
  */
 int stokes_new(struct stokes **out, const struct vis *vis,
-               const struct gains *const *gains, const struct stokes *like,
-               struct err *e);
+               const struct gains *const *gains, const struct receivers *receivers,
+               const struct stokes *like, struct err *e);
 
 /* NULL does nothing. */
 void stokes_free(struct stokes *s);
@@ -41,9 +43,15 @@ void stokes_free(struct stokes *s);
  * one.  Safe from several threads at once.
  *
  * Returned: data [nchan]; weight [nchan] from the variance (1/wx + 1/wy) / 4, wx and wy being
- *           weights times |g1 g2|^2 (of `like`); 0, and data 0, where a hand is flagged or has no gain.
+ *           weights over the noise of both receivers, or times |g1 g2|^2 (of `like`); 0, and data 0, where a hand is flagged or has no gain.
  *           data NULL: weights alone, the same to rounding.
  */
 void stokes_row(const struct stokes *s, size_t row, float complex *data, float *weight);
+
+/*
+ * stokes_weigh: the weights of s onto both hands of vis, which apply_gains has calibrated with the
+ * same gains; not of cross-hands.  Without receivers nothing changes.  Status: 0; -ENOMEM
+ */
+int stokes_weigh(const struct stokes *s, struct vis *vis);
 
 #endif

@@ -71,8 +71,8 @@ static const struct calibrator *polynomial_of(const struct reg_calibrator *row)
 {
     size_t n;
     const struct calibrator *table = calibrator_table(&n);
-    const struct calibrator *known = calibrator_at(
-        table, n, row->ra_deg * ASTRO_DEG, row->dec_deg * ASTRO_DEG);
+    const struct calibrator *known =
+        calibrator_at(table, n, row->ra_deg * ASTRO_DEG, row->dec_deg * ASTRO_DEG);
 
     return known != NULL && known->ncoeff > 0 && strcmp(row->source, known->source) == 0
                ? known

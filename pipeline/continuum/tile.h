@@ -71,8 +71,9 @@ struct tile_run {
     /* against model, as observed and after each solution; NAN: not measured */
     double phase_rms_raw_deg, phase_rms_bandpass_deg, phase_rms_deg;
 
-    double (*uvw_m)[3];    /* [nrow] */
-    struct stokes *stokes; /* what samples are made by */
+    double (*uvw_m)[3];       /* [nrow] */
+    struct stokes *stokes;    /* what samples are made by */
+    const char *weights_from; /* see receivers.h; NULL: nothing was imaged by us */
     struct samples samples;
     struct imager_opts opts; /* of the last round of imaging */
     struct imager *imager;
@@ -135,6 +136,10 @@ struct tile_gains tile_gains(const struct tile_run *run);
  */
 int solve_round(const struct tile_run *run, const struct model *model, bool phase_only,
                 struct gains **bandpass, struct gains **gain, struct err *e);
+
+/* Stokes I with the gains that there are, weights by the receivers (receivers.h) when any are.
+ * *out is the caller's.  Status: those of receivers_measure and stokes_new. */
+int tile_stokes(struct tile_run *run, struct stokes **out, struct err *e);
 
 /* Pixels a side of cell_rad: down to a fifth of the beam at the lowest frequency (2.92 times the
  * half width at half maximum of an Airy pattern), or what the settings say. */

@@ -10,6 +10,7 @@
 
 #include "pipeline/continuum/settings.h"
 #include "core/err.h"
+#include "pipeline/cal/receivers.h"
 #include "pipeline/cal/stokes.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/imaging/fft.h"
@@ -40,13 +41,31 @@ static void make_row(const void *arg, size_t row, float complex *data, float *we
     stokes_row(run->stokes, row, data, weight);
 }
 
+int tile_stokes(struct tile_run *run, struct stokes **out, struct err *e)
+{
+    struct tile_gains gains = tile_gains(run);
+    struct receivers receivers = {.from = "none"};
+    bool solved = gains.set[0] != NULL || gains.set[1] != NULL;
+    int rc = 0;
+
+    *out = NULL;
+    if (solved) /* others' calibrated data have others' weights */
+        rc = receivers_measure(&receivers, run->vis, gains.set, e);
+    run->weights_from = receivers.from;
+    if (rc == 0)
+        rc = stokes_new(out, run->vis, gains.set, solved ? &receivers : NULL, NULL, e);
+    receivers_close(&receivers);
+    return rc;
+}
+
 /* The samples of this round: Stokes I with the gains as they are now. */
 static int take_samples(struct tile_run *run, struct err *e)
 {
     const struct vis *vis = run->vis;
     struct tile_gains gains = tile_gains(run);
     struct stokes *before = run->stokes;
-    int rc = stokes_new(&run->stokes, vis, gains.set, before, e);
+    int rc = before == NULL ? tile_stokes(run, &run->stokes, e)
+                            : stokes_new(&run->stokes, vis, gains.set, NULL, before, e);
 
     stokes_free(before);
     if (rc != 0 || run->uvw_m != NULL)

@@ -13,6 +13,7 @@
 #include "core/path.h"
 #include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/cal/stokes.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/continuum/tile_header.h"
 #include "pipeline/continuum/verdict.h"
@@ -43,6 +44,21 @@ static int write_gains(const struct tile_run *run, const struct gains *g,
     return rc != 0 ? rc : caltable_write(path, g, vis, &info, e);
 }
 
+/* Data and weights as the imager takes them. */
+static int calibrate_in_place(struct tile_run *run, struct apply *apply, struct err *e)
+{
+    struct stokes *mine = NULL;
+    int rc = run->stokes == NULL ? tile_stokes(run, &mine, e) : 0;
+
+    if (rc == 0)
+        rc = apply_gains(run->vis, apply, e);
+    if (rc == 0 &&
+        stokes_weigh(run->stokes != NULL ? run->stokes : mine, run->vis) != 0)
+        rc = err_set(e, -ENOMEM, "out of memory for the weights of %s", run->group);
+    stokes_free(mine);
+    return rc;
+}
+
 int tile_ms(struct tile_run *run, const char *path, bool corrected, bool by_channel,
             struct err *e)
 {
@@ -55,7 +71,7 @@ int tile_ms(struct tile_run *run, const char *path, bool corrected, bool by_chan
                            .dish_m = run->beam.diameter_m,
                            .origin = "watcherd " VERSION,
                            .message = "calibrated, in Jy"};
-    int rc = run->applied ? 0 : apply_gains(run->vis, &apply, e);
+    int rc = run->applied ? 0 : calibrate_in_place(run, &apply, e);
 
     if (rc != 0)
         return rc;
@@ -192,6 +208,8 @@ json_t *tile_meta(const void *arg)
     verdict_put(m, "telescope", run->vis->telescope);
     verdict_number(m, "noise_jy", run->noise_jy);
     json_object_set_new(m, "thermal", thermal(run));
+    if (run->weights_from != NULL)
+        verdict_put(m, "weights_from", run->weights_from);
     verdict_put(m, "unit", run->flat->unit);
     verdict_number(m, "peak_jy", run->peak_jy);
     verdict_number(m, "dynamic_range", run->peak_jy / run->noise_jy);
