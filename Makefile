@@ -66,6 +66,7 @@ $(BUILD)/obj/core/version.o: $(wildcard .git/logs/HEAD)
 # a multiplication and an addition in one: -std=c11 alone forbids it
 $(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
 $(BUILD)/obj/pipeline/imaging/columns.o: OPT += -ffp-contract=fast
+$(BUILD)/obj/pipeline/imaging/normal_near.o: OPT += -ffp-contract=fast
 # the same, and comparisons as masks: nobody looks at the traps
 $(BUILD)/obj/pipeline/cal/lines.o: OPT += -ffp-contract=fast -fno-trapping-math
 $(BUILD)/obj/pipeline/flag/threshold.o: OPT += -ffp-contract=fast -fno-trapping-math

@@ -12,6 +12,7 @@
 #include "pipeline/imaging/beam_fit.h"
 #include "pipeline/imaging/clean.h"
 #include "pipeline/imaging/normal.h"
+#include "pipeline/imaging/normal_parts.h"
 #include "pipeline/sky/image.h"
 #include "tests/made_samples.h"
 
@@ -87,7 +88,7 @@ static void tear_down(struct setup *t)
 static int clean(const struct setup *t, const struct clean_opts *opts,
                  struct clean_result *res, struct err *e)
 {
-    const struct clean_planes planes = {t->psf, t->model, t->residual};
+    const struct clean_planes planes = {t->model, t->residual};
     bool changed;
 
     assert_int_equal(imager_load(t->im, &changed, NULL), 0);
@@ -339,7 +340,7 @@ static void components_stay_inside_search_and_border(void **state)
     tear_down(&t);
 }
 
-static void a_wrong_psf_is_noticed(void **state)
+static void a_wrong_operator_is_noticed(void **state)
 {
     struct setup t;
     struct clean_result res;
@@ -348,8 +349,11 @@ static void a_wrong_psf_is_noticed(void **state)
 
     (void)state;
     set_up(&t);
-    for (size_t i = 0; i < NX * NY; i++)
-        t.psf[i] *= 0.25f; /* four times too much flux is found, then taken off */
+    /* four times too much flux is found, and only the visibilities know it */
+    for (size_t i = 0; i < 2 * (t.op->hx + 1) * t.op->slots; i++)
+        t.op->unit[i] *= 0.25f;
+    for (size_t i = 0; i < t.op->near_slots; i++)
+        t.op->near_term[i].unit *= 0.25f;
     assert_int_equal(clean(&t, &opts, &res, &e), ERR_QUALITY);
     assert_non_null(strstr(e.text, "diverged"));
     opts.gain = 0.0;
@@ -476,7 +480,7 @@ int main(void)
         cmocka_unit_test(nor_is_it_with_the_noise_around_each_pixel),
         cmocka_unit_test(a_search_that_stalls_still_goes_deep_inside_its_mask),
         cmocka_unit_test(components_stay_inside_search_and_border),
-        cmocka_unit_test(a_wrong_psf_is_noticed),
+        cmocka_unit_test(a_wrong_operator_is_noticed),
         cmocka_unit_test(the_beam_of_a_gaussian_is_found),
         cmocka_unit_test(the_beam_of_the_data_has_the_expected_size),
         cmocka_unit_test(a_component_is_restored_as_the_beam),

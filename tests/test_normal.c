@@ -4,6 +4,9 @@
  */
 #include "tests/test.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
@@ -226,6 +229,61 @@ static void it_is_symmetric(void **state)
     free(y);
 }
 
+/* Minor cycles see a component as major cycles do, but for the last terms of w and the beam. */
+static void a_component_leaves_the_same_at_a_few_pixels(void **state)
+{
+    static const size_t from[][2] = {
+        {NX / 3, NY / 2 + 9}, {NX - 5, 3}, {NX / 2, NY / 2}};
+    struct setup t;
+    float *model = calloc(NPIX, sizeof *model), *left = malloc(NPIX * sizeof *left);
+    float *whole = malloc(NPIX * sizeof *whole);
+    uint16_t *x = malloc(NPIX * sizeof *x), *y = malloc(NPIX * sizeof *y);
+
+    (void)state;
+    set_up_beam(&t, 0.2, 1, 3, 0.2);
+    for (size_t i = 0; i < NPIX; i++) {
+        x[i] = (uint16_t)(i % NX);
+        y[i] = (uint16_t)(i / NX);
+    }
+    for (size_t k = 0; k < sizeof from / sizeof from[0]; k++) {
+        size_t at = from[k][1] * NX + from[k][0], near = 0, axis = 0;
+        double worst = 0;
+
+        memset(whole, 0, NPIX * sizeof *whole);
+        memset(left, 0, NPIX * sizeof *left);
+        model[at] = 1.3f;
+        normal_subtract(t.op, model, whole);
+        model[at] = 0;
+        normal_take_near(t.op, from[k][0], from[k][1], 1.3f, x, y, NPIX, left);
+        for (size_t i = 0; i < NPIX; i++) {
+            int dx = abs((int)x[i] - (int)from[k][0]),
+                dy = abs((int)y[i] - (int)from[k][1]);
+            bool half = dx < NX / 2 && dy < NY / 2;
+
+            if (dx == NX / 2 || dx == NX / 16)
+                continue; /* only to one side */
+            if (half || dx < NX / 16 || dy < NY / 16)
+                worst = fmax(worst, fabs((double)left[i] - (double)whole[i]));
+            else
+                assert_true(left[i] == 0.0f);
+            near += half;
+            axis += !half && left[i] != 0.0f;
+        }
+        print_message(
+            "from (%zu, %zu): %.1e of the peak off, %zu pixels near, %zu far\n",
+            from[k][0], from[k][1], worst / fabs((double)whole[at]), near, axis);
+        assert_true(worst < 1e-4 * fabs((double)whole[at]));
+        assert_true(near >= NPIX / 4);
+        assert_true(k == 2 || axis > 100);
+    }
+    free(model);
+    free(left);
+    free(whole);
+    free(x);
+    free(y);
+    tear_down(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_point_is_predicted_as_each_sample_sees_it),
         cmocka_unit_test(its_point_spread_function_is_the_imagers),
         cmocka_unit_test(it_is_symmetric),
+        cmocka_unit_test(a_component_leaves_the_same_at_a_few_pixels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

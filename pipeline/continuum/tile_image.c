@@ -186,8 +186,8 @@ static int deconvolve(struct tile_run *run, enum depth depth, struct err *e)
     if (run->components == NULL)
         return err_set(e, -ENOMEM, "out of memory for the CLEAN model of %s",
                        run->group);
-    planes = (struct clean_planes){
-        .psf = run->psf->pix, .model = run->components, .residual = run->residual->pix};
+    planes =
+        (struct clean_planes){.model = run->components, .residual = run->residual->pix};
     rc = clean_run(run->imager, run->normal, &opts, &planes, &run->clean, e);
     if (rc != 0 || depth == DEPTH_MODEL)
         return rc;

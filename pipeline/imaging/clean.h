@@ -48,15 +48,14 @@ struct clean_result {
 
 /* The planes that CLEAN works on, each [ny][nx] as the imager's; all are the caller's. */
 struct clean_planes {
-    const float *psf; /* given: peak 1 at [ny/2][nx/2] */
-    float *model;     /* returned (with `warm` also given): Jy/pixel */
-    float *residual;  /* returned: Jy/beam, of data minus model */
+    float *model;    /* returned (with `warm` also given): Jy/pixel */
+    float *residual; /* returned: Jy/beam, of data minus model */
 };
 
 /*
  * clean_run: deconvolve.
  *
- * Given:    im, with data in Jy; op: its normal operator; opts; planes->psf
+ * Given:    im, with data in Jy; op: its normal operator; opts
  * Returned: planes->model, planes->residual; *res
  * Status:   0; ERR_QUALITY the residual grows (diverged); -EINVAL a gain or mgain outside
  *           (0, 1]; -ENOMEM

@@ -60,6 +60,8 @@ void normal_free(struct normal *op)
     free(op->kernel);
     free(op->unit);
     free(op->in_block);
+    free(op->near);
+    free(op->near_row);
     free(op);
 }
 
@@ -122,7 +124,8 @@ static int open_planes(struct normal *op)
     op->turn = mem_huge(op->hy * sizeof *op->turn);
     op->in_block = calloc(blocks_of(op->my), 1);
     if (imager_space(op->im, op->plane_bytes) == NULL || op->kernel == NULL ||
-        op->unit == NULL || op->turn == NULL || op->in_block == NULL)
+        op->unit == NULL || op->turn == NULL || op->in_block == NULL ||
+        normal_open_near(op) != 0)
         return -ENOMEM;
     for (size_t y = 0; y < op->hy; y++) {
         double phase = -2.0 * M_PI * (double)y / (double)op->my;

@@ -32,6 +32,7 @@
 #define PIPELINE_IMAGING_NORMAL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 struct imager;
@@ -55,5 +56,15 @@ void normal_free(struct normal *op);
  * Returned: image [ny][nx] Jy/beam
  */
 void normal_subtract(struct normal *op, const float *model, float *image);
+
+/*
+ * normal_take_near: about the same for one component and a few pixels: what `flux` Jy/pixel at
+ * (x, y) leaves at them is taken off.  For minor cycles: of 16 bits, without the last terms, and
+ * only where lags are less than half the image.
+ * Given:    px, py [n] pixels
+ * Given and returned: left [n] Jy/beam
+ */
+void normal_take_near(const struct normal *op, size_t x, size_t y, float flux,
+                      const uint16_t *px, const uint16_t *py, size_t n, float *left);
 
 #endif

@@ -154,6 +154,7 @@ static int make_kernels(struct normal *op, struct weights *w, float *psf)
             make_lags(w, op, p, term.m);
             if (psf != NULL && term.q == 0)
                 add_to_psf(op, w->lag, term.m, psf);
+            normal_set_near(op, term.q, term.m, w->lag);
             normal_set_kernel(op, term.q, term.m, w->lag);
         }
     }

@@ -15,6 +15,21 @@ struct imager;
 
 enum { NORMAL_TERMS = 12, NORMAL_BEAMS = BEAM_SERIES_MOST };
 
+/* Kernels that minor cycles know (normal_near.c), and the powers of tau in them. */
+enum { NORMAL_NEAR = 8, NORMAL_POWERS = 4 };
+
+/* One of those, and what 1 in its cells stands for. */
+struct normal_term {
+    size_t q, m;
+    float unit;
+};
+
+/* Lags of a row: cell at + dx, -reach <= dx < reach. */
+struct normal_row {
+    size_t at;
+    ptrdiff_t reach;
+};
+
 /* What one thread works in; a block of rows is 8. */
 struct normal_bench {
     float *row;            /* [block][wide] rows of an image, and zeros */
@@ -49,6 +64,10 @@ struct normal {
     /* Room for ny cells of a plane's column, hy cells of a thread's, mx pixels of a row, hx + 1
      * cells of its transform: whole cache lines. */
     size_t room, tall, wide, half;
+    int16_t *near; /* [cells][NORMAL_NEAR] kernels at lags of dy >= 0 rows */
+    struct normal_row *near_row; /* [ny] of each dy */
+    size_t near_slots;
+    struct normal_term near_term[NORMAL_NEAR];
     unsigned char *in_block; /* [blocks of rows] 1: not all of them are 0 */
     struct normal_bench bench[PARALLEL_MOST];
 };
@@ -58,6 +77,11 @@ struct normal {
  * Given:  lag [my][mx] P_m, of lag 0 at [my/2][mx/2]; for odd m divided by -i
  */
 void normal_set_kernel(struct normal *op, size_t q, size_t m, const float *lag);
+
+/* Room for the kernels of minor cycles.  Status: 0; -ENOMEM */
+int normal_open_near(struct normal *op);
+/* Keep kernel m of term q for them, if it is among the first; lag as for normal_set_kernel. */
+void normal_set_near(struct normal *op, size_t q, size_t m, const float *lag);
 
 /*
  * normal_make_kernels: grid the weights and hand all kernels to normal_set_kernel.

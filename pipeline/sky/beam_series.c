@@ -357,3 +357,19 @@ void beam_series_row(const struct beam_series *series, size_t q, size_t y, float
             row[x] *= left + slope * (float)k;
     }
 }
+
+float beam_series_pixel(const struct beam_series *series, size_t q, size_t x, size_t y)
+{
+    size_t step = series->step;
+    const float *up = series->node[q], *down;
+    float fx = (float)(x % step) / (float)step, fy = (float)(y % step) / (float)step;
+    float left, right;
+
+    if (up == NULL)
+        return 1.0f;
+    up += y / step * series->nx + x / step;
+    down = up + series->nx;
+    left = up[0] + fy * (down[0] - up[0]);
+    right = up[1] + fy * (down[1] - up[1]);
+    return left + fx * (right - left);
+}

@@ -53,5 +53,7 @@ float beam_series_at(const struct beam_series *series, size_t q, size_t t,
 /* row[x] *= b_q at pixel (x, y), x < nx */
 void beam_series_row(const struct beam_series *series, size_t q, size_t y, float *row,
                      size_t nx);
+/* b_q at pixel (x, y). */
+float beam_series_pixel(const struct beam_series *series, size_t q, size_t x, size_t y);
 
 #endif
