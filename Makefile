@@ -63,6 +63,8 @@ $(BUILD)/obj/%.o: %.cc
 # the commit is known to one file only, made again when it changes
 $(BUILD)/obj/core/version.o: OPT += -DCOMMIT='"$(shell git rev-parse --short=12 HEAD 2>/dev/null)"'
 $(BUILD)/obj/core/version.o: $(wildcard .git/logs/HEAD)
+# the table of earth orientation is in it
+$(BUILD)/obj/pipeline/sky/earth.o: etc/earth.csv
 # a multiplication and an addition in one: -std=c11 alone forbids it
 $(BUILD)/obj/pipeline/imaging/runs.o: OPT += -ffp-contract=fast
 $(BUILD)/obj/pipeline/imaging/columns.o: OPT += -ffp-contract=fast
@@ -151,7 +153,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd $(DESTDIR)$(UNITDIR) $(dir $(CONF)) \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 etc/watcherd.conf etc/interference.csv etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
+	install -m 644 etc/watcherd.conf etc/interference.csv etc/earth.csv etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
 	[ -e $(CONF) ] || install -m 644 etc/watcherd.conf $(CONF)
 	for page in $(MAN); do install -D -m 644 $$page \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done

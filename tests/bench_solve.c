@@ -81,7 +81,7 @@ static struct vis *make_vis(size_t nant, size_t ntime, size_t nchan,
 
         vis->time_jd[t] = 2461000.25 + (double)t * 12.884902 / ASTRO_DAY_S;
         vis->tint_s[t] = 12.884902;
-        astro_epoch_init(&ep, vis->time_jd[t], 0);
+        astro_epoch_init(&ep, vis->time_jd[t], NULL, &vis->site);
         astro_icrs_to_itrf(&ep, cal->ra_rad + 0.005, cal->dec_rad - 0.004,
                            vis->stop[t]);
         memcpy(vis->pointing[t], vis->stop[t], sizeof vis->stop[t]);
@@ -145,7 +145,7 @@ static void fill(struct vis *vis, const struct truth *truth,
         if (r == 0 || vis->row_time[r] != vis->row_time[r - 1]) {
             struct astro_epoch ep;
 
-            astro_epoch_init(&ep, vis->time_jd[t], 0);
+            astro_epoch_init(&ep, vis->time_jd[t], NULL, &vis->site);
             astro_icrs_to_itrf(&ep, cal->ra_rad, cal->dec_rad, s);
         }
         for (int k = 0; k < 3; k++)

@@ -13,19 +13,20 @@ import tempfile
 import warnings
 
 try:
-    import erfa
     import h5py
     import numpy as np
     from astropy import units as u
-    from astropy.coordinates import CIRS, SkyCoord
     from astropy.io import fits
-    from astropy.time import Time
     from astropy.utils import iers
     from astropy.wcs import WCS
 except ImportError as missing:
     print("skipped:", missing)
     sys.exit(77)
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import judging_earth  # noqa: E402
+
+EARTH = [0.0, 0.0, 0.0]  # of the last simulation
 warnings.simplefilter("ignore")
 iers.conf.auto_download = False
 iers.conf.iers_degraded_accuracy = "ignore"
@@ -70,11 +71,8 @@ def simulate(root, dec, start):
          "--start", start], check=True, stdout=subprocess.DEVNULL)
     with h5py.File(glob.glob(f"{root}/probe/*.hdf5")[0], "r") as f:
         jd = np.mean(f["Header/time_array"])
-        lon = np.radians(f["Header/longitude"][()])
-    t = Time(jd, format="jd", scale="utc")
-    t.delta_ut1_utc = 0.0
-    ra, dec_app = np.degrees(erfa.era00(jd, 0.0) + lon), dec
-    centre = SkyCoord(ra * u.deg, dec_app * u.deg, frame=CIRS(obstime=t)).icrs
+    EARTH[:] = judging_earth.earth_of(f"{root}/probe/truth/groups.json")
+    centre = judging_earth.meridian(dec, jd, EARTH)
     with open(f"{root}/sky.csv", "w") as out:
         out.write("name,ra_deg,dec_deg,flux_jy,spix,freq_mhz\n")
         for i, (east, north, jy, spix) in enumerate(SKY):
@@ -132,12 +130,7 @@ def read_samples(root):
 
 
 def itrf(ra_deg, dec_deg, jd):
-    """Apparent directions [n][3] in the earth's frame, UT1 = UTC, no polar motion."""
-    t = Time(jd, format="jd", scale="utc")
-    t.delta_ut1_utc = 0.0
-    app = SkyCoord(ra_deg * u.deg, dec_deg * u.deg).transform_to(CIRS(obstime=t))
-    lon, dec = app.ra.rad - erfa.era00(jd, 0.0), app.dec.rad
-    return np.stack([np.cos(dec) * np.cos(lon), np.cos(dec) * np.sin(lon), np.sin(dec)], axis=-1)
+    return judging_earth.itrf(ra_deg, dec_deg, jd, EARTH)
 
 
 def cosines(centre, ra, dec):

@@ -19,7 +19,9 @@ try:
     from astropy.io import fits
     from astropy.wcs import WCS
     from casacore.tables import table
+    import judge_dirty
     from judge_dirty import cosines, itrf, tangent
+    from judging_earth import earth_of
 except ImportError as missing:
     print("skipped:", missing)
     sys.exit(77)
@@ -54,6 +56,7 @@ def simulate(folder, *args):
     run(BUILD + "/uvh5sim", "--out", folder, "--quiet", "--integrations", "5", "--channels", "3",
         "--subbands", str(SUBBANDS), "--start", START, "--gain-rms", "0", "--bandpass-rms", "0",
         "--beam", "none", *args)
+    judge_dirty.EARTH[:] = earth_of(folder + "/truth/groups.json")
     return sorted(glob.glob(folder + "/*.hdf5"))
 
 

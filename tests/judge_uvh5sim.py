@@ -12,14 +12,16 @@ try:
     import h5py
     import numpy as np
     from astropy import units as u
-    from astropy.coordinates import CIRS, EarthLocation, SkyCoord
+    from astropy.coordinates import EarthLocation
     from astropy.time import Time
     from astropy.utils import iers
 except ImportError as missing:
     print("skipped:", missing)
     sys.exit(77)
 
-import erfa
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from judging_earth import itrf  # noqa: E402
 
 warnings.simplefilter("ignore")
 iers.conf.auto_download = False
@@ -27,6 +29,7 @@ iers.conf.iers_degraded_accuracy = "ignore"
 SIM = os.path.join(os.environ.get("BUILD", "build"), "uvh5sim")
 C = 299792458.0
 DISH = 4.65
+EARTH = [0.0, 0.0, 0.0]  # UT1-UTC s and the pole in arcsec, of the last run
 # Three sources off the centre, none the mirror of another, and a strong far one.
 SKY = """name,ra_deg,dec_deg,flux_jy,spix,freq_mhz
 a,{0:.6f},{1:.6f},3.0,-0.7,1400
@@ -47,7 +50,9 @@ def run(out, *args):
     subprocess.run([SIM, "--out", out, "--quiet", *args], check=True,
                    stdout=subprocess.DEVNULL)
     with open(os.path.join(out, "truth", "groups.json")) as f:
-        return json.load(f)
+        truth = json.load(f)
+    EARTH[:] = truth["earth_s_arcsec"]
+    return truth
 
 
 def first_file(out, truth, sub, group=0):
@@ -70,14 +75,7 @@ def airy(angle, freq):
 
 
 def itrf_direction(ra_deg, dec_deg, jd):
-    """Geocentric apparent direction, UT1 = UTC, turned by the earth rotation angle."""
-    t = Time(jd, format="jd", scale="utc")
-    t.delta_ut1_utc = 0.0
-    app = SkyCoord(ra_deg * u.deg, dec_deg * u.deg).transform_to(CIRS(obstime=t))
-    lon = app.ra.rad - erfa.era00(jd, 0.0)
-    dec = app.dec.rad
-    return np.array([math.cos(dec) * math.cos(lon), math.cos(dec) * math.sin(lon),
-                     math.sin(dec)])
+    return itrf(ra_deg, dec_deg, jd, EARTH)
 
 
 def read_sky(out):

@@ -27,6 +27,7 @@ install_to DESTDIR="$dir/pkg" PREFIX=/usr
     echo ./usr/lib/tmpfiles.d/watcherd.conf
     echo ./usr/share/watcherd/watcherd.conf
     echo ./usr/share/watcherd/README.md
+    echo ./usr/share/watcherd/earth.csv
     echo ./usr/share/watcherd/interference.csv
     echo ./etc/watcherd/watcherd.conf
 } | sort >wanted

@@ -27,7 +27,7 @@ static struct astro_epoch epoch(void)
 {
     struct astro_epoch ep;
 
-    astro_epoch_init(&ep, JD, DUT1_S);
+    astro_epoch_init(&ep, JD, &(struct earth){DUT1_S, 0, 0}, NULL);
     return ep;
 }
 

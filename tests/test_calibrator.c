@@ -176,7 +176,7 @@ static struct vis *drift_past_0834(void)
         struct astro_epoch ep;
 
         vis->time_jd[t] = 2461066.0 + t * 150 / 86400.0;
-        astro_epoch_init(&ep, vis->time_jd[t], 0);
+        astro_epoch_init(&ep, vis->time_jd[t], NULL, &vis->site);
         astro_icrs_to_itrf(&ep, cal->ra_rad + (t - 1) * 0.6 * ASTRO_DEG,
                            cal->dec_rad - 0.4 * ASTRO_DEG, vis->pointing[t]);
         memcpy(vis->stop[t], vis->pointing[t], sizeof vis->stop[t]);

@@ -39,7 +39,7 @@ static void meridian(const struct simvis *sim, double jd, double *ra, double *de
     struct astro_epoch ep;
     double v[3];
 
-    astro_epoch_init(&ep, jd, sim->dut1_s);
+    astro_epoch_init(&ep, jd, &sim->earth, &sim->site);
     astro_meridian(&sim->site, sim->dec_app_rad, v);
     astro_itrf_to_icrs(&ep, v, ra, dec);
 }

@@ -63,7 +63,7 @@ static void direction_at(const struct vis *vis, size_t t, double late_s, double 
 {
     struct astro_epoch ep;
 
-    astro_epoch_init(&ep, vis->time_jd[t] + late_s / ASTRO_DAY_S, 0);
+    astro_epoch_init(&ep, vis->time_jd[t] + late_s / ASTRO_DAY_S, NULL, &vis->site);
     astro_icrs_to_itrf(&ep, ra, dec, v);
 }
 

@@ -450,7 +450,7 @@ static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **sta
     for (int t = 0; t < NTIME; t++) {
         struct astro_epoch ep;
 
-        astro_epoch_init(&ep, vis->time_jd[t], 0);
+        astro_epoch_init(&ep, vis->time_jd[t], NULL, &vis->site);
         astro_icrs_to_itrf(&ep, cal.ra_rad + 0.01, cal.dec_rad - 0.004, vis->stop[t]);
     }
     assert_int_equal(model_init(&point, vis, &cal, &beam, &e), 0);
@@ -463,7 +463,7 @@ static void model_is_the_fringe_of_the_offset_from_the_stop_direction(void **sta
         struct astro_epoch ep;
         double s[3], path_m = 0;
 
-        astro_epoch_init(&ep, vis->time_jd[t], 0);
+        astro_epoch_init(&ep, vis->time_jd[t], NULL, &vis->site);
         astro_icrs_to_itrf(&ep, cal.ra_rad, cal.dec_rad, s);
         for (int k = 0; k < 3; k++)
             path_m += (p2[k] - p1[k]) * (s[k] - vis->stop[t][k]);

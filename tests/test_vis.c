@@ -76,7 +76,7 @@ static void add_source(struct vis *vis, double ra, double dec, double flux)
         struct astro_epoch ep;
         double s[3], delay_s = 0;
 
-        astro_epoch_init(&ep, vis->time_jd[t], vis->dut1_s);
+        astro_epoch_init(&ep, vis->time_jd[t], &vis->earth, &vis->site);
         astro_icrs_to_itrf(&ep, ra, dec, s);
         for (int k = 0; k < 3; k++)
             delay_s += (vis->ant_pos_m[vis->row_ant2[row]][k] -
@@ -192,7 +192,7 @@ static void uvw_are_a_turned_baseline(void **state)
         struct astro_epoch ep;
         double s[3], w = 0, b2 = 0, uvw2 = 0;
 
-        astro_epoch_init(&ep, vis->time_jd[vis->row_time[row]], 0);
+        astro_epoch_init(&ep, vis->time_jd[vis->row_time[row]], NULL, &vis->site);
         astro_icrs_to_itrf(&ep, RA, DEC, s);
         for (int k = 0; k < 3; k++) {
             w += (p2[k] - p1[k]) * s[k];

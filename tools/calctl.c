@@ -315,7 +315,7 @@ static struct transit next_transit(const struct entry *x, double lon_rad, double
         struct astro_epoch ep;
         double v[3], ha;
 
-        astro_epoch_init(&ep, t.jd, 0);
+        astro_epoch_init(&ep, t.jd, NULL, NULL);
         astro_icrs_to_itrf(&ep, x->cal.ra_rad, x->cal.dec_rad, v);
         ha = remainder(lon_rad - atan2(v[1], v[0]), 2 * M_PI);
         if (round == 0 && ha > 0)

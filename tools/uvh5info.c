@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/text.h"
 #include "pipeline/io/uvh5.h"
+#include "pipeline/sky/earth.h"
 #include "tools/common/options.h"
 #include "tools/common/program.h"
 
@@ -31,12 +32,14 @@ enum { ALL = -1 };
 struct args {
     bool json, dump;
     struct pick pick;
-    struct uvh5_opts read;
+    double dut1_s;
+    const char *earth;
 };
 
 static const char usage[] =
-    "usage: uvh5info [--json] [--dut1 SECONDS] FILE...\n"
-    "       uvh5info --dump ROW,CHAN,POL [--json] [--dut1 SECONDS] FILE...\n"
+    "usage: uvh5info [--json] [--dut1 SECONDS] [--earth TABLE] FILE...\n"
+    "       uvh5info --dump ROW,CHAN,POL [--json] [--dut1 SECONDS] [--earth TABLE] "
+    "FILE...\n"
     "Print the header of each FILE, or visibilities of all FILEs joined into one "
     "group.\n"
     "ROW, CHAN and POL count from 0; '*' takes all.\n";
@@ -63,8 +66,8 @@ static void print_line(json_t *object)
 }
 
 /* ICRS of the first integration's meridian point or phase centre; NAN without one. */
-static void first_centre(const struct uvh5_info *info, double dut1_s, double *ra_rad,
-                         double *dec_rad)
+static void first_centre(const struct uvh5_info *info, const struct earth *earth,
+                         double *ra_rad, double *dec_rad)
 {
     struct astro_epoch ep;
     double v[3];
@@ -73,17 +76,33 @@ static void first_centre(const struct uvh5_info *info, double dut1_s, double *ra
     *dec_rad = info->phase_dec_rad;
     if (info->phasing != VIS_MERIDIAN)
         return;
-    astro_epoch_init(&ep, info->t0_jd, dut1_s);
+    astro_epoch_init(&ep, info->t0_jd, earth, &info->site);
     astro_meridian(&info->site, info->dec_app_rad, v);
     astro_itrf_to_icrs(&ep, v, ra_rad, dec_rad);
 }
 
-static void info_json(const char *path, const struct uvh5_info *info, double dut1_s)
+/* How the earth stands at the file's first time. */
+static int orient(struct earth *earth, const struct uvh5_info *info,
+                  const struct args *args, struct err *e)
+{
+    struct earth_note note;
+    struct earth_table *t;
+    int rc = earth_table_read(&t, args->earth, e);
+
+    if (rc != 0)
+        return rc;
+    earth_at(t, info->t0_jd, args->dut1_s, info->dut1_s, earth, &note);
+    earth_table_free(t);
+    return 0;
+}
+
+static void info_json(const char *path, const struct uvh5_info *info,
+                      const struct earth *earth)
 {
     json_t *pols = json_array(), *o = json_object();
     double ra, dec;
 
-    first_centre(info, dut1_s, &ra, &dec);
+    first_centre(info, earth, &ra, &dec);
     for (size_t p = 0; p < info->npol; p++)
         json_array_append_new(pols, json_integer(info->pol[p]));
     json_object_set_new(o, "file", json_string(path));
@@ -99,8 +118,9 @@ static void info_json(const char *path, const struct uvh5_info *info, double dut
     json_object_set_new(o, "first_jd", number(info->t0_jd));
     json_object_set_new(o, "last_jd", number(info->t1_jd));
     json_object_set_new(o, "integration_s", number(info->tint_s));
-    json_object_set_new(o, "first_lst_rad",
-                        number(astro_lst(info->t0_jd, dut1_s, info->site.lon_rad)));
+    json_object_set_new(
+        o, "first_lst_rad",
+        number(astro_lst(info->t0_jd, earth->dut1_s, info->site.lon_rad)));
     json_object_set_new(o, "phasing", json_string(phasing_name[info->phasing]));
     json_object_set_new(o, "dec_apparent_deg", number(deg(info->dec_app_rad)));
     json_object_set_new(o, "centre_ra_deg", number(deg(ra)));
@@ -113,7 +133,8 @@ static void info_json(const char *path, const struct uvh5_info *info, double dut
     print_line(o);
 }
 
-static void info_text(const char *path, const struct uvh5_info *info, double dut1_s)
+static void info_text(const char *path, const struct uvh5_info *info,
+                      const struct earth *earth)
 {
     char t0[20], t1[20], telescope[256], instrument[256], object[256], name[PATH_MAX];
     double ra, dec;
@@ -122,7 +143,7 @@ static void info_text(const char *path, const struct uvh5_info *info, double dut
     text_escape(instrument, sizeof instrument, info->instrument);
     text_escape(object, sizeof object, info->object);
     text_escape(name, sizeof name, path);
-    first_centre(info, dut1_s, &ra, &dec);
+    first_centre(info, earth, &ra, &dec);
     astro_jd_to_iso(info->t0_jd, t0);
     astro_jd_to_iso(info->t1_jd, t1);
     printf("%s\n", name);
@@ -132,7 +153,7 @@ static void info_text(const char *path, const struct uvh5_info *info, double dut
     printf("  times          %zu of %.3f s: %s to %s UTC (JD %.6f to %.6f)\n",
            info->ntime, info->tint_s, t0, t1, info->t0_jd, info->t1_jd);
     printf("  sidereal time  %.6f h at the first\n",
-           deg(astro_lst(info->t0_jd, dut1_s, info->site.lon_rad)) / 15);
+           deg(astro_lst(info->t0_jd, earth->dut1_s, info->site.lon_rad)) / 15);
     printf("  phasing        %s", phasing_name[info->phasing]);
     if (info->phasing == VIS_MERIDIAN)
         printf(" at apparent declination %.4f deg", deg(info->dec_app_rad));
@@ -153,16 +174,18 @@ static void info_text(const char *path, const struct uvh5_info *info, double dut
 static int show_headers(char **path, int n, const struct args *args)
 {
     struct uvh5_info info;
+    struct earth earth;
     struct err e;
     int status = EX_OK;
 
     for (int i = 0; i < n; i++) {
-        if (uvh5_info(path[i], &info, &e) != 0) {
+        if (uvh5_info(path[i], &info, &e) != 0 ||
+            orient(&earth, &info, args, &e) != 0) {
             status = program_fail(PROGRAM, EXIT_FAILURE, &e);
         } else if (args->json) {
-            info_json(path[i], &info, args->read.dut1_s);
+            info_json(path[i], &info, &earth);
         } else {
-            info_text(path[i], &info, args->read.dut1_s);
+            info_text(path[i], &info, &earth);
         }
     }
     return status;
@@ -211,11 +234,14 @@ static int dump(char **path, int n, const struct args *args)
     struct vis *vis = NULL;
     double(*uvw_m)[3] = NULL;
     double ra, dec;
+    struct uvh5_opts opts = {.threads = 1};
+    struct uvh5_info info;
     struct err e;
     int status = EXIT_FAILURE;
 
-    if (uvh5_read_group(&vis, (const char *const *)path, (size_t)n, &args->read, &e) !=
-        0) {
+    if (uvh5_info(path[0], &info, &e) != 0 ||
+        orient(&opts.earth, &info, args, &e) != 0 ||
+        uvh5_read_group(&vis, (const char *const *)path, (size_t)n, &opts, &e) != 0) {
         return program_fail(PROGRAM, EXIT_FAILURE, &e);
     }
     if (!range(args->pick.row, vis->nrow, &row0, &row1) ||
@@ -285,7 +311,7 @@ static int take_option(void *into, char letter, const char *text)
         return fputs(usage, stdout) >= 0 ? EX_OK : EX_IOERR;
     args->dump |= letter == 'd';
     return (letter == 'd' ? parse_pick(text, &args->pick)
-                          : parse_dut1(text, &args->read.dut1_s))
+                          : parse_dut1(text, &args->dut1_s))
                ? OPTIONS_GO_ON
                : program_wrong(PROGRAM, "cannot understand '%s'", text);
 }
@@ -296,6 +322,7 @@ static int parse_options(int argc, char **argv, struct args *args)
         {"json", 0, OPTION_FLAG, offsetof(struct args, json), 0, 0},
         {"dump", 'd', OPTION_OWN, 0, 0, 0},
         {"dut1", 'u', OPTION_OWN, 0, 0, 0},
+        {"earth", 0, OPTION_TEXT, offsetof(struct args, earth), 0, 0},
         {"help", 'h', OPTION_DO, 0, 0, 0},
     };
     struct options options = {.program = PROGRAM,

@@ -28,7 +28,9 @@
 #include "pipeline/io/ms.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/io/uvh5_header.h"
 #include "pipeline/sky/astro.h"
+#include "pipeline/sky/earth.h"
 #include "pipeline/sky/vis.h"
 #include "tools/common/options.h"
 #include "tools/common/program.h"
@@ -36,7 +38,8 @@
 #define PROGRAM "uvh5ms"
 
 struct args {
-    const char *settings, *column, *dut1;
+    const char *settings, *column, *earth;
+    double dut1_s;
     bool weight_spectrum, json, quiet;
     struct uvh5_opts read;
 };
@@ -57,7 +60,8 @@ static const char usage[] =
     "  -c, --config FILE   settings: where incoming files are, what makes a group\n"
     "  --column NAME       data (DATA) or corrected (CORRECTED_DATA); data\n"
     "  --weight-spectrum   weights by channel, too\n"
-    "  --dut1 SECONDS      UT1-UTC; 0\n"
+    "  --dut1 SECONDS      UT1-UTC; from the table\n"
+    "  --earth FILE        table of earth orientation; the one in the program\n"
     "  --json              a summary as JSON on standard output\n"
     "  --quiet             no progress on a terminal\n"
     "  --help, --version\n";
@@ -77,7 +81,8 @@ static int parse_options(int argc, char **argv, struct args *args)
         {"column", 0, OPTION_TEXT, offsetof(struct args, column), 0, 0},
         {"weight-spectrum", 0, OPTION_FLAG, offsetof(struct args, weight_spectrum), 0,
          0},
-        {"dut1", 0, OPTION_REAL, offsetof(struct args, read.dut1_s), -0.9, 0.9},
+        {"dut1", 0, OPTION_REAL, offsetof(struct args, dut1_s), -0.9, 0.9},
+        {"earth", 0, OPTION_TEXT, offsetof(struct args, earth), 0, 0},
         {"json", 0, OPTION_FLAG, offsetof(struct args, json), 0, 0},
         {"quiet", 0, OPTION_FLAG, offsetof(struct args, quiet), 0, 0},
         {"help", 'h', OPTION_DO, 0, 0, 0},
@@ -291,9 +296,28 @@ static int exit_code(int rc)
     }
 }
 
+/* How the earth stood when the group began. */
+static int orient(struct uvh5_opts *opts, const char *path, const struct args *args,
+                  struct err *e)
+{
+    struct earth_table *t = NULL;
+    struct earth_note note;
+    struct uvh5_info info;
+    int rc = uvh5_info(path, &info, e);
+
+    if (rc == 0)
+        rc = earth_table_read(&t, args->earth, e);
+    if (rc != 0)
+        return rc;
+    earth_at(t, info.t0_jd, args->dut1_s, info.dut1_s, &opts->earth, &note);
+    earth_table_free(t);
+    return 0;
+}
+
 static int run(char **word, size_t n, const struct args *args)
 {
     const char *out = word[n - 1];
+    struct uvh5_opts opts = args->read;
     struct input in = {.n = 0};
     struct vis *vis = NULL;
     struct err e = {0, ""};
@@ -307,7 +331,9 @@ static int run(char **word, size_t n, const struct args *args)
         fprintf(stderr, PROGRAM ": %s: %zu of %zu files are there\n", in.group, in.n,
                 in.expected);
     if (rc == 0)
-        rc = uvh5_read_group(&vis, (const char *const *)in.path, in.n, &args->read, &e);
+        rc = orient(&opts, in.path[0], args, &e);
+    if (rc == 0)
+        rc = uvh5_read_group(&vis, (const char *const *)in.path, in.n, &opts, &e);
     middle = clock_boot_s();
     if (rc == 0)
         phase(vis);

@@ -23,6 +23,7 @@
 #include "core/path.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/calibrator.h"
+#include "pipeline/sky/earth.h"
 #include "pipeline/sim/simplan.h"
 #include "pipeline/sim/simsky.h"
 #include "pipeline/sim/simvis.h"
@@ -43,10 +44,10 @@ static char truth_dir[MAX_PATH]; /* set once at start */
 
 static struct {
     const char *out, *start, *truth, *sky, *calibrator, *dead, *deaf, *beam, *layout,
-        *jitter, *rfi_kind;
+        *jitter, *rfi_kind, *earth;
     double groups, antennas, integrations, channels, pols, subbands, cadence, dec, seed,
         sefd, gain_rms, bandpass_rms, drift, rfi, dish, scale, min_flux, max_flux,
-        radius, dut1, pace;
+        radius, dut1, pace, stop_longitude;
     bool deliver, no_field, no_smearing, json, quiet, help, version;
 } opt = {
     .groups = 1,
@@ -56,6 +57,7 @@ static struct {
     .pols = 2,
     .subbands = 16,
     .dec = NAN,
+    .stop_longitude = NAN,
     .seed = 1,
     .sefd = 6000,
     .gain_rms = 0.1,
@@ -131,7 +133,11 @@ static const struct {
     {"deaf", "A,B", &opt.deaf, 0, 0, 0, "stations that deliver noise without sky"},
     {"scale", "X", &opt.scale, 1e-9, 1e9, 0,
      "correlator units per Jy (1; production about 1/220)"},
-    {"dut1", "S", &opt.dut1, -0.9, 0.9, 0, "UT1 - UTC (0)"},
+    {"dut1", "S", &opt.dut1, -0.9, 0.9, 0, "UT1 - UTC (0: from the table)"},
+    {"earth", "FILE", &opt.earth, 0, 0, 0,
+     "table of earth orientation (the one in the program)"},
+    {"stop-longitude", "DEG", &opt.stop_longitude, -360, 360, 0,
+     "where hour angle 0 is that fringes are stopped to (the site's longitude)"},
     {NULL, "Files", NULL, 0, 0, 0, NULL},
     {"out", "DIR", &opt.out, 0, 0, 0, "where the files go (needed; made if missing)"},
     {"truth", "DIR", &opt.truth, 0, 0, 0,
@@ -276,6 +282,20 @@ static int parse_options(int argc, char **argv, struct err *e)
 
 /* ---- the plan ---- */
 
+/* How the earth stands when it begins, for all groups. */
+static int plan_earth(struct simplan *plan, double start_jd, struct err *e)
+{
+    struct earth_table *t;
+    struct earth_note note;
+    int rc = earth_table_read(&t, opt.earth, e);
+
+    if (rc != 0)
+        return rc;
+    earth_at(t, start_jd, opt.dut1, NAN, &plan->sim.earth, &note);
+    earth_table_free(t);
+    return 0;
+}
+
 static int plan_array(struct simplan *plan, struct err *e)
 {
     struct simvis *sim = &plan->sim;
@@ -284,7 +304,8 @@ static int plan_array(struct simplan *plan, struct err *e)
     *sim = (struct simvis){
         .seed = (uint64_t)opt.seed,
         .site = {SITE_LAT_DEG * ASTRO_DEG, SITE_LON_DEG * ASTRO_DEG, SITE_ALT_M},
-        .dut1_s = opt.dut1,
+        .own_stop = isfinite(opt.stop_longitude),
+        .stop_lon_rad = opt.stop_longitude * ASTRO_DEG,
         .track = strcmp(opt.layout, "3d") == 0,
         .dec_app_rad = (isnan(opt.dec) ? 16.3 : opt.dec) * ASTRO_DEG,
         .nant = (size_t)opt.antennas,
@@ -358,11 +379,13 @@ static int plan_start(struct simplan *plan, const struct sim_source *cal,
 {
     const char *text = opt.start != NULL ? opt.start : DEFAULT_START;
     double dec, jd;
+    int rc;
 
     if (astro_iso_to_jd(text, start_jd) != 0)
         return err_set(e, -EINVAL, "--start %s: give YYYY-MM-DDTHH:MM:SS", text);
-    if (cal == NULL)
-        return 0;
+    rc = plan_earth(plan, *start_jd, e);
+    if (rc != 0 || cal == NULL)
+        return rc;
     jd = simplan_transit_start(plan, cal, *start_jd, &dec);
     if (isnan(opt.dec)) /* as an observer would: near, not on */
         plan->sim.dec_app_rad = round(dec / ASTRO_DEG * 10) / 10 * ASTRO_DEG;
@@ -447,9 +470,11 @@ static int write_groups_json(const struct simplan *plan, struct err *e)
 
     for (size_t i = 0; i < plan->ngroup; i++)
         json_array_append_new(groups, group_json(plan, &plan->group[i]));
-    all = json_pack("{s:s, s:s, s:I, s:o, s:o}", "program", "uvh5sim", "version",
-                    VERSION, "seed", (json_int_t)plan->sim.seed, "parameters",
-                    parameters_json(plan), "groups", groups);
+    all = json_pack(
+        "{s:s, s:s, s:I, s:o, s:o, s:[fff]}", "program", "uvh5sim", "version", VERSION,
+        "seed", (json_int_t)plan->sim.seed, "parameters", parameters_json(plan),
+        "groups", groups, "earth_s_arcsec", plan->sim.earth.dut1_s,
+        plan->sim.earth.x_rad / ASTRO_ARCSEC, plan->sim.earth.y_rad / ASTRO_ARCSEC);
     text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(all);
     if (rc == 0 && text == NULL)
@@ -518,7 +543,7 @@ static int write_subband(const struct simplan *plan, const struct sim_group *g, 
         .dec_app_rad = sim->dec_app_rad,
         .ra_rad = g->ra_rad,
         .dec_rad = g->dec_rad,
-        .dut1_s = sim->dut1_s,
+        .earth = sim->earth,
         .ntime = sim->ntime,
         .nant = sim->nant,
         .nchan = sim->nchan,

@@ -26,7 +26,7 @@ static int apparent_flux(struct model *m, const struct vis *vis,
     for (size_t t = 0; t < vis->ntime; t++) {
         struct astro_epoch ep;
 
-        astro_epoch_init(&ep, vis->time_jd[t], vis->dut1_s);
+        astro_epoch_init(&ep, vis->time_jd[t], &vis->earth, &vis->site);
         astro_icrs_to_itrf(&ep, cal->ra_rad, cal->dec_rad, m->dir[t]);
         for (size_t c = 0; c < vis->nchan; c++) {
             double s_jy = 0;

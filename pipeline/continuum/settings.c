@@ -1,6 +1,8 @@
 #include "pipeline/continuum/settings.h"
 
 #include <assert.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pipeline/pipeline.h"
@@ -11,7 +13,12 @@
 
 /* clang-format off */
 static const struct conf_setting rows[] = {
-{"instrument", "dut1_s", CONF_REAL, AT(instrument, dut1_s), -0.9, 0.9, "s", "0", "UT1 - UTC"},
+{"instrument", "dut1_s", CONF_REAL, AT(instrument, dut1_s), -0.9, 0.9, "s", "0",
+ "UT1 - UTC; 0: from the table"},
+{"instrument", "earth", CONF_PATH, AT(instrument, earth), 0, 0, "", "",
+ "table of earth orientation, ours or IERS finals2000A; empty: the one in the program"},
+{"instrument", "stop_longitude", CONF_TEXT, AT(instrument, stop_longitude), 0, 0, "", "file",
+ "degrees east at which hour angle 0 is that fringes were stopped to; file: the header's"},
 {"instrument", "beam", CONF_WORD, AT(instrument, beam), 0, 0, "airy gaussian none", "airy",
  "primary beam"},
 {"instrument", "dish_m", CONF_REAL, AT(instrument, dish_m), 0, 1000, "m", "0",
@@ -115,10 +122,26 @@ static const struct conf_setting rows[] = {
 };
 /* clang-format on */
 
+bool settings_stop_longitude(const struct continuum_settings *s, double *deg)
+{
+    const char *text = s->instrument.stop_longitude;
+    char *end;
+
+    *deg = NAN;
+    if (strcmp(text, "file") == 0)
+        return true;
+    *deg = strtod(text, &end);
+    return end != text && *end == '\0' && fabs(*deg) <= 360;
+}
+
 static const char *wrong(const void *values)
 {
     const struct continuum_settings *s = values;
 
+    double lon_deg;
+
+    if (!settings_stop_longitude(s, &lon_deg))
+        return "[instrument] stop_longitude must be file, or degrees from -360 to 360";
     if (s->imaging.auto_threshold > s->imaging.auto_mask)
         return "[imaging] auto_threshold must be at most auto_mask";
     if (s->imaging.correct_smearing && strcmp(s->imaging.engine, "own") != 0)

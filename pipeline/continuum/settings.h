@@ -14,7 +14,9 @@ struct window_opts;
 /* Units are in the names; ranges, defaults and meanings in the rows of settings.c. */
 struct continuum_settings {
     struct {
-        double dut1_s;
+        double dut1_s;           /* 0: from the table */
+        char earth[PATH_MAX];    /* table of earth orientation; empty: the program's */
+        char stop_longitude[32]; /* file, or degrees */
         char beam[16];
         double dish_m;  /* 0: from the file */
         double sefd_jy; /* 0: not known */
@@ -71,6 +73,9 @@ struct continuum_settings {
 };
 
 extern const struct conf_part continuum_part;
+
+/* [instrument] stop_longitude: *deg, NAN for "file"; false when it is neither. */
+bool settings_stop_longitude(const struct continuum_settings *s, double *deg);
 
 /* Those of conf, which was made with pipeline_settings (pipeline.h). */
 const struct continuum_settings *continuum_settings(const struct conf *conf);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "pipeline/sky/beam.h"
+#include "pipeline/sky/earth.h"
 #include "pipeline/sky/beam_series.h"
 #include "pipeline/sky/calibrator.h"
 #include "pipeline/cal/model.h"
@@ -52,6 +53,7 @@ struct tile_run {
     struct vis *vis;
     bool applied; /* the gains, to vis */
     double ra_rad, dec_rad;
+    struct earth_note earth; /* what directions are worth */
     struct beam beam;
 
     struct flag_report flags; /* from step "flag" on; empty when it is off */

@@ -157,16 +157,38 @@ static int check_headers(struct tile_run *run, struct err *e)
     return check_budget(run, &g, lo_hz, hi_hz, e);
 }
 
+/* How the earth stood in the middle of the group, and where its fringes were stopped. */
+static int orient(struct tile_run *run, struct uvh5_opts *opts, struct err *e)
+{
+    struct earth_table *t = NULL;
+    struct uvh5_info info;
+    double lon_deg;
+    int rc = uvh5_info(run->path[0], &info, e);
+
+    if (rc == 0)
+        rc = earth_table_read(&t, run->set->instrument.earth, e);
+    if (rc != 0)
+        return rc;
+    earth_at(t, 0.5 * (info.t0_jd + info.t1_jd), run->set->instrument.dut1_s,
+             info.dut1_s, &opts->earth, &run->earth);
+    earth_table_free(t);
+    if (settings_stop_longitude(run->set, &lon_deg) && isfinite(lon_deg)) {
+        opts->own_stop = true;
+        opts->stop_lon_rad = lon_deg * ASTRO_DEG;
+    }
+    return 0;
+}
+
 int tile_convert(void *arg, struct err *e)
 {
     struct tile_run *run = arg;
-    struct uvh5_opts opts = {.dut1_s = run->set->instrument.dut1_s,
-                             .threads = run->env->threads,
-                             .one_centre = true};
+    struct uvh5_opts opts = {.threads = run->env->threads, .one_centre = true};
     struct vis *vis;
     double valid;
     int rc = check_headers(run, e);
 
+    if (rc == 0)
+        rc = orient(run, &opts, e);
     if (rc == 0)
         rc = uvh5_read_group(&run->vis, run->path, run->npath, &opts, e);
     if (rc != 0)
@@ -184,7 +206,9 @@ int tile_convert(void *arg, struct err *e)
     run->ra_rad = vis->phase_ra_rad;
     run->dec_rad = vis->phase_dec_rad;
     snprintf(run->env->detail, sizeof run->env->detail,
-             "%zu files, %zu rows, %zu channels, %zu polarisations, %.1f %% valid",
-             run->npath, vis->nrow, vis->nchan, vis->npol, 100 * valid);
+             "%zu files, %zu rows, %zu channels, %zu polarisations, %.1f %% valid; "
+             "directions to %.2g arcsec",
+             run->npath, vis->nrow, vis->nchan, vis->npol, 100 * valid,
+             run->earth.error_arcsec);
     return 0;
 }

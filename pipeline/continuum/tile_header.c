@@ -64,6 +64,8 @@ static void say_how(struct tile_header *h, const struct tile_run *run)
     say_gains(h, run);
     if (!tile_calibrated(run))
         say(h, "no gains: pixels are in the unit of the data");
+    say(h, "directions to %.2g arcsec: UT1-UTC %+.4f s", run->earth.error_arcsec,
+        run->vis->earth.dut1_s);
     say(h, "weighting %s, robust %g, engine %s", set->imaging.weighting,
         set->imaging.robust, set->imaging.engine);
     say(h, "CLEAN: %zu components of at most %ld, in %zu major cycles",

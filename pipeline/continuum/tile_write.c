@@ -168,6 +168,19 @@ static json_t *selfcal(const struct selfcal *rounds)
     return m;
 }
 
+/* What directions are worth. */
+static json_t *earth(const struct tile_run *run)
+{
+    json_t *m = json_object();
+
+    verdict_number(m, "ut1_utc_s", run->vis->earth.dut1_s);
+    verdict_number(m, "pole_x_arcsec", run->vis->earth.x_rad / ASTRO_ARCSEC);
+    verdict_number(m, "pole_y_arcsec", run->vis->earth.y_rad / ASTRO_ARCSEC);
+    verdict_number(m, "error_arcsec", run->earth.error_arcsec);
+    verdict_put(m, "from", run->earth.text);
+    return m;
+}
+
 static json_t *thermal(const struct tile_run *run)
 {
     json_t *t = json_object();
@@ -220,6 +233,7 @@ json_t *tile_meta(const void *arg)
     verdict_number(m, "valid_fraction", vis_valid_fraction(run->vis));
     json_object_set_new(m, "flagging", tile_flag_meta(run));
     verdict_number(m, "imaged_fraction", run->imaged_fraction);
+    json_object_set_new(m, "earth", earth(run));
     json_object_set_new(m, "time_smearing", smearing(run));
     verdict_image(m, img);
     verdict_match(m, &run->match);

@@ -257,9 +257,14 @@ static int fill_rows(struct vis *vis, const struct uvh5_header *h,
     return rc;
 }
 
-static void fill_directions(struct vis *vis, const struct uvh5_header *h)
+static void fill_directions(struct vis *vis, const struct uvh5_header *h,
+                            const struct uvh5_opts *opts)
 {
+    struct site stop = vis->site; /* at its longitude fringes were stopped */
     struct astro_epoch ep;
+
+    if (opts->own_stop)
+        stop.lon_rad = opts->stop_lon_rad;
 
     vis->phasing = h->info.phasing;
     vis->phase_ra_rad = h->info.phase_ra_rad;
@@ -267,9 +272,9 @@ static void fill_directions(struct vis *vis, const struct uvh5_header *h)
     vis->dec_app_rad = h->info.dec_app_rad;
     for (size_t t = 0; t < vis->ntime; t++) {
         if (vis->phasing == VIS_MERIDIAN) {
-            astro_meridian(&vis->site, vis->dec_app_rad, vis->pointing[t]);
+            astro_meridian(&stop, vis->dec_app_rad, vis->pointing[t]);
         } else if (vis->phasing == VIS_SIDEREAL) {
-            astro_epoch_init(&ep, vis->time_jd[t], vis->dut1_s);
+            astro_epoch_init(&ep, vis->time_jd[t], &vis->earth, &vis->site);
             astro_icrs_to_itrf(&ep, vis->phase_ra_rad, vis->phase_dec_rad,
                                vis->pointing[t]);
         } else {
@@ -282,7 +287,8 @@ static void fill_directions(struct vis *vis, const struct uvh5_header *h)
 
 /* Everything but the channels, from the header all files share. */
 static int fill_common(struct vis *vis, const struct uvh5_header *h,
-                       const double *time_jd, struct uvh5_place *place, struct err *e)
+                       const double *time_jd, struct uvh5_place *place,
+                       const struct uvh5_opts *opts, struct err *e)
 {
     snprintf(vis->telescope, sizeof vis->telescope, "%s", h->info.telescope);
     snprintf(vis->instrument, sizeof vis->instrument, "%s", h->info.instrument);
@@ -297,7 +303,7 @@ static int fill_common(struct vis *vis, const struct uvh5_header *h,
     for (size_t i = 0; i < vis->nant; i++)
         vis->ant_number[i] = (int)h->ant_number[i];
     fill_pols(vis, h, place);
-    fill_directions(vis, h);
+    fill_directions(vis, h, opts);
     return fill_rows(vis, h, place, e);
 }
 
@@ -419,8 +425,8 @@ int uvh5_read_group(struct vis **out, const char *const *path, size_t nfile,
                    e);
     if (rc != 0)
         goto out;
-    vis->dut1_s = opts->dut1_s;
-    if ((rc = fill_common(vis, &rows, time_jd, &place, e)) != 0)
+    vis->earth = opts->earth;
+    if ((rc = fill_common(vis, &rows, time_jd, &place, opts, e)) != 0)
         goto out;
     rc = fill_samples(vis, h, nfile, &place, opts, e);
 out:

@@ -14,11 +14,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "pipeline/sky/astro.h"
+
 struct err;
 struct vis;
 
 struct uvh5_opts {
-    double dut1_s;  /* UT1 - UTC */
+    struct earth earth; /* at the group's time; see earth.h */
+    /* longitude at which hour angles are counted that fringes were stopped to (VIS_MERIDIAN), rad;
+     * 0 with own_stop false: the header's */
+    bool own_stop;
+    double stop_lon_rad;
     size_t threads; /* that may work at once, three at most do; 0 counts as 1 */
     /* turn what was stopped to hour angle 0 to its mean pointing, as vis_rephase would */
     bool one_centre;

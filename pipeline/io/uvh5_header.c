@@ -300,6 +300,10 @@ static int read_site(const struct h5 *h5, struct uvh5_header *h, struct err *e)
             e, ERR_FORMAT,
             "%s: no such place: latitude %g, longitude %g deg, altitude %g m", h->path,
             lat, lon, site->alt_m);
+    h->info.dut1_s = NAN;
+    if (h5_has(h5, "Header/dut1") &&
+        (rc = h5_read_f64(h5, "Header/dut1", &h->info.dut1_s, 1, e)) != 0)
+        return rc;
     site->lat_rad = lat * ASTRO_DEG;
     site->lon_rad = lon * ASTRO_DEG;
     return 0;

@@ -24,6 +24,7 @@ struct uvh5_info {
     char convention[32],
         x_orientation[32]; /* pol_convention; "" when it does not say */
     struct site site;
+    double dut1_s; /* UT1 - UTC as the file has it; NAN when it does not say */
     enum vis_phasing phasing;
     double phase_ra_rad, phase_dec_rad; /* VIS_SIDEREAL: ICRS; else NAN */
     double tint_s, width_hz;            /* of the first row and channel */

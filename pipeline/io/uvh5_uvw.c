@@ -27,7 +27,7 @@ static void frame_of(const struct uvh5_header *h, double frame[3][3])
     struct astro_epoch ep;
 
     if (h->info.phasing == VIS_SIDEREAL) {
-        astro_epoch_init(&ep, h->time_jd[0], 0);
+        astro_epoch_init(&ep, h->time_jd[0], NULL, &h->info.site);
         astro_uvw_basis(&ep, h->info.phase_ra_rad, h->info.phase_dec_rad, frame);
         return;
     }

@@ -171,7 +171,7 @@ static double length_s(const struct uvh5_sub *s, size_t t)
 
 static double lst_rad(const struct uvh5_sub *s, size_t t)
 {
-    return astro_lst(time_jd(s, t), s->dut1_s, s->site.lon_rad);
+    return astro_lst(time_jd(s, t), s->earth.dut1_s, s->site.lon_rad);
 }
 
 /* Apparent direction of the tracked position; from the direction in ITRF: right ascension =
@@ -181,7 +181,7 @@ static double app_dec_rad(const struct uvh5_sub *s, size_t t)
     struct astro_epoch ep;
     double v[3];
 
-    astro_epoch_init(&ep, time_jd(s, t), s->dut1_s);
+    astro_epoch_init(&ep, time_jd(s, t), &s->earth, &s->site);
     astro_icrs_to_itrf(&ep, s->ra_rad, s->dec_rad, v);
     return asin(v[2]);
 }
@@ -191,7 +191,7 @@ static double app_ra_rad(const struct uvh5_sub *s, size_t t)
     struct astro_epoch ep;
     double v[3], ra;
 
-    astro_epoch_init(&ep, time_jd(s, t), s->dut1_s);
+    astro_epoch_init(&ep, time_jd(s, t), &s->earth, &s->site);
     astro_icrs_to_itrf(&ep, s->ra_rad, s->dec_rad, v);
     ra = lst_rad(s, t) - s->site.lon_rad + atan2(v[1], v[0]);
     return ra - 2 * M_PI * floor(ra / (2 * M_PI));
@@ -204,7 +204,7 @@ static void uvw_basis(const struct uvh5_sub *s, size_t t, double basis[3][3])
     struct astro_epoch ep;
 
     if (s->layout == UVH5_3D) {
-        astro_epoch_init(&ep, time_jd(s, t), s->dut1_s);
+        astro_epoch_init(&ep, time_jd(s, t), &s->earth, &s->site);
         astro_uvw_basis(&ep, s->ra_rad, s->dec_rad, basis);
         return;
     }

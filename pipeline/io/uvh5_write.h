@@ -28,7 +28,7 @@ struct uvh5_sub { /* arrays are borrowed, row-major */
     struct site site;       /* header location; antenna positions are relative to it */
     double dec_app_rad;     /* 4-D: apparent declination of the meridian point */
     double ra_rad, dec_rad; /* 3-D: ICRS phase centre */
-    double dut1_s;
+    struct earth earth;
     size_t ntime, nant, nchan, npol;
     const int *number;     /* [nant] stations (1-based), correlator's order */
     double t0_jd, tint_s;  /* centre of the first integration, UTC; length */

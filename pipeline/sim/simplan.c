@@ -39,7 +39,7 @@ static double transit_jd(const struct simvis *sim, const struct sim_source *src,
         struct astro_epoch ep;
         double v[3], east;
 
-        astro_epoch_init(&ep, jd, sim->dut1_s);
+        astro_epoch_init(&ep, jd, &sim->earth, &sim->site);
         astro_icrs_to_itrf(&ep, src->ra_rad, src->dec_rad, v);
         east = (atan2(v[1], v[0]) - sim->site.lon_rad) / (2 * M_PI);
         east -= i == 0 ? floor(east) : round(east);
@@ -111,7 +111,8 @@ static void pointing(const struct simplan *plan, const struct sim_group *g,
     struct astro_epoch ep;
     double v[3];
 
-    astro_epoch_init(&ep, g->start_jd + after_s / ASTRO_DAY_S, plan->sim.dut1_s);
+    astro_epoch_init(&ep, g->start_jd + after_s / ASTRO_DAY_S, &plan->sim.earth,
+                     &plan->sim.site);
     astro_meridian(&plan->sim.site, plan->sim.dec_app_rad, v);
     astro_itrf_to_icrs(&ep, v, ra_rad, dec_rad);
 }

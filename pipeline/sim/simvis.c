@@ -242,14 +242,17 @@ static void prepare_time(struct work *w, double jd)
     size_t na = sim->nant, plane = w->sky->n * na;
     double turn = 2 * M_PI / ASTRO_C_M_S;
     double first = turn * simvis_freq(sim, w->sub, 0), step = -turn * simvis_width(sim);
+    struct site where = sim->site;
     struct astro_epoch ep;
 
+    if (sim->own_stop)
+        where.lon_rad = sim->stop_lon_rad;
     w->jd = jd;
-    astro_epoch_init(&ep, jd, sim->dut1_s);
+    astro_epoch_init(&ep, jd, &sim->earth, &sim->site);
     if (sim->track)
         astro_icrs_to_itrf(&ep, sim->ra_rad, sim->dec_rad, w->stop);
     else
-        astro_meridian(&sim->site, sim->dec_app_rad, w->stop);
+        astro_meridian(&where, sim->dec_app_rad, w->stop);
     memcpy(w->look, w->stop, sizeof w->look);
     for (size_t a = 0; a < na; a++)
         for (int p = 0; p < 2; p++)

@@ -57,7 +57,9 @@ int sim_rfi_parse(const char *name, enum sim_rfi *kind);
 struct simvis {
     uint64_t seed;
     struct site site;
-    double dut1_s;
+    struct earth earth;
+    int own_stop; /* 1, track 0: fringes are stopped at this longitude, not the site's */
+    double stop_lon_rad;
     int track; /* 0: meridian point at dec_app_rad; 1: the ICRS position (beam and stop) */
     double dec_app_rad, ra_rad, dec_rad;
     size_t nant, ntime, nchan, npol; /* nchan: of one sub-band */

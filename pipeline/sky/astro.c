@@ -16,12 +16,29 @@ static const eraASTROM *epoch_astrom(const struct astro_epoch *ep)
     return (const eraASTROM *)(const void *)ep->astrom;
 }
 
-void astro_epoch_init(struct astro_epoch *ep, double jd_utc, double dut1_s)
+/* Celestial intermediate frame to ITRF (IERS Conventions 2010, 5.5 and 5.4.1): the earth rotation
+ * angle of UT1, then the pole. */
+static void epoch_turn(struct astro_epoch *ep, double tt1, double tt2, double ut11,
+                       double ut12, const struct earth *earth)
 {
+    double turn[3][3], pole[3][3];
+
+    eraIr(turn);
+    eraRz(eraEra00(ut11, ut12), turn);
+    eraPom00(earth->x_rad, earth->y_rad, eraSp00(tt1, tt2), pole);
+    eraRxr(pole, turn, ep->turn);
+}
+
+void astro_epoch_init(struct astro_epoch *ep, double jd_utc, const struct earth *earth,
+                      const struct site *site)
+{
+    static const struct earth upright = {0, 0, 0};
     double day = floor(jd_utc - 0.5) + 0.5, frac = jd_utc - day;
     double tai1, tai2, tt1, tt2, ut11, ut12, eo;
     eraASTROM astrom;
 
+    if (earth == NULL)
+        earth = &upright;
     memset(ep, 0, sizeof *ep);
     memset(&astrom, 0, sizeof astrom);
     ep->jd_utc = jd_utc;
@@ -29,31 +46,39 @@ void astro_epoch_init(struct astro_epoch *ep, double jd_utc, double dut1_s)
      * error, and no JD that fits a double makes one here. */
     eraUtctai(day, frac, &tai1, &tai2);
     eraTaitt(tai1, tai2, &tt1, &tt2);
-    eraUtcut1(day, frac, dut1_s, &ut11, &ut12);
-    eraApci13(tt1, tt2, &astrom, &eo);
+    eraUtcut1(day, frac, earth->dut1_s, &ut11, &ut12);
+    if (site == NULL)
+        eraApci13(tt1, tt2, &astrom, &eo);
+    else /* at pressure 0: no refraction */
+        eraApco13(day, frac, earth->dut1_s, site->lon_rad, site->lat_rad, site->alt_m,
+                  earth->x_rad, earth->y_rad, 0, 0, 0, 1, &astrom, &eo);
     memcpy(ep->astrom, &astrom, sizeof astrom);
-    ep->era_rad = eraEra00(ut11, ut12);
+    epoch_turn(ep, tt1, tt2, ut11, ut12, earth);
 }
 
 void astro_icrs_to_itrf(const struct astro_epoch *ep, double ra_rad, double dec_rad,
                         double v[3])
 {
     eraASTROM astrom = *epoch_astrom(ep);
-    double ri, di;
+    double turn[3][3], ri, di, c[3];
 
+    memcpy(turn, ep->turn, sizeof turn);
     eraAtciqz(ra_rad, dec_rad, &astrom, &ri, &di);
-    eraS2c(ri - ep->era_rad, di, v);
+    eraS2c(ri, di, c);
+    eraRxp(turn, c, v);
 }
 
 void astro_itrf_to_icrs(const struct astro_epoch *ep, const double v[3], double *ra_rad,
                         double *dec_rad)
 {
     eraASTROM astrom = *epoch_astrom(ep);
-    double in[3] = {v[0], v[1], v[2]};
+    double in[3] = {v[0], v[1], v[2]}, turn[3][3], c[3];
     double theta, phi;
 
-    eraC2s(in, &theta, &phi);
-    eraAticq(theta + ep->era_rad, phi, &astrom, ra_rad, dec_rad);
+    memcpy(turn, ep->turn, sizeof turn);
+    eraTrxp(turn, in, c);
+    eraC2s(c, &theta, &phi);
+    eraAticq(theta, phi, &astrom, ra_rad, dec_rad);
     *ra_rad = eraAnp(*ra_rad);
 }
 

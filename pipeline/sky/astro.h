@@ -4,10 +4,8 @@
  * Two frames are used.  ICRS is the frame of catalogues, images and phase centres.  ITRF is the
  * frame of UVH5 antenna positions (plain ECEF, not turned to the horizon); a direction
  * in it is the *apparent* direction (of date, with aberration, without refraction), so that the
- * geometric delay of a baseline b_m is b_m . direction / c at that instant.
- *
- * Polar motion (0.3 arcsec) and diurnal aberration (0.3 arcsec) are left out; UT1-UTC
- * is the caller's (0 turns the sky by less than 13.5 arcsec, for data and model alike).
+ * geometric delay of a baseline b_m is b_m . direction / c at that instant.  Places are those that
+ * an observer at the site has (eraApco13): UT1, polar motion and diurnal aberration are in them.
  */
 #ifndef PIPELINE_SKY_ASTRO_H
 #define PIPELINE_SKY_ASTRO_H
@@ -26,15 +24,24 @@ struct site {
     double alt_m;
 };
 
+/* How the earth stands (pipeline/sky/earth.h): UT1-UTC, the pole (IERS: x to Greenwich, y to 90
+ * degrees west). */
+struct earth {
+    double dut1_s, x_rad, y_rad;
+};
+
 /* One instant, prepared once and used for many directions. */
 struct astro_epoch {
     double jd_utc;
-    double era_rad;    /* earth rotation angle, from UT1 */
+    double turn[3]
+               [3]; /* celestial intermediate frame to ITRF: rotation, then the pole */
     double astrom[40]; /* ERFA's eraASTROM, opaque */
 };
 
-/* astro_epoch_init: prepare an instant.  Given: jd_utc days, dut1_s = UT1-UTC seconds. */
-void astro_epoch_init(struct astro_epoch *ep, double jd_utc, double dut1_s);
+/* astro_epoch_init: prepare an instant.  Given: jd_utc days; earth (NULL: UT1 = UTC, the pole at
+ * 0); site of the observer (NULL: the middle of the earth, without diurnal aberration). */
+void astro_epoch_init(struct astro_epoch *ep, double jd_utc, const struct earth *earth,
+                      const struct site *site);
 
 /* ICRS (rad) to a unit vector in ITRF at that instant. */
 void astro_icrs_to_itrf(const struct astro_epoch *ep, double ra_rad, double dec_rad,

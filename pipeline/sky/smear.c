@@ -47,7 +47,7 @@ struct smear *smear_new(const struct vis *vis)
         smear->nu2[c] = (float)(nu * nu);
     }
     for (size_t t = 0; t < vis->ntime; t++)
-        astro_epoch_init(&smear->epoch[t], vis->time_jd[t], vis->dut1_s);
+        astro_epoch_init(&smear->epoch[t], vis->time_jd[t], &vis->earth, &vis->site);
     return smear;
 }
 

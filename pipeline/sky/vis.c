@@ -109,7 +109,7 @@ static double dot(const double a[3], const double b[3])
 
 static void epoch_at(const struct vis *vis, size_t t, struct astro_epoch *ep)
 {
-    astro_epoch_init(ep, vis->time_jd[t], vis->dut1_s);
+    astro_epoch_init(ep, vis->time_jd[t], &vis->earth, &vis->site);
 }
 
 void vis_uvw(const struct vis *vis, double ra_rad, double dec_rad, double (*uvw_m)[3])

@@ -28,7 +28,7 @@ struct vis {
     char telescope[VIS_NAME], instrument[VIS_NAME], object[64];
     char unit[16]; /* of the data as read: Jy, uncalib; empty: not said */
     struct site site;
-    double dut1_s; /* UT1 - UTC used for every direction of this struct */
+    struct earth earth; /* used for every direction of this struct */
 
     size_t nant;                /* telescope's antennas, also those without data */
     char (*ant_name)[VIS_NAME]; /* [nant] */
