@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/path.h"
 #include "pipeline/io/h5.h"
 #include "pipeline/cal/apply.h"
 #include "pipeline/cal/gains.h"
@@ -328,6 +329,109 @@ static int apply_table(const char *table, const char *raw_path, const char *cal_
     return rc != 0;
 }
 
+/* HERA's uncalibrated file, its gains and its calibrated file. */
+static void heras_gains_make_its_calibrated_file(void **state)
+{
+    static const char base[] = "hera/zen.2458043.40141.xx.HH.XRAA";
+    const char *data = shared_data(), *one[1];
+    const struct uvh5_opts opts = {0};
+    struct caltable_info back;
+    struct vis *raw, *done;
+    struct gains *g;
+    char path[512];
+    double off2 = 0, all2 = 0, worst = 0;
+    size_t n;
+    struct err e = {0};
+
+    (void)state;
+    if (data == NULL)
+        skip();
+    one[0] = path;
+    snprintf(path, sizeof path, "%s/%s.uncalibrated.uvh5", data, base);
+    assert_int_equal(uvh5_read_group(&raw, one, 1, &opts, &e), 0);
+    snprintf(path, sizeof path, "%s/%s.uvh5", data, base);
+    assert_int_equal(uvh5_read_group(&done, one, 1, &opts, &e), 0);
+    snprintf(path, sizeof path, "%s/%s.abs.calfits", data, base);
+    if (caltable_read(&g, &back, path, raw, &e) != 0)
+        fail_msg("%s", e.text);
+    assert_string_equal(back.telescope, "HERA");
+    assert_int_equal(g->ntime, 60);
+    assert_int_equal(g->nchan, 64);
+    if (apply_gains(raw, &(struct apply){.gains = {g}}, &e) != 0)
+        fail_msg("%s", e.text);
+    n = raw->nrow * raw->nchan * raw->npol;
+    assert_int_equal(n, done->nrow * done->nchan * done->npol);
+    for (size_t i = 0; i < n; i++) {
+        double want = cabs((double complex)done->data[i]),
+               off = cabs((double complex)raw->data[i] - (double complex)done->data[i]);
+
+        if (!(raw->weight[i] > 0) || want == 0)
+            continue;
+        off2 += off * off;
+        all2 += want * want;
+        worst = fmax(worst, off / want);
+    }
+    assert_true(all2 > 0);
+    print_message("rms %.1e, worst %.1e of the sample\n", sqrt(off2 / all2), worst);
+    assert_true(sqrt(off2 / all2) < 1e-7);
+    assert_true(worst < 4e-7); /* three factors of 24 bits */
+    gains_free(g);
+    vis_free(raw);
+    vis_free(done);
+}
+
+/* Axes, kinds and sizes that are none of a gain table: a sentence each. */
+static void what_is_no_calfits_is_refused(void **state)
+{
+    static const struct {
+        const char *from, *to, *say;
+    } bad[] = {
+        {"CALTYPE = 'gain    '", "CALTYPE = 'delay   '", "CALTYPE 'delay'"},
+        {"GNCONVEN= 'divide  '", "GNCONVEN= 'subtract'", "GNCONVEN 'subtract'"},
+        {"CTYPE3  = 'TIME    '", "CTYPE3  = 'CLOCK   '", "has no axis TIME"},
+        {"NAXIS4  =                   64", "NAXIS4  =           2000000000",
+         "more than the file holds"},
+        {"NAXIS1  =                    4", "NAXIS1  =                    2",
+         "not gains by"},
+        {"TELESCOP= 'HERA    '", "TELESCOP= 'ATA     '", "gains of telescope ATA"},
+        {"TTYPE3  = 'ANTARR  '", "TTYPE3  = 'ANTXXX  '", "column"},
+    };
+    const char *data = shared_data(), *one[1];
+    const struct uvh5_opts opts = {0};
+    struct caltable_info back;
+    struct vis *raw;
+    struct gains *g;
+    char path[512], *whole;
+    size_t size;
+    struct err e = {0};
+
+    (void)state;
+    if (data == NULL)
+        skip();
+    one[0] = path;
+    snprintf(path, sizeof path, "%s/hera/zen.2458043.40141.xx.HH.XRAA.uvh5", data);
+    assert_int_equal(uvh5_read_group(&raw, one, 1, &opts, &e), 0);
+    snprintf(path, sizeof path, "%s/hera/zen.2458043.40141.xx.HH.XRAA.abs.calfits",
+             data);
+    assert_int_equal(path_read(&whole, &size, path, 1 << 26, &e), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char *at = memmem(whole, size, bad[i].from, strlen(bad[i].from));
+
+        assert_non_null(at);
+        memcpy(at, bad[i].to, strlen(bad[i].to));
+        assert_int_equal(path_write("bad.calfits", whole, size, &e), 0);
+        memcpy(at, bad[i].from, strlen(bad[i].from));
+        assert_true(caltable_read(&g, &back, "bad.calfits", raw, &e) < 0);
+        assert_null(g);
+        if (strstr(e.text, bad[i].say) == NULL || strstr(e.text, "bad.calfits") == NULL)
+            fail_msg("%s instead of %s", e.text, bad[i].say);
+    }
+    assert_int_equal(path_write("bad.calfits", whole, size / 2, &e), 0);
+    assert_true(caltable_read(&g, &back, "bad.calfits", raw, &e) < 0);
+    free(whole);
+    vis_free(raw);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +440,8 @@ int main(int argc, char **argv)
         OWN_DIR(gains_of_one_channel_fit_any_band),
         OWN_DIR(misfits_are_refused_with_a_sentence),
         OWN_DIR(a_table_of_delays_is_refused),
+        cmocka_unit_test(heras_gains_make_its_calibrated_file),
+        OWN_DIR(what_is_no_calfits_is_refused),
     };
     struct err e = {0};
 

@@ -28,6 +28,9 @@
 #include "pipeline/io/ms.h"
 #include "pipeline/io/uvh5.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/cal/apply.h"
+#include "pipeline/cal/gains.h"
+#include "pipeline/io/caltable.h"
 #include "pipeline/io/uvh5_header.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/earth.h"
@@ -38,7 +41,7 @@
 #define PROGRAM "uvh5ms"
 
 struct args {
-    const char *settings, *column, *earth;
+    const char *settings, *column, *earth, *gains;
     double dut1_s;
     bool weight_spectrum, json, quiet;
     struct uvh5_opts read;
@@ -60,6 +63,7 @@ static const char usage[] =
     "  -c, --config FILE   settings: where incoming files are, what makes a group\n"
     "  --column NAME       data (DATA) or corrected (CORRECTED_DATA); data\n"
     "  --weight-spectrum   weights by channel, too\n"
+    "  --gains TABLE       apply these first: CalH5 or calfits\n"
     "  --dut1 SECONDS      UT1-UTC; from the table\n"
     "  --earth FILE        table of earth orientation; the one in the program\n"
     "  --json              a summary as JSON on standard output\n"
@@ -82,6 +86,7 @@ static int parse_options(int argc, char **argv, struct args *args)
         {"weight-spectrum", 0, OPTION_FLAG, offsetof(struct args, weight_spectrum), 0,
          0},
         {"dut1", 0, OPTION_REAL, offsetof(struct args, dut1_s), -0.9, 0.9},
+        {"gains", 0, OPTION_TEXT, offsetof(struct args, gains), 0, 0},
         {"earth", 0, OPTION_TEXT, offsetof(struct args, earth), 0, 0},
         {"json", 0, OPTION_FLAG, offsetof(struct args, json), 0, 0},
         {"quiet", 0, OPTION_FLAG, offsetof(struct args, quiet), 0, 0},
@@ -236,7 +241,9 @@ static int write_ms(const char *out, const struct vis *vis, const struct input *
                            .weight_spectrum = args->weight_spectrum,
                            .field = in->group,
                            .origin = PROGRAM " " VERSION,
-                           .message = "as observed, phased to the mean pointing",
+                           .message = args->gains != NULL
+                                          ? "with gains, phased to the mean pointing"
+                                          : "as observed, phased to the mean pointing",
                            .progress = progress,
                            .arg = (void *)args};
     sigset_t quit, old;
@@ -296,6 +303,20 @@ static int exit_code(int rc)
     }
 }
 
+/* The gains of a table onto the data. */
+static int calibrate(struct vis *vis, const char *path, struct err *e)
+{
+    struct caltable_info info;
+    struct gains *g = NULL;
+    int rc = caltable_read(&g, &info, path, vis, e);
+    struct apply job = {.gains = {g}};
+
+    if (rc == 0)
+        rc = apply_gains(vis, &job, e);
+    gains_free(g);
+    return rc;
+}
+
 /* How the earth stood when the group began. */
 static int orient(struct uvh5_opts *opts, const char *path, const struct args *args,
                   struct err *e)
@@ -334,6 +355,8 @@ static int run(char **word, size_t n, const struct args *args)
         rc = orient(&opts, in.path[0], args, &e);
     if (rc == 0)
         rc = uvh5_read_group(&vis, (const char *const *)in.path, in.n, &opts, &e);
+    if (rc == 0 && args->gains != NULL)
+        rc = calibrate(vis, args->gains, &e);
     middle = clock_boot_s();
     if (rc == 0)
         phase(vis);

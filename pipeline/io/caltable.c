@@ -18,6 +18,7 @@
 
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
+#include "pipeline/io/caltable_parts.h"
 #include "pipeline/io/h5.h"
 #include "pipeline/sky/astro.h"
 #include "pipeline/sky/vis.h"
@@ -355,17 +356,7 @@ out:
 
 /* ---- reading ---- */
 
-/* A table as it is in the file. */
-struct table {
-    size_t dim[H5_MAXDIM]; /* antennas, channels, times, polarisations */
-    int64_t *ant, *jones;
-    double *time_jd, *freq_hz;
-    double complex *g;
-    unsigned char *flag;
-    double *snr; /* zeros where the file has none */
-};
-
-static void table_close(struct table *t)
+void caltable_close(struct caltable *t)
 {
     free(t->ant);
     free(t->jones);
@@ -376,7 +367,7 @@ static void table_close(struct table *t)
     free(t->snr);
 }
 
-static int table_alloc(struct table *t, const char *path, struct err *e)
+int caltable_alloc(struct caltable *t, const char *path, struct err *e)
 {
     size_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
 
@@ -394,7 +385,7 @@ static int table_alloc(struct table *t, const char *path, struct err *e)
 }
 
 /* The frequency axis, or the middle of the one range of a wide-band table. */
-static int table_freq(struct table *t, const struct h5 *h5, struct err *e)
+static int table_freq(struct caltable *t, const struct h5 *h5, struct err *e)
 {
     double range_hz[2];
     int rc;
@@ -429,7 +420,7 @@ static int check_kind(const struct h5 *h5, struct err *e)
     return 0;
 }
 
-static int table_read(struct table *t, const struct h5 *h5, struct err *e)
+static int table_read(struct caltable *t, const struct h5 *h5, struct err *e)
 {
     int ndim = 0, rc = check_kind(h5, e);
     size_t n;
@@ -443,7 +434,7 @@ static int table_read(struct table *t, const struct h5 *h5, struct err *e)
         return err_set(e, ERR_FORMAT,
                        "%s: Data/gains is not [antenna][channel][time][polarisation]",
                        h5_path(h5));
-    rc = table_alloc(t, h5_path(h5), e);
+    rc = caltable_alloc(t, h5_path(h5), e);
     if (rc == 0)
         rc = h5_read_i64(h5, "Header/ant_array", t->ant, t->dim[0], e);
     if (rc == 0)
@@ -463,7 +454,7 @@ static int table_read(struct table *t, const struct h5 *h5, struct err *e)
 
 /* Ours are empty in a table that another program wrote. */
 static int read_info(struct caltable_info *info, const struct h5 *h5,
-                     const struct table *t, struct err *e)
+                     const struct caltable *t, struct err *e)
 {
     const struct {
         const char *name;
@@ -495,8 +486,8 @@ struct places {
     int pol[VIS_MAXPOL];
 };
 
-static int place_pols(struct places *at, const struct table *t, const struct vis *vis,
-                      const char *path, struct err *e)
+static int place_pols(struct places *at, const struct caltable *t,
+                      const struct vis *vis, const char *path, struct err *e)
 {
     for (size_t p = 0; p < vis->npol; p++) {
         at->pol[p] = -1;
@@ -511,8 +502,8 @@ static int place_pols(struct places *at, const struct table *t, const struct vis
     return 0;
 }
 
-static int place_ants(struct places *at, const struct table *t, const struct vis *vis,
-                      const char *path, struct err *e)
+static int place_ants(struct places *at, const struct caltable *t,
+                      const struct vis *vis, const char *path, struct err *e)
 {
     size_t found = 0;
 
@@ -529,8 +520,8 @@ static int place_ants(struct places *at, const struct table *t, const struct vis
     return 0;
 }
 
-static int place_chans(struct places *at, const struct table *t, const struct vis *vis,
-                       const char *path, struct err *e)
+static int place_chans(struct places *at, const struct caltable *t,
+                       const struct vis *vis, const char *path, struct err *e)
 {
     for (size_t c = 0; c < vis->nchan; c++) {
         size_t best = 0;
@@ -550,7 +541,7 @@ static int place_chans(struct places *at, const struct table *t, const struct vi
     return 0;
 }
 
-static int place_all(struct places *at, const struct table *t, const struct vis *vis,
+static int place_all(struct places *at, const struct caltable *t, const struct vis *vis,
                      const char *path, struct err *e)
 {
     int rc;
@@ -568,7 +559,7 @@ static int place_all(struct places *at, const struct table *t, const struct vis 
 }
 
 /* Gains of the table in vis's order; flagged and unusable numbers become 0. */
-static void reorder(struct gains *g, const struct table *t, const struct places *at)
+static void reorder(struct gains *g, const struct caltable *t, const struct places *at)
 {
     for (size_t i = 0; i < g->ntime * g->nchan * g->nant * g->npol; i++) {
         size_t p = i % g->npol, a = i / g->npol % g->nant;
@@ -604,22 +595,34 @@ static int read_refant(const struct h5 *h5, const struct vis *vis)
     return 0;
 }
 
+/* A table of ours, or of anybody's CalH5; *refant its reference antenna among vis's. */
+static int read_h5(struct caltable *t, struct caltable_info *info, int *refant,
+                   const char *path, const struct vis *vis, struct err *e)
+{
+    struct h5 *h5 = NULL;
+    int rc = h5_open(&h5, path, e);
+
+    if (rc == 0)
+        rc = table_read(t, h5, e);
+    if (rc == 0)
+        rc = read_info(info, h5, t, e);
+    if (rc == 0)
+        *refant = read_refant(h5, vis);
+    h5_close(h5, NULL);
+    return rc;
+}
+
 int caltable_read(struct gains **out, struct caltable_info *info, const char *path,
                   const struct vis *vis, struct err *e)
 {
-    struct h5 *h5 = NULL;
-    struct table t = {0};
+    struct caltable t = {0};
     struct places at = {0};
     struct gains *g = NULL;
-    int rc;
+    int refant = 0;
+    int rc = calfits_is(path) ? calfits_read(&t, info, path, e)
+                              : read_h5(&t, info, &refant, path, vis, e);
 
     *out = NULL;
-    rc = h5_open(&h5, path, e);
-    if (rc != 0)
-        return rc;
-    rc = table_read(&t, h5, e);
-    if (rc == 0)
-        rc = read_info(info, h5, &t, e);
     if (rc == 0 && strcmp(info->telescope, vis->telescope) != 0)
         rc = err_set(e, ERR_SHAPE, "%s: gains of telescope %s, the data are of %s",
                      path, info->telescope, vis->telescope);
@@ -632,12 +635,11 @@ int caltable_read(struct gains **out, struct caltable_info *info, const char *pa
         memcpy(g->time_jd, t.time_jd, t.dim[2] * sizeof *g->time_jd);
         memcpy(g->freq_hz, g->nchan > 1 ? vis->freq_hz : t.freq_hz,
                g->nchan * sizeof *g->freq_hz);
-        g->refant = read_refant(h5, vis);
+        g->refant = refant;
         reorder(g, &t, &at);
         *out = g;
     }
-    h5_close(h5, NULL);
-    table_close(&t);
+    caltable_close(&t);
     free(at.ant);
     free(at.chan);
     return rc;
