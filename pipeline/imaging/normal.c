@@ -62,6 +62,7 @@ void normal_free(struct normal *op)
     free(op->in_block);
     free(op->near);
     free(op->near_row);
+    free(op->near_most);
     free(op);
 }
 
@@ -434,7 +435,7 @@ static void keep_column(int16_t *kernel, float *unit, const float *part, float s
     float most = 0.0f, up;
 
     for (size_t i = 0; i < n; i++)
-        most = fmaxf(most, fabsf(part[2 * i]));
+        most = fabsf(part[2 * i]) > most ? fabsf(part[2 * i]) : most;
     *unit = scale * most / ((float)INT16_MAX * (float)INT16_MAX);
     up = most > 0.0f ? INT16_MAX / sqrtf(most) : 0.0f;
     for (size_t i = 0; i < n; i++)

@@ -116,8 +116,8 @@ static void make_lags(struct weights *w, const struct normal *op, size_t p, size
         a.scale /= (double)j;
     grid_turn(&w->plane, &w->real, p, m);
     grid_fold(&w->plane, 0);
-    fft_plane_to_image(w->fft, grid_plane(&w->plane, 0), w->plane.rows, w->plane.stride, w->ncol,
-                       w->lag, op->mx, op->my);
+    fft_plane_to_image(w->fft, grid_plane(&w->plane, 0), w->plane.rows, w->plane.stride,
+                       w->ncol, w->lag, op->mx, op->my);
     parallel_run_by(op->threads, op->my, scale_rows, &a);
 }
 

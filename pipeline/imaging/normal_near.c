@@ -41,6 +41,7 @@ int normal_open_near(struct normal *op)
     size_t n = 0;
 
     op->near_row = malloc(op->ny * sizeof *op->near_row);
+    op->near_most = malloc(op->ny * sizeof *op->near_most);
     for (size_t y = 0; op->near_row != NULL && y < op->ny; y++) {
         size_t reach = reach_of(op, y);
 
@@ -52,15 +53,33 @@ int normal_open_near(struct normal *op)
         for (size_t q = 0; q < op->beams && op->near_slots < SLOTS; q++)
             if (m < op->terms[q])
                 op->near_term[op->near_slots++] = (struct normal_term){q, m, 0.0f};
-    return op->near == NULL || op->near_row == NULL ? -ENOMEM : 0;
+    return op->near == NULL || op->near_row == NULL || op->near_most == NULL ? -ENOMEM
+                                                                             : 0;
 }
 
 struct keeping {
     struct normal *op;
     const float *lag;
     size_t slot;
+    float *most; /* [ny] the largest |lag| of each row */
     float up;
 };
+
+static void find_most(void *arg, size_t lo, size_t hi)
+{
+    const struct keeping *a = arg;
+    const struct normal *op = a->op;
+
+    for (size_t y = lo; y < hi; y++) {
+        size_t reach = (size_t)op->near_row[y].reach;
+        const float *lag = a->lag + (op->hy + y) * op->mx + op->hx - reach;
+        float most = 0.0f;
+
+        for (size_t x = 0; x < 2 * reach; x++)
+            most = fabsf(lag[x]) > most ? fabsf(lag[x]) : most;
+        a->most[y] = most;
+    }
+}
 
 /* Rows of lags dy = lo .. hi - 1. */
 static void keep_rows(void *arg, size_t lo, size_t hi)
@@ -80,7 +99,7 @@ static void keep_rows(void *arg, size_t lo, size_t hi)
 
 void normal_set_near(struct normal *op, size_t q, size_t m, const float *lag)
 {
-    struct keeping a = {op, lag, 0, 0.0f};
+    struct keeping a = {op, lag, 0, op->near_most, 0.0f};
     float most = 0.0f;
 
     while (a.slot < op->near_slots &&
@@ -88,9 +107,9 @@ void normal_set_near(struct normal *op, size_t q, size_t m, const float *lag)
         a.slot++;
     if (a.slot == op->near_slots)
         return;
-    for (size_t y = op->hy; y < op->hy + op->ny; y++)
-        for (size_t x = op->hx - op->nx; x < op->hx + op->nx; x++)
-            most = fmaxf(most, fabsf(lag[y * op->mx + x]));
+    parallel_run_by(op->threads, op->ny, find_most, &a);
+    for (size_t y = 0; y < op->ny; y++)
+        most = fmaxf(most, a.most[y]);
     a.up = most > 0.0f ? INT16_MAX / most : 0.0f;
     op->near_term[a.slot].unit = most / INT16_MAX;
     parallel_run_by(op->threads, op->ny, keep_rows, &a);

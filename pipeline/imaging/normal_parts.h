@@ -66,6 +66,7 @@ struct normal {
     size_t room, tall, wide, half;
     int16_t *near; /* [cells][NORMAL_NEAR] kernels at lags of dy >= 0 rows */
     struct normal_row *near_row; /* [ny] of each dy */
+    float *near_most;            /* [ny] the largest of a row */
     size_t near_slots;
     struct normal_term near_term[NORMAL_NEAR];
     unsigned char *in_block; /* [blocks of rows] 1: not all of them are 0 */
