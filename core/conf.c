@@ -97,9 +97,11 @@ static const struct conf_setting own_rows[] = {
 {"workers", "cancel_grace_s", CONF_REAL, AT(workers, cancel_grace_s), 0, 3600, "s", "10",
  "from asking a task to stop (TERM) to killing it"},
 {"workers", "memory_mib", CONF_COUNT, AT(workers, memory_mib), 0, 16777216, "MiB", "0",
- "memory that a worker process may take; 0: no limit"},
+ "memory that a worker process may take; 0: nine tenths of the machine's"},
 {"workers", "max_tasks", CONF_COUNT, AT(workers, max_tasks), 1, 1e9, "tasks", "100",
  "a worker process is replaced after so many"},
+{"workers", "sandbox", CONF_FLAG, AT(workers, sandbox), 0, 0, "", "yes",
+ "worker processes can write below state, scratch, products and locks alone (Landlock)"},
 {"workers", "log_max_kib", CONF_COUNT, AT(workers, log_max_kib), 1, 1048576, "KiB", "1024",
  "size at which the log of a task is cut off"},
 

@@ -78,8 +78,9 @@ struct conf {
         double lease_s, heartbeat_s;
         double stop_grace_s, soft_limit_s, hard_limit_s; /* limits: 0: none */
         double cancel_grace_s;
-        long memory_mib; /* 0: no limit */
+        long memory_mib; /* 0: nine tenths of the machine's */
         long max_tasks, log_max_kib;
+        bool sandbox;
     } workers;
     struct {
         double warn_pct, stop_pct, resume_pct, check_s;

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 /* "cannot VERB PATH: why", with errno's negation handed back. */
@@ -170,6 +171,32 @@ static int write_mode(const char *path, const void *data, size_t n, mode_t mode,
 fail:
     unlink(temp);
     return rc;
+}
+
+/* A name that write_mode gives. */
+static bool is_temp(const char *name)
+{
+    size_t n = strlen(name);
+
+    return name[0] == '.' && n > 22 && strcmp(name + n - 4, ".tmp") == 0 &&
+           name[n - 21] == '.' && strspn(name + n - 20, "0123456789abcdef") == 16;
+}
+
+size_t path_sweep_temps(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *de;
+    struct stat st;
+    size_t n = 0;
+
+    while (d != NULL && (de = readdir(d)) != NULL)
+        if (is_temp(de->d_name) &&
+            fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && difftime(time(NULL), st.st_mtime) > 60)
+            n += unlinkat(dirfd(d), de->d_name, 0) == 0;
+    if (d != NULL)
+        closedir(d);
+    return n;
 }
 
 int path_write(const char *path, const void *data, size_t n, struct err *e)

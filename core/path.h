@@ -35,6 +35,9 @@ int path_mkdirs(const char *dir, struct err *e);
 int path_write(const char *path, const void *data, size_t n, struct err *e);
 /* The same, and only its owner may read it.  Status: as path_write. */
 int path_write_private(const char *path, const void *data, size_t n, struct err *e);
+/* Remove what killed path_writes have left in a folder: `.NAME.<16 hex digits>.tmp` that nobody
+ * has written to for a minute.  Returns how many. */
+size_t path_sweep_temps(const char *dir);
 /* The second half of path_write: give the complete file `temp` its name `path`; on the same
  * file system.  Status: as path_write; temp is removed on failure. */
 int path_replace(const char *temp, const char *path, struct err *e);

@@ -5,6 +5,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -243,6 +246,25 @@ static void free_space_is_what_statvfs_says(void **state)
     assert_int_equal(path_free_bytes("absent", &bytes, NULL), -ENOENT);
 }
 
+static void what_killed_writers_left_is_swept(void **state)
+{
+    static const char *const name[] = {".a.json.0123456789abcdef.tmp",
+                                       ".a.json.0123.tmp", "a.0123456789abcdef.tmp",
+                                       ".b.fedcba9876543210.tmp"};
+    struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        fclose(fopen(name[i], "w"));
+        if (i < 3)
+            assert_int_equal(utimensat(AT_FDCWD, name[i], old, 0), 0);
+    }
+    assert_int_equal(path_sweep_temps("."), 1); /* the last may be in the making */
+    assert_int_equal(access(name[0], F_OK), -1);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(access(name[i], F_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +278,7 @@ int main(void)
         OWN_DIR(a_tree_with_links_and_pipes_can_be_synced),
         OWN_DIR(digests_are_those_of_the_standard),
         OWN_DIR(free_space_is_what_statvfs_says),
+        OWN_DIR(what_killed_writers_left_is_swept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

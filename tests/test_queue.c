@@ -203,6 +203,24 @@ static void what_a_wrong_clock_left_behind_waits_no_day(void **state)
     assert_true(in_s > 900 && in_s <= 1001); /* as it was asked for */
 }
 
+/* `rm`, or a restore, while the daemon has it open: what we would write is lost. */
+static void a_file_that_is_removed_or_replaced_is_noticed(void **state)
+{
+    double now;
+
+    (void)state;
+    spawn("continuum", "a", 0);
+    assert_int_equal(rename("queue.sqlite3", "aside"), 0);
+    assert_int_equal(queue_changed(q, &e), ERR_STORE_DOWN);
+    assert_non_null(strstr(e.text, "queue.sqlite3 was removed or replaced"));
+    assert_int_equal(queue_now(q, &now, &e), ERR_STORE_DOWN);
+    assert_int_equal(claim_one(q, me.id, LEASE_S, &t, &e), ERR_STORE_DOWN);
+    fclose(fopen("queue.sqlite3", "w"));
+    assert_int_equal(claim_one(q, me.id, LEASE_S, &t, &e), ERR_STORE_DOWN);
+    assert_int_equal(rename("aside", "queue.sqlite3"), 0);
+    claim("a");
+}
+
 /* matrix: queue 5 no space for the database */
 static void a_full_disk_is_told_and_passes(void **state)
 {
@@ -606,6 +624,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         QUEUE_SUITE,
         QUEUE(a_clock_that_is_set_back_prolongs_no_wait),
+        QUEUE(a_file_that_is_removed_or_replaced_is_noticed),
         QUEUE(what_a_wrong_clock_left_behind_waits_no_day),
         QUEUE(a_full_disk_is_told_and_passes),
         QUEUE(a_second_daemon_is_refused_and_told_whose_it_is),

@@ -76,7 +76,7 @@ static const struct verb {
      "has ended back\nto pending with these params.  Exit status 1: it is there "
      "already.\n\n"
      "  taskctl submit noop trial-1\n"
-     "  taskctl submit noop trial-1 --again --params '{\"seconds\": 2}' --priority "
+     "  taskctl submit noop trial-1 --again --params '{\"ms\": 2000}' --priority "
      "5\n"},
     {"retry", change_retry, STORE, "snkad", true,
      "failed and cancelled tasks: pending again, with all their retries",

@@ -26,6 +26,14 @@ int folders_make(const struct conf *conf, struct err *e)
             rc = 0;
         }
     }
+    if (rc == 0) {
+        size_t n = path_sweep_temps(conf->paths.state);
+
+        if (n > 0)
+            log_event(LOG_INFO, "swept", "dir", conf->paths.state, "files", log_u(n),
+                      "reason", "half-written files of a process that was killed",
+                      NULL);
+    }
     return rc;
 }
 

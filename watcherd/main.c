@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "core/conf.h"
@@ -80,6 +82,25 @@ static int complain(const char *text)
     return EX_USAGE;
 }
 
+/* A password in a file that others may read is none. */
+static void say_readable_secret(const struct conf *conf, const char *file)
+{
+    const char *at = strstr(conf->queue.store, "://"), *end, *colon;
+    struct stat st;
+
+    if (stat(file, &st) != 0 || (st.st_mode & 0004) == 0)
+        return;
+    end = at != NULL ? strrchr(at, '@') : NULL;
+    colon = end != NULL ? memchr(at + 3, ':', (size_t)(end - at - 3)) : NULL;
+    if (colon == NULL && strstr(conf->queue.store, "password") == NULL)
+        return;
+    fprintf(
+        stderr,
+        "watcherd: warning: %s holds the store's password and may be read by everybody "
+        "(mode %03o): chmod o-r, or put the password into ~/.pgpass\n",
+        file, (unsigned)(st.st_mode & 0777));
+}
+
 static int exit_status(int rc, const struct err *e)
 {
     if (rc >= 0)
@@ -88,6 +109,31 @@ static int exit_status(int rc, const struct err *e)
     return rc == -EBUSY                        ? EX_TEMPFAIL
            : rc == ERR_FORMAT || rc == -EINVAL ? EX_CONFIG
                                                : EX_OSERR;
+}
+
+/* Descriptors for the libraries, the loop, the store and pipes to workers; with fewer parts of
+ * the daemon would be missing without a word. */
+enum { LEAST_FILES = 64, MOST_FILES = 65536 };
+
+/* Take as many as the system allows.  0, or an exit status. */
+static int take_descriptors(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 0;
+    if (r.rlim_cur < MOST_FILES) {
+        r.rlim_cur = r.rlim_max < MOST_FILES ? r.rlim_max : MOST_FILES;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+    if (r.rlim_cur >= LEAST_FILES)
+        return 0;
+    fprintf(
+        stderr,
+        "watcherd: only %llu files may be open (ulimit -n, LimitNOFILE=); at least %d "
+        "are needed\n",
+        (unsigned long long)r.rlim_cur, LEAST_FILES);
+    return EX_OSERR;
 }
 
 int main(int argc, char **argv)
@@ -102,6 +148,8 @@ int main(int argc, char **argv)
     char *end;
     int c;
 
+    if ((c = take_descriptors()) != 0)
+        return c;
     if (argc > 1 && cli_is_command(argv[1]))
         return cli_main(argc - 1, argv + 1);
     if (worker) {
@@ -160,6 +208,7 @@ int main(int argc, char **argv)
         return EX_CONFIG;
     }
     if (check) {
+        say_readable_secret(&conf, path);
         printf("%s is in order\n", path);
         return 0;
     }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/clock.h"
 #include "core/store/db.h"
@@ -329,8 +330,25 @@ static int follow_clock(struct sqlite_queue *q, struct err *e)
     return rc;
 }
 
+int queue_sqlite_there(const struct sqlite_queue *q, struct err *e)
+{
+    struct stat st;
+
+    if (stat(q->path, &st) == 0 && st.st_dev == q->dev && st.st_ino == q->ino)
+        return 0;
+    return err_set(
+        e, ERR_STORE_DOWN,
+        "the task queue %.120s was removed or replaced while it was in use: put "
+        "the file back, or restart watcherd",
+        q->path);
+}
+
 static int begin(struct sqlite_queue *q, bool force, struct err *e)
 {
+    int rc = queue_sqlite_there(q, e);
+
+    if (rc != 0)
+        return rc;
     queue_sqlite_forced(q, force);
     return db_begin(q->db, e);
 }
@@ -366,8 +384,10 @@ static int changed(struct queue *base, struct err *e)
     struct sqlite_queue *q = sqlite_of(base);
     int64_t before = q->version;
     sqlite3_stmt *st;
-    int rc = db_start(q->db, &st, e, "PRAGMA data_version", "");
+    int rc = queue_sqlite_there(q, e);
 
+    if (rc == 0)
+        rc = db_start(q->db, &st, e, "PRAGMA data_version", "");
     if (rc == 0)
         rc = db_row(q->db, st, e);
     if (rc != 1)
@@ -790,6 +810,7 @@ static int open_queue(struct queue **out, const struct queue_opts *opts, struct 
     const char *path = queue_sqlite_path(opts);
     struct sqlite_queue *q = calloc(1, sizeof *q);
     char *boot = NULL;
+    struct stat st;
     int rc;
 
     if (q == NULL)
@@ -814,6 +835,11 @@ static int open_queue(struct queue **out, const struct queue_opts *opts, struct 
     if (rc != 0) {
         free(q);
         return rc;
+    }
+    snprintf(q->path, sizeof q->path, "%s", path);
+    if (stat(path, &st) == 0) {
+        q->dev = st.st_dev;
+        q->ino = st.st_ino;
     }
     if (q->daemon && (rc = cap_waits(q, e)) != 0) {
         close_queue(&q->base);

@@ -6,6 +6,8 @@
 #ifndef CORE_STORE_QUEUE_SQLITE_H
 #define CORE_STORE_QUEUE_SQLITE_H
 
+#include <limits.h>
+
 #include "core/store/queue_store.h"
 
 struct db;
@@ -21,6 +23,8 @@ struct sqlite_queue {
     int64_t version; /* SQLite's data_version: changed by others */
     double offset_s; /* wall clock - boot clock, as last seen */
     double longest_wait_s;
+    char path[PATH_MAX]; /* of the file, and which one it was when it was opened */
+    uint64_t dev, ino;
     bool daemon;
 };
 
@@ -48,6 +52,8 @@ double queue_sqlite_time(struct sqlite3_stmt *st, int column);
    Ends it.  Status: 0, rc, or as db_row. */
 int queue_sqlite_number(struct sqlite_queue *q, int rc, struct sqlite3_stmt *st,
                         int64_t *v, struct err *e);
+/* Is the file that we have open still the one of that name?  Status: 0; ERR_STORE_DOWN. */
+int queue_sqlite_there(const struct sqlite_queue *q, struct err *e);
 /* What the disk, another process's lock or the file system refused just now can be tried
    again: ERR_STORE_DOWN. */
 int queue_sqlite_down(int rc);

@@ -303,10 +303,8 @@ int queue_sqlite_first_open(struct queue *base, const char *name, char key[QUEUE
 
 int queue_sqlite_now(struct queue *base, double *unix_s, struct err *e)
 {
-    (void)base;
-    (void)e;
     *unix_s = clock_wall_s();
-    return 0;
+    return queue_sqlite_there(sqlite_of(base), e);
 }
 
 /* ---- edits ---- */

@@ -390,7 +390,8 @@ static double sooner(double a, double b)
 
 static double next_round(const struct crew_talk *t, double now)
 {
-    double next = sooner(t->beat_at, t->reap_at);
+    /* one that stops reaps nobody: its reap_at stays in the past */
+    double next = t->may.stopping ? t->beat_at : sooner(t->beat_at, t->reap_at);
 
     if (t->check)
         next = sooner(next, t->check_at);

@@ -14,12 +14,14 @@
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/path.h"
 #include "core/text.h"
 #include "locks/orphan.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/work.h"
 #include "watcherd/base/outcome.h"
 #include "watcherd/work/job.h"
+#include "watcherd/work/sandbox.h"
 #include "watcherd/work/usage.h"
 
 struct worker {
@@ -88,16 +90,32 @@ static int cancelled(void *arg)
     return told_to_stop || nobody_listens(arg);
 }
 
-/* Who is out of memory because of our setting hears of the setting. */
-static void name_limit(const struct worker *w, int rc, struct err *e)
+/* Bytes that a worker may take: what the settings say, else nine tenths of the machine's. */
+static rlim_t memory_limit(const struct conf *conf)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    if (conf->workers.memory_mib > 0)
+        return (rlim_t)conf->workers.memory_mib << 20;
+    return pages > 0 && page > 0 ? (rlim_t)pages / 10 * 9 * (rlim_t)page
+                                 : RLIM_INFINITY;
+}
+
+/* Who is out of memory because of a limit of ours hears of the limit.  What does not fit into one
+ * that an operator has set never will: that is the data's fault, not worth another attempt. */
+static void name_limit(const struct worker *w, int rc, const char **outcome,
+                       struct err *e)
 {
     char text[sizeof e->text];
 
-    if (rc != -ENOMEM || w->conf->workers.memory_mib == 0)
+    if (rc != -ENOMEM)
         return;
     snprintf(text, sizeof text, "%s", e->text);
-    err_set(e, rc, "%.180s ([workers] memory_mib = %ld)", text,
-            w->conf->workers.memory_mib);
+    err_set(e, rc, "%.150s (%s%llu MiB for a worker)", text,
+            w->conf->workers.memory_mib > 0 ? "[workers] memory_mib = " : "",
+            (unsigned long long)(memory_limit(w->conf) >> 20));
+    if (w->conf->workers.memory_mib > 0)
+        *outcome = OUTCOME_BAD;
 }
 
 /* Returns the exit status that fits. */
@@ -116,8 +134,11 @@ static int work_on(struct worker *w, json_t *task)
     if (job.pipeline == NULL) {
         err_set(&e, -EINVAL, "there is no pipeline %s", name);
     } else {
+        int rc;
+
         job.work = work_of(job.pipeline);
-        name_limit(w, job_run(&job, &outcome, &e), &e);
+        rc = job_run(&job, &outcome, &e);
+        name_limit(w, rc, &outcome, &e);
     }
     return say_end(w, outcome, e.text, job.published);
 }
@@ -143,10 +164,32 @@ static int open_ends(struct worker *w)
 
 static void limit_memory(const struct conf *conf)
 {
-    rlim_t bytes = (rlim_t)conf->workers.memory_mib << 20;
+    struct rlimit limit = {memory_limit(conf), memory_limit(conf)};
 
-    if (bytes > 0)
-        setrlimit(RLIMIT_DATA, &(struct rlimit){bytes, bytes});
+#ifdef __SANITIZE_ADDRESS__ /* its shadow counts */
+    if (conf->workers.memory_mib == 0)
+        return;
+#endif
+    setrlimit(RLIMIT_DATA, &limit);
+}
+
+/* A file that makes a library do what it should not can harm these folders and nothing else.
+ * They are made first: what is not there could not be covered. */
+static void enter_sandbox(const struct conf *conf)
+{
+    const char *const dir[] = {conf->paths.state, conf->paths.scratch,
+                               conf->paths.products, conf->paths.locks};
+    enum { N = sizeof dir / sizeof dir[0] };
+    struct err e = {0};
+    int rc;
+
+    if (!conf->workers.sandbox)
+        return;
+    for (size_t i = 0; i < N; i++)
+        path_mkdirs(dir[i], NULL); /* who needs it will say why it cannot be */
+    rc = sandbox_enter(dir, N, &e);
+    if (rc != 0 && rc != -ENOSYS && rc != -EOPNOTSUPP)
+        fprintf(stderr, "%s; the task runs without one\n", e.text);
 }
 
 /* Each dying thread of the daemon may signal us. */
@@ -188,6 +231,7 @@ int worker_main(const struct conf *conf)
     if (open_ends(&w) != 0)
         return 1;
     limit_memory(conf);
+    enter_sandbox(conf);
     /* Whoever did not end well is replaced: nobody knows what it has left behind. */
     while (status == 0 && !told_to_stop &&
            (task = json_loadf(w.in, JSON_DISABLE_EOF_CHECK, NULL)) != NULL) {
