@@ -150,23 +150,30 @@ CONF     = $(DESTDIR)$(SYSCONFDIR)/watcherd/watcherd.conf
 ALIASES  = watcherd.service:dsa110-mosaic-daemon.service watcherd-worker@.service:dsa110-absurd-worker@.service
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd $(DESTDIR)$(UNITDIR) $(dir $(CONF)) \
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/watcherd $(DESTDIR)$(UNITDIR) $(dir $(CONF)) \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
-	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 etc/watcherd.conf etc/interference.csv etc/earth.csv etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
-	[ -e $(CONF) ] || install -m 644 etc/watcherd.conf $(CONF)
-	for page in $(MAN); do install -D -m 644 $$page \
+	@install $(PROGS) $(DESTDIR)$(PREFIX)/bin
+	@install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/watcherd/README.md
+	@install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/watcherd/copyright
+	@install -m 644 etc/watcherd.conf etc/interference.csv etc/earth.csv etc/README.md $(DESTDIR)$(PREFIX)/share/watcherd
+	@[ -e $(CONF) ] || install -m 644 etc/watcherd.conf $(CONF)
+	@for page in $(MAN); do install -D -m 644 $$page \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
-	for unit in $(UNITS); do $(PLACED) $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/} && \
+	@for unit in $(UNITS); do $(PLACED) $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/} && \
 	    chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
-	for alias in $(ALIASES); do ln -sf $${alias%:*} $(DESTDIR)$(UNITDIR)/$${alias#*:} || exit 1; done
-	install -m 644 etc/systemd/watcherd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/watcherd.conf
-	install -m 644 etc/systemd/watcherd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/watcherd.conf
+	@for alias in $(ALIASES); do ln -sf $${alias%:*} $(DESTDIR)$(UNITDIR)/$${alias#*:} || exit 1; done
+	@install -m 644 etc/systemd/watcherd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/watcherd.conf
+	@install -m 644 etc/systemd/watcherd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/watcherd.conf
+	@[ -n "$(DESTDIR)" ] || printf '%s\n' "installed below $(PREFIX).  Now, as root:" \
+	    "  systemd-sysusers && systemd-tmpfiles --create watcherd.conf && systemctl daemon-reload" \
+	    "  editor $(CONF) && $(PREFIX)/bin/watcherd --check-config" \
+	    "  systemctl enable --now watcherd     # $(PREFIX)/share/watcherd/README.md is the runbook"
 
 # What install brought; settings that were edited stay, and so do data.
 uninstall:
 	rm -f $(PROGS:$(BUILD)/%=$(DESTDIR)$(PREFIX)/bin/%)
 	for page in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/watcherd
 	rm -f $(UNITS:etc/systemd/%=$(DESTDIR)$(UNITDIR)/%)
 	for alias in $(ALIASES); do rm -f $(DESTDIR)$(UNITDIR)/$${alias#*:}; done
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/watcherd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/watcherd.conf

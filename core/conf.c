@@ -354,31 +354,6 @@ void conf_defaults(struct conf *conf, const char *root, const struct conf_parts 
 
 /* ------------------------------------------------------------ names, nearest ---- */
 
-/* Levenshtein's distance of two short names. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[64], nb = strnlen(b, 63);
-
-    for (size_t j = 0; j <= nb; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[nb];
-}
-
 /* Refuse section or (name != NULL) name, with the nearest one that exists. */
 static int unknown(const struct load *load, int line, const char *section,
                    const char *name)
@@ -392,11 +367,11 @@ static int unknown(const struct load *load, int line, const char *section,
         size_t d = SIZE_MAX;
 
         if (name == NULL)
-            d = distance(section, s->section);
+            d = text_distance(section, s->section);
         else if (strcmp(name, s->name) == 0)
             d = 0; /* right name, wrong section: nearer than any misspelling here */
         else if (strcmp(section, s->section) == 0)
-            d = distance(name, s->name);
+            d = text_distance(name, s->name);
         if (d < least) {
             least = d;
             near = s;
@@ -738,6 +713,20 @@ static void widen_for_directories(struct conf *conf)
     conf->watch.recursive = true;
     if (strcmp(conf->watch.extensions, usual) == 0)
         conf->watch.extensions[0] = '\0';
+}
+
+int conf_find(char path[PATH_MAX], const char *given, struct err *e)
+{
+    static const char installed[] = "/etc/watcherd/watcherd.conf";
+    const char *named = getenv("WATCHERD_CONF"), *name = given;
+
+    if (name == NULL)
+        name = named != NULL && named[0] != '\0' ? named : installed;
+    if (realpath(name, path) != NULL)
+        return 0;
+    return err_set(e, -errno, "cannot read the settings %.120s%s: %s%s", name,
+                   name == named ? " ($WATCHERD_CONF)" : "", strerror(errno),
+                   name == installed ? "; say which with -c FILE" : "");
 }
 
 int conf_load(struct conf *conf, const char *path, const struct conf_parts *parts,

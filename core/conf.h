@@ -107,6 +107,14 @@ void conf_defaults(struct conf *conf, const char *root, const struct conf_parts 
 int conf_load(struct conf *conf, const char *path, const struct conf_parts *parts,
               struct err *e);
 
+/*
+ * conf_find: which settings a program goes by, all of them alike: `given` (its -c), else what
+ * $WATCHERD_CONF names, else /etc/watcherd/watcherd.conf.
+ * Returned: path, absolute
+ * Status: 0; a negated errno, with what to say instead
+ */
+int conf_find(char path[PATH_MAX], const char *given, struct err *e);
+
 /* The struct of a part's values in conf; NULL when conf was not made with this part. */
 const void *conf_values(const struct conf *conf, const struct conf_part *part);
 

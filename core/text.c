@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,47 @@ void text_escape(char *out, size_t size, const char *text)
         }
     }
     out[used] = '\0';
+}
+
+size_t text_distance(const char *a, const char *b)
+{
+    size_t row[64], nb = strnlen(b, 63);
+
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[nb];
+}
+
+const char *text_nearest(const char *word, const char *const *names, size_t n)
+{
+    const char *near = NULL;
+    size_t least = SIZE_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t d = text_distance(word, names[i]);
+
+        if (d < least) {
+            least = d;
+            near = names[i];
+        }
+    }
+    /* as far away as half of the word is another word */
+    return near != NULL && 2 * least <= strlen(word) ? near : NULL;
 }
 
 json_t *text_json(const char *bytes)

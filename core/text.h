@@ -18,6 +18,11 @@ size_t text_printable(const char *text);
 /* Is all of it UTF-8? */
 bool text_is_utf8(const char *text);
 
+/* Levenshtein's distance of two words; of longer ones, of their first 63 bytes. */
+size_t text_distance(const char *a, const char *b);
+/* The one of names [n] that a mistyped word most likely means; NULL: none is near. */
+const char *text_nearest(const char *word, const char *const *names, size_t n);
+
 /* Make text printable: control bytes, backslash and bad UTF-8 become \xNN. */
 void text_escape(char *out, size_t size, const char *text);
 

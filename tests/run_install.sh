@@ -28,6 +28,8 @@ install_to DESTDIR="$dir/pkg" PREFIX=/usr
     echo ./usr/share/watcherd/watcherd.conf
     echo ./usr/share/watcherd/README.md
     echo ./usr/share/watcherd/earth.csv
+    echo ./usr/share/doc/watcherd/README.md
+    echo ./usr/share/doc/watcherd/copyright
     echo ./usr/share/watcherd/interference.csv
     echo ./etc/watcherd/watcherd.conf
 } | sort >wanted
@@ -149,7 +151,8 @@ if command -v strace >/dev/null && ! grep -q libasan <(ldd "$build/watcherd") &&
     for set in $(sed -n 's/^SystemCallFilter=//p' filter.service); do
         case $set in
         "~"*) allowed "${set#"~"}" | sort -u | comm -23 yes - >less && mv less yes ;;
-        *) allowed "$set" | sort -u >yes ;;
+        @*) allowed "$set" | sort -u >yes ;;
+        *) echo "$set" | sort -u - yes >more && mv more yes ;; # a call's name
         esac
     done
     comm -23 made_calls yes >refused

@@ -20,8 +20,11 @@ says 0 'in order' -c w.conf --check-config
 [ ! -e root ] || fail "--check-config made something"
 says 0 'usage: watcherd' --help
 says 0 '^watcherd [0-9]' --version
-says 64 'settings'
-says 64 'no such command' -c w.conf frobnicate
+says 78 'cannot read the settings /etc/watcherd/watcherd.conf.*; say which with -c FILE'
+WATCHERD_CONF=$PWD/w.conf says 0 'w.conf is in order' --check-config
+WATCHERD_CONF=$PWD/gone.conf says 78 'gone.conf (\$WATCHERD_CONF)' --check-config
+says 64 'no such command: frobnicate; see' -c w.conf frobnicate
+says 64 'no such command: stauts; the nearest is status' -c w.conf stauts
 says 78 'nowhere.conf' -c nowhere.conf --once
 sed 's/^tiles = .*/tiles = many/' w.conf >bad.conf
 says 78 'tiles' -c bad.conf --check-config

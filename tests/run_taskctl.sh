@@ -77,6 +77,10 @@ wrong_usage() {
     says '^taskctl [0-9]'
     exits 64
     exits 64 no-such-verb
+    says "^taskctl: there is no verb no-such-verb; see taskctl --help" err
+    exits 64 lst
+    says "^taskctl: there is no verb lst; the nearest is list" err
+    exits 64 list --since yesterday
     exits 64 stats --limit 3
     exits 64 stats something
     exits 64 list --limit x
@@ -158,6 +162,8 @@ tasks_are_made_and_found() {
     exits 0 show "$(echo "$id" | tr a-f A-F)"
     exits 0 show noop/trial-1
     says "^task  *$id"
+    exits 0 show "${id:28}" # as the monitor has it
+    says "^task  *$id"
     exits 64 show trial-1 # two names have it
     says 'mosaic' err
     exits 64 show "${id:0:4}" # all were made within a minute
@@ -171,10 +177,29 @@ tasks_are_made_and_found() {
     json 'len(x), sorted(t["task_key"] for t in x)' "(2, ['2026-01-26T08:07:07', 'trial-1'])"
     exits 0 list --key trial-1 --limit 1 --json
     json 'len(x)' 1
-    exits 0 list --limit 0 --json
+    exits 0 list --limit 0 --sort key --json
     json '[t["task_key"] for t in x] == sorted(t["task_key"] for t in x)' True
-    exits 0 list --limit 2 --newest --json
+    exits 0 list -n 2 --json
     json '[t["task_name"] for t in x]' "['odd', 'noop']"
+    exits 0 list -n 2 --csv --columns task_name,status
+    is "csv" "$(cat out)" $'task_name,status\nodd,pending\nnoop,pending'
+    exits 0 list --name odd --columns task_key
+    says '^task_key'
+    exits 0 list --since 1h --until 2099-01-01T00:00:00 --json
+    json 'len(x)' 4
+    exits 1 list --until 1h
+    exits 1 list --since 2099-01-01T00:00:00
+    exits 64 list --columns task_nam
+    says 'nearest is task_name' err
+    exits 1 log noop/trial-1
+    says 'there is no log' err
+    mkdir -p root/state/logs
+    printf 'one\ntwo \033[2J\n' >"root/state/logs/$id.log"
+    exits 0 log noop/trial-1
+    is "log" "$(cat out)" $'one\ntwo \\x1b[2J'
+    rm "root/state/logs/$id.log"
+    exits 75 watch noop/trial-1 --timeout 0.1s
+    says 'pending'
     exits 1 list --status failed
     exits 1 list --status failed --json
     json 'x' '[]'
@@ -398,7 +423,7 @@ the_page_shows_everything() {
     says '^  Completed *[1-9]'
     says '^  Pending *1$'
     cp out page
-    says "^  $(id_of noop/m-1 | cut -c1-8)  noop .* pending .* [0-2][0-9]:[0-5][0-9]:[0-5][0-9]$" page
+    says "^  $(id_of noop/m-1 | cut -c29-36)  noop .* pending .* [0-2][0-9]:[0-5][0-9]:[0-5][0-9]$" page
     cp page out
     says '^  incoming .*% .* free'
     ! grep -q $'\033' out || fail "colours without a terminal"

@@ -380,8 +380,10 @@ static void usage(FILE *out)
     fputs("  clean     remove what finished work left behind (batchctl clean --help)\n"
           "\n"
           "  DIR                 a data set: its folders are the items\n"
-          "  -c, --conf FILE     watcherd's settings: the groups that have arrived are "
-          "the items\n"
+          "  -c, --config FILE   watcherd's settings: the groups that have arrived are "
+          "the items;\n"
+          "                      without DIR else $WATCHERD_CONF, else "
+          "/etc/watcherd/watcherd.conf\n"
           "  --root DIR          the same, with the default settings below DIR\n"
           "  --features NAME...  what a complete item has (with -c: image); for groups "
           "image,\n"
@@ -418,6 +420,16 @@ static int add_dir(struct args *args, const char *dir)
     return OPTIONS_GO_ON;
 }
 
+static int no_such_command(const char *word)
+{
+    const char *names[sizeof commands / sizeof *commands + 1] = {"clean"};
+    size_t n = 1;
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        names[n++] = commands[i].name;
+    return program_unknown(PROGRAM, "command", word, names, n);
+}
+
 /* The first word is the command; the others stand for directories, and directly behind
    --features for features. */
 static int take_word(struct args *args, const char *word)
@@ -428,8 +440,7 @@ static int take_word(struct args *args, const char *word)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(word, commands[i].name) == 0)
             args->command = &commands[i];
-    return args->command != NULL ? OPTIONS_GO_ON
-                                 : program_wrong(PROGRAM, "no such command: %s", word);
+    return args->command != NULL ? OPTIONS_GO_ON : no_such_command(word);
 }
 
 static int take_option(void *into, char letter, const char *text)
@@ -454,10 +465,10 @@ static int take_option(void *into, char letter, const char *text)
 static int parse_options(int argc, char **argv, struct args *args)
 {
     static const struct option_row rows[] = {
-        {"conf", 'c', OPTION_OWN, 0, 0, 0},     {"root", 'r', OPTION_OWN, 0, 0, 0},
-        {"features", 'f', OPTION_OWN, 0, 0, 0}, {"names", 'n', OPTION_DO, 0, 0, 0},
-        {"scan", 's', OPTION_DO, 0, 0, 0},      {"json", 'j', OPTION_DO, 0, 0, 0},
-        {"help", 'h', OPTION_DO, 0, 0, 0}};
+        {"conf", 'c', OPTION_OWN, 0, 0, 0}, {"config", 'c', OPTION_OWN, 0, 0, 0},
+        {"root", 'r', OPTION_OWN, 0, 0, 0}, {"features", 'f', OPTION_OWN, 0, 0, 0},
+        {"names", 'n', OPTION_DO, 0, 0, 0}, {"scan", 's', OPTION_DO, 0, 0, 0},
+        {"json", 'j', OPTION_DO, 0, 0, 0},  {"help", 'h', OPTION_DO, 0, 0, 0}};
     struct options options = {.program = PROGRAM,
                               .shorts = "-c:h",
                               .row = rows,
@@ -474,6 +485,7 @@ static int parse_options(int argc, char **argv, struct args *args)
 int main(int argc, char **argv)
 {
     struct args args = {.ndir = 0};
+    char path[PATH_MAX];
     struct err e = {0};
     struct found f;
     int code, rc;
@@ -483,11 +495,19 @@ int main(int argc, char **argv)
     code = parse_options(argc, argv, &args);
     if (code >= 0)
         return code;
-    if (args.command == NULL ||
-        (args.ndir > 0) + (args.conf != NULL) + (args.root != NULL) != 1) {
-        usage(stderr);
-        return EX_USAGE;
-    }
+    if (args.command == NULL)
+        return program_wrong(PROGRAM, "which command?  See batchctl --help");
+    if ((args.ndir > 0) + (args.conf != NULL) + (args.root != NULL) > 1)
+        return program_wrong(PROGRAM,
+                             "which items?  One of -c FILE, --root DIR, and DIR "
+                             "with --features NAME...");
+    if (args.ndir == 0 && args.root == NULL && conf_find(path, args.conf, &e) != 0 &&
+        args.conf == NULL)
+        return program_wrong(
+            PROGRAM,
+            "which groups?  Say -c FILE, or DIR with --features NAME... "
+            "(%s)",
+            e.text);
     if (args.nfeature == 0 && args.ndir > 0)
         return program_wrong(
             PROGRAM, "which features has a complete folder?  Say --features NAME...");

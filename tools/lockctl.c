@@ -45,7 +45,10 @@ static const struct command {
 
 static void usage(FILE *out)
 {
-    fputs("usage: lockctl COMMAND DIR ... [OPTIONS]\n\n", out);
+    fputs("usage: lockctl COMMAND [DIR] ... [OPTIONS]\n"
+          "DIR (but for run) is [paths] locks of the settings when it is not said: -c "
+          "FILE, else\n$WATCHERD_CONF, else /etc/watcherd/watcherd.conf.\n\n",
+          out);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-8s %-10s  %s\n", commands[i].name, commands[i].operands,
                 commands[i].help);
@@ -103,6 +106,7 @@ static const struct option_row rows[] = {
     {"peer", 0, OPTION_TEXT, offsetof(struct args, peer), 0, 0},
     {"task", 0, OPTION_TEXT, offsetof(struct args, task), 0, 0},
     {"state", 0, OPTION_TEXT, offsetof(struct args, state), 0, 0},
+    {"conf", 'c', OPTION_TEXT, offsetof(struct args, settings), 0, 0},
     {"config", 'c', OPTION_TEXT, offsetof(struct args, settings), 0, 0},
     {"strict", 0, OPTION_FLAG, offsetof(struct args, strict), 0, 0},
     {"dry-run", 0, OPTION_FLAG, offsetof(struct args, dry_run), 0, 0},
@@ -114,6 +118,23 @@ static const struct option_row rows[] = {
     {"verbose", 'v', OPTION_FLAG, offsetof(struct args, verbose), 0, 0},
     {"help", 'h', OPTION_DO, 0, 0, 0},
 };
+
+/* Without DIR it is [paths] locks of the settings.  Returns -1 to go on, or an exit code. */
+static int find_dir(struct args *args, struct conf *conf)
+{
+    struct err e = {0};
+
+    if (args->dir != NULL)
+        return -1;
+    if (program_conf(conf, args->settings, NULL, &e) != 0) {
+        lockctl_fail(EX_CONFIG, &e);
+        return program_wrong("lockctl", "which locks?  Say DIR, or -c FILE");
+    }
+    args->dir = conf->paths.locks;
+    if (args->state == NULL)
+        args->state = conf->paths.state;
+    return -1;
+}
 
 /* Where the daemon of this machine notes its boots.  Returns -1 to go on, or an exit code. */
 static int find_history(const struct args *args)
@@ -136,7 +157,9 @@ static int find_history(const struct args *args)
 
 int main(int argc, char **argv)
 {
+    static struct conf conf; /* large; one for the program */
     struct args args = {.timeout_s = 3600};
+    const char *names[sizeof commands / sizeof *commands];
     struct options options = {.program = "lockctl",
                               .shorts = "hvc:",
                               .row = rows,
@@ -154,21 +177,24 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[optind], c->name) != 0)
             continue;
-        if (program ? nwords < 4 : nwords - 1 != c->noperands) {
-            fprintf(stderr, "usage: lockctl %s %s%s [OPTIONS]\n", c->name, c->operands,
-                    program ? " -- PROGRAM ..." : "");
-            return EX_USAGE;
-        }
-        args.dir = argv[optind + 1];
-        args.group = c->noperands > 1 ? argv[optind + 2] : NULL;
+        if (program ? nwords < 4 : nwords - 1 != c->noperands && nwords != c->noperands)
+            return program_wrong("lockctl", "%s takes %s%s; see lockctl --help",
+                                 c->name, c->operands,
+                                 program ? " -- PROGRAM ..." : "");
+        args.dir = nwords > c->noperands ? argv[optind + 1] : NULL;
+        args.group = c->noperands > 1 ? argv[optind + 1 + (args.dir != NULL)] : NULL;
         args.program = argv + optind + 3;
-        code = find_history(&args);
+        code = find_dir(&args, &conf);
+        if (code < 0)
+            code = find_history(&args);
         if (code < 0)
             code = c->run(&args);
         return fflush(stdout) == 0 ? code : EX_IOERR;
     }
-    if (nwords > 0)
-        fprintf(stderr, "lockctl: no such command: %s\n", argv[optind]);
-    usage(stderr);
-    return EX_USAGE;
+    if (nwords == 0)
+        return program_wrong("lockctl", "which command?  See lockctl --help");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        names[i] = commands[i].name;
+    return program_unknown("lockctl", "command", argv[optind], names,
+                           sizeof commands / sizeof *commands);
 }

@@ -24,6 +24,7 @@
 #include "tools/common/options.h"
 #include "tools/taskctl/change.h"
 #include "tools/taskctl/ctl.h"
+#include "tools/taskctl/follow.h"
 #include "tools/taskctl/inspect.h"
 #include "tools/taskctl/modes.h"
 #include "tools/taskctl/monitor.h"
@@ -31,16 +32,14 @@
 #include "tools/taskctl/roster.h"
 #include "tools/taskctl/maintenance.h"
 
-#define DEFAULT_FILE "/etc/watcherd/watcherd.conf"
-
 /* ---- the verbs ---- */
 
 enum needs { SETTINGS, STORE, NOTHING };
 
 #define CHOOSE                                                                         \
-    "ID is a task's id or its first 4 or more characters, NAME/KEY, or KEY where "     \
-    "only "                                                                            \
-    "one has it.\n"
+    "ID is the task's KEY (the group's name) where only one has it, NAME/KEY, its "    \
+    "id, "                                                                             \
+    "or 4 and\nmore characters of the id's start or end.\n"
 
 static const struct verb {
     const char *name;
@@ -58,13 +57,27 @@ static const struct verb {
      "  taskctl stats\n"
      "  taskctl stats --json | python3 -c 'import json, sys; "
      "print(json.load(sys.stdin)[\"status\"][\"pending\"])'\n"},
-    {"list", inspect_list, STORE, "snklN", false, "tasks, newest first",
-     "[--status S] [--name N] [--key K] [--limit N] [--newest]",
-     "The 20 newest that match.  With --limit N the first N by key (0: all), or with "
-     "--newest by age.\n\n"
-     "  taskctl list --status failed\n"
-     "  taskctl list --name continuum --limit 100 --newest\n"
+    {"list", inspect_list, STORE, "smknNOUVYC", false, "tasks, newest first",
+     "[--status S] [--name N] [--key K] [-n N] [--since T] [--until T]\n"
+     "             [--sort key] [--columns A,B] [--csv]",
+     "The 20 newest that match; -n, --limit N: so many (0: all).  --sort key: the "
+     "first "
+     "by key.\n--since, --until: made then; T is 2h (ago) or 2026-01-26T08:00:00 "
+     "(UTC).\n"
+     "--columns: the names that --json has (task_id, name, key, status, error, "
+     "...).\n\n"
+     "  taskctl list --status failed --since 12h\n"
+     "  taskctl list --name continuum -n 0 --csv --columns key,status,error\n"
      "Exit status 1: none matches.\n"},
+    {"log", follow_log, STORE, "f", true, "the log of one task", "ID [-f]",
+     CHOOSE "-f, --follow: until the task has ended.\n\n"
+            "  taskctl log 2026-01-26T08:07:07 -f\n"},
+    {"watch", follow_watch, STORE, "t", true,
+     "one task's steps until it has ended; exit status 0 when it is completed",
+     "ID [--timeout T]",
+     CHOOSE "Exit status 1: it failed or was cancelled; 75: --timeout is over, or "
+            "Ctrl-C.\n\n"
+            "  taskctl watch 2026-01-26T08:07:07 && carta ...\n"},
     {"show", inspect_show, STORE, "", true, "everything about one task", "ID",
      CHOOSE "Attempts, steps, last error, its log file and the last lines of it.\n\n"
             "  taskctl show 0198f2c3\n"
@@ -78,14 +91,14 @@ static const struct verb {
      "  taskctl submit noop trial-1\n"
      "  taskctl submit noop trial-1 --again --params '{\"ms\": 2000}' --priority "
      "5\n"},
-    {"retry", change_retry, STORE, "snkad", true,
+    {"retry", change_retry, STORE, "smkad", true,
      "failed and cancelled tasks: pending again, with all their retries",
      "ID... | [--status S] [--name N] [--key K] | --all   [--dry-run]",
      CHOOSE "\n"
             "  taskctl retry 0198f2c3\n"
             "  taskctl retry --status failed --name continuum\n"
             "Exit status 1: there was nothing to retry.\n"},
-    {"cancel", change_cancel, STORE, "snkadWt", true,
+    {"cancel", change_cancel, STORE, "smkadWt", true,
      "pending tasks at once; running ones are asked to stop",
      "ID... | [--status S] [--name N] [--key K] | --all   [--dry-run] [--wait] "
      "[--timeout T]",
@@ -93,14 +106,14 @@ static const struct verb {
             "then exit status 75.\n\n"
             "  taskctl cancel --name validation --status pending\n"
             "  taskctl cancel 0198f2c3 --wait\n"},
-    {"prioritize", change_priority, STORE, "snkad", true,
+    {"prioritize", change_priority, STORE, "smkad", true,
      "which pending tasks come first",
      "N ID... | N [--status S] [--name N] [--key K] | N --all   [--dry-run]",
      CHOOSE "N is a whole number, higher comes first; a negative one stands behind "
             "--.\n\n"
             "  taskctl prioritize 100 --name calibration-solve\n"
             "  taskctl prioritize -- -5 0198f2c3\n"},
-    {"stuck", inspect_stuck, STORE, "nkoS", false,
+    {"stuck", inspect_stuck, STORE, "mkoS", false,
      "tasks that run for long or whose worker is silent",
      "[--older 2h] [--silent 60s] [--name N] [--key K]",
      "Claimed longer ago than --older, or without a heartbeat for longer than --silent "
@@ -164,16 +177,22 @@ enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 /* ---- options ---- */
 
-/* Only -c and -h are short: the other letters are those of the table above. */
+/* Only -c, -f, -h and -n are short: the other letters are those of the table above. */
 static const struct option_row rows[] = {
     {"conf", 'c', OPTION_TEXT, offsetof(struct ctl, settings), 0, 0},
     {"config", 'c', OPTION_TEXT, offsetof(struct ctl, settings), 0, 0},
     {"json", 'j', OPTION_FLAG, offsetof(struct ctl, json), 0, 0},
     {"help", 'h', OPTION_FLAG, offsetof(struct ctl, help), 0, 0},
     {"status", 's', OPTION_OWN, 0, 0, 0},
-    {"name", 'n', OPTION_TEXT, offsetof(struct ctl, name), 0, 0},
+    {"name", 'm', OPTION_TEXT, offsetof(struct ctl, name), 0, 0},
     {"key", 'k', OPTION_TEXT, offsetof(struct ctl, key), 0, 0},
-    {"limit", 'l', OPTION_WHOLE, offsetof(struct ctl, limit), 0, 9e18},
+    {"follow", 'f', OPTION_FLAG, offsetof(struct ctl, follow), 0, 0},
+    {"since", 'O', OPTION_TEXT, offsetof(struct ctl, since), 0, 0},
+    {"until", 'U', OPTION_TEXT, offsetof(struct ctl, until), 0, 0},
+    {"csv", 'V', OPTION_FLAG, offsetof(struct ctl, csv), 0, 0},
+    {"columns", 'C', OPTION_TEXT, offsetof(struct ctl, columns), 0, 0},
+    {"sort", 'Y', OPTION_TEXT, offsetof(struct ctl, sort), 0, 0},
+    {"limit", 'n', OPTION_WHOLE, offsetof(struct ctl, limit), 0, 9e18},
     {"newest", 'N', OPTION_FLAG, offsetof(struct ctl, newest), 0, 0},
     {"all", 'a', OPTION_FLAG, offsetof(struct ctl, all), 0, 0},
     {"dry-run", 'd', OPTION_FLAG, offsetof(struct ctl, dry_run), 0, 0},
@@ -217,8 +236,8 @@ static void usage(FILE *out)
         fprintf(out, "  %-11s %s\n", verbs[i].name, verbs[i].summary);
     fputs("\n"
           "  taskctl VERB --help    what it takes, with examples\n"
-          "  -c, --conf FILE        watcherd's settings; else $WATCHERD_CONF, "
-          "else " DEFAULT_FILE "\n"
+          "  -c, --config FILE      watcherd's settings; else $WATCHERD_CONF, else "
+          "/etc/watcherd/watcherd.conf\n"
           "  --json                 machine-readable output\n"
           "  --version\n\n"
           "Exit codes: 0 done, 1 not done or nothing matched, 64 wrong usage, 65 wrong "
@@ -233,11 +252,17 @@ static void verb_usage(const struct verb *v)
            v->args[0] != '\0' ? " " : "", v->name, v->summary, v->help);
 }
 
+/* NULL: there is none, which has been said. */
 static const struct verb *find_verb(const char *name)
 {
-    for (size_t i = 0; i < VERBS; i++)
+    const char *names[VERBS];
+
+    for (size_t i = 0; i < VERBS; i++) {
         if (strcmp(verbs[i].name, name) == 0)
             return &verbs[i];
+        names[i] = verbs[i].name;
+    }
+    program_unknown("taskctl", "verb", name, names, VERBS);
     return NULL;
 }
 
@@ -245,15 +270,11 @@ static const struct verb *find_verb(const char *name)
 
 static int load_settings(struct ctl *ctl, struct err *e)
 {
-    const char *name = ctl->settings != NULL ? ctl->settings : getenv("WATCHERD_CONF");
+    int rc;
 
-    if (name == NULL || name[0] == '\0')
-        name = DEFAULT_FILE;
     conf_defaults(&ctl->conf, NULL, &pipeline_settings);
-    if (realpath(name, ctl->file) == NULL)
-        return err_set(e, -errno, "cannot read the settings %s: %s%s", name,
-                       strerror(errno), ctl->settings == NULL ? "; say -c FILE" : "");
-    return conf_load(&ctl->conf, ctl->file, &pipeline_settings, e);
+    rc = conf_find(ctl->file, ctl->settings, e);
+    return rc != 0 ? rc : conf_load(&ctl->conf, ctl->file, &pipeline_settings, e);
 }
 
 static int run(struct ctl *ctl, const struct verb *v)
@@ -298,7 +319,7 @@ int main(int argc, char **argv)
                              .every_s = -1,
                              .delay_s = -1}; /* large; one for the program */
     struct options options = {.program = "taskctl",
-                              .shorts = "c:h",
+                              .shorts = "c:fhn:",
                               .row = rows,
                               .n = ROWS,
                               .into = &ctl,
@@ -309,12 +330,14 @@ int main(int argc, char **argv)
     if (code != OPTIONS_GO_ON)
         return code;
     if (optind >= argc) {
-        usage(ctl.help ? stdout : stderr);
-        return ctl.help ? EX_OK : EX_USAGE;
+        if (!ctl.help)
+            return ctl_wrong("which verb?  See taskctl --help");
+        usage(stdout);
+        return EX_OK;
     }
     verb = find_verb(argv[optind]);
     if (verb == NULL)
-        return ctl_wrong("there is no verb %s; see taskctl --help", argv[optind]);
+        return EX_USAGE;
     if (ctl.help) {
         verb_usage(verb);
         return fflush(stdout) == 0 ? EX_OK : EX_IOERR;

@@ -36,7 +36,8 @@ static const char usage[] =
     "[workers]\n"
     "count = 0): on its machine, or with PostgreSQL on any.\n"
     "\n"
-    "  -c, --config FILE   settings (INI); only [paths] root has to be in it\n"
+    "  -c, --config FILE   settings (INI); only [paths] root has to be in it; else\n"
+    "                      $WATCHERD_CONF, else /etc/watcherd/watcherd.conf\n"
     "      --once          work off what is there, then exit\n"
     "      --name NAME     of a worker service: one of each name on a state folder "
     "[worker]\n"
@@ -65,6 +66,7 @@ enum { OPT_ONCE = 256, OPT_CHECK, OPT_PRINT, OPT_VERSION, OPT_NAME, OPT_SLOTS };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
+    {"conf", required_argument, NULL, 'c'},
     {"once", no_argument, NULL, OPT_ONCE},
     {"check-config", no_argument, NULL, OPT_CHECK},
     {"print-config", no_argument, NULL, OPT_PRINT},
@@ -159,12 +161,7 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "c:vh", options, NULL)) != -1) {
         switch (c) {
         case 'c':
-            if (realpath(optarg, path) == NULL) {
-                fprintf(stderr, "watcherd: cannot read %s: %s\n", optarg,
-                        strerror(errno));
-                return EX_CONFIG;
-            }
-            opts.conf_path = path;
+            opts.conf_path = optarg;
             break;
         case OPT_ONCE:
             opts.once = true;
@@ -199,11 +196,10 @@ int main(int argc, char **argv)
         }
     }
     if (optind < argc)
-        return complain("there is no such command; see watcherd --help");
-    if (opts.conf_path == NULL)
-        return complain("which settings?  -c FILE; see watcherd --help");
+        return cli_no_such(argv[optind]);
     conf_defaults(&conf, NULL, &pipeline_settings);
-    if (conf_load(&conf, path, &pipeline_settings, &e) != 0) {
+    if (conf_find(path, opts.conf_path, &e) != 0 ||
+        conf_load(&conf, path, &pipeline_settings, &e) != 0) {
         fprintf(stderr, "watcherd: %s\n", e.text);
         return EX_CONFIG;
     }
@@ -214,7 +210,7 @@ int main(int argc, char **argv)
     }
     if ((service.name != NULL || service.slots != 0) && !worker)
         return complain("--name and --slots belong to watcherd worker");
-    service.conf_path = opts.conf_path;
+    service.conf_path = opts.conf_path = path;
     service.once = opts.once;
     return exit_status(
         worker ? service_run(&conf, &service, &e) : daemon_run(&conf, &opts, &e), &e);

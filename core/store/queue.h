@@ -245,13 +245,15 @@ int queue_changed(struct queue *q, struct err *e);
 
 /* Which tasks; all zeros: all of them. */
 struct task_filter {
-    const char *id; /* or its first characters, at least 4 */
+    const char *id; /* or its first characters, at least 4; with id_end its last ones */
+    bool id_end;
     const char *name, *key;
     enum task_status status;
-    double claimed_before_s; /* claimed longer ago than this; 0: any */
-    double silent_s;         /* last heartbeat longer ago than this; 0: any */
-    size_t limit;            /* 0: none */
-    bool newest;             /* last created first; else by key */
+    double made_from, made_to; /* created in [from, to), Unix s; 0: any */
+    double claimed_before_s;   /* claimed longer ago than this; 0: any */
+    double silent_s;           /* last heartbeat longer ago than this; 0: any */
+    size_t limit;              /* 0: none */
+    bool newest;               /* last created first; else by key */
 };
 typedef void queue_each_fn(void *arg, const struct task *task);
 /* fn borrows the task and may not call the queue.  Status: the store's; -EINVAL an id that is

@@ -65,8 +65,8 @@ static const char sql_get_mode[] =
 
 /* A filter as the text of a WHERE, its parameters from $1 on. */
 struct where {
-    char sql[768], range[2][QUEUE_ID], number[2][32], limit[40];
-    const char *value[8];
+    char sql[1024], range[2][QUEUE_ID + 1], number[4][32], limit[40];
+    const char *value[12];
     int n;
     bool nothing; /* no id begins so */
 };
@@ -107,8 +107,18 @@ static int read_filter(struct where *w, const struct pg_queue *q,
                        f->id);
     snprintf(w->sql, sizeof w->sql, "queue_name = $1");
     w->value[w->n++] = q->name;
-    if (f->id != NULL)
+    if (f->id != NULL && f->id_end) {
+        snprintf(w->range[0], sizeof w->range[0], "%%%.36s", f->id);
+        add(w, "task_id::text LIKE ", w->range[0]);
+    } else if (f->id != NULL) {
         add_id(w, f->id);
+    }
+    snprintf(w->number[2], sizeof w->number[2], "%.6f", f->made_from);
+    if (f->made_from > 0)
+        add(w, "extract(epoch FROM created_at) >= ", w->number[2]);
+    snprintf(w->number[3], sizeof w->number[3], "%.6f", f->made_to);
+    if (f->made_to > 0)
+        add(w, "extract(epoch FROM created_at) < ", w->number[3]);
     if (f->name != NULL)
         add(w, "task_name = ", f->name);
     if (f->key != NULL)

@@ -71,11 +71,16 @@ static const char *const orders[] = {
 
 /* ---- looking ---- */
 
-/* The conditions of a filter; its parameters are ?1 to ?6 whatever it uses. */
+/* The conditions of a filter; its parameters are ?1 to ?6, ?8 and ?9 whatever it uses. */
 static void write_where(const struct task_filter *f, char *sql, size_t size)
 {
-    snprintf(sql, size, "%s%s%s%s%s%s",
-             f->id != NULL ? " AND task_id >= ?1 AND task_id < ?1 || 'g'" : "",
+    const char *id = f->id == NULL ? ""
+                     : f->id_end   ? " AND substr(task_id, -length(?1)) = ?1"
+                                   : " AND task_id >= ?1 AND task_id < ?1 || 'g'";
+
+    snprintf(sql, size, "%s%s%s%s%s%s%s%s", id,
+             f->made_from > 0 ? " AND created_at >= ?8" : "",
+             f->made_to > 0 ? " AND created_at < ?9" : "",
              f->name != NULL ? " AND task_name = ?2" : "",
              f->key != NULL ? " AND task_key = ?3" : "",
              f->status != TASK_NONE ? " AND status = ?4" : "",
@@ -111,6 +116,12 @@ static void bind_query(sqlite3_stmt *st, const struct task_filter *f)
     clock_iso(now - f->silent_s, text);
     if (f->silent_s > 0)
         sqlite3_bind_text(st, 6, text, -1, SQLITE_TRANSIENT);
+    clock_iso(f->made_from, text);
+    if (f->made_from > 0)
+        sqlite3_bind_text(st, 8, text, -1, SQLITE_TRANSIENT);
+    clock_iso(f->made_to, text);
+    if (f->made_to > 0)
+        sqlite3_bind_text(st, 9, text, -1, SQLITE_TRANSIENT);
     if (f->limit > 0)
         sqlite3_bind_int64(st, 7, (sqlite3_int64)f->limit);
 }

@@ -275,6 +275,7 @@ static int parse_options(struct clean *c, int argc, char **argv)
 {
     static const struct option_row rows[] = {
         {"conf", 'c', OPTION_TEXT, offsetof(struct clean, conf_path), 0, 0},
+        {"config", 'c', OPTION_TEXT, offsetof(struct clean, conf_path), 0, 0},
         {"root", 0, OPTION_TEXT, offsetof(struct clean, root), 0, 0},
         {"dry-run", 'n', OPTION_FLAG, offsetof(struct clean, dry_run), 0, 0},
         {"json", 0, OPTION_FLAG, offsetof(struct clean, json), 0, 0},
@@ -289,13 +290,17 @@ static int parse_options(struct clean *c, int argc, char **argv)
                               .into = c,
                               .take = take_option};
     int code = options_take(&options, argc, argv);
+    struct err e = {0};
+    char path[PATH_MAX];
 
     if (code != OPTIONS_GO_ON)
         return code;
     if (optind < argc)
         return program_wrong(PROGRAM, "what is %s", argv[optind]);
-    if ((c->conf_path != NULL) + (c->root != NULL) != 1)
-        return usage(stderr), EX_USAGE;
+    if (c->conf_path != NULL && c->root != NULL)
+        return program_wrong(PROGRAM, "either -c FILE or --root DIR, not both");
+    if (c->conf_path == NULL && c->root == NULL && conf_find(path, NULL, &e) != 0)
+        return program_wrong(PROGRAM, "whose?  Say -c FILE or --root DIR (%s)", e.text);
     return OPTIONS_GO_ON;
 }
 

@@ -1,12 +1,14 @@
 #include "tools/common/program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/text.h"
 #include "pipeline/pipeline.h"
 
 int program_code(int rc)
@@ -44,6 +46,20 @@ int program_wrong(const char *program, const char *fmt, ...)
     return EX_USAGE;
 }
 
+int program_unknown(const char *program, const char *what, const char *word,
+                    const char *const *names, size_t n)
+{
+    const char *near = text_nearest(word, names, n);
+    char text[256];
+
+    text_escape(text, sizeof text, word);
+    if (near != NULL)
+        return program_wrong(program, "there is no %s %s; the nearest is %s", what,
+                             text, near);
+    return program_wrong(program, "there is no %s %s; see %s --help", what, text,
+                         program);
+}
+
 int program_print_json(json_t *json, size_t digits)
 {
     int rc = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
@@ -55,8 +71,12 @@ int program_print_json(json_t *json, size_t digits)
 
 int program_conf(struct conf *conf, const char *file, const char *root, struct err *e)
 {
-    if (file != NULL)
-        return conf_load(conf, file, &pipeline_settings, e);
+    char path[PATH_MAX];
+    int rc;
+
     conf_defaults(conf, root, &pipeline_settings);
-    return 0;
+    if (root != NULL)
+        return 0;
+    rc = conf_find(path, file, e);
+    return rc != 0 ? rc : conf_load(conf, path, &pipeline_settings, e);
 }

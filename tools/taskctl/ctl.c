@@ -168,8 +168,10 @@ static int look_up(struct ctl *ctl, const char *word, struct hits *hits, struct 
     char text[QUEUE_ID > QUEUE_NAME ? QUEUE_ID : QUEUE_NAME];
     int rc = 0;
 
-    if (is_id(word, text)) {
+    /* ids begin with the time: those of one minute differ at their ends */
+    for (int end = 0; rc == 0 && hits->n == 0 && end < 2 && is_id(word, text); end++) {
         f.id = text;
+        f.id_end = end == 1;
         rc = queue_each(ctl->q, &f, take_hit, hits, e);
     }
     if (rc == 0 && hits->n == 0 && slash != NULL && slash - word < QUEUE_NAME) {

@@ -30,8 +30,8 @@ struct ctl {
     char **word;
     size_t nword;
     enum task_status status; /* --status; TASK_NONE: not given */
-    const char *name, *key, *reason, *params;
-    bool help, json, all, newest, dry_run, wait, undo, once, yes, again;
+    const char *name, *key, *reason, *params, *since, *until, *columns, *sort;
+    bool follow, csv, help, json, all, newest, dry_run, wait, undo, once, yes, again;
     long limit, keep, priority, retries; /* limit, keep, retries: -1 when not said */
     double older_s, silent_s, timeout_s, every_s, delay_s; /* -1 when not said */
 };
@@ -58,8 +58,8 @@ bool ctl_interrupted(void);
 void ctl_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * ctl_find: the one task that a word names: its id or the first characters of it (4 and
- * more), NAME/KEY, or KEY. Returns 0 with *out yours (task_clear), or the exit status:
+ * ctl_find: the one task that a word names: its id or the first or last characters of it (4
+ * and more), NAME/KEY, or KEY. Returns 0 with *out yours (task_clear), or the exit status:
  * nothing or several match, which has been said.
  */
 int ctl_find(struct ctl *ctl, const char *word, struct task *out);

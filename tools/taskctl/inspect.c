@@ -9,6 +9,8 @@
 #include "core/err.h"
 #include "core/store/queue_json.h"
 #include "core/text.h"
+#include "tools/common/options.h"
+#include "tools/taskctl/columns.h"
 #include "tools/taskctl/roster.h"
 #include "tools/taskctl/table.h"
 
@@ -197,7 +199,7 @@ static void list_task(void *arg, const struct task *t)
 
     l->n++;
     if (l->rows != NULL) {
-        json_array_append_new(l->rows, task_json(t, false));
+        json_array_append_new(l->rows, task_json(t, l->ctl->columns != NULL));
         return;
     }
     table_put(l->table, t->id);
@@ -213,6 +215,20 @@ static void list_task(void *arg, const struct task *t)
     table_put(l->table, t->error);
 }
 
+/* "2h" is so long ago; else a UTC time.  NULL: any. */
+static bool moment(const struct ctl *ctl, const char *text, double *unix_s)
+{
+    double ago;
+
+    if (text == NULL)
+        return true;
+    if (options_time(text, &ago) == 0) {
+        *unix_s = ctl->now - ago;
+        return true;
+    }
+    return strlen(text) >= 19 && clock_parse(text, unix_s) == 0;
+}
+
 int inspect_list(struct ctl *ctl)
 {
     static const char *const head[] = {"ID",    "NAME",     "KEY",    "STATUS",
@@ -220,17 +236,30 @@ int inspect_list(struct ctl *ctl)
                                        "ERROR", NULL};
     struct task_filter f = ctl_filter(ctl);
     struct listing l = {
-        .ctl = ctl, .rows = ctl->json ? json_array() : NULL, .table = table_new(head)};
+        .ctl = ctl,
+        .rows = ctl->json || ctl->csv || ctl->columns != NULL ? json_array() : NULL,
+        .table = table_new(head)};
     struct err e = {0};
     int rc, code = EX_OK;
 
-    f.newest = ctl->newest || ctl->limit < 0;
+    if ((ctl->sort != NULL && strcmp(ctl->sort, "key") != 0) ||
+        !moment(ctl, ctl->since, &f.made_from) ||
+        !moment(ctl, ctl->until, &f.made_to)) {
+        json_decref(l.rows);
+        table_free(l.table);
+        return ctl_wrong(
+            "--sort takes key; --since and --until a time: 90m, 2h, 1d ago, or "
+            "2026-01-26T08:00:00");
+    }
+    f.newest = ctl->sort == NULL;
     f.limit = ctl->limit >= 0 ? (size_t)ctl->limit : LIST_LIMIT;
     rc = queue_each(ctl->q, &f, list_task, &l, &e);
     if (rc != 0)
         code = ctl_fail(rc, &e);
     else if (ctl->json)
         code = ctl_print_json(json_incref(l.rows));
+    else if (l.n > 0 && l.rows != NULL)
+        code = columns_print(l.rows, ctl->columns, ctl->csv);
     else if (l.n > 0)
         table_print(l.table, stdout, table_width(stdout));
     else

@@ -156,7 +156,8 @@ static void put_recent(const struct page *p)
 
         gmtime_r(&at, &tm);
         strftime(text, sizeof text, "%H:%M:%S", &tm);
-        table_putf(t, "%.8s", task->id);
+        /* its last digits: the first are the time, and equal for a minute */
+        table_put(t, strlen(task->id) > 8 ? task->id + strlen(task->id) - 8 : task->id);
         table_put(t, task->name);
         table_put(t, task->key);
         table_put(t, task_status_name(task->status));

@@ -34,7 +34,8 @@ const char cli_usage[] =
     "  watcherd watch add DIR [--recursive] [--poll]     watch DIR too, from now on\n"
     "  watcherd watch remove DIR  no longer\n"
     "  watcherd release GROUP     let a group that was set aside be formed again\n"
-    "Without -c the settings are those that $WATCHERD_CONF names.\n";
+    "Without -c the settings are those that $WATCHERD_CONF names, else "
+    "/etc/watcherd/watcherd.conf.\n";
 
 struct ask {
     struct conf conf;
@@ -304,12 +305,32 @@ bool cli_is_command(const char *word)
     return false;
 }
 
+int cli_no_such(const char *word)
+{
+    static const char *const names[] = {"why", "status", "watch", "release", "worker"};
+    const char *near = text_nearest(word, names, sizeof names / sizeof names[0]);
+    char text[256];
+
+    text_escape(text, sizeof text, word);
+    if (near != NULL)
+        fprintf(stderr, "watcherd: there is no such command: %s; the nearest is %s\n",
+                text, near);
+    else
+        fprintf(stderr, "watcherd: there is no such command: %s; see watcherd --help\n",
+                text);
+    return EX_USAGE;
+}
+
 /* ---- options ---- */
 
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-    {"recursive", no_argument, NULL, 'r'},    {"poll", no_argument, NULL, 'p'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    {"config", required_argument, NULL, 'c'},
+    {"conf", required_argument, NULL, 'c'},
+    {"json", no_argument, NULL, 'j'},
+    {"recursive", no_argument, NULL, 'r'},
+    {"poll", no_argument, NULL, 'p'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 static int load_settings(struct ask *a, const char *file)
@@ -317,14 +338,9 @@ static int load_settings(struct ask *a, const char *file)
     char path[PATH_MAX];
     struct err e = {0};
 
-    if (file == NULL)
-        return wrong_usage("which settings?  -c FILE");
     conf_defaults(&a->conf, NULL, &pipeline_settings);
-    if (realpath(file, path) == NULL) {
-        fprintf(stderr, "watcherd: cannot read %s: %s\n", file, strerror(errno));
-        return EX_CONFIG;
-    }
-    if (conf_load(&a->conf, path, &pipeline_settings, &e) != 0) {
+    if (conf_find(path, file, &e) != 0 ||
+        conf_load(&a->conf, path, &pipeline_settings, &e) != 0) {
         fprintf(stderr, "watcherd: %s\n", e.text);
         return EX_CONFIG;
     }
@@ -334,7 +350,7 @@ static int load_settings(struct ask *a, const char *file)
 int cli_main(int argc, char **argv)
 {
     static struct ask a; /* large; one for the program */
-    const char *file = getenv("WATCHERD_CONF");
+    const char *file = NULL;
     int c, rc;
 
     while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {

@@ -9,6 +9,8 @@
 
 /* Is this word one of the commands? */
 bool cli_is_command(const char *word);
+/* Say that there is no such command, and which is meant; the exit status. */
+int cli_no_such(const char *word);
 
 /*
  * cli_main: argv[0] is the command; reads its own options and settings, prints the answer.
