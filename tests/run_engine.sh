@@ -10,7 +10,7 @@ simulate in "$group" --jitter none
 mkdir bin
 ln -s "$(command -v sleep)" "$(command -v head)" bin/
 
-# fake LINE...: a wsclean that does this
+# fake LINE...: a wsclean that does this; it keeps account where a worker in its sandbox may not write
 fake() {
     printf '%s\n' '#!/bin/sh' 'echo $$ >>'"$dir/pids" "$@" >bin/wsclean
     chmod +x bin/wsclean
@@ -22,7 +22,7 @@ refused() {
     local want=$1
     shift
     rm -rf root log
-    settings '[imaging]' 'engine = wsclean' '[workers]' 'max_retries = 0' "$@"
+    settings '[imaging]' 'engine = wsclean' '[workers]' 'max_retries = 0' 'sandbox = no' "$@"
     PATH=$chosen once_here
     [ "$rc" -eq 1 ] || fail "$want: exit $rc: $(tail -2 log)"
     lines 1 "event=task_failed .*group=$group reason=\"$want\""
@@ -55,7 +55,7 @@ echo "missing, failing and hanging ones are told"
 mkfifo told
 fake 'sleep 1000 & echo $! >>'"$dir/pids" "echo here >$dir/told" 'exec sleep 1000'
 rm -rf root log
-settings '[imaging]' 'engine = wsclean' '[workers]' 'stop_grace_s = 0'
+settings '[imaging]' 'engine = wsclean' '[workers]' 'stop_grace_s = 0' 'sandbox = no'
 PATH=$chosen:$PATH start
 read -r _ <told
 stop
@@ -69,7 +69,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir disk && mount -t tmpfs -o size=80M tmpfs disk 2
     mounted=$dir/disk
     fake 'head -c 1G /dev/zero >big' 'exit 1'
     rm -rf root log
-    settings '[imaging]' 'engine = wsclean' '[paths]' "scratch = $dir/disk/scratch" '[workers]' 'retry_delay_s = 0.1' \
+    settings '[imaging]' 'engine = wsclean' '[paths]' "scratch = $dir/disk/scratch" '[workers]' 'retry_delay_s = 0.1' 'sandbox = no' \
         '[disk]' 'stop_pct = 100'
     PATH=$chosen:$PATH start
     wait_for log 'No space left on the disk of scratch: wsclean ended with 1'

@@ -46,6 +46,16 @@ kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
 [ -S root/state/control.sock ] || fail "no socket is left to be replaced"
 why 69 "1 of 3 members have settled" "$g"
+mkdir many
+for i in 0 1 2; do head -c 3000 "made/${g}_sb0$i.hdf5" >"many/${g}_sb0$i.hdf5"; done
+sed "s|^incoming = .*|incoming = $dir/many|; s|^root = .*|root = $dir/other|" w.conf >many.conf
+touch -d '1 hour ago' many/*
+"$W" why "$g" -c many.conf >out 2>&1 || true
+grep -q "^$g: not done: none of 3 files of it is whole; sb00-sb02 (3 files) " out || fail "$(cat out)"
+: >many/$'evil\033[2J.hdf5'
+"$W" why many/$'evil\033[2J.hdf5' -c many.conf >out 2>&1 || true
+! grep -q $'\033' out || fail "a name speaks to the terminal"
+grep -q 'evil.x1b\[2J' out || fail "$(cat out)"
 grep -q 'daemon   no daemon runs on the state directory' out || fail "$(cat out)"
 "$W" status -c w.conf >out 2>&1 && fail "status without a daemon"
 grep -q "no daemon runs on" out || fail "status: $(cat out)"

@@ -68,7 +68,8 @@ struct daemon {
     bool leaving; /* with --once: all is done, and what is left is being said */
     /* event=checking was logged, and nothing has happened since */
     bool checked;
-    size_t nfailed;
+    size_t nfailed; /* bad files, tasks that failed, what was refused or left */
+    size_t nbad;    /* of these: bad files */
 };
 
 static void plan(struct daemon *d, double in_s);
@@ -99,6 +100,7 @@ static void on_settle(void *arg, const struct settle_news *news)
                   NULL);
         group_remove(d->groups, news->path);
         d->nfailed++;
+        d->nbad++;
         break;
     case SETTLE_IS_IGNORED:
         log_event(LOG_WARN, "ignored", "file", news->path, "reason", news->reason,
@@ -630,7 +632,8 @@ int daemon_run(struct conf *conf, const struct daemon_opts *opts, struct err *e)
     if (rc == 0) {
         begin(d);
         uv_run(&d->loop, UV_RUN_DEFAULT);
-        log_event(LOG_INFO, "ended", "failed", log_u(d->nfailed), NULL);
+        log_event(LOG_INFO, "ended", "failed", log_u(d->nfailed), "bad_files",
+                  log_u(d->nbad), NULL);
         if (opts->once && d->nfailed > 0)
             rc = 1;
     }

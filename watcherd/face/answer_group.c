@@ -240,9 +240,10 @@ static void find_worker(void *arg, const struct pool_look *look)
 static void put_turn(json_t *task, const struct task_job *c, struct crew *crew)
 {
     double in_s = c->task.run_after - c->now_s;
-    struct crew_look look;
+    struct crew_look look = {.held = NULL};
 
-    crew_look(crew, &look);
+    if (crew != NULL)
+        crew_look(crew, &look);
     json_object_set_new(task, "due_in_s", json_real(in_s > 0 ? in_s : 0));
     json_object_set_new(task, "ahead", json_integer((json_int_t)c->ahead));
     if (c->mode != QUEUE_RUNS)
@@ -261,11 +262,26 @@ static json_t *turn_json(const struct task_job *c, struct crew *crew)
 
     if (t->status == TASK_PENDING)
         put_turn(out, c, crew);
-    if (t->status == TASK_CLAIMED)
+    if (t->status == TASK_CLAIMED && crew != NULL)
         crew_each(crew, find_worker, &w);
     if (w.out != NULL)
         json_object_set_new(out, "worker", w.out);
     return out;
+}
+
+int answer_task(struct queue *q, const char *pipeline, const char *key, json_t **out,
+                struct err *e)
+{
+    struct task_job *c = mem_calloc(1, sizeof *c);
+    int rc;
+
+    snprintf(c->name, sizeof c->name, "%s", pipeline);
+    snprintf(c->key, sizeof c->key, "%s", key);
+    rc = run_task(&c->job, q, e);
+    *out = rc == 0 && c->there ? turn_json(c, NULL) : NULL;
+    task_clear(&c->task);
+    free(c);
+    return rc;
 }
 
 static void on_task(struct store_job *job, int rc, const struct err *e)

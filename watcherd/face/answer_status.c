@@ -36,9 +36,14 @@ static json_t *groups_json(const struct answers *o)
     json_t *out = json_object();
 
     group_each(o->groups, count_group, &t);
-    for (int i = 0; i <= GROUP_SET_ASIDE; i++)
-        json_object_set_new(out, group_state_name((enum group_state)i),
-                            json_integer((json_int_t)t.n[i]));
+    for (int i = 0; i <= GROUP_SET_ASIDE; i++) {
+        char key[32];
+
+        snprintf(key, sizeof key, "%s", group_state_name((enum group_state)i));
+        for (char *p = key; *p != '\0'; p++)
+            *p = *p == ' ' ? '_' : *p; /* watcherd-json(5) */
+        json_object_set_new(out, key, json_integer((json_int_t)t.n[i]));
+    }
     return out;
 }
 

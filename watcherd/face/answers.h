@@ -59,6 +59,13 @@ answer_fn answer_status;                                   /* answer_status.c */
 answer_fn answer_workers, answer_scale;                    /* answer_crew.c */
 answer_fn answer_roots, answer_add_root, answer_drop_root; /* answer_roots.c */
 
+struct err;
+struct queue;
+/* Without a daemon: what "why" has under "task", asked of the queue here and now.  *out NULL:
+ * there is no such task.  Status: that of queue_status. */
+int answer_task(struct queue *q, const char *pipeline, const char *key, json_t **out,
+                struct err *e);
+
 /* The text of a request's member; "" when there is none. */
 const char *answers_text(const json_t *request, const char *key);
 

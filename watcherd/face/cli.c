@@ -51,7 +51,7 @@ static int wrong_usage(const char *text)
 
 static void print_json(json_t *answer)
 {
-    json_dumpf(answer, stdout, JSON_INDENT(1));
+    json_dumpf(answer, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     putchar('\n');
 }
 
@@ -163,8 +163,9 @@ static void print_status(json_t *s)
     show("groups   ");
     json_object_foreach(groups, word, n)
     {
-        show(" %lld %s%s", (long long)json_integer_value(n), word,
-             strcmp(word, "set aside") == 0 ? "\n" : ",");
+        show(" %lld %s%s", (long long)json_integer_value(n),
+             strcmp(word, "set_aside") == 0 ? "set aside" : word,
+             strcmp(word, "set_aside") == 0 ? "\n" : ",");
     }
     print_queue(s, queue);
     json_array_foreach(json_object_get(s, "running"), i, run)

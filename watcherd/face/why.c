@@ -129,6 +129,23 @@ static json_t *from_disk(const struct conf *conf, json_t *request, struct err *e
     return own.answer;
 }
 
+/* The task of what was asked for, as the queue has it; what keeps us from it goes under "store". */
+static void add_task(const struct conf *conf, json_t *a, const char *pipeline)
+{
+    json_t *task = NULL;
+    struct queue *q = NULL;
+    struct err e = {0};
+    int rc = queue_open_conf(&q, conf, QUEUE_AS_TOOL, &e);
+
+    if (rc == 0)
+        rc = answer_task(q, pipeline, string_in(a, "name"), &task, &e);
+    queue_close(q);
+    if (task != NULL)
+        json_object_set_new(a, "task", task);
+    else if (rc != 0 && rc != -ENOENT)
+        json_object_set_new(a, "store", text_json(e.text));
+}
+
 /* ---- product and lock ---- */
 
 static json_t *product_of(const char *products, const char *kind, const char *name)
@@ -194,11 +211,86 @@ static void put_member(struct text *w, const struct conf *conf, int member)
                  member);
 }
 
+enum { MOST_MEMBERS = 4096 };
+
+/* "sb00-sb06 sb09" of the members that are set. */
+static void put_members(struct text *w, const struct conf *conf, const bool *is)
+{
+    bool first = true;
+
+    for (int i = 0; i < MOST_MEMBERS; i++) {
+        int last = i;
+
+        if (!is[i])
+            continue;
+        while (last + 1 < MOST_MEMBERS && is[last + 1])
+            last++;
+        text_put(w, first ? "" : " ");
+        put_member(w, conf, i);
+        if (last > i) {
+            text_put(w, last > i + 1 ? "-" : " ");
+            put_member(w, conf, last);
+        }
+        first = false;
+        i = last;
+    }
+}
+
+/* Files that have not settled: those for which the same is to be said are said together. */
+static void say_unsettled(struct text *w, const struct conf *conf, json_t *unsettled,
+                          bool first)
+{
+    size_t n = json_array_size(unsettled), bad = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        json_t *file = json_array_get(unsettled, i);
+        const char *why = string_in(file, "why");
+        bool is[MOST_MEMBERS] = {false}, said = false;
+        size_t same = 0;
+
+        bad += strcmp(string_in(file, "state"), "bad") == 0;
+        for (size_t k = 0; k < n; k++) {
+            json_t *other = json_array_get(unsettled, k);
+            double member = number_in(other, "member");
+
+            if (strcmp(string_in(other, "why"), why) != 0)
+                continue;
+            said |= k < i;
+            same++;
+            if (member >= 0 && member < MOST_MEMBERS)
+                is[(int)member] = true;
+        }
+        if (said)
+            continue;
+        text_put(w, first ? "" : "; ");
+        first = false;
+        put_members(w, conf, is);
+        if (same > 1)
+            text_put(w, " (%zu files)", same);
+        text_put(w, " %s", why);
+    }
+    if (bad > 0)
+        text_put(w, "; deliver %s again", bad > 1 ? "them" : "it");
+}
+
+/* Is one of them by its name a file of this very group, not only near it in time? */
+static bool has_own(json_t *unsettled, const char *group)
+{
+    size_t n = strlen(group);
+
+    for (size_t i = 0; i < json_array_size(unsettled); i++)
+        if (strncmp(path_base(string_in(json_array_get(unsettled, i), "path")), group,
+                    n) == 0)
+            return true;
+    return false;
+}
+
 /* "15 of 16 members: sb07 growing: 83 of 118 MB; missing sb03" */
 static void say_members(struct text *w, const struct conf *conf, json_t *a)
 {
     json_t *unsettled = json_object_get(a, "unsettled"), *file, *m;
-    bool known = json_object_get(a, "known") != NULL, first = true;
+    bool known = json_object_get(a, "known") != NULL, missing[MOST_MEMBERS] = {false};
+    size_t nmissing = 0;
     /* A directory is its own file: that it waits says it all. */
     bool alone =
         strcmp(conf->group.pattern, "directory") == 0 && json_array_size(unsettled) > 0;
@@ -207,14 +299,12 @@ static void say_members(struct text *w, const struct conf *conf, json_t *a)
     if (known)
         text_put(w, "%.0f of %.0f members have settled", number_in(a, "present"),
                  number_in(a, "expected"));
+    else if (!alone && has_own(unsettled, string_in(a, "name")))
+        text_put(w, "none of %zu file%s of it is whole", json_array_size(unsettled),
+                 json_array_size(unsettled) > 1 ? "s" : "");
     else if (!alone)
         text_put(w, "%s", string_in(a, "words"));
-    json_array_foreach(unsettled, i, file)
-    {
-        text_put(w, known || !alone || i > 0 ? "; " : "");
-        put_member(w, conf, (int)number_in(file, "member"));
-        text_put(w, " %s", string_in(file, "why"));
-    }
+    say_unsettled(w, conf, unsettled, !known && alone);
     json_array_foreach(json_object_get(a, "missing"), i, m)
     {
         bool coming = false;
@@ -223,11 +313,14 @@ static void say_members(struct text *w, const struct conf *conf, json_t *a)
         {
             coming |= number_in(file, "member") == json_number_value(m);
         }
-        if (coming)
+        if (coming || json_number_value(m) >= MOST_MEMBERS)
             continue;
-        text_put(w, first ? "; missing " : " ");
-        put_member(w, conf, (int)json_number_value(m));
-        first = false;
+        missing[(int)json_number_value(m)] = true;
+        nmissing++;
+    }
+    if (nmissing > 0) {
+        text_put(w, "; missing ");
+        put_members(w, conf, missing);
     }
     if (json_object_get(a, "unanswered") != NULL)
         text_put(w, "; %s", string_in(a, "unanswered"));
@@ -238,7 +331,10 @@ static void say_pending(struct text *w, json_t *task, json_t *lock)
     char in[32];
 
     text_age(number_in(task, "due_in_s"), in);
-    if (string_in(task, "error")[0] != '\0')
+    if (string_in(task, "error")[0] != '\0' && number_in(task, "attempt") <= 1)
+        /* a full disk, a service that stopped: no attempt was counted */
+        text_put(w, "it waits to be tried again (%s), ", string_in(task, "error"));
+    else if (string_in(task, "error")[0] != '\0')
         text_put(w, "attempt %.0f of %.0f failed (%s) and the next is ",
                  number_in(task, "attempt") - 1, number_in(task, "max_attempts"),
                  string_in(task, "error"));
@@ -429,6 +525,8 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
         return EX_SOFTWARE;
     }
     key = string_in(a, "name");
+    if (!daemon && key[0] != '\0')
+        add_task(conf, a, pipeline_of(a)->name);
     json_object_set_new(
         a, "product",
         product_of(string_in(a, "products"), pipeline_of(a)->folder, key));
@@ -442,7 +540,7 @@ int why_main(const struct conf *conf, const char *name, bool json, double wait_s
     if (!daemon)
         json_object_set_new(a, "no_daemon", text_json(silent.text));
     if (json) {
-        json_dumpf(a, stdout, JSON_INDENT(1));
+        json_dumpf(a, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
         putchar('\n');
     } else {
         show("%s: %s: %s\n", key[0] != '\0' ? key : name, done ? "done" : "not done",
