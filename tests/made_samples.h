@@ -91,28 +91,27 @@ static inline void made_sky(const struct samples *s, const struct point *src, si
     }
 }
 
-/* data [nrow][nchan] += scale x what the imager predicts of a model; 0 or its status. */
+/* data [nrow][nchan] += scale x what the imager predicts of a model, which then is what
+ * it has of the samples until it loads them; 0 or its status. */
 static inline int made_prediction(struct imager *im, const struct samples *s,
                                   const float *model, float scale, float complex *data)
 {
-    float complex *nodes = NULL;
     float *re = malloc(2 * s->nchan * sizeof *re);
-    int rc = imager_model(im, model, false, &nodes, NULL);
+    int rc = imager_predict(im, model, false, NULL);
 
     for (size_t r = 0; rc == 0 && r < s->nrow; r++) {
         for (size_t c = 0; c < 2 * s->nchan; c++)
             re[c] = 0.0f;
         /* in two parts, as who wants a row may ask for it */
-        imager_model_row(im, nodes, r, 0, s->nchan / 3, re, re + s->nchan);
-        imager_model_row(im, nodes, r, s->nchan / 3, s->nchan - s->nchan / 3,
-                         re + s->nchan / 3, re + s->nchan + s->nchan / 3);
+        imager_predicted_row(im, r, 0, s->nchan / 3, re, re + s->nchan);
+        imager_predicted_row(im, r, s->nchan / 3, s->nchan - s->nchan / 3,
+                             re + s->nchan / 3, re + s->nchan + s->nchan / 3);
         for (size_t c = 0; c < s->nchan; c++) {
             ((float *)data)[2 * (r * s->nchan + c)] += scale * re[c];
             ((float *)data)[2 * (r * s->nchan + c) + 1] += scale * re[s->nchan + c];
         }
     }
     free(re);
-    free(nodes);
     return rc;
 }
 

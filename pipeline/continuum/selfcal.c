@@ -52,7 +52,6 @@ static float *other_components(const struct tile_run *run)
 /* What is around the calibrator, as a struct model's field. */
 struct field {
     const struct imager *im;
-    float complex *nodes;
     /* [n] each, or NULL: what the last round took for the field's sources; what had been found
      * before it; what had been found more than taken then */
     float *took, *found, *more;
@@ -118,7 +117,7 @@ static int field_model(const struct tile_run *run, struct field *f, struct err *
     f->more = more;
     f->n = n;
     f->im = run->imager;
-    return imager_model(run->imager, next, true, &f->nodes, e);
+    return imager_predict(run->imager, next, true, e);
 }
 
 static void add_field(const void *arg, size_t row, size_t chan, size_t n, float *re,
@@ -126,7 +125,7 @@ static void add_field(const void *arg, size_t row, size_t chan, size_t n, float 
 {
     const struct field *f = arg;
 
-    imager_model_row(f->im, f->nodes, row, chan, n, re, im);
+    imager_predicted_row(f->im, row, chan, n, re, im);
 }
 
 /* Gains that a round found, or that it replaced. */
@@ -210,8 +209,6 @@ static int try_round(struct tile_run *run, struct field *field, bool phase_only,
     model.field_arg = field;
     if (rc == 0)
         rc = solve_field(run, &model, phase_only, &found, &times, e);
-    free(field->nodes);
-    field->nodes = NULL;
     if (rc != 0) {
         drop(&found);
         return rc;

@@ -226,10 +226,12 @@ static void fill_tau(void *arg, size_t lo, size_t hi)
         }
 }
 
-/* How many planes are held at a time, of g's size and n in all. */
-static size_t most_planes(const struct grid *g, size_t n)
+/* How many planes are held at a time, of g's size and n in all; where there is memory for them, no
+ * more than it holds. */
+static size_t most_planes(const struct imager *im, const struct grid *g, size_t n)
 {
-    size_t most = plane_bytes / (grid_bytes(g) / g->nplane);
+    size_t room = im->space->bytes > 0 ? im->space->bytes : plane_bytes;
+    size_t most = room / (grid_bytes(g) / g->nplane);
 
     return most < 1 ? 1 : most > n ? n : most;
 }
@@ -243,7 +245,10 @@ static int make_planes(struct imager *im, struct err *e)
     grid_init(&im->grid, nu, nv, 1, 2, im->opts.cell_rad, &im->ker);
     grid_crop(&im->grid, (double)t->ncol * t->side_u,
               (double)(t->nrow / 2) * t->side_v + t->reach_v, ny);
-    im->grid.nplane = most_planes(&im->grid, terms);
+    im->space = calloc(1, sizeof *im->space);
+    if (im->space == NULL)
+        return err_set(e, -ENOMEM, "no memory for an imager");
+    im->grid.nplane = most_planes(im, &im->grid, terms);
     im->grid.nthread = im->opts.threads;
     im->ncol = im->ncol > nu / 2 + 1 ? nu / 2 + 1 : im->ncol;
     im->gain_x = kernel_gain(&im->ker, nx, nu);
@@ -256,9 +261,6 @@ static int make_planes(struct imager *im, struct err *e)
                        "no memory for an image of %zu x %zu pixels (%zu planes, "
                        "%zu MB)",
                        nx, ny, im->grid.nplane, grid_bytes(&im->grid) >> 20);
-    im->space = calloc(1, sizeof *im->space);
-    if (im->space == NULL)
-        return err_set(e, -ENOMEM, "no memory for an imager");
     parallel_run_by(im->opts.threads, ny, fill_tau, im);
     return 0;
 }
@@ -579,23 +581,37 @@ static size_t all_terms(const struct imager *im, bool rough, struct grid_term *t
     return n;
 }
 
-int imager_model(struct imager *im, const float *model, bool rough, float complex **out,
-                 struct err *e)
+struct zero {
+    float complex *data;
+    size_t n, parts;
+};
+
+static void zero_parts(void *arg, size_t lo, size_t hi)
+{
+    const struct zero *z = arg;
+    size_t from = z->n * lo / z->parts, to = z->n * hi / z->parts;
+
+    memset(z->data + from, 0, (to - from) * sizeof *z->data);
+}
+
+/* A model's nodes to data [nodes]. */
+static int predict(struct imager *im, const float *model, bool rough,
+                   float complex *data, struct err *e)
 {
     struct grid_term term[IMAGER_TERMS * NODES_BEAMS];
-    size_t n = nodes_count(&im->nodes), all = all_terms(im, rough, term);
+    struct zero zero = {data, nodes_count(&im->nodes), 16};
+    size_t all = all_terms(im, rough, term);
     float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
-    float complex *data = mem_huge(n * sizeof *data);
     struct grid g = im->grid;
     int rc;
 
-    g.nplane = most_planes(&im->grid, all);
+    g.nplane = most_planes(im, &im->grid, all);
     rc = seen == NULL || data == NULL
              ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu", im->opts.nx,
                        im->opts.ny)
              : open_planes(im, &g, e);
     if (rc == 0)
-        memset(data, 0, n * sizeof *data);
+        parallel_run_by(im->opts.threads, zero.parts, zero_parts, &zero);
     for (size_t at = 0; rc == 0 && at < all; at += g.nplane) {
         size_t some = all - at < g.nplane ? all - at : g.nplane;
 
@@ -603,24 +619,24 @@ int imager_model(struct imager *im, const float *model, bool rough, float comple
         grid_interpolate(&g, &im->nodes, &im->fit, term + at, some, data);
     }
     free(seen);
-    if (rc != 0) {
-        free(data);
-        data = NULL;
-    }
-    *out = data;
     return rc;
 }
 
-void imager_model_row(const struct imager *im, const float complex *model, size_t row,
-                      size_t chan, size_t n, float *re, float *imag)
+int imager_predict(struct imager *im, const float *model, bool rough, struct err *e)
 {
-    nodes_channels(&im->nodes, row, model + im->nodes.start[row], chan, n, re, imag);
+    return predict(im, model, rough, im->data, e);
+}
+
+void imager_predicted_row(const struct imager *im, size_t row, size_t chan, size_t n,
+                          float *re, float *imag)
+{
+    nodes_channels(&im->nodes, row, im->data + im->nodes.start[row], chan, n, re, imag);
 }
 
 int imager_residual(struct imager *im, const float *model, float *pix, struct err *e)
 {
-    float complex *nodes = NULL;
-    int rc = imager_model(im, model, false, &nodes, e);
+    float complex *nodes = mem_huge(nodes_count(&im->nodes) * sizeof *nodes);
+    int rc = predict(im, model, false, nodes, e);
 
     if (rc == 0)
         rc = imager_read_residual(im, nodes, e);

@@ -130,20 +130,19 @@ void imager_drop_weights(struct imager *im);
 int imager_residual(struct imager *im, const float *model, float *pix, struct err *e);
 
 /*
- * imager_model: predict the visibilities of a model image, for imager_model_row.
+ * imager_predict: the visibilities of a model image, for imager_predicted_row.  They take the place
+ * of what the imager has of the samples, until imager_load.
  *
  * Given:    model [ny][nx] Jy/pixel; rough: terms that the normal operator leaves out (they add some
  *           1e-3 of a source far off the middle) are left out here, too, as a calibration may do
- * Returned: *out to be freed by free; NULL after a failure
  * Status:   as imager_dirty
  * Note: to float rounding, up to the weights and without a beam it is the adjoint of imager_dirty.
  */
-int imager_model(struct imager *im, const float *model, bool rough, float complex **out,
-                 struct err *e);
+int imager_predict(struct imager *im, const float *model, bool rough, struct err *e);
 /* Add the prediction for channels [chan, chan + n) of a row to re, imag [n] Jy.  Safe from
  * several threads. */
-void imager_model_row(const struct imager *im, const float complex *model, size_t row,
-                      size_t chan, size_t n, float *re, float *imag);
+void imager_predicted_row(const struct imager *im, size_t row, size_t chan, size_t n,
+                          float *re, float *imag);
 
 /*
  * imager_dft: the same dirty image at one pixel, Jy/beam, by direct double-precision sum, with
