@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/child.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/incoming.h"
@@ -221,6 +223,27 @@ static void check_directories(struct flight *f)
               "written to");
 }
 
+/* What the daemon will start must start; installed beside us. */
+static void check_programs(struct flight *f)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+    const char *argv[] = {path, "--version", NULL};
+    struct err e = {0};
+    char *slash;
+
+    path[n > 0 ? n : 0] = '\0';
+    slash = strrchr(path, '/');
+    if (slash == NULL)
+        return;
+    strcpy(slash + 1, "watcherd-task");
+    if (child_run(argv, &(struct child_opts){.log = "/dev/null", .timeout_s = 10},
+                  &e) == 0)
+        judge(f, GRADE_OK, "watcherd-task starts");
+    else
+        judge(f, GRADE_FAIL, "no worker could be started: %s", e.text);
+}
+
 static void check_locks(struct flight *f)
 {
     struct lockfs fs;
@@ -284,10 +307,15 @@ static const struct {
     const char *subject;
     void (*check)(struct flight *f);
 } checks[] = {
-    {"store", check_store},   {"mode", check_mode},
-    {"daemon", check_daemon}, {"workers", check_workers},
-    {"disks", check_disks},   {"directories", check_directories},
-    {"locks", check_locks},   {"calibrators", check_calibrators},
+    {"programs", check_programs},
+    {"store", check_store},
+    {"mode", check_mode},
+    {"daemon", check_daemon},
+    {"workers", check_workers},
+    {"disks", check_disks},
+    {"directories", check_directories},
+    {"locks", check_locks},
+    {"calibrators", check_calibrators},
     {"clock", check_clock},
 };
 

@@ -20,7 +20,7 @@
 #include "watcherd/face/why.h"
 
 /* Patience with a busy daemon; it answers within a second unless its loop stands still. */
-#define ANSWER_S 20.0
+#define ANSWER_S 5.0
 
 /* A file system that has not answered for longer than this is worth a line. */
 #define STUCK_S 0.5
