@@ -1,25 +1,27 @@
 #!/bin/bash
-# The files, folders, programs and functions that README.md names are there, and it names each room.
+# The files, folders, programs and functions that README.md and etc/CONTRIBUTING.md name are there, and the latter
+# names each room.
 set -u
 bad=0
-miss() { echo "README.md names $*"; bad=1; }
+both="README.md etc/CONTRIBUTING.md"
+miss() { echo "$both name $*"; bad=1; }
 # a pattern (core/store/queue_*.c) stands for what it matches
-for file in $(grep -oE '\b(core|locks|pipeline|watcherd|tools|tests|etc)/[A-Za-z0-9_./*]*[a-z0-9*]' README.md | sort -u); do
+for file in $(grep -ohE '\b(core|locks|pipeline|watcherd|tools|tests|etc)/[A-Za-z0-9_./*]*[a-z0-9*]' $both | sort -u); do
     case $file in */NAME* | */test_NAME* | */run_NAME* | */judge_NAME*) continue ;; esac
     [ -e "$file" ] || miss "$file, which is not there"
 done
 # and each room with code has a row in its list
 for room in $(find core locks pipeline watcherd -mindepth 2 -name '*.c' -printf '%h\n' | sort -u); do
-    grep -q "^|.*\`$room/\`.*|" README.md || miss "no row for $room/"
+    grep -q "^|.*\`$room/\`.*|" etc/CONTRIBUTING.md || miss "no row for $room/"
 done
-for word in $(sed -n '/^## How to add/,/^## Settings/p' README.md | grep -oE '`(struct )?[a-z]+(_[a-z]+)+`' | tr -d '\`' |
+for word in $(sed -n '/^## How to add/,$p' etc/CONTRIBUTING.md | grep -oE '`(struct )?[a-z]+(_[a-z]+)+`' | tr -d '\`' |
     sed 's/^struct //' | sort -u); do
     grep -rqw --include='*.[ch]' "$word" core pipeline watcherd || miss "$word, which is nowhere"
 done
-for program in $(grep -oE '\bbuild/[a-z0-9]+ ' README.md | sort -u); do
+for program in $(grep -ohE '\bbuild/[a-z0-9]+ ' $both | sort -u); do
     [ -x "${BUILD:-build}/${program#build/}" ] || miss "$program, which is not built"
 done
-for page in $(grep -oE '`[a-z0-9.]+\([15]\)' README.md | tr -d '`)' | tr '(' . | sort -u); do
+for page in $(grep -ohE '`[a-z0-9.-]+\([157]\)' $both | tr -d '`)' | tr '(' . | sort -u); do
     [ -f "etc/man/$page" ] || miss "the manual page $page, which is not there"
 done
 exit $bad

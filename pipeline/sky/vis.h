@@ -2,7 +2,7 @@
  * vis.h: the visibilities of one group in memory, all sub-bands joined into one
  * frequency axis.  Filled by uvh5.c, turned, calibrated and imaged in place.
  *
- * Conventions (../README.md, "Conventions"): a baseline is antenna 2 minus antenna 1 and
+ * Conventions (etc/CONTRIBUTING.md, "Conventions"): a baseline is antenna 2 minus antenna 1 and
  * V = conj(A1) A2, so a source in direction s gives exp(+2 pi i nu/c b . (s - stop)),
  * `stop` being the direction that the integration is fringe-stopped to.
  */
