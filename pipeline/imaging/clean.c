@@ -35,9 +35,8 @@ enum {
 /* ... or after a cycle, when the noise fell by less than STEADY with it. */
 #define NEAR_STEADY 1.5f
 #define STEADY      0.05
-/* The same inside the mask, where so much is left by chance; and of an image that is only a model
- * for calibration. */
-#define NEAR_MASKED  2.0f
+/* The same of an image that is only a model for calibration. */
+#define NEAR_ROUGH   2.0f
 #define STEADY_ROUGH 0.2
 /* A cycle inside the mask that makes the highest pixel higher by this is taken back. */
 #define WORSE 1.5
@@ -215,7 +214,7 @@ static int measure(struct clean_state *st, struct err *e)
     size_t npix = st->nx * st->ny;
     int rc = 0;
 
-    st->res->sigma_jy = robust_sigma(st->residual, st->scratch, npix);
+    st->res->sigma_jy = robust_sigma(st->residual, st->sample, npix);
     if (st->opts->beam_pix > 0.0)
         rc = qa_noise_map(st->sigma, st->residual, st->nx, st->ny, st->opts->beam_pix,
                           st->threads);
@@ -271,7 +270,7 @@ static bool go_deeper(struct clean_state *st)
 static bool is_done(const struct clean_state *st, double sigma_jy, bool few)
 {
     double steady = st->opts->unchecked ? STEADY_ROUGH : STEADY;
-    float near = st->masked || st->opts->unchecked ? NEAR_MASKED : NEAR_STEADY;
+    float near = st->opts->unchecked ? NEAR_ROUGH : NEAR_STEADY;
 
     if (!(st->excess > NEAR_FLOOR))
         return true;
@@ -299,12 +298,17 @@ static bool one_cycle(struct clean_state *st, int *rc, struct err *e)
 static int check(struct clean_state *st, struct err *e)
 {
     size_t npix = st->nx * st->ny;
-    float *before = st->scratch;
+    float *before = st->delta;
     float differs = 0.0f;
     int rc;
 
     memcpy(before, st->residual, npix * sizeof *before);
+    clean_minor_free(st->minor); /* room for the prediction */
     rc = imager_residual(st->im, st->model, st->residual, e);
+    st->minor = clean_minor_new(st->nx, st->ny);
+    if (rc == 0 && st->minor == NULL)
+        rc = err_set(e, -ENOMEM, "no memory for minor cycles of %zu x %zu pixels",
+                     st->nx, st->ny);
     for (size_t i = 0; rc == 0 && i < npix; i++) {
         float v = fabsf(st->residual[i] - before[i]);
 
@@ -399,7 +403,7 @@ static bool state_alloc(struct clean_state *st)
     size_t npix = st->nx * st->ny;
 
     st->delta = malloc(npix * sizeof *st->delta);
-    st->scratch = malloc(npix * sizeof *st->scratch);
+    st->sample = malloc(2 * MAX_SAMPLES * sizeof *st->sample);
     st->sigma = malloc(npix * sizeof *st->sigma);
     st->domain = malloc(npix);
     st->minor = clean_minor_new(st->nx, st->ny);
@@ -408,14 +412,14 @@ static bool state_alloc(struct clean_state *st)
         st->row_top = st->row_peak + st->ny;
         st->row_excess = st->row_top + st->ny;
     }
-    return st->delta != NULL && st->scratch != NULL && st->sigma != NULL &&
+    return st->delta != NULL && st->sample != NULL && st->sigma != NULL &&
            st->domain != NULL && st->minor != NULL && st->row_peak != NULL;
 }
 
 static void state_free(struct clean_state *st)
 {
     free(st->delta);
-    free(st->scratch);
+    free(st->sample);
     free(st->sigma);
     free(st->domain);
     clean_minor_free(st->minor);

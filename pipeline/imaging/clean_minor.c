@@ -7,8 +7,8 @@
  * are cleaned by themselves, batch after batch, and all the others see a batch's components at once
  * (as Clark's minor cycles).
  *
- * Around a bright source most of the noise is its sidelobes, which go with it: a sample of all
- * pixels is followed, too, and shows by how much the noise has fallen in each part of the image.
+ * Around a bright source most of the noise is its own sidelobes, which go with it: what a batch has
+ * found is spared from the local noise at once (clean_spare), or a cycle would end with it.
  */
 #include "pipeline/imaging/clean_parts.h"
 
@@ -26,7 +26,7 @@ enum {
     MAX_ACTIVE = 200000, /* those and the ones around them */
     MAX_CHOSEN = 2048,   /* pixels that a batch is for */
     MAX_BATCH = 8192,    /* those and the ones around them */
-    MAX_ROWS = 1 << 22,  /* numbers of responses that a batch remembers */
+    MAX_ROWS = 1 << 21,  /* numbers of responses that a batch remembers */
     MAX_LATE = 20000,    /* components of a batch since its lowest peak */
     SOME = 1024,         /* active pixels that a batch is taken off at a time */
     BLOCK = 256,         /* pixels of a batch whose largest is remembered */
@@ -49,6 +49,7 @@ struct clean_minor {
     float level;               /* nothing is done below, Jy/beam */
     struct clean_pixels all;   /* [MAX_ACTIVE] */
     float *least;              /* [MAX_ACTIVE] nothing is done there below this */
+    float *high;               /* [MAX_ACTIVE] for medians */
     struct clean_pixels batch; /* [MAX_BATCH] the highest of them */
     float *batch_least;        /* [MAX_BATCH] */
     float *placed;             /* [MAX_BATCH] components of this batch */
@@ -82,6 +83,7 @@ struct clean_minor *clean_minor_new(size_t nx, size_t ny)
     if (m == NULL)
         return NULL;
     m->least = malloc(MAX_ACTIVE * sizeof *m->least);
+    m->high = malloc(MAX_ACTIVE * sizeof *m->high);
     m->batch_least = malloc(MAX_BATCH * sizeof *m->batch_least);
     m->placed = malloc(MAX_BATCH * sizeof *m->placed);
     m->top = calloc(MAX_BATCH / BLOCK, sizeof *m->top);
@@ -90,9 +92,9 @@ struct clean_minor *clean_minor_new(size_t nx, size_t ny)
     m->late = malloc(MAX_LATE * sizeof *m->late);
     m->near = calloc(nx * ny, 1);
     if (pixels_alloc(&m->all, MAX_ACTIVE) && pixels_alloc(&m->batch, MAX_BATCH) &&
-        m->least != NULL && m->batch_least != NULL && m->placed != NULL &&
-        m->top != NULL && m->row != NULL && m->row_of != NULL && m->late != NULL &&
-        m->near != NULL)
+        m->least != NULL && m->high != NULL && m->batch_least != NULL &&
+        m->placed != NULL && m->top != NULL && m->row != NULL && m->row_of != NULL &&
+        m->late != NULL && m->near != NULL)
         return m;
     clean_minor_free(m);
     return NULL;
@@ -105,6 +107,7 @@ void clean_minor_free(struct clean_minor *m)
     pixels_free(&m->all);
     pixels_free(&m->batch);
     free(m->least);
+    free(m->high);
     free(m->batch_least);
     free(m->placed);
     free(m->top);
@@ -153,13 +156,13 @@ static inline bool is_above(const struct clean_state *st, size_t i, float nsigma
 static void mark_active(struct clean_state *st)
 {
     size_t n = 0, npix = st->nx * st->ny;
-    float nsigma = clean_floor_sigma(st);
+    float nsigma = clean_floor_sigma(st), *high = st->delta; /* no components yet */
 
     for (size_t i = 0; i < npix; i++)
         if (is_above(st, i, nsigma))
-            st->scratch[n++] = fabsf(st->residual[i]);
+            high[n++] = fabsf(st->residual[i]);
     if (n > MAX_MARKED)
-        st->minor->level = clean_kth_smallest(st->scratch, n, n - MAX_MARKED);
+        st->minor->level = clean_kth_smallest(high, n, n - MAX_MARKED);
     for (size_t i = 0; i < npix; i++)
         if (is_above(st, i, nsigma))
             mark_near(st, i % st->nx, i / st->nx, 1);
@@ -225,13 +228,14 @@ static void mark_batch(struct clean_state *st, float top, float *depth)
 {
     const struct clean_pixels *all = &st->minor->all;
     const float *least = st->minor->least;
+    float *high = st->minor->high;
     size_t n = 0;
 
     for (size_t i = 0; i < all->n; i++)
         if (fabsf(all->left[i]) > *depth && fabsf(all->left[i]) > least[i])
-            st->scratch[n++] = fabsf(all->left[i]);
+            high[n++] = fabsf(all->left[i]);
     if (n > MAX_CHOSEN)
-        *depth = fminf(clean_kth_smallest(st->scratch, n, n - MAX_CHOSEN), 0.99f * top);
+        *depth = fminf(clean_kth_smallest(high, n, n - MAX_CHOSEN), 0.99f * top);
     for (size_t i = 0; i < all->n; i++)
         if (fabsf(all->left[i]) > *depth && fabsf(all->left[i]) > least[i])
             mark_near(st, all->x[i], all->y[i], 1);
@@ -315,8 +319,8 @@ static size_t brightest(const struct clean_minor *m)
 /*
  * Hogbom over the pixels of the batch.
  *
- * Over many active pixels close together the response, cut at half the image, need not be positive
- * definite: then peaks grow.  The components since the lowest peak are taken back, and it is
+ * The response, rounded and without its last terms, need not be positive definite over many pixels
+ * close together: then peaks grow.  The components since the lowest peak are taken back, and it is
  * time for a major cycle.  Returns whether all pixels came down to where they should.
  */
 static bool clean_batch(struct clean_state *st)
@@ -412,10 +416,10 @@ bool clean_minor_cycle(struct clean_state *st)
     size_t kept = 0;
     bool whole = true;
 
-    memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
     m->level =
         fmaxf(start * (float)(1.0 - st->opts->mgain), (float)st->opts->threshold_jy);
     collect_active(st);
+    memset(st->delta, 0, st->nx * st->ny * sizeof *st->delta);
     m->batch.n = 0;
     while (st->res->niter < st->opts->niter) {
         float top = highest(&m->all, m->least, 0, m->all.n);

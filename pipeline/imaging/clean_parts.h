@@ -26,9 +26,9 @@ struct clean_state {
     struct normal *op;
     size_t nx, ny, threads;
     float *model, *residual;
-    float *delta;          /* [ny][nx] components of this minor cycle */
-    float *scratch;        /* [ny][nx] for medians */
-    float *sigma;          /* [ny][nx] noise around each pixel */
+    float *delta;  /* [ny][nx] components of this minor cycle; free between cycles */
+    float *sample; /* of the pixels, for medians */
+    float *sigma;  /* [ny][nx] noise around each pixel */
     unsigned char *domain; /* [ny][nx] 1 where components may be placed */
     struct clean_minor *minor;
     /* Of each row inside the domain: the largest |residual|, that above the floor, and how many

@@ -421,6 +421,11 @@ size_t imager_kernel_terms(const struct imager *im, size_t q)
     return terms_to(im, q, KERNEL_SHARE * im->opts.accuracy);
 }
 
+double imager_kernel_size(const struct imager *im, size_t q, size_t m)
+{
+    return q > 0 ? im->beam->size[q] * im->rest[m] : im->rest[m];
+}
+
 struct see {
     const struct imager *im;
     size_t q;

@@ -108,6 +108,8 @@ size_t imager_terms(const struct imager *im,
                     size_t q); /* K for it: small ones need fewer */
 /* K for it in the normal operator, which may be less exact than prediction. */
 size_t imager_kernel_terms(const struct imager *im, size_t q);
+/* How large its term m is, m < K, rms over the first one's. */
+double imager_kernel_size(const struct imager *im, size_t q, size_t m);
 /* seen = b_q model, both [ny][nx] */
 void imager_see(const struct imager *im, size_t q, const float *model, float *seen);
 

@@ -61,7 +61,6 @@ void normal_free(struct normal *op)
     free(op->unit);
     free(op->in_block);
     free(op->near);
-    free(op->near_row);
     free(op->near_most);
     free(op);
 }

@@ -59,8 +59,7 @@ void normal_subtract(struct normal *op, const float *model, float *image);
 
 /*
  * normal_take_near: about the same for one component and a few pixels: what `flux` Jy/pixel at
- * (x, y) leaves at them is taken off.  For minor cycles: of 16 bits, without the last terms, and
- * only where lags are less than half the image.
+ * (x, y) leaves at them is taken off.  For minor cycles: of 16 bits, and of the largest terms.
  * Given:    px, py [n] pixels
  * Given and returned: left [n] Jy/beam
  */

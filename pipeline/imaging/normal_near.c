@@ -5,14 +5,16 @@
  *
  *   sum over q of b_q(p)  sum over m of  (tau(x) - tau(p))^m P_qm(x - p),
  *
- * for the binomial sum over k + j = m is a power.  Kept are the first kernels, at lags of less than
- * half the image, 16 bits a cell: one half of the plane, since P_qm is even or odd with m.  A lag's
- * cells lie side by side.
+ * for the binomial sum over k + j = m is a power.  Kept are the largest of these kernels, 16 bits a
+ * cell, in one half of the plane, since P_qm is even or odd with m.  All lags are there: a response
+ * that is cut somewhere is not positive definite, and minor cycles over many pixels would not
+ * converge.
  */
 #include "pipeline/imaging/normal_parts.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -21,85 +23,90 @@
 #include "pipeline/imaging/imager.h"
 #include "pipeline/imaging/normal.h"
 
-enum {
-    SLOTS = NORMAL_NEAR,
-    POWERS = NORMAL_POWERS,
-    RIDGE = 16 /* the part of the image around an axis of lags */
-};
+enum { SLOTS = NORMAL_NEAR, POWERS = NORMAL_POWERS };
 
-/* How far lags of dy rows reach to either side: half the image; along the axes, where an array
- * with arms has its far sidelobes, all of it. */
-static size_t reach_of(const struct normal *op, size_t dy)
+static bool has_term(const struct normal *op, size_t q, size_t m)
 {
-    if (dy < op->ny / RIDGE)
-        return op->nx;
-    return dy < op->ny / 2 ? op->nx / 2 : op->nx / RIDGE;
+    for (size_t s = 0; s < op->near_slots; s++)
+        if (op->near_term[s].q == q && op->near_term[s].m == m)
+            return true;
+    return false;
+}
+
+/* The largest term that is not among those kept joins them.  False: there is none. */
+static bool add_term(struct normal *op)
+{
+    struct normal_term best = {0};
+    double most = 0.0;
+
+    for (size_t q = 0; q < op->beams; q++)
+        for (size_t m = 0; m < op->terms[q] && m < POWERS; m++) {
+            double size = imager_kernel_size(op->im, q, m);
+
+            if (size > most && !has_term(op, q, m)) {
+                best = (struct normal_term){q, m, 0.0f};
+                most = size;
+            }
+        }
+    if (most > 0.0)
+        op->near_term[op->near_slots++] = best;
+    return most > 0.0;
 }
 
 int normal_open_near(struct normal *op)
 {
-    size_t n = 0;
-
-    op->near_row = malloc(op->ny * sizeof *op->near_row);
+    while (op->near_slots < SLOTS && add_term(op))
+        ;
+    op->near = mem_huge(op->ny * 2 * op->nx * SLOTS * sizeof *op->near);
     op->near_most = malloc(op->ny * sizeof *op->near_most);
-    for (size_t y = 0; op->near_row != NULL && y < op->ny; y++) {
-        size_t reach = reach_of(op, y);
-
-        op->near_row[y] = (struct normal_row){n + reach, (ptrdiff_t)reach};
-        n += 2 * reach;
-    }
-    op->near = mem_huge(n * SLOTS * sizeof *op->near);
-    for (size_t m = 0; m < POWERS; m++)
-        for (size_t q = 0; q < op->beams && op->near_slots < SLOTS; q++)
-            if (m < op->terms[q])
-                op->near_term[op->near_slots++] = (struct normal_term){q, m, 0.0f};
-    return op->near == NULL || op->near_row == NULL || op->near_most == NULL ? -ENOMEM
-                                                                             : 0;
+    return op->near == NULL || op->near_most == NULL ? -ENOMEM : 0;
 }
 
 struct keeping {
     struct normal *op;
     const float *lag;
     size_t slot;
-    float *most; /* [ny] the largest |lag| of each row */
     float up;
 };
 
+/* Lags dx = -nx .. nx - 1 of row dy. */
+static const float *lag_row(const struct keeping *a, size_t dy)
+{
+    return a->lag + (a->op->hy + dy) * a->op->mx + a->op->hx - a->op->nx;
+}
+
+/* The largest |lag| of rows dy = lo .. hi - 1. */
 static void find_most(void *arg, size_t lo, size_t hi)
 {
     const struct keeping *a = arg;
-    const struct normal *op = a->op;
 
     for (size_t y = lo; y < hi; y++) {
-        size_t reach = (size_t)op->near_row[y].reach;
-        const float *lag = a->lag + (op->hy + y) * op->mx + op->hx - reach;
+        const float *lag = lag_row(a, y);
         float most = 0.0f;
 
-        for (size_t x = 0; x < 2 * reach; x++)
+        for (size_t x = 0; x < 2 * a->op->nx; x++)
             most = fabsf(lag[x]) > most ? fabsf(lag[x]) : most;
-        a->most[y] = most;
+        a->op->near_most[y] = most;
     }
 }
 
-/* Rows of lags dy = lo .. hi - 1. */
 static void keep_rows(void *arg, size_t lo, size_t hi)
 {
     const struct keeping *a = arg;
-    const struct normal *op = a->op;
+    size_t n = 2 * a->op->nx;
 
     for (size_t y = lo; y < hi; y++) {
-        size_t reach = (size_t)op->near_row[y].reach;
-        const float *lag = a->lag + (op->hy + y) * op->mx + op->hx - reach;
-        int16_t *cell = op->near + (op->near_row[y].at - reach) * SLOTS + a->slot;
+        const float *lag = lag_row(a, y);
+        int16_t *cell = a->op->near + y * n * SLOTS + a->slot;
 
-        for (size_t x = 0; x < 2 * reach; x++)
+        for (size_t x = 0; x < n; x++)
             cell[x * SLOTS] = (int16_t)lrintf(a->up * lag[x]);
     }
 }
 
 void normal_set_near(struct normal *op, size_t q, size_t m, const float *lag)
 {
-    struct keeping a = {op, lag, 0, op->near_most, 0.0f};
+    struct keeping a = {op, lag, 0, 0.0f};
     float most = 0.0f;
 
     while (a.slot < op->near_slots &&
@@ -109,7 +116,7 @@ void normal_set_near(struct normal *op, size_t q, size_t m, const float *lag)
         return;
     parallel_run_by(op->threads, op->ny, find_most, &a);
     for (size_t y = 0; y < op->ny; y++)
-        most = fmaxf(most, a.most[y]);
+        most = fmaxf(most, op->near_most[y]);
     a.up = most > 0.0f ? INT16_MAX / most : 0.0f;
     op->near_term[a.slot].unit = most / INT16_MAX;
     parallel_run_by(op->threads, op->ny, keep_rows, &a);
@@ -121,11 +128,9 @@ typedef float values __attribute__((vector_size(SLOTS * sizeof(float))));
 
 /* A component, as the loop over pixels wants it. */
 struct component {
-    const int16_t *near;
-    const struct normal_row *row;
+    const cells *near; /* lag 0 */
     const float *tau;
-    size_t nx;
-    ptrdiff_t x, y;
+    ptrdiff_t nx, x, y;
     float tau_at;
     values
         part[POWERS]; /* flux b_q unit of the kernels of each power m, 0 for others */
@@ -142,18 +147,11 @@ take_pixels(const struct component *c, const uint16_t *restrict px,
         /* (-d) turns the sign of odd m, as that of tau does */
         ptrdiff_t sign = dy < 0 ? -1 : 1;
         float tau = (float)sign * (c->tau[py[i] * c->nx + px[i]] - c->tau_at);
-        const struct normal_row *row;
-        const cells *cell;
-        values v;
-
-        dx *= sign;
-        row = c->row + dy * sign;
-        if (dx < -row->reach || dx >= row->reach)
-            continue;
-        cell = (const cells *)c->near + (ptrdiff_t)row->at + dx;
-        v = __builtin_convertvector(*cell, values) *
+        values v =
+            __builtin_convertvector(c->near[sign * (dy * 2 * c->nx + dx)], values) *
             (p0 + tau * (p1 + tau * (p2 + tau * p3)));
-        left[i] -= ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+
+        left[i] -= (v[0] + v[2]) + (v[1] + v[3]);
     }
 }
 
@@ -175,10 +173,9 @@ VARIANT(avx2, __attribute__((target("avx2,fma"))))
 void normal_take_near(const struct normal *op, size_t x, size_t y, float flux,
                       const uint16_t *px, const uint16_t *py, size_t n, float *left)
 {
-    struct component c = {.near = op->near,
+    struct component c = {.near = (const cells *)op->near + op->nx,
                           .tau = op->tau,
-                          .nx = op->nx,
-                          .row = op->near_row,
+                          .nx = (ptrdiff_t)op->nx,
                           .x = (ptrdiff_t)x,
                           .y = (ptrdiff_t)y,
                           .tau_at = op->tau[y * op->nx + x]};

@@ -16,18 +16,12 @@ struct imager;
 enum { NORMAL_TERMS = 12, NORMAL_BEAMS = BEAM_SERIES_MOST };
 
 /* Kernels that minor cycles know (normal_near.c), and the powers of tau in them. */
-enum { NORMAL_NEAR = 8, NORMAL_POWERS = 4 };
+enum { NORMAL_NEAR = 4, NORMAL_POWERS = 4 };
 
 /* One of those, and what 1 in its cells stands for. */
 struct normal_term {
     size_t q, m;
     float unit;
-};
-
-/* Lags of a row: cell at + dx, -reach <= dx < reach. */
-struct normal_row {
-    size_t at;
-    ptrdiff_t reach;
 };
 
 /* What one thread works in; a block of rows is 8. */
@@ -64,9 +58,9 @@ struct normal {
     /* Room for ny cells of a plane's column, hy cells of a thread's, mx pixels of a row, hx + 1
      * cells of its transform: whole cache lines. */
     size_t room, tall, wide, half;
-    int16_t *near; /* [cells][NORMAL_NEAR] kernels at lags of dy >= 0 rows */
-    struct normal_row *near_row; /* [ny] of each dy */
-    float *near_most;            /* [ny] the largest of a row */
+    int16_t
+        *near; /* [ny][2 nx][NORMAL_NEAR] kernels at lags of dy rows, dx + nx pixels */
+    float *near_most; /* [ny] the largest of a row */
     size_t near_slots;
     struct normal_term near_term[NORMAL_NEAR];
     unsigned char *in_block; /* [blocks of rows] 1: not all of them are 0 */
