@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/err.h"
+#include "core/path.h"
 #include "pipeline/io/h5.h"
 #include "pipeline/io/lzf.h"
 
@@ -246,9 +247,54 @@ static void lzf_unpacks_overlaps_and_refuses_nonsense(void **state)
     assert_int_equal(lzf_unpack(cut, sizeof cut, out, sizeof out), 0);
 }
 
+/* libhdf5 1.10.8 would walk the collection of such a string for ever, or leave its buffer. */
+static void strings_in_a_broken_collection_are_refused(void **state)
+{
+    static const struct {
+        size_t at, n; /* from GCOL on */
+        uint64_t value;
+    } turn[] = {
+        {40 + 8, 8, 472},     /* free space that ends early, zeros behind it */
+        {40 + 8, 8, 0},       /* of no size */
+        {16 + 8, 8, 1 << 20}, /* a string larger than its collection */
+        {16 + 8, 8, UINT64_MAX - 3},
+        {8, 8, UINT64_MAX / 2}, /* a collection larger than the file */
+        {0, 4, 0},              /* none at all */
+    };
+    struct h5 *h5;
+    char text[32], *whole, *heap;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(h5_create(&h5, "v.h5", &e), 0);
+    assert_int_equal(h5_write(h5, "a/name", h5_scalar(H5_VSTRING, "HADEC"), &e), 0);
+    assert_int_equal(h5_close(h5, &e), 0);
+    assert_int_equal(path_read(&whole, &size, "v.h5", 1 << 20, &e), 0);
+    heap = memmem(whole, size, "GCOL", 4);
+    assert_non_null(heap);
+    for (size_t i = 0; i < sizeof turn / sizeof turn[0]; i++) {
+        char kept[8];
+
+        memcpy(kept, heap + turn[i].at, turn[i].n);
+        memcpy(heap + turn[i].at, &turn[i].value, turn[i].n);
+        assert_int_equal(path_write("w.h5", whole, size, &e), 0);
+        memcpy(heap + turn[i].at, kept, turn[i].n);
+        assert_int_equal(h5_open(&h5, "w.h5", &e), 0);
+        assert_int_equal(h5_read_text(h5, "a/name", text, sizeof text, &e), ERR_FORMAT);
+        assert_non_null(strstr(e.text, "w.h5: a/name: its strings are"));
+        h5_close(h5, NULL);
+    }
+    assert_int_equal(h5_open(&h5, "v.h5", &e), 0);
+    assert_int_equal(h5_read_text(h5, "a/name", text, sizeof text, &e), 0);
+    assert_string_equal(text, "HADEC");
+    h5_close(h5, NULL);
+    free(whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        OWN_DIR(strings_in_a_broken_collection_are_refused),
         OWN_DIR(numbers_come_back_as_they_went),
         OWN_DIR(complex_numbers_come_back_as_they_went),
         OWN_DIR(texts_are_cut_and_made_printable),

@@ -601,7 +601,9 @@ static int read_vlen(const struct h5 *h5, const char *name, const struct h5_set 
         rc = err_set(e, -ENOMEM, "%s: %s: no memory for its strings", h5->path, name);
         goto out;
     }
-    rc = set_read(h5, name, s, s->type, raw, e);
+    rc = h5_heap_check(h5, name, s, e);
+    if (rc == 0)
+        rc = set_read(h5, name, s, s->type, raw, e);
     for (size_t i = 0; rc == 0 && i < s->count; i++) {
         const char *text = raw[i] != NULL ? raw[i] : "";
 

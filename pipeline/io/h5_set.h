@@ -33,4 +33,9 @@ void h5_set_close(struct h5_set *s);
  * none.  `size` is that of an H5_STRING. */
 hid_t h5_disk_type(enum h5_type type, size_t size);
 
+/* h5_heap_check: the strings of variable length that s points to lie in sound collections.
+ * Status: 0; ERR_FORMAT they do not, and reading them could run for ever; -ENOMEM */
+int h5_heap_check(const struct h5 *h5, const char *name, const struct h5_set *s,
+                  struct err *e);
+
 #endif
