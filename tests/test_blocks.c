@@ -11,7 +11,7 @@
 #include "pipeline/cal/blocks.h"
 #include "pipeline/cal/delay.h"
 #include "pipeline/cal/gains.h"
-#include "pipeline/cal/refant.h"
+#include "pipeline/cal/smooth.h"
 #include "pipeline/cal/solve.h"
 #include "tests/made_gains.h"
 
@@ -224,6 +224,41 @@ static void small_gaps_are_filled_and_marked_and_large_ones_stay(void **state)
     gains_free(g);
 }
 
+static void a_smooth_bandpass_has_no_fringes_and_a_rough_one_stays(void **state)
+{
+    struct vis *vis = wide_vis(0);
+    struct gains *bp, *smooth;
+    double worst = 0;
+
+    (void)state;
+    assert_int_equal(gains_alloc(&bp, NANT, 1, WIDE, NPOL, NULL), 0);
+    memcpy(bp->freq_hz, vis->freq_hz, sizeof *bp->freq_hz * WIDE);
+    for (size_t k = 0; k < WIDE * NANT * NPOL;
+         k++) { /* 0.1 of a source that is swallowed */
+        double fringe = 1 + 0.1 * sin(0.4 * (double)(k / NPOL / NANT));
+
+        bp->g[k] = (float complex)(
+            fringe * wide_gain(vis, k / NPOL / NANT, k / NPOL % NANT, k % NPOL));
+    }
+    bp->g[7 * NANT * NPOL + 5] = 0;
+    assert_int_equal(smooth_bandpass(&smooth, bp, 0.15, NULL), 0);
+    assert_non_null(smooth);
+    assert_true(smooth->g[7 * NANT * NPOL + 5] == 0);
+    for (size_t k = 0; k < WIDE * NANT * NPOL; k++) {
+        double complex want =
+            wide_gain(vis, k / NPOL / NANT, k / NPOL % NANT, k % NPOL);
+
+        if (k != 7 * NANT * NPOL + 5)
+            worst = fmax(worst, cabs((double complex)smooth->g[k] / want - 1));
+    }
+    assert_true(worst < 0.02);
+    gains_free(smooth);
+    assert_int_equal(smooth_bandpass(&smooth, bp, 0.01, NULL), 0);
+    assert_null(smooth);
+    gains_free(bp);
+    vis_free(vis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +266,7 @@ int main(void)
             faint_calibrators_are_solved_by_blocks_and_fainter_ones_refused),
         cmocka_unit_test(a_faint_antenna_leaves_alone),
         cmocka_unit_test(delays_come_back_from_gains_as_noisy_as_they_are_large),
+        cmocka_unit_test(a_smooth_bandpass_has_no_fringes_and_a_rough_one_stays),
         cmocka_unit_test(small_gaps_are_filled_and_marked_and_large_ones_stay),
     };
 

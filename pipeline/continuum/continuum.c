@@ -60,6 +60,7 @@ static int tile_open(void **out, struct run_env *env, struct err *e)
     run->phase_rms_raw_deg = NAN;
     run->phase_rms_bandpass_deg = NAN;
     run->phase_rms_deg = NAN;
+    run->selfcal.change = NAN;
     *out = run;
     return 0;
 }
@@ -75,6 +76,7 @@ static void tile_close(void *arg)
     verdict_close(&run->verdict);
     source_list_free(&run->sources);
     gains_free(run->bandpass);
+    gains_free(run->smooth);
     gains_free(run->gain);
     gains_free(run->stored);
     model_close(&run->model);

@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/scale.h"
+#include "pipeline/continuum/islands.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
@@ -21,8 +22,22 @@
 
 /* A field's scale is looked for when it is known this well and this far from 1, and so far. */
 #define SURE       0.02
-#define ENOUGH     0.03
+#define ENOUGH     0.005
 #define MOST_TIMES 4.0
+
+/* What goes into a model is above this many times the noise, and this many times what is most
+ * negative: what gains in error leave around bright sources must not get into them. */
+#define MODEL_SIGMA    10.0
+#define MODEL_NEGATIVE 1.2
+
+/* Fluxes of sources above this have settled when no more than this share of all of them together
+ * moves, each beyond this many times the noise. */
+#define SETTLED_SIGMA 20.0
+#define SETTLED       0.005
+#define MOVE_SIGMA    3.0
+
+/* A round that lowers the residual by less than this share has nothing more to give. */
+#define LITTLE 0.002
 
 long selfcal_rounds(const struct tile_run *run)
 {
@@ -88,12 +103,66 @@ static void extrapolate(const struct field *f, const float *pix, const float *mo
         next[i] = pix[i] + (float)part * (pix[i] - f->found[i]);
 }
 
+static double beam_px(const struct tile_run *run)
+{
+    return run->psf->bmaj_rad / run->psf->wcs.cell_rad;
+}
+
+/* Take what is no source out of pix and of the components that CLEAN is to start from. */
+static int keep_sources(struct tile_run *run, float *pix, struct err *e)
+{
+    struct islands is = {0};
+    int rc = islands_find(&is, pix, run->psf->nx, run->psf->ny, beam_px(run), e);
+
+    if (rc == 0)
+        islands_drop(&is,
+                     fmax(MODEL_SIGMA * run->clean.sigma_jy,
+                          MODEL_NEGATIVE * islands_most_negative(&is)),
+                     pix, run->components);
+    islands_close(&is);
+    return rc;
+}
+
+/*
+ * By how much the fluxes of the last image are others than the model that its gains were solved
+ * with: the share of all of them that moved, beyond noise; run->selfcal has it.
+ */
+static int measure_change(struct tile_run *run, const struct field *f, struct err *e)
+{
+    struct islands is = {0};
+    double sigma_jy = run->clean.sigma_jy, limit_jy, r = beam_px(run);
+    double all_jy = 0, moved_jy = 0;
+    size_t nx = run->psf->nx, ny = run->psf->ny;
+    float *pix = other_components(run);
+    int rc = pix != NULL ? islands_find(&is, pix, nx, ny, r, e)
+                         : err_set(e, -ENOMEM, "out of memory for the fluxes of %s",
+                                   run->group);
+
+    limit_jy =
+        fmax(SETTLED_SIGMA * sigma_jy, MODEL_NEGATIVE * islands_most_negative(&is));
+    for (size_t i = 0; rc == 0 && i < is.n; i++) {
+        double jy = islands_flux(pix, nx, ny, is.island[i].pixel, r), moved;
+
+        if (is.island[i].flux_jy < limit_jy || jy < limit_jy)
+            continue;
+        moved = fabs(jy - islands_flux(f->took, nx, ny, is.island[i].pixel, r));
+        moved_jy += fmax(moved - MOVE_SIGMA * sigma_jy, 0);
+        all_jy += jy;
+    }
+    run->selfcal.change = all_jy > 0 ? moved_jy / all_jy : 0;
+    run->selfcal.settled = rc == 0 && run->selfcal.change <= SETTLED;
+    islands_close(&is);
+    free(pix);
+    return rc;
+}
+
 /* The next round's model: that of the last image, and what follows from the rounds before. */
-static int field_model(const struct tile_run *run, struct field *f, struct err *e)
+static int field_model(struct tile_run *run, struct field *f, struct err *e)
 {
     size_t n = run->psf->nx * run->psf->ny;
     float *pix = other_components(run), *next = malloc(n * sizeof *next);
     float *more = NULL;
+    int rc;
 
     if (n != f->n)
         forget(f);
@@ -105,6 +174,12 @@ static int field_model(const struct tile_run *run, struct field *f, struct err *
         free(more);
         return err_set(e, -ENOMEM, "out of memory for the field model of %s",
                        run->group);
+    }
+    if ((rc = keep_sources(run, pix, e)) != 0) {
+        free(pix);
+        free(next);
+        free(more);
+        return rc;
     }
     for (size_t i = 0; more != NULL && i < n; i++)
         more[i] = pix[i] - f->took[i];
@@ -216,6 +291,8 @@ static int try_round(struct tile_run *run, struct field *field, bool phase_only,
     for (size_t i = 0; i < field->n; i++)
         field->took[i] *= (float)times;
     swap(run, &found);
+    gains_free(run->smooth);
+    run->smooth = NULL;
     rc = image_round(run, depth, e);
     if (rc == 0) {
         *better = run->clean.sigma_jy < before;
@@ -224,23 +301,33 @@ static int try_round(struct tile_run *run, struct field *field, bool phase_only,
         log->kept += *better;
         if (!*better)
             swap(run, &found);
+        else
+            rc = measure_change(run, field, e);
     }
     drop(&found);
     return rc;
 }
 
+/* Until no flux moves any more.  Any round may be the last; only for another program's image that
+ * is made at the end. */
 static int all_rounds(struct tile_run *run, struct err *e)
 {
+    enum depth depth = engine_is_wsclean(run) ? DEPTH_MODEL : DEPTH_FULL;
     long rounds = selfcal_rounds(run);
     struct field field = {0};
-    bool better = true;
+    const struct selfcal *log = &run->selfcal;
+    bool better = true, enough = false;
     int rc = 0;
 
-    for (long i = 0; rc == 0 && better && i < rounds; i++)
-        rc = try_round(run, &field, i < run->set->calibration.phase_rounds,
-                       i + 1 < rounds ? DEPTH_MODEL : DEPTH_FULL, &better, e);
+    for (long i = 0; rc == 0 && better && !enough && i < rounds; i++) {
+        rc = try_round(run, &field, i < run->set->calibration.phase_rounds, depth,
+                       &better, e);
+        enough = log->settled ||
+                 (i > 0 && rc == 0 &&
+                  log->rms_jy[log->tried] > (1 - LITTLE) * log->rms_jy[log->tried - 1]);
+    }
     forget(&field);
-    if (rc == 0 && !better)
+    if (rc == 0 && (!better || depth != DEPTH_FULL))
         rc = image_round(run, DEPTH_FULL, e);
     return rc;
 }
@@ -257,8 +344,9 @@ static void describe(const struct tile_run *run)
     for (size_t i = 0; i <= log->tried && end - at > 16; i++)
         at += snprintf(at, (size_t)(end - at), "%s %.3g", i > 0 ? " ->" : "",
                        log->rms_jy[i] * 1e3);
-    if (end - at > 10)
-        snprintf(at, (size_t)(end - at), " mJy/beam");
+    if (end - at > 80)
+        snprintf(at, (size_t)(end - at), " mJy/beam, fluxes moved by %.2g %%%s",
+                 100 * log->change, log->settled ? "" : ", not settled");
 }
 
 int tile_refine(void *arg, struct err *e)

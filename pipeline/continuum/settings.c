@@ -51,8 +51,8 @@ static const struct conf_setting rows[] = {
  "samples this far from the model take no part in solving; 0: all do"},
 {"calibration", "refant", CONF_COUNT, AT(calibration, refant), -1, 1e6, "", "-1",
  "reference antenna's number; -1: automatic"},
-{"calibration", "model_rounds", CONF_COUNT, AT(calibration, model_rounds), 0, 100, "", "1",
- "times to solve again with the field's own sources in the model"},
+{"calibration", "model_rounds", CONF_COUNT, AT(calibration, model_rounds), 0, 100, "", "4",
+ "times at most to solve again with the field's own sources in the model"},
 {"calibration", "phase_rounds", CONF_COUNT, AT(calibration, phase_rounds), 0, 100, "", "0",
  "so many of them, the first, solve for phases alone"},
 
@@ -119,6 +119,8 @@ static const struct conf_setting rows[] = {
  "doubtful when a smaller share of the catalogue's sources is found"},
 {"qa", "max_flux_error", CONF_REAL, AT(qa, max_flux_error), 0, 100, "", "0.2",
  "doubtful when fluxes differ by more than this share from the catalogue's"},
+{"qa", "max_flux_move", CONF_REAL, AT(qa, max_flux_move), 0, 100, "", "0.02",
+ "doubtful when the last round of self-calibration moved more than this share of the flux"},
 };
 /* clang-format on */
 

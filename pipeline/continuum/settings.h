@@ -68,7 +68,7 @@ struct continuum_settings {
         double valid_warn, valid_fail; /* share of the samples imaged */
         double phase_warn_deg, phase_fail_deg; /* scatter beyond noise */
         double solutions_warn, solutions_fail; /* share of failed ones */
-        double min_dynamic_range, min_found, max_flux_error;
+        double min_dynamic_range, min_found, max_flux_error, max_flux_move;
     } qa;
 };
 

@@ -39,6 +39,9 @@ struct selfcal {
     size_t tried, kept;
     double rms_jy[SELFCAL_MOST +
                   1]; /* of the residual, before the first and after each tried */
+    bool settled;     /* no flux moves any more */
+    double
+        change; /* share of the field's flux that the last round moved; NAN: not known */
 };
 
 struct tile_run {
@@ -65,10 +68,11 @@ struct tile_run {
     char why_not[256];            /* why `given` is no use for this group, or empty */
     const struct calibrator *cal; /* the one in the field, NULL for none */
     double cal_apparent_jy;
-    struct model model;       /* the calibrator's; nothing without one */
-    struct gains *bandpass;   /* solved here; NULL when an older one is used */
-    struct gains *gain;       /* per integration, solved here */
-    struct gains *stored;     /* the older bandpass, or NULL */
+    struct model model;     /* the calibrator's; nothing without one */
+    struct gains *bandpass; /* solved here; NULL when an older one is used */
+    struct gains *smooth; /* what the first image takes instead of bandpass, or NULL */
+    struct gains *gain;   /* per integration, solved here */
+    struct gains *stored; /* the older bandpass, or NULL */
     char bandpass_path[4096]; /* its table, or empty */
     /* against model, as observed and after each solution; NAN: not measured */
     double phase_rms_raw_deg, phase_rms_bandpass_deg, phase_rms_deg;
@@ -127,8 +131,9 @@ struct tile_gains {
     const struct gains *set[2]; /* a bandpass, and gains per integration */
 };
 
-/* Those that the group has now. */
+/* Those that the group has now; and those that it is imaged with. */
 struct tile_gains tile_gains(const struct tile_run *run);
+struct tile_gains tile_image_gains(const struct tile_run *run);
 
 /*
  * solve_round: solve the data as correlated against a model, from the gains that there are: gains

@@ -20,12 +20,16 @@
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/model.h"
 #include "pipeline/cal/quality.h"
+#include "pipeline/cal/smooth.h"
 #include "pipeline/cal/solve.h"
 #include "pipeline/continuum/registered.h"
 #include "pipeline/continuum/tile.h"
 #include "pipeline/io/caltable.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/vis.h"
+
+/* A bandpass that bends by more than this is needed as it is, in the first image, too. */
+#define MOST_ROUGH 0.15
 
 static double mid_mjd(const struct vis *vis)
 {
@@ -207,6 +211,15 @@ struct tile_gains tile_gains(const struct tile_run *run)
         .set = {run->stored != NULL ? run->stored : run->bandpass, run->gain}};
 }
 
+struct tile_gains tile_image_gains(const struct tile_run *run)
+{
+    struct tile_gains gains = tile_gains(run);
+
+    if (run->smooth != NULL)
+        gains.set[0] = run->smooth;
+    return gains;
+}
+
 int solve_round(const struct tile_run *run, const struct model *model, bool phase_only,
                 struct gains **bandpass, struct gains **gain, struct err *e)
 {
@@ -223,6 +236,14 @@ int solve_round(const struct tile_run *run, const struct model *model, bool phas
     return run->stored != NULL
                ? solve_gains(gain, run->vis, model, 1, 0, &opts, e)
                : solve_bandpass(bandpass, gain, run->vis, model, &opts, e);
+}
+
+/* What the first image takes when others follow: it is to find the field's flux, not to be deep. */
+static int find_smooth(struct tile_run *run, struct err *e)
+{
+    return run->bandpass != NULL && selfcal_rounds(run) > 0
+               ? smooth_bandpass(&run->smooth, run->bandpass, MOST_ROUGH, e)
+               : 0;
 }
 
 /* Which antenna the phases are referred to, when it is not the one that the settings want. */
@@ -300,7 +321,8 @@ int tile_calibrate(void *arg, struct err *e)
         (rc = model_init(&run->model, vis, run->cal, &run->beam, e)) != 0)
         return rc;
     if (run->cal != NULL) {
-        if ((rc = calibrate(run, e)) != 0 || (rc = measure(run, e)) != 0)
+        if ((rc = calibrate(run, e)) != 0 || (rc = measure(run, e)) != 0 ||
+            (rc = find_smooth(run, e)) != 0)
             return rc;
     } else {
         if ((rc = find_stored(run, -1, e)) != 0)

@@ -43,7 +43,7 @@ static void make_row(const void *arg, size_t row, float complex *data, float *we
 
 int tile_stokes(struct tile_run *run, struct stokes **out, struct err *e)
 {
-    struct tile_gains gains = tile_gains(run);
+    struct tile_gains gains = tile_image_gains(run);
     struct receivers receivers = {.from = "none"};
     bool solved = gains.set[0] != NULL || gains.set[1] != NULL;
     int rc = 0;
@@ -62,7 +62,7 @@ int tile_stokes(struct tile_run *run, struct stokes **out, struct err *e)
 static int take_samples(struct tile_run *run, struct err *e)
 {
     const struct vis *vis = run->vis;
-    struct tile_gains gains = tile_gains(run);
+    struct tile_gains gains = tile_image_gains(run);
     struct stokes *before = run->stokes;
     int rc = before == NULL ? tile_stokes(run, &run->stokes, e)
                             : stokes_new(&run->stokes, vis, gains.set, NULL, before, e);

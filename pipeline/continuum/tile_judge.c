@@ -116,6 +116,11 @@ int tile_judge(struct tile_run *run, struct err *e)
                    set->qa.phase_fail_deg, "the phases' scatter beyond noise", " deg");
     verdict_limits(v, run->failed_solutions, set->qa.solutions_warn,
                    set->qa.solutions_fail, "the share of failed solutions", "");
+    if (run->selfcal.change > run->set->qa.max_flux_move)
+        verdict_add(v, VERDICT_WARNING,
+                    "fluxes still moved by %.2g %% when the rounds of self-calibration "
+                    "ended",
+                    100 * run->selfcal.change);
     verdict_judge_image(v, run->peak_jy / run->noise_jy, &run->match, set);
     return 0;
 }

@@ -165,6 +165,8 @@ static json_t *selfcal(const struct selfcal *rounds)
     for (size_t i = 0; rounds->tried > 0 && i <= rounds->tried; i++)
         json_array_append_new(rms, json_real(rounds->rms_jy[i]));
     json_object_set_new(m, "residual_rms_jy", rms);
+    verdict_number(m, "last_change", rounds->change);
+    json_object_set_new(m, "settled", json_boolean(rounds->settled));
     return m;
 }
 
@@ -198,6 +200,11 @@ static double calibrator_jy(const struct tile_run *run)
     double jy;
 
     return calibrator_flux(run->cal, vis_mid_hz(run->vis), &jy, NULL) == 0 ? jy : NAN;
+}
+
+static double calibrator_jy_or_nan(const struct tile_run *run)
+{
+    return run->cal != NULL ? calibrator_jy(run) : NAN;
 }
 
 static double per_solution(const struct gains *g)
@@ -247,6 +254,7 @@ json_t *tile_meta(const void *arg)
         verdict_put(cal, "source", run->cal->source);
     }
     verdict_number(cal, "apparent_jy", run->cal_apparent_jy);
+    verdict_number(cal, "beam", run->cal_apparent_jy / calibrator_jy_or_nan(run));
     verdict_put(cal, "bandpass",
                 run->bandpass != NULL           ? "bandpass.h5"
                 : run->bandpass_path[0] != '\0' ? run->bandpass_path
