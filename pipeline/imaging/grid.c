@@ -114,6 +114,26 @@ static size_t mirror_column(const struct grid *g, size_t c)
     return c < GRID_MARGIN ? 2 * GRID_MARGIN - c : g->nu + 2 * GRID_MARGIN - c;
 }
 
+struct halve {
+    const struct grid *g;
+    size_t p;
+};
+
+/* Columns that stand for two: all but u = 0 and the last of a whole plane. */
+static void halve_rows(void *arg, size_t lo, size_t hi)
+{
+    const struct halve *h = arg;
+    size_t end = GRID_MARGIN + h->g->nu / 2;
+
+    end = end < h->g->stride ? end : h->g->stride;
+    for (size_t r = GRID_MARGIN + lo; r < GRID_MARGIN + hi; r++) {
+        float *row = (float *)row_start(h->g, h->p, r);
+
+        for (size_t c = 2 * (GRID_MARGIN + 1); c < 2 * end; c++)
+            row[c] *= 0.5f;
+    }
+}
+
 void grid_fold(struct grid *g, size_t p)
 {
     size_t left = GRID_MARGIN, right = GRID_MARGIN + g->nu / 2;
@@ -136,12 +156,7 @@ void grid_fold(struct grid *g, size_t p)
             to[2 * m + 1] -= from[2 * c + 1];
         }
     }
-    for (size_t r = GRID_MARGIN; r < GRID_MARGIN + g->rows; r++) {
-        float *row = (float *)row_start(g, p, r);
-
-        for (size_t c = 2 * (left + 1); c < 2 * right && c < 2 * g->stride; c++)
-            row[c] *= 0.5f;
-    }
+    parallel_run_by(g->nthread, g->rows, halve_rows, &(struct halve){g, p});
 }
 
 void grid_unfold(struct grid *g, size_t p)

@@ -599,14 +599,13 @@ static void zero_parts(void *arg, size_t lo, size_t hi)
     memset(z->data + from, 0, (to - from) * sizeof *z->data);
 }
 
-/* A model's nodes to data [nodes]. */
-static int predict(struct imager *im, const float *model, bool rough,
+/* A model's nodes to data [nodes]; seen [ny][nx] is worked in. */
+static int predict(struct imager *im, const float *model, bool rough, float *seen,
                    float complex *data, struct err *e)
 {
     struct grid_term term[IMAGER_TERMS * NODES_BEAMS];
     struct zero zero = {data, nodes_count(&im->nodes), 16};
     size_t all = all_terms(im, rough, term);
-    float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
     struct grid g = im->grid;
     int rc;
 
@@ -623,13 +622,16 @@ static int predict(struct imager *im, const float *model, bool rough,
         fill_planes(im, &g, term + at, some, model, seen);
         grid_interpolate(&g, &im->nodes, &im->fit, term + at, some, data);
     }
-    free(seen);
     return rc;
 }
 
 int imager_predict(struct imager *im, const float *model, bool rough, struct err *e)
 {
-    return predict(im, model, rough, im->data, e);
+    float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
+    int rc = predict(im, model, rough, seen, im->data, e);
+
+    free(seen);
+    return rc;
 }
 
 void imager_predicted_row(const struct imager *im, size_t row, size_t chan, size_t n,
@@ -641,7 +643,7 @@ void imager_predicted_row(const struct imager *im, size_t row, size_t chan, size
 int imager_residual(struct imager *im, const float *model, float *pix, struct err *e)
 {
     float complex *nodes = mem_huge(nodes_count(&im->nodes) * sizeof *nodes);
-    int rc = predict(im, model, false, nodes, e);
+    int rc = predict(im, model, false, pix, nodes, e);
 
     if (rc == 0)
         rc = imager_read_residual(im, nodes, e);

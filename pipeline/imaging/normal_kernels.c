@@ -79,7 +79,7 @@ static int open_weights(struct weights *w, const struct normal *op, double accur
         return -ENOMEM;
     grid_init(&w->plane, nu, nv, 1, 2, w->view.cell_rad, &w->ker);
     grid_crop(&w->plane, u, v, op->my);
-    w->real.nthread = op->threads;
+    w->real.nthread = w->plane.nthread = op->threads;
     space = imager_space(op->im, op->kernel_bytes + grid_bytes(&w->real));
     if (space == NULL || grid_open(&w->plane) != 0)
         return -ENOMEM;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/parallel.h"
 #include "pipeline/sky/beam.h"
 #include "pipeline/sky/beam_parts.h"
 #include "pipeline/sky/vis.h"
@@ -181,14 +182,22 @@ static void project(struct work *w, size_t at, const double dir[3])
     w->rest[at] = (square - sum[0] * sum[0]) / mean / mean;
 }
 
-static void project_all(struct work *w, const struct wcs *wcs)
+struct projection {
+    struct work *w;
+    const struct wcs *wcs;
+};
+
+static void project_rows(void *arg, size_t lo, size_t hi)
 {
-    for (size_t at = 0; at < w->nx * w->ny; at++) {
+    const struct projection *p = arg;
+    struct work *w = p->w;
+
+    for (size_t at = lo * w->nx; at < hi * w->nx; at++) {
         double ra, dec, dir[3];
         double x = (double)(at % w->nx * w->step), y = (double)(at / w->nx * w->step);
 
         w->tolerable[at] = HUGE_VAL;
-        if (wcs_pix_to_radec(wcs, x, y, &ra, &dec) != 0)
+        if (wcs_pix_to_radec(p->wcs, x, y, &ra, &dec) != 0)
             continue;
         beam_vector(ra, dec, dir);
         project(w, at, dir);
@@ -291,7 +300,7 @@ int beam_series_new(struct beam_series **out, const struct beam *beam,
         s->ny = w.ny;
         make_bands(&w);
         make_polynomials(&w);
-        project_all(&w, wcs);
+        parallel_run(w.ny, 1, project_rows, &(struct projection){&w, wcs});
         rc = choose_terms(s, &w, tolerance);
     }
     work_free(&w);
