@@ -425,7 +425,10 @@ static int digest_file(EVP_MD_CTX *ctx, int fd, unsigned char *buf, uint64_t *si
     }
 }
 
-int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct err *e)
+/* Digest what `feed` (0, or -1 with errno) puts into it from the open file. */
+static int sha256(const char *path, char hex[PATH_SHA256],
+                  int (*feed)(EVP_MD_CTX *ctx, int fd, unsigned char *buf, uint64_t *n),
+                  uint64_t *size, struct err *e)
 {
     unsigned char md[EVP_MAX_MD_SIZE], *buf = NULL;
     unsigned n = 0;
@@ -440,14 +443,13 @@ int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct 
         rc = err_set(e, ERR_FORMAT, "cannot digest %s: it is not a regular file", path);
         goto out;
     }
-    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     buf = malloc(CHUNK);
     ctx = EVP_MD_CTX_new();
     if (buf == NULL || ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
         rc = err_set(e, -ENOMEM, "out of memory digesting %s", path);
         goto out;
     }
-    if (digest_file(ctx, fd, buf, &bytes) != 0) {
+    if (feed(ctx, fd, buf, &bytes) != 0) {
         rc = fail_errno(e, "read", path);
         goto out;
     }
@@ -459,12 +461,53 @@ int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct 
         snprintf(hex + (size_t)2 * i, 3, "%02x", md[i]);
     if (size != NULL)
         *size = bytes;
-
 out:
     EVP_MD_CTX_free(ctx);
     free(buf);
     close(fd);
     return rc;
+}
+
+int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct err *e)
+{
+    return sha256(path, hex, digest_file, size, e);
+}
+
+/* The first and the last PATH_END bytes; all of a file that has no more. */
+static int digest_ends(EVP_MD_CTX *ctx, int fd, unsigned char *buf, uint64_t *size)
+{
+    off_t end = lseek(fd, 0, SEEK_END), from[2] = {0, end - PATH_END};
+
+    _Static_assert(2 * PATH_END <= CHUNK, "both ends fit the buffer");
+    if (end < 0)
+        return -1;
+    *size = (uint64_t)end;
+    if (end <= 2 * PATH_END)
+        from[1] = end < PATH_END ? end : PATH_END; /* the rest */
+    for (int i = 0; i < 2; i++) {
+        size_t want = end - from[i] < PATH_END ? (size_t)(end - from[i]) : PATH_END;
+
+        for (size_t got = 0; got < want;) {
+            ssize_t n = pread(fd, buf + got, want - got, from[i] + (off_t)got);
+
+            if (n <= 0) {
+                errno = n == 0 ? EIO : errno;
+                return -1;
+            }
+            got += (size_t)n;
+        }
+        if (EVP_DigestUpdate(ctx, buf, want) != 1) {
+            errno = EIO;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int path_sha256_ends(const char *path, char hex[PATH_SHA256], uint64_t *size,
+                     struct err *e)
+{
+    return sha256(path, hex, digest_ends, size, e);
 }
 
 int path_free_bytes(const char *path, uint64_t *bytes, struct err *e)

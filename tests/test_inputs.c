@@ -18,8 +18,8 @@ static json_t *manifest_of(const struct product_input *in, size_t n)
     return json_pack("{s:o}", "inputs", list);
 }
 
-static const struct product_input two[] = {{"/in/a.hdf5", 10, 1},
-                                           {"/in/b.hdf5", 10, 2}};
+static const struct product_input two[] = {{"/in/a.hdf5", 10, 1, ""},
+                                           {"/in/b.hdf5", 10, 2, ""}};
 
 static void assert_same(bool same, const struct product_input *in, size_t n)
 {
@@ -33,9 +33,10 @@ static void a_moved_or_linked_root_does_not_make_a_product_stale(void **state)
 {
     (void)state;
     assert_same(true, two, 2);
-    assert_same(
-        true, (struct product_input[]){{"/new/a.hdf5", 10, 1}, {"/new/b.hdf5", 10, 2}},
-        2);
+    assert_same(true,
+                (struct product_input[]){{"/new/a.hdf5", 10, 1, ""},
+                                         {"/new/b.hdf5", 10, 2, ""}},
+                2);
 }
 
 static void the_order_of_inputs_does_not_count(void **state)
@@ -47,19 +48,22 @@ static void the_order_of_inputs_does_not_count(void **state)
 static void a_rewritten_input_makes_it_stale_even_of_the_old_size(void **state)
 {
     (void)state;
-    assert_same(false,
-                (struct product_input[]){{"/in/a.hdf5", 10, 1}, {"/in/b.hdf5", 10, 3}},
-                2);
-    assert_same(false,
-                (struct product_input[]){{"/in/a.hdf5", 11, 1}, {"/in/b.hdf5", 10, 2}},
-                2);
+    assert_same(
+        false,
+        (struct product_input[]){{"/in/a.hdf5", 10, 1, ""}, {"/in/b.hdf5", 10, 3, ""}},
+        2);
+    assert_same(
+        false,
+        (struct product_input[]){{"/in/a.hdf5", 11, 1, ""}, {"/in/b.hdf5", 10, 2, ""}},
+        2);
 }
 
 static void another_number_of_inputs_is_another_product(void **state)
 {
     (void)state;
     assert_same(false, two, 1);
-    assert_same(false, (struct product_input[]){two[0], two[1], {"/in/c", 1, 1}}, 3);
+    assert_same(false, (struct product_input[]){two[0], two[1], {"/in/c", 1, 1, ""}},
+                3);
     assert_false(inputs_same(NULL, two, 0));
 }
 
@@ -76,8 +80,8 @@ static void one_input_twice_is_not_two_inputs(void **state)
 
 static void tiles_of_a_mosaic_differ_by_the_times_of_their_manifests(void **state)
 {
-    struct product_input tile[] = {{"/p/tiles/A/manifest.json", 900, 5},
-                                   {"/p/tiles/B/manifest.json", 900, 6}};
+    struct product_input tile[] = {{"/p/tiles/A/manifest.json", 900, 5, ""},
+                                   {"/p/tiles/B/manifest.json", 900, 6, ""}};
     json_t *m = manifest_of(tile, 2);
 
     (void)state;

@@ -265,9 +265,39 @@ static void what_killed_writers_left_is_swept(void **state)
         assert_int_equal(access(name[i], F_OK), 0);
 }
 
+/* head -c and tail -c of coreutils into sha256sum say the same. */
+static void a_long_file_is_digested_by_its_ends(void **state)
+{
+    char hex[PATH_SHA256], want[PATH_SHA256] = "";
+    uint64_t size;
+    struct err e;
+    FILE *f = fopen("long", "wb"), *said;
+
+    (void)state;
+    for (int i = 0; i < 200001; i++)
+        fputc(i * 7919 >> 5, f);
+    fclose(f);
+    assert_int_equal(path_sha256_ends("long", hex, &size, &e), 0);
+    assert_int_equal(size, 200001);
+    said = popen("(head -c 65536 long; tail -c 65536 long) | sha256sum", "r");
+    assert_int_equal(fread(want, 1, 64, said), 64);
+    pclose(said);
+    assert_string_equal(hex, want);
+    assert_int_equal(truncate("long", 100001), 0); /* all of it, each byte once */
+    assert_int_equal(path_sha256_ends("long", hex, NULL, &e), 0);
+    assert_int_equal(path_sha256("long", want, NULL, &e), 0);
+    assert_string_equal(hex, want);
+    assert_int_equal(truncate("long", 0), 0);
+    assert_int_equal(path_sha256_ends("long", hex, NULL, &e), 0);
+    assert_int_equal(path_sha256("long", want, NULL, &e), 0);
+    assert_string_equal(hex, want);
+    assert_int_equal(path_sha256_ends("nowhere", hex, NULL, &e), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        OWN_DIR(a_long_file_is_digested_by_its_ends),
         cmocka_unit_test(a_joint_has_one_slash),
         OWN_DIR(folders_are_made_with_their_parents),
         OWN_DIR(a_written_file_replaces_the_old_one_whole),

@@ -167,6 +167,7 @@ static void the_manifest_says_what_it_was_made_of(void **state)
     (void)state;
     put("member.hdf5", "data");
     assert_int_equal(product_input_stat(&in, "member.hdf5", &e), 0);
+    assert_int_equal(product_input_digest(&in, &e), 0);
     p.input = &in;
     p.ninput = 1;
     p.meta = meta;
@@ -178,6 +179,9 @@ static void the_manifest_says_what_it_was_made_of(void **state)
     assert_string_equal(json_string_value(json_object_get(file, "path")),
                         "member.hdf5");
     assert_int_equal(json_integer_value(json_object_get(file, "size")), 4);
+    assert_string_equal(
+        json_string_value(json_object_get(file, "sha256")), /* of "data" */
+        "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7");
     file = json_array_get(json_object_get(p.manifest, "files"), 1);
     assert_string_equal(json_string_value(json_object_get(file, "name")), "note.txt");
     assert_int_equal(json_array_size(json_object_get(p.manifest, "files")), 2);

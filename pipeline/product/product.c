@@ -75,15 +75,32 @@ static int list_files(json_t *files, const char *dir, struct err *e)
     return rc;
 }
 
+int product_input_digest(struct product_input *in, struct err *e)
+{
+    struct stat st;
+
+    in->digest[0] = '\0';
+    if (stat(in->path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    return path_sha256_ends(in->path, in->digest, NULL, e);
+}
+
 static json_t *list_inputs(const struct product_input *input, size_t ninput)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < ninput; i++)
-        json_array_append_new(list,
-                              json_pack("{s:s, s:I, s:I}", "path", input[i].path,
-                                        "size", (json_int_t)input[i].size, "mtime_ns",
-                                        (json_int_t)input[i].mtime_ns));
+    for (size_t i = 0; i < ninput; i++) {
+        const struct product_input *in = &input[i];
+        json_t *entry =
+            json_pack("{s:s, s:I, s:I}", "path", in->path, "size", (json_int_t)in->size,
+                      "mtime_ns", (json_int_t)in->mtime_ns);
+
+        if (in->digest[0] != '\0')
+            json_object_set_new(entry,
+                                in->size <= 2 * PATH_END ? "sha256" : "sha256_ends",
+                                json_string(in->digest));
+        json_array_append_new(list, entry);
+    }
     return list;
 }
 

@@ -17,6 +17,8 @@
 #include <limits.h>
 #include <stdint.h>
 
+#include "core/path.h"
+
 struct err;
 
 /*
@@ -35,11 +37,15 @@ struct product_input {
     const char *path;
     uint64_t size;
     int64_t mtime_ns;
+    char digest[PATH_SHA256]; /* of its ends, as path_sha256_ends; "": not known */
 };
 
 /* Fill size and mtime_ns from the file system, a directory's as in core/dirsum.h.  Status: 0,
  * or a negated errno. */
 int product_input_stat(struct product_input *in, const char *path, struct err *e);
+
+/* Fill digest; a directory has none.  Status: 0; those of path_sha256_ends. */
+int product_input_digest(struct product_input *in, struct err *e);
 
 /* A product in the making, and what became of it. */
 struct product_new {

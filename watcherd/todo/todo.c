@@ -23,7 +23,7 @@ static bool is_made_of(const json_t *manifest, const struct group_copy *group)
 
     for (size_t i = 0; i < n; i++)
         in[i] = (struct product_input){group->file[i].path, group->file[i].id.size,
-                                       group->file[i].id.mtime_ns};
+                                       group->file[i].id.mtime_ns, ""};
     same = inputs_same(manifest, in, n);
     free(in);
     return same;

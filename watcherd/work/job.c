@@ -126,8 +126,9 @@ static int take_inputs(struct making *m, struct err *e)
         return err_set(e, -EINVAL, "task %s %s has no inputs", m->job->pipeline->name,
                        m->job->key);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        if ((rc = find_input(m, i, e)) == 0)
-            rc = product_input_stat(&m->input[i], m->name[i], e);
+        if ((rc = find_input(m, i, e)) == 0 &&
+            (rc = product_input_stat(&m->input[i], m->name[i], e)) == 0)
+            rc = product_input_digest(&m->input[i], e);
     m->env.item = m->item;
     m->env.nitem = n;
     return rc;
