@@ -4,6 +4,7 @@
 # make lint         formatting, static analysis, layer rules
 # make bench        speed and memory beside the peers     (make torture: the long fault trials;
 #                   make moody: every test beside twelve busy processes)
+# make fuzz         readers of other people's bytes against made-up ones  (FUZZ_SECONDS=5 each; T=uvh5)
 # make install      DESTDIR=... PREFIX=/usr/local: programs, manual pages, systemd units (make uninstall)
 # Packages from etc/packages are installed by demo, check and deps when they are missing.
 CC      ?= cc
@@ -37,7 +38,7 @@ TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 BENCH_SRC := $(wildcard tests/bench_*.c)
 CXX_SRC  := $(sort $(shell find pipeline -name '*.cc'))
-ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC)
+ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(TOOL_SRC) $(TEST_SRC) $(BENCH_SRC) $(wildcard tests/fuzz/*.c)
 HEADERS  := $(sort $(shell find core locks pipeline watcherd tools tests -name '*.h'))
 # One archive a room, linked in the order of the layers: a room that calls one above it does not link.
 ROOMS    := tools watcherd pipeline locks core
@@ -129,6 +130,21 @@ moody: deps deps-dev
 	@$(MAKE) --no-print-directory -j2 all tests
 	@BUILD=$(BUILD) CC="$(CC)" tests/moody
 
+# Readers under libFuzzer, with clang's sanitizers, in a build of their own.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+FUZZ_SAN := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBS)
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) -fsanitize=fuzzer $(SANFLAG) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+fuzzers: $(FUZZERS)
+fuzz: deps-dev
+	@$(MAKE) --no-print-directory -j2 CC="$(FUZZ_CC)" CXX="$(FUZZ_CC)++" BUILD=build-fuzz OPT=-O1 \
+	    WARN='-std=c11 -Wall -Wno-unknown-attributes -Wno-pass-failed' SANFLAG='$(FUZZ_SAN) -fsanitize=fuzzer-no-link' fuzzers
+	@BUILD=build-fuzz tests/fuzz/run $(T)
+FUZZ_CC  ?= clang
+
 bench: deps-dev
 	@$(MAKE) --no-print-directory -j2 all benches
 	@BUILD=$(BUILD) tests/bench $(T)
@@ -185,5 +201,5 @@ uninstall:
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests benches deps deps-dev demo check torture moody bench lint format install uninstall clean
+.PHONY: all tests benches deps deps-dev demo check torture moody fuzz fuzzers bench lint format install uninstall clean
 -include $(ALL_SRC:%.c=$(BUILD)/obj/%.d) $(CXX_SRC:%.cc=$(BUILD)/obj/%.d)

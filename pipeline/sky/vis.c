@@ -207,7 +207,6 @@ typedef float lanes_float __attribute__((vector_size(LANES * sizeof(float))));
 
 /* Two complex numbers. */
 typedef float pair __attribute__((vector_size(16)));
-typedef int pair_index __attribute__((vector_size(16)));
 
 /* exp(2 pi i phase), phase in turns */
 static void phasor(double phase, double *re, double *im)
@@ -249,7 +248,7 @@ static inline void turn_channel(float *v, size_t npol, float re, float im)
 
     for (; npol >= 2; npol -= 2, v += 4) {
         memcpy(&x, v, sizeof x);
-        x = x * by_re + __builtin_shuffle(x, (pair_index){1, 0, 3, 2}) * by_im;
+        x = x * by_re + __builtin_shufflevector(x, x, 1, 0, 3, 2) * by_im;
         memcpy(v, &x, sizeof x);
     }
     if (npol > 0) {
