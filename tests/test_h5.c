@@ -291,9 +291,34 @@ static void strings_in_a_broken_collection_are_refused(void **state)
     free(whole);
 }
 
+/* 8 GiB of holes would let a file of a few kilobytes ask for as many numbers. */
+static void holes_do_not_count_as_room_for_numbers(void **state)
+{
+    const size_t chunk[1] = {1 << 16};
+    struct h5_dataset set = h5_array(H5_F64, 1, (const size_t[]){0}, NULL);
+    size_t got[H5_MAXDIM];
+    struct h5 *h5;
+    int ndim;
+
+    (void)state;
+    set.chunk = chunk;
+    assert_int_equal(h5_create(&h5, "h.h5", &e), 0);
+    assert_int_equal(h5_write(h5, "a", set, &e), 0);
+    assert_int_equal(h5_close(h5, &e), 0);
+    assert_int_equal(system("/usr/bin/python3 -c \"import h5py; "
+                            "h5py.File('h.h5', 'r+')['a'].resize((1 << 33,))\""),
+                     0);
+    assert_int_equal(truncate("h.h5", INT64_C(8) << 30), 0);
+    assert_int_equal(h5_open(&h5, "h.h5", &e), 0);
+    assert_int_equal(h5_shape(h5, "a", got, &ndim, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "values cannot be in a file of"));
+    h5_close(h5, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        OWN_DIR(holes_do_not_count_as_room_for_numbers),
         OWN_DIR(strings_in_a_broken_collection_are_refused),
         OWN_DIR(numbers_come_back_as_they_went),
         OWN_DIR(complex_numbers_come_back_as_they_went),

@@ -109,7 +109,7 @@ static struct h5 *h5_new(const char *path)
     struct h5 *h5 = mem_malloc(sizeof *h5 + n);
 
     h5->file = -1;
-    h5->bytes = 0;
+    h5->bytes = h5->stored = 0;
     memcpy(h5->path, path, n);
     return h5;
 }
@@ -132,7 +132,9 @@ int h5_open(struct h5 **out, const char *path, struct err *e)
     if (!S_ISREG(st.st_mode)) /* a FIFO would block for ever */
         return err_set(e, ERR_FORMAT, "%s: not a regular file", path);
     h5 = h5_new(path);
-    h5->bytes = (uint64_t)st.st_size;
+    h5->bytes = h5->stored = (uint64_t)st.st_size;
+    if (st.st_blocks > 0 && (uint64_t)st.st_blocks < h5->bytes / 512)
+        h5->stored = (uint64_t)st.st_blocks * 512; /* some file systems do not tell */
     fapl = access_list();
     h5->file = H5Fopen(path, H5F_ACC_RDONLY, fapl);
     if (h5->file < 0)
@@ -264,10 +266,12 @@ static int set_extent(const struct h5 *h5, const char *name, struct h5_set *s,
         s->dim[i] = (size_t)dim[i];
     }
     H5Sclose(space);
-    if (rc == 0 && s->count / MAX_INFLATE * H5Tget_size(s->type) > h5->bytes + MAX_FILL)
-        rc = err_set(e, ERR_FORMAT,
-                     "%s: %s: %llu values cannot be in a file of %llu bytes", h5->path,
-                     name, (unsigned long long)s->count, (unsigned long long)h5->bytes);
+    if (rc == 0 &&
+        s->count / MAX_INFLATE * H5Tget_size(s->type) > h5->stored + MAX_FILL)
+        rc =
+            err_set(e, ERR_FORMAT,
+                    "%s: %s: %llu values cannot be in a file of %llu bytes", h5->path,
+                    name, (unsigned long long)s->count, (unsigned long long)h5->stored);
     return rc;
 }
 

@@ -10,7 +10,8 @@
 
 struct h5 {
     hid_t file;
-    uint64_t bytes; /* of the file when it was opened to read */
+    uint64_t bytes;  /* of the file when it was opened to read */
+    uint64_t stored; /* of them on the disk: a file of holes has few */
     char path[];
 };
 

@@ -138,6 +138,9 @@ static int read_centre_id(const struct h5 *h5, struct uvh5_header *h, int64_t *i
     return rc;
 }
 
+/* No more names of a catalogue are looked through: each costs a walk from its begin. */
+enum { MOST_CENTRES = 1000 };
+
 /* The catalogue's group of this id: named after it (1.1 on), or one with this cat_id. */
 static int find_centre(const struct h5 *h5, struct uvh5_header *h, int64_t id,
                        char *group, size_t size, struct err *e)
@@ -149,7 +152,8 @@ static int find_centre(const struct h5 *h5, struct uvh5_header *h, int64_t id,
     snprintf(group, size, "%s/%lld", catalog, (long long)id);
     if (h5_has(h5, group))
         return 0;
-    for (size_t i = 0; h5_child(h5, catalog, i, child, sizeof child) == 0; i++) {
+    for (size_t i = 0;
+         i < MOST_CENTRES && h5_child(h5, catalog, i, child, sizeof child) == 0; i++) {
         snprintf(group, size, "%s/%s", catalog, child);
         snprintf(name, sizeof name, "%s/cat_id", group);
         if (h5_read_i64(h5, name, &cat_id, 1, NULL) == 0 && cat_id == id)
