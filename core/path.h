@@ -49,9 +49,10 @@ int path_read(char **out, size_t *n, const char *path, size_t max, struct err *e
 /* SHA-256 of a regular file, as lower-case hex digits, and its size in bytes.
  * Status: 0; ERR_FORMAT not a regular file; -ENOMEM; other errnos. */
 int path_sha256(const char *path, char hex[PATH_SHA256], uint64_t *size, struct err *e);
-/* The same of the first and the last PATH_END bytes of a file, which is all of one of at most two
- * PATH_END: quick, however large it is. */
 enum { PATH_END = 1 << 16 };
+/* The same of the first and the last PATH_END bytes of a file, which is all of one of at most two
+ * PATH_END: quick, however large it is.  Status: 0; ERR_FORMAT no regular file; -ENOMEM; a negated
+ * errno of opening or reading it. */
 int path_sha256_ends(const char *path, char hex[PATH_SHA256], uint64_t *size,
                      struct err *e);
 

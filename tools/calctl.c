@@ -386,7 +386,7 @@ static int transits(struct args *args, struct err *e)
     json_t *json = args->json ? json_array() : NULL;
     struct site site = {0};
     double dec_deg, jd;
-    size_t n, shown = 0;
+    size_t n = 0, shown = 0;
     int rc = transit_args(args, &dec_deg, &jd, &site);
 
     if (rc == 0)

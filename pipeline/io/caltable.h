@@ -29,9 +29,10 @@ struct caltable_info {
 int caltable_write(const char *path, const struct gains *g, const struct vis *vis,
                    const struct caltable_info *info, struct err *e);
 /*
- * caltable_read: a CalH5 table, or a calfits one (HERA's, as pyuvdata writes it): gains re-ordered to vis's antennas, polarisations and channels (nearest, at
- * most half a channel away).  An antenna that the table does not have gets no solution.  *out
- * is the caller's; NULL after a failure.
+ * caltable_read: a CalH5 table, or a calfits one (HERA's, as pyuvdata writes it): gains
+ * re-ordered to vis's antennas, polarisations and channels (nearest, at most half a channel
+ * away).  An antenna that the table does not have gets no solution.  *out is the caller's; NULL
+ * after a failure.
  * Status: 0; ERR_FORMAT (not such a table); ERR_SHAPE when telescope, polarisations or channels
  * do not fit or no antenna does; -ENOMEM; a negated errno.
  */

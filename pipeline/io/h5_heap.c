@@ -1,8 +1,9 @@
 /*
  * h5_heap.c: are the collections of strings that a data set points to sound?
  *
- * libhdf5 1.10.8 walks a global heap collection by sizes that it takes from the file, and never ends
- * (or leaves its buffer) on some that a bit was turned in.  So they are walked here first, with bounds.
+ * libhdf5 1.10.8 walks a global heap collection by sizes that it takes from the file, and never
+ * ends (or leaves its buffer) on some that a bit was turned in.  So they are walked here first,
+ * with bounds.
  * HDF5 File Format Specification 3.0, III.E "Global Heap" and IV.A.2.d (variable-length data).
  */
 #include <errno.h>
