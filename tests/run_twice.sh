@@ -37,13 +37,4 @@ sums in | cmp - before || fail "an input was changed"
 for d in a b; do # both know of all products
     [ "$(sql state-$d/data_registry.sqlite3 'SELECT count(*) FROM data_registry')" -eq 3 ] || fail "registry $d"
 done
-
-# Registries that were lost (the queue was not) fill again, and nothing is made again.
-rm state-a/*registry.sqlite3* state-a/products.sqlite3*
-"$build/watcherd" -c a.conf --once 2>log.c || fail "exit $?: $(cat log.c)"
-lines 1 'event=note_again products=3 ' log.c
-lines 3 'event=skipped' log.c
-[ "$(sql state-a/data_registry.sqlite3 'SELECT count(*) FROM data_registry')" -eq 3 ] || fail "registry a after a loss"
-[ "$(sql state-a/products.sqlite3 'SELECT (SELECT count(*) FROM images) + (SELECT count(*) FROM mosaics)')" -eq 3 ] || fail "products a after a loss"
-[ "$(ls -d root/products/*/*.gen* | wc -l)" -eq 3 ] || fail "made again: $(ls root/products/*)"
 echo "$(count 'event=done') done, $(count 'event=skipped') skipped, $(count 'event=busy') times busy"

@@ -12,7 +12,6 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/store/queue.h"
-#include "core/store/registry.h"
 #include "pipeline/pipeline.h"
 #include "watcherd/todo/group_copy.h"
 #include "watcherd/todo/todo.h"
@@ -266,7 +265,6 @@ struct survey {
     struct intake *in;
     struct known *known;
     size_t n, room;
-    size_t nlost; /* products that were put back to be noted */
 };
 
 static struct known *add_known(struct survey *s, const char *name)
@@ -287,77 +285,6 @@ static void add_task(void *arg, const struct task *t)
     add_known(s, t->key)->status = t->status;
 }
 
-/* Put a completed task back, as it was: its worker finds the product whole, and notes it. */
-static int note_again(struct queue *q, const char *pipeline, const char *key,
-                      bool *again, struct err *e)
-{
-    struct task task = {0};
-    struct task_spec spec = {.name = pipeline, .key = key, .again = true};
-    int rc = queue_status(q, pipeline, key, &task, e);
-
-    spec.params = task.params;
-    spec.priority = task.priority;
-    spec.max_retries = task.max_retries;
-    if (rc == 0)
-        rc = queue_spawn(q, &spec, 1, e);
-    *again = rc == 0 && spec.made;
-    task_clear(&task);
-    return rc;
-}
-
-/*
- * Products that are there and not noted: the registries were lost, or restored from a time before.
- * Only with a queue of our own: of a shared one each machine notes what it has made.
- */
-static int note_lost(struct survey *s, struct queue *q, const struct pipeline *of,
-                     struct err *e)
-{
-    const struct conf *conf = s->in->opts.conf;
-    struct registry *registry = NULL;
-    size_t n = 0;
-    int rc = strcmp(conf->queue.store, "sqlite") != 0
-                 ? -ENOENT
-                 : registry_open(&registry, conf->paths.state, NULL);
-
-    if (rc != 0)
-        return 0; /* the daemon itself says why */
-    for (size_t i = 0; rc == 0 && i < s->n; i++) {
-        struct known *k = &s->known[i];
-        uint64_t noted = 0;
-        bool again;
-
-        if (k->status != TASK_COMPLETED || k->product != TODO_CURRENT ||
-            registry_generation(registry, of->data_type, k->name, &noted, NULL) != 0 ||
-            noted > 0)
-            continue;
-        rc = note_again(q, of->name, k->name, &again, e);
-        if (again)
-            k->status = TASK_PENDING;
-        n += again;
-    }
-    registry_close(registry);
-    s->nlost += n;
-    return rc;
-}
-
-/* The same for mosaics. */
-static int note_lost_windows(struct survey *s, struct queue *q, struct err *e)
-{
-    const struct pipeline *of = pipeline_for(PIPELINE_WINDOW);
-    struct survey w = {.in = s->in};
-    int rc = queue_each(q, &(struct task_filter){.name = of->name}, add_task, &w, e);
-
-    for (size_t i = 0; rc == 0 && i < w.n; i++)
-        if (w.known[i].status == TASK_COMPLETED)
-            w.known[i].product =
-                todo_product(s->in->opts.conf, of, w.known[i].name, NULL);
-    if (rc == 0)
-        rc = note_lost(&w, q, of, e);
-    s->nlost += w.nlost;
-    free(w.known);
-    return rc;
-}
-
 static int run_load(struct store_job *job, struct queue *q, struct err *e)
 {
     struct survey *s = (struct survey *)job;
@@ -370,10 +297,7 @@ static int run_load(struct store_job *job, struct queue *q, struct err *e)
         if (s->known[i].status == TASK_COMPLETED)
             s->known[i].product =
                 todo_product(s->in->opts.conf, group, s->known[i].name, NULL);
-    s->nlost = 0;
-    if (rc == 0)
-        rc = note_lost(s, q, group, e);
-    return rc == 0 ? note_lost_windows(s, q, e) : rc;
+    return rc;
 }
 
 static struct survey *survey_new(struct intake *in)
@@ -399,10 +323,6 @@ static void end_load(struct store_job *job, int rc, const struct err *e)
     struct intake *in = s->in;
 
     in->loading = false;
-    if (rc == 0 && s->nlost > 0)
-        log_event(LOG_WARN, "note_again", "products", log_u(s->nlost), "reason",
-                  "they are published and in no registry: each is looked at, not made",
-                  NULL);
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
         const struct known *k = &s->known[i];
 
