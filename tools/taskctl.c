@@ -162,8 +162,8 @@ static const struct verb {
     {"restore", maintenance_restore, SETTINGS, "y", true,
      "put a backup of the queue back", "FILE | FOLDER [--yes]",
      "FOLDER: one that backup DIR made.  Refused (75) while a daemon or worker is "
-     "alive.  The registries\nare files in [paths] state: copy them back by hand, or "
-     "let the daemon fill them from the manifests.\n\n"
+     "alive.  The registries\nare files in [paths] state: copy them back by "
+     "hand.\n\n"
      "  systemctl stop watcherd; taskctl restore "
      "/backup/watcherd/2026-01-26T080707Z\n"},
     {"migrate", maintenance_migrate, SETTINGS, "d", false,
