@@ -46,6 +46,15 @@ static void names_and_aliases_are_found_and_others_are_not(void **state)
     assert_null(calibrator_find("0834+55"));
 }
 
+static void what_is_no_point_has_a_longest_baseline(void **state)
+{
+    (void)state;
+    assert_true(fabs(calibrator_uvmax(calibrator_find("3C123"), 1.4e9) - 782) < 2);
+    assert_true(fabs(calibrator_uvmax(calibrator_find("3C273"), 1.4e9) - 1485) < 2);
+    assert_true(isinf(calibrator_uvmax(calibrator_find("3C273"), 30e9)));
+    assert_true(isinf(calibrator_uvmax(calibrator_find("3C286"), 1.4e9)));
+}
+
 static void every_entry_is_whole(void **state)
 {
     size_t n;
@@ -422,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_aliases_are_found_and_others_are_not),
         cmocka_unit_test(every_entry_is_whole),
+        cmocka_unit_test(what_is_no_point_has_a_longest_baseline),
         cmocka_unit_test(the_southern_standards_are_there),
         cmocka_unit_test(one_s_own_comes_before_the_tables),
         cmocka_unit_test(standards_agree_with_the_manual_at_20_cm),

@@ -371,6 +371,46 @@ static void gains_of_other_channels_or_antennas_are_refused(void **state)
     vis_free(vis);
 }
 
+static void baselines_too_short_or_too_long_take_no_part(void **state)
+{
+    struct truth truth;
+    struct vis *vis = make_vis();
+    float complex *model = make_model(vis);
+    struct gains *g;
+    struct err e;
+    const double lambda_m = 299792458.0 / 1.4e9;
+    struct solve_opts opts = {.refant = 1,
+                              .clip_sigma = -1,
+                              .min_uv_lambda = 100 / lambda_m,
+                              .max_uv_lambda = 600 / lambda_m};
+
+    (void)state;
+    make_truth(&truth, 9);
+    fill(vis, model, &truth, false, 0, 1);
+    for (size_t r = 0; r < vis->nrow;
+         r++) { /* what is too short or too long is spoilt */
+        const double *a = vis->ant_pos_m[vis->row_ant1[r]], *stop = vis->stop[0];
+        const double *b = vis->ant_pos_m[vis->row_ant2[r]];
+        double d[3] = {b[0] - a[0], b[1] - a[1], b[2] - a[2]};
+        double along = d[0] * stop[0] + d[1] * stop[1] + d[2] * stop[2];
+        double m = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] - along * along);
+
+        for (size_t k = 0; (m < 100.5 || m > 599.5) && k < NCHAN * NPOL; k++)
+            vis->data[r * NCHAN * NPOL + k] *= 5;
+    }
+    assert_int_equal(solve_gains(&g, vis, of(vis, model), 0, 1, &opts, &e), 0);
+    assert_int_equal(apply_one(vis, g, &e), 0);
+    for (size_t k = 0; k < NANT; k++) {
+        double size = cabs(truth.bp[3][k][0]);
+        double got = (double)cabsf(g->g[(3 * NANT + k) * NPOL]);
+
+        assert_true(got == 0 || fabs(got - size) < 1e-4 * size);
+    }
+    gains_free(g);
+    free(model);
+    vis_free(vis);
+}
+
 static void no_data_is_refused(void **state)
 {
     struct vis *vis = make_vis();
@@ -927,6 +967,7 @@ int main(void)
         cmocka_unit_test(weights_scale_by_the_power_of_both_gains),
         cmocka_unit_test(cross_hands_take_the_two_parallel_gains),
         cmocka_unit_test(gains_of_other_channels_or_antennas_are_refused),
+        cmocka_unit_test(baselines_too_short_or_too_long_take_no_part),
         cmocka_unit_test(no_data_is_refused),
         cmocka_unit_test(noise_without_a_source_gives_no_solution),
         cmocka_unit_test(model_is_the_fringe_of_the_offset_from_the_stop_direction),

@@ -73,19 +73,23 @@ static double projected_m(const struct vis *vis, size_t row)
     return sqrt(fmax(b2 - along * along, 0));
 }
 
-/* First channel at which a row's baseline is long enough; c1 when none. */
-static size_t first_channel(const struct normal_eq_batch *b, size_t row)
+/* Channels [*c0, *c1) at which a row's baseline is neither too short nor too long. */
+static void find_channels(const struct normal_eq_batch *b, size_t row, size_t *c0,
+                          size_t *c1)
 {
-    size_t c = b->c0;
+    double length_m;
 
-    if (b->min_uv_lambda > 0) {
-        double length_m = projected_m(b->vis, row);
-
-        while (c < b->c1 &&
-               length_m * b->vis->freq_hz[c] < b->min_uv_lambda * ASTRO_C_M_S)
-            c++;
-    }
-    return c;
+    *c0 = b->c0;
+    *c1 = b->c1;
+    if (!(b->min_uv_lambda > 0) && !(b->max_uv_lambda > 0))
+        return;
+    length_m = projected_m(b->vis, row);
+    while (*c0 < *c1 &&
+           length_m * b->vis->freq_hz[*c0] < b->min_uv_lambda * ASTRO_C_M_S)
+        ++*c0;
+    while (b->max_uv_lambda > 0 && *c1 > *c0 &&
+           length_m * b->vis->freq_hz[*c1 - 1] > b->max_uv_lambda * ASTRO_C_M_S)
+        --*c1;
 }
 
 /* One thread's share and what it works with. */
@@ -190,8 +194,14 @@ static void add_row(struct part *p, size_t row)
     const struct normal_eq_batch *b = p->b;
     const struct vis *vis = b->vis;
     size_t npol = vis->npol, start = (row * vis->nchan + b->c0) * npol;
-    size_t n = (b->c1 - b->c0) * npol, from = (first_channel(b, row) - b->c0) * npol;
+    size_t from, n;
     struct model_row model;
+
+    find_channels(b, row, &from, &n);
+    from = (from - b->c0) * npol;
+    n = (n - b->c0) * npol;
+    if (from >= n)
+        return;
 
     start_row(p, &model, row);
     for (size_t k = from / LINE * LINE; k < n; k += LINE) {

@@ -30,7 +30,8 @@ struct normal_eq {
 struct normal_eq_batch {
     const struct vis *vis;
     const struct rows *rows;
-    double min_uv_lambda; /* channels where a baseline is shorter do not take part */
+    /* channels where a baseline is shorter, or longer (0: none is), do not take part */
+    double min_uv_lambda, max_uv_lambda;
     size_t threads;
     size_t time_block, chan_block;
     size_t t0, t1, c0, c1; /* multiples of the blocks, but for the ends of vis */

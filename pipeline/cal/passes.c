@@ -105,6 +105,7 @@ int pass_init(struct pass *p, struct passes *v, size_t time_block, size_t chan_b
     p->b = (struct normal_eq_batch){.vis = vis,
                                     .rows = &v->rows,
                                     .min_uv_lambda = v->opts.min_uv_lambda,
+                                    .max_uv_lambda = v->opts.max_uv_lambda,
                                     .threads = v->opts.threads,
                                     .time_block = tb,
                                     .chan_block = cb};

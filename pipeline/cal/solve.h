@@ -19,7 +19,8 @@ struct solve_opts {
     int max_iter;         /* 0 means 100 */
     double tolerance;     /* relative change; 0 means 1e-6 */
     size_t min_baselines; /* antennas with fewer get no solution; 0 means 3 */
-    double min_uv_lambda; /* baselines shorter than this do not take part */
+    /* baselines shorter, or longer (0: none is), than this do not take part */
+    double min_uv_lambda, max_uv_lambda;
     /* a gain below this many times the error of either part is none; 0 means 4, negative: no test */
     double min_snr;
     /* Where most gains of a channel, or of an integration, have less than this, one solution is

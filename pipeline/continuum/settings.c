@@ -45,6 +45,8 @@ static const struct conf_setting rows[] = {
  "24", "a bandpass may be used this long before and after"},
 {"calibration", "bandpass_snr", CONF_REAL, AT(calibration, bandpass_snr), 0, 1e9, "", "10",
  "a bandpass is good, and a group uses its own, when its gains have this signal to noise"},
+{"calibration", "min_uv_lambda", CONF_REAL, AT(calibration, min_uv_lambda), 0, 1e9, "lambda", "0",
+ "shorter baselines take no part in solving: the Sun, cross-talk, what is extended"},
 {"calibration", "solution_snr", CONF_REAL, AT(calibration, solution_snr), 0, 1e6, "", "10",
  "as many channels or integrations share a gain as give it this signal to noise; 0: one each"},
 {"calibration", "clip_sigma", CONF_REAL, AT(calibration, clip_sigma), 0, 1000, "sigma", "5",

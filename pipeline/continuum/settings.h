@@ -34,9 +34,10 @@ struct continuum_settings {
         double min_flux_jy;      /* apparent */
         double bandpass_valid_h; /* either side */
         double bandpass_snr;     /* good from here on */
-        double solution_snr;     /* 0: as it comes */
-        double clip_sigma;       /* 0: none */
-        long refant;             /* antenna number; -1: automatic */
+        double min_uv_lambda;
+        double solution_snr; /* 0: as it comes */
+        double clip_sigma;   /* 0: none */
+        long refant;         /* antenna number; -1: automatic */
         long model_rounds, phase_rounds;
     } calibration;
     struct {

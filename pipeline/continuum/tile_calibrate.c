@@ -44,6 +44,11 @@ static int solver_opts(struct solve_opts *opts, const struct tile_run *run,
     memset(opts, 0, sizeof *opts);
     opts->refant = -1;
     opts->threads = run->env->threads;
+    opts->min_uv_lambda = run->set->calibration.min_uv_lambda;
+    if (run->cal != NULL)
+        opts->max_uv_lambda = calibrator_uvmax(run->cal, vis_mid_hz(run->vis));
+    if (!isfinite(opts->max_uv_lambda))
+        opts->max_uv_lambda = 0;
     opts->want_snr = run->set->calibration.solution_snr;
     if (opts->want_snr == 0)
         opts->want_snr = -1;

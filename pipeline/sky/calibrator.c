@@ -130,6 +130,30 @@ static const struct calibrator table[] = {
 };
 /* clang-format on */
 
+/*
+ * Who is no point: the extent, and up to which baseline a point is a model to 10 % in amplitude, two
+ * equal parts so far apart being |cos(pi u size)|: u = 0.144 / size.  Sizes: 3C123 38, 3C171 30, 3C295
+ * and 3C196 5 arcsec; of 3C273 the jet, 20 arcsec, matters at long wavelengths alone, and so does the
+ * halo of 3C84, which is found on the shortest baselines ([calibration] min_uv_lambda).
+ */
+static const struct {
+    const char *name;
+    double size_arcsec, below_hz;
+} resolved[] = {
+    {"0437+296", 38, INFINITY}, {"0655+541", 30, INFINITY}, {"1411+522", 5, INFINITY},
+    {"0813+482", 5, INFINITY},  {"1229+020", 20, 5e9},
+};
+
+#define POINT_TURNS 0.144
+
+double calibrator_uvmax(const struct calibrator *cal, double freq_hz)
+{
+    for (size_t i = 0; i < sizeof resolved / sizeof resolved[0]; i++)
+        if (strcmp(cal->name, resolved[i].name) == 0 && freq_hz < resolved[i].below_hz)
+            return POINT_TURNS / (resolved[i].size_arcsec * ASTRO_ARCSEC);
+    return INFINITY;
+}
+
 const struct calibrator *calibrator_table(size_t *n)
 {
     *n = sizeof table / sizeof table[0];

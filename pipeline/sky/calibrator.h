@@ -49,6 +49,10 @@ int calibrator_join(struct calibrator **out, size_t *n, const struct calibrator 
 int calibrator_flux(const struct calibrator *cal, double freq_hz, double *flux_jy,
                     struct err *e);
 
+/* The longest baseline, wavelengths, on which this one is a point to ten per cent; INFINITY: all
+ * that there are. */
+double calibrator_uvmax(const struct calibrator *cal, double freq_hz);
+
 /*
  * calibrator_usable: whether this one can calibrate the group: its flux in the middle of the
  * band is known, its beam response at least min_beam and its apparent flux at least min_jy.
