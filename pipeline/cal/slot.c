@@ -155,7 +155,8 @@ static void system_fill(struct slot *w)
 
 /*
  * Signal to noise of each gain: its amplitude over the error of either part.  The noise is what
- * the solution leaves: weighted power of the residual per sample, so weights need only be right relative to each other.
+ * the solution leaves: weighted power of the residual per sample, so weights need only be right
+ * relative to each other.
  * A solution with no more samples than gains has no residual and passes.
  */
 static void system_snr(struct slot *w)
