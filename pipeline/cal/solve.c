@@ -398,7 +398,7 @@ static int both_turns(struct turns *s, struct err *e)
     struct slot_how how = passes_how(&s->v);
     bool near = false;
     double clipped = 0;
-    int rc = 0;
+    int rc = 0, most = s->v.opts.turns > 0 ? s->v.opts.turns : ROUNDS;
 
     how.from_one = true;
     s->by_chan.blocks.held = s->bp;
@@ -410,7 +410,7 @@ static int both_turns(struct turns *s, struct err *e)
         rc = pass_run(&s->by_chan, &s->by_time, known, &how, e);
         if (rc != 0)
             return rc;
-        near = round == ROUNDS ||
+        near = round == most ||
                (is_near(&s->by_chan) && is_near(&s->by_time) &&
                 fabs(pass_clipped(&s->by_chan) - clipped) <= NEAR_CLIPPED);
         clipped = pass_clipped(&s->by_chan);

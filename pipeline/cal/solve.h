@@ -29,6 +29,7 @@ struct solve_opts {
     /* Samples this many times the noise away from the model with the gains found so far do not
      * take part (normal_eq.h); 0 means 5, negative: all do. */
     double clip_sigma;
+    int turns;       /* of solve_bandpass from known gains, at most; 0: 3 */
     bool phase_only; /* amplitudes stay 1, or those of the start */
     size_t threads;  /* 0: one; they change nothing in the result but its speed */
     /* what is known already, or NULL: to start from and to be improved, in blocks as large as its

@@ -22,7 +22,7 @@
 
 /* A field's scale is looked for when it is known this well and this far from 1, and so far. */
 #define SURE       0.02
-#define ENOUGH     0.005
+#define ENOUGH     0.02
 #define MOST_TIMES 4.0
 
 /* What goes into a model is above this many times the noise, and this many times what is most
@@ -38,6 +38,9 @@
 
 /* A round that lowers the residual by less than this share has nothing more to give. */
 #define LITTLE 0.002
+
+/* The residual's noise is not known better than this: a round that raises it by less is kept. */
+#define UNSURE 0.01
 
 long selfcal_rounds(const struct tile_run *run)
 {
@@ -268,7 +271,7 @@ static int solve_field(const struct tile_run *run, struct model *model, bool pha
 }
 
 /*
- * One round: *better is whether the residual is quieter than before.  If not, run has the gains of
+ * One round: *better is whether the residual is not noisier than before.  If it is, run has the gains of
  * before again, and its image is made of the others.
  */
 static int try_round(struct tile_run *run, struct field *field, bool phase_only,
@@ -295,7 +298,7 @@ static int try_round(struct tile_run *run, struct field *field, bool phase_only,
     run->smooth = NULL;
     rc = image_round(run, depth, e);
     if (rc == 0) {
-        *better = run->clean.sigma_jy < before;
+        *better = run->clean.sigma_jy < (1 + UNSURE) * before;
         log->rms_jy[log->tried] = before;
         log->rms_jy[++log->tried] = run->clean.sigma_jy;
         log->kept += *better;

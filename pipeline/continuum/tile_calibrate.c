@@ -236,6 +236,8 @@ int solve_round(const struct tile_run *run, const struct model *model, bool phas
     if (rc != 0)
         return rc;
     opts.phase_only = phase_only;
+    /* the first model of a field has its brighter sources only: gains are solved again anyway */
+    opts.turns = run->smooth != NULL && model->field != NULL ? 1 : 0;
     opts.bandpass = now.set[0];
     opts.gain = now.set[1];
     return run->stored != NULL
