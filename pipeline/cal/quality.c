@@ -100,7 +100,7 @@ int quality_of(struct quality *out, const struct gains *g, const struct vis *vis
     size_t per = g->ntime * g->nchan, failed = 0, filled = 0, all = 0, n = 0;
     bool *used = malloc(vis->nant * sizeof *used), solver = false;
     double *some = malloc((per + g->ntime * g->nant * g->npol) * sizeof *some);
-    double *each = some + per;
+    double *each = some != NULL ? some + per : NULL;
 
     *out = (struct quality){NAN, NAN, NAN};
     if (used == NULL || some == NULL) {

@@ -125,7 +125,8 @@ int refant_choose(int *refant, const struct vis *vis,
                   const struct gains *const gains[REFANT_TABLES], const double *samples,
                   const double *snr, int wanted, struct err *e)
 {
-    double *work = calloc(2 * vis->nant, sizeof *work), *solved = work + vis->nant;
+    double *work = calloc(2 * vis->nant, sizeof *work);
+    double *solved = work != NULL ? work + vis->nant : NULL;
     bool has;
 
     if (work == NULL)

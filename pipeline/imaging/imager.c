@@ -423,7 +423,8 @@ size_t imager_kernel_terms(const struct imager *im, size_t q)
 
 double imager_kernel_size(const struct imager *im, size_t q, size_t m)
 {
-    return q > 0 ? im->beam->size[q] * im->rest[m] : im->rest[m];
+    return q > 0 && q < BEAM_SERIES_MOST ? im->beam->size[q] * im->rest[m]
+                                         : im->rest[m];
 }
 
 struct see {

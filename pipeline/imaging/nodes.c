@@ -398,7 +398,7 @@ INLINE void run_channels(const struct node_class *c, const struct node_run *run,
 INLINE void some_channels(const struct node_class *c, size_t *k, const float *data,
                           size_t nchan, size_t c0, size_t c1, float *re, float *im)
 {
-    float r[CHANNELS + WIDE], m[CHANNELS + WIDE];
+    float r[CHANNELS + WIDE] = {0}, m[CHANNELS + WIDE] = {0};
 
     /* what a run leaves beyond its end the next one overwrites */
     for (size_t lo = c0, hi; lo < c1; lo = hi) {
