@@ -2,6 +2,7 @@
 #include "core/parallel.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <sched.h>
 #include <stdbool.h>
 
@@ -61,4 +62,25 @@ void parallel_run(size_t n, size_t least, parallel_fn *fn, void *arg)
 void parallel_run_by(size_t nthread, size_t n, parallel_fn *fn, void *arg)
 {
     run_ranges(n, nthread < n ? nthread : n, fn, arg);
+}
+
+struct zero {
+    char *at;
+    size_t bytes, parts;
+};
+
+static void zero_parts(void *arg, size_t lo, size_t hi)
+{
+    const struct zero *z = arg;
+    size_t from = z->bytes / z->parts * lo;
+    size_t to = hi == z->parts ? z->bytes : z->bytes / z->parts * hi;
+
+    memset(z->at + from, 0, to - from);
+}
+
+void parallel_zero(size_t nthread, void *at, size_t bytes)
+{
+    struct zero z = {at, bytes, 64};
+
+    parallel_run_by(nthread, z.parts, zero_parts, &z);
 }

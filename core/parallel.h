@@ -23,4 +23,7 @@ void parallel_run(size_t n, size_t least, parallel_fn *fn, void *arg);
 /* The same by at most `nthread` threads, the caller's among them; 0 counts as 1. */
 void parallel_run_by(size_t nthread, size_t n, parallel_fn *fn, void *arg);
 
+/* Zero `bytes` at `at`, by at most nthread threads: the first touch of fresh pages is theirs, too. */
+void parallel_zero(size_t nthread, void *at, size_t bytes);
+
 #endif

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "core/path.h"
 #include "pipeline/flag/bands.h"
 #include "pipeline/flag/flag.h"
@@ -584,7 +585,7 @@ static void the_kth_smallest_is_that_of_a_sorted_list(void **state)
             float v;
 
             memcpy(y, x, sizeof y);
-            v = shape_kth(y, n, k);
+            v = order_kthf(y, n, k);
             for (size_t i = 0; i < n; i++) {
                 below += x[i] < v;
                 same += x[i] <= v && x[i] >= v;

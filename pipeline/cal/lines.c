@@ -170,7 +170,17 @@ INLINE float inverse(float *restrict re, float *restrict im, const struct line_h
     return fr >= FLT_MIN ? h->size1[k] * h->size2[k] * h->size : 0.0F;
 }
 
-/* (X + Y) / 2, variance (1/wx + 1/wy) / 4. */
+/* Of (X + Y) / 2, whose variance is (1/wx + 1/wy) / 4; 0 where a hand has none. */
+INLINE float both_weight(float wx, float px, float wy, float py)
+{
+    float w = 4 * wx * (wy / (px * wy + py * wx));
+    bool good = (px >= FLT_MIN) & (py >= FLT_MIN) & (wx > 0) & (wy > 0) & (w > 0) &
+                (w <= FLT_MAX);
+
+    return good ? w : 0.0F;
+}
+
+/* (X + Y) / 2 */
 INLINE void both_hands(float complex *out, float *restrict weight,
                        const struct line_hand *x, const struct line_hand *y, size_t n,
                        size_t npol)
@@ -183,10 +193,7 @@ INLINE void both_hands(float complex *out, float *restrict weight,
     for (size_t k = 0; k < n; k++) {
         float xr, xi, yr, yi, wx = hx.w[k * npol], wy = hy.w[k * npol];
         float px = inverse(&xr, &xi, &hx, k), py = inverse(&yr, &yi, &hy, k);
-        float w = 4 * wx * (wy / (px * wy + py * wx));
-        bool good = (px >= FLT_MIN) & (py >= FLT_MIN) & (wx > 0) & (wy > 0) & (w > 0) &
-                    (w <= FLT_MAX);
-        float half = good ? 0.5F : 0.0F;
+        float w = both_weight(wx, px, wy, py), half = w > 0 ? 0.5F : 0.0F;
 
         xr *= half;
         xi *= half;
@@ -196,7 +203,7 @@ INLINE void both_hands(float complex *out, float *restrict weight,
                       (vy[2 * k * npol] * yr - vy[2 * k * npol + 1] * yi);
         part[2 * k + 1] = vx[2 * k * npol] * xi + vx[2 * k * npol + 1] * xr +
                           (vy[2 * k * npol] * yi + vy[2 * k * npol + 1] * yr);
-        weight[k] = good ? w : 0.0F;
+        weight[k] = w;
     }
 }
 
@@ -210,11 +217,8 @@ INLINE void both_weights(float *restrict weight, const struct line_hand *x,
     for (size_t k = 0; k < n; k++) {
         float re, im, wx = hx.w[k * npol], wy = hy.w[k * npol];
         float px = inverse(&re, &im, &hx, k), py = inverse(&re, &im, &hy, k);
-        float w = 4 * wx * (wy / (px * wy + py * wx));
-        bool good = (px >= FLT_MIN) & (py >= FLT_MIN) & (wx > 0) & (wy > 0) & (w > 0) &
-                    (w <= FLT_MAX);
 
-        weight[k] = good ? w : 0.0F;
+        weight[k] = both_weight(wx, px, wy, py);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "pipeline/cal/gains.h"
@@ -264,35 +265,6 @@ static void fold(struct part *p, size_t bl, size_t tb)
     memset(p->store, 0, SUMS * p->nacc * sizeof *p->store);
 }
 
-/* The middle value; v is put into another order. */
-static float middle(float *v, size_t n)
-{
-    size_t lo = 0, hi = n - 1, want = n / 2;
-
-    while (lo < hi) { /* Hoare's selection */
-        float pivot = v[lo + (hi - lo) / 2];
-        size_t i = lo, j = hi;
-
-        for (;;) {
-            while (v[i] < pivot)
-                i++;
-            while (v[j] > pivot)
-                j--;
-            if (i >= j)
-                break;
-            float x = v[i];
-
-            v[i++] = v[j];
-            v[j--] = x;
-        }
-        if (want <= j)
-            hi = j;
-        else
-            lo = j + 1;
-    }
-    return v[want];
-}
-
 /* What some samples of a baseline show of one polarisation. */
 struct probe {
     size_t n;
@@ -345,7 +317,8 @@ static void find_limits(struct part *p, size_t bl)
         double noise2 = 0, limit = INFINITY; /* noise2: of one part */
 
         if (of[q].n >= FEW_SAMPLES) {
-            noise2 = (double)middle(p->probe + q * room, of[q].n) / (2 * M_LN2);
+            noise2 = (double)order_kthf(p->probe + q * room, of[q].n, of[q].n / 2) /
+                     (2 * M_LN2);
             limit = fmax(b->clip_sigma * b->clip_sigma * noise2,
                          CLIP_NEVER * CLIP_NEVER * of[q].model / (double)of[q].n);
         }

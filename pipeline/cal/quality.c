@@ -7,22 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/order.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/sky/vis.h"
 
 enum { FEW_CHANNELS = 8 }; /* no scatter is told from fewer differences */
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double median(double *v, size_t n)
 {
-    qsort(v, n, sizeof *v, by_size);
-    return n > 0 ? v[n / 2] : NAN;
+    return n > 0 ? order_kth(v, n, n / 2) : NAN;
 }
 
 /* Mark antennas with an unflagged sample. */

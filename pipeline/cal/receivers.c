@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/rows.h"
 #include "pipeline/cal/stokes.h"
@@ -30,17 +31,9 @@ void receivers_close(struct receivers *r)
     *r = (struct receivers){0};
 }
 
-static int by_size(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 static float median(float *v, size_t n)
 {
-    qsort(v, n, sizeof *v, by_size);
-    return n > 0 ? 0.5F * (v[(n - 1) / 2] + v[n / 2]) : 0;
+    return n > 0 ? order_medianf(v, n) : 0;
 }
 
 /* ---- autocorrelations ---- */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/sky/vis.h"
 
@@ -17,17 +18,9 @@
 
 /* ---- choice ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double median(double *v, size_t n)
 {
-    qsort(v, n, sizeof *v, by_value);
-    return n > 0 ? v[n / 2] : 0;
+    return n > 0 ? order_kth(v, n, n / 2) : 0;
 }
 
 /* Solutions of an antenna; 0 when one of the tables has none. */

@@ -7,18 +7,12 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/cal/blocks.h"
 #include "pipeline/cal/delay.h"
 #include "pipeline/cal/gains.h"
 
 enum { QUARTERS = 4 };
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
 
 /* Mean of each block of bp over shape, in its first channel; 0: no solution. */
 static void block_means(struct gains *out, const struct gains *bp,
@@ -62,8 +56,7 @@ static double roughness(struct gains *out, const struct gains *bp, double *work)
         if (count > 0)
             work[n++] = sqrt(sum / count);
     }
-    qsort(work, n, sizeof *work, by_value);
-    return n > 0 ? work[n / 2] : INFINITY;
+    return n > 0 ? order_kth(work, n, n / 2) : INFINITY;
 }
 
 int smooth_bandpass(struct gains **out, const struct gains *bp, double most_rough,

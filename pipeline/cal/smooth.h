@@ -12,8 +12,8 @@ struct err;
 struct gains;
 
 /*
- * smooth_bandpass: of each antenna and polarisation one amplitude and a delay over the whole band, or,
- * if the bandpass bends by more than most_rough from that (rms of the relative difference, the
+ * smooth_bandpass: of each antenna and polarisation one amplitude and a delay over the whole band,
+ * or, if the bandpass bends by more than most_rough from that (rms of the relative difference, the
  * median of antennas), straight lines between the means of quarters.
  *
  * Given:    bp [1][nchan]

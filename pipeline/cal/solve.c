@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/cal/cover.h"
 #include "pipeline/cal/delay.h"
 #include "pipeline/cal/gains.h"
@@ -106,13 +107,6 @@ static int refer(struct gains *one, struct gains *two, const struct passes *v,
     return rc;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Signal to noise of the last pass's solutions: two thirds have less, since in half of an array
  * there may be nothing.  0: no solutions; -1: no memory. */
 static double typical_snr(const struct pass *p)
@@ -127,9 +121,8 @@ static double typical_snr(const struct pass *p)
     for (size_t i = 0; i < all; i++)
         if (g->snr[i] > 0)
             some[n++] = g->snr[i];
-    qsort(some, n, sizeof *some, by_value);
     if (n > 0)
-        snr = (double)some[2 * n / 3];
+        snr = (double)order_kthf(some, n, 2 * n / 3);
     free(some);
     return snr;
 }

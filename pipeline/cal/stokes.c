@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/lines.h"
 #include "pipeline/cal/receivers.h"
@@ -146,13 +147,6 @@ static int make_tables(const struct maker *m, struct err *e)
     return 0;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Noise of one receiver as correlated, and of the integrations; NULL: not known. */
 static const float *level_of(const struct stokes *s, const struct receivers *r,
                              size_t a, size_t h)
@@ -191,8 +185,7 @@ static float typical_size(const struct stokes *s)
         if (x > 0)
             some[n++] = x;
     }
-    qsort(some, n, sizeof *some, by_size);
-    typical = n > 0 ? some[n / 2] : 0;
+    typical = n > 0 ? order_kthf(some, n, n / 2) : 0;
     free(some);
     return typical;
 }

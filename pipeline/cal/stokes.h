@@ -43,7 +43,8 @@ void stokes_free(struct stokes *s);
  * one.  Safe from several threads at once.
  *
  * Returned: data [nchan]; weight [nchan] from the variance (1/wx + 1/wy) / 4, wx and wy being
- *           weights over the noise of both receivers, or times |g1 g2|^2 (of `like`); 0, and data 0, where a hand is flagged or has no gain.
+ *           weights over the noise of both receivers, or times |g1 g2|^2 (of `like`); 0, and data
+ *           0, where a hand is flagged or has no gain.
  *           data NULL: weights alone, the same to rounding.
  */
 void stokes_row(const struct stokes *s, size_t row, float complex *data, float *weight);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/cal/gains.h"
 #include "pipeline/cal/stokes.h"
 #include "pipeline/sky/astro.h"
@@ -40,17 +41,9 @@ struct job {
     size_t nraw;
 };
 
-static int by_size(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 static float median(float *v, size_t n)
 {
-    qsort(v, n, sizeof *v, by_size);
-    return n > 0 ? 0.5F * (v[(n - 1) / 2] + v[n / 2]) : 0;
+    return n > 0 ? order_medianf(v, n) : 0;
 }
 
 /* |g1 g2|^2 of all gains of one sample of one polarisation. */

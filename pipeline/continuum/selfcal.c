@@ -273,8 +273,8 @@ static int solve_field(const struct tile_run *run, struct model *model, bool pha
 }
 
 /*
- * One round: *better is whether the residual is not noisier than before.  If it is, run has the gains of
- * before again, and its image is made of the others.
+ * One round: *better is whether the residual is not noisier than before.  If it is, run has the
+ * gains of before again, and its image is made of the others.
  */
 static int try_round(struct tile_run *run, struct field *field, bool phase_only,
                      enum depth depth, bool *better, struct err *e)

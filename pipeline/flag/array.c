@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/order.h"
 #include "pipeline/flag/shape.h"
 #include "pipeline/flag/threshold.h"
 
@@ -200,7 +201,7 @@ static bool is_off(const float *level, const unsigned char *off, size_t ntime, s
             some[n++] = level[i];
     if (n == 0 || off[t] != 0)
         return false;
-    usual = shape_kth(some, n, sign < 0 || n < 3 ? 0 : n < 8 ? 1 : n / 4);
+    usual = order_kthf(some, n, sign < 0 || n < 3 ? 0 : n < 8 ? 1 : n / 4);
     return (float)sign * (level[t] / usual - 1) > limit;
 }
 

@@ -3,38 +3,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/order.h"
+
 /* Sizes at or above this are of no sample. */
 #define COUNTS 1e29F
 
 enum { BLOCK_SAMPLES = 48, NEIGHBOURS = 2 };
-
-float shape_kth(float *x, size_t n, size_t k)
-{
-    ptrdiff_t lo = 0, hi = (ptrdiff_t)n - 1, want = (ptrdiff_t)k;
-
-    while (lo < hi) { /* Hoare's FIND */
-        float pivot = x[want];
-        ptrdiff_t i = lo, j = hi;
-
-        do {
-            while (x[i] < pivot)
-                i++;
-            while (pivot < x[j])
-                j--;
-            if (i <= j) {
-                float swap = x[i];
-
-                x[i++] = x[j];
-                x[j--] = swap;
-            }
-        } while (i <= j);
-        if (j < want)
-            lo = i;
-        if (want < i)
-            hi = j;
-    }
-    return x[k];
-}
 
 float shape_median(float *x, size_t n)
 {
@@ -43,10 +17,7 @@ float shape_median(float *x, size_t n)
     for (size_t i = 0; i < n; i++)
         if (isfinite(x[i]))
             x[m++] = x[i];
-    if (m == 0)
-        return NAN;
-    return m % 2 == 1 ? shape_kth(x, m, m / 2)
-                      : 0.5F * (shape_kth(x, m, m / 2 - 1) + shape_kth(x, m, m / 2));
+    return order_medianf(x, m);
 }
 
 float shape_scatter(const float *x, size_t n, float *work)
@@ -104,7 +75,7 @@ static float block_median(const float *size, size_t ntime, size_t nchan, size_t 
         if (x < COUNTS)
             some[n++] = x;
     }
-    return n > 0 ? shape_kth(some, n, n / 2) : NAN;
+    return n > 0 ? order_kthf(some, n, n / 2) : NAN;
 }
 
 /* In place: every block that has none gets its nearest neighbour's.  0, or -1: none has any.
@@ -170,7 +141,7 @@ float shape_spread(const float *size, const float *level, size_t ntime, size_t n
     }
     if (n == 0)
         return NAN;
-    low = shape_kth(some, n, (size_t)(0.1587 * (double)n));
-    spread = shape_kth(some, n, n / 2) - low;
+    low = order_kthf(some, n, (size_t)(0.1587 * (double)n));
+    spread = order_kthf(some, n, n / 2) - low;
     return spread * (1 + 0.45F * spread * spread);
 }

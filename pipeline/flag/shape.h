@@ -9,9 +9,6 @@
 
 enum { SHAPE_BLOCKS = 32, SHAPE_SAMPLES = 640 };
 
-/* The k-th smallest (from 0) of x [n], which is put in another order; k < n. */
-float shape_kth(float *x, size_t n, size_t k);
-
 /* The middle of those of x [n] that are finite; x is put in another order.  NAN: none is. */
 float shape_median(float *x, size_t n);
 

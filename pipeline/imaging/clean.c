@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "core/parallel.h"
 #include "pipeline/imaging/fft.h"
 #include "pipeline/imaging/imager.h"
@@ -43,35 +44,6 @@ enum {
 /* CLEAN goes on when the residual from the visibilities differs by more of the noise. */
 #define CHECK_SIGMA 0.2
 
-float clean_kth_smallest(float *v, size_t n, size_t k)
-{
-    size_t lo = 0, hi = n - 1;
-
-    while (lo < hi) {
-        float pivot = v[lo + (hi - lo) / 2];
-        size_t i = lo, j = hi;
-
-        for (;;) {
-            while (v[i] < pivot)
-                i++;
-            while (v[j] > pivot)
-                j--;
-            if (i >= j)
-                break;
-            float swap = v[i];
-            v[i++] = v[j];
-            v[j--] = swap;
-        }
-        if (v[j] > pivot)
-            j--;
-        if (k <= j)
-            hi = j;
-        else
-            lo = j + 1;
-    }
-    return v[k];
-}
-
 /* 1.4826 x the median absolute deviation of the finite pixels, of a part of them when they are
  * many. */
 static double robust_sigma(const float *pix, float *scratch, size_t n)
@@ -84,10 +56,10 @@ static double robust_sigma(const float *pix, float *scratch, size_t n)
             scratch[m++] = pix[i];
     if (m == 0)
         return 0.0;
-    median = clean_kth_smallest(scratch, m, m / 2);
+    median = order_kthf(scratch, m, m / 2);
     for (size_t i = 0; i < m; i++)
         scratch[i] = fabsf(scratch[i] - median);
-    return 1.4826 * (double)clean_kth_smallest(scratch, m, m / 2);
+    return 1.4826 * (double)order_kthf(scratch, m, m / 2);
 }
 
 /* Where components may be at first: inside the border and the caller's mask. */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/order.h"
 #include "core/parallel.h"
 #include "pipeline/imaging/normal.h"
 
@@ -120,7 +121,7 @@ void clean_minor_free(struct clean_minor *m)
 
 /* ---- active pixels ---- */
 
-/* The floors of the active pixels with the noise as it is taken for now. */
+/* The floors of the active pixels with the noise as it is taken at this time. */
 static void set_floors(struct clean_state *st)
 {
     struct clean_minor *m = st->minor;
@@ -162,7 +163,7 @@ static void mark_active(struct clean_state *st)
         if (is_above(st, i, nsigma))
             high[n++] = fabsf(st->residual[i]);
     if (n > MAX_MARKED)
-        st->minor->level = clean_kth_smallest(high, n, n - MAX_MARKED);
+        st->minor->level = order_kthf(high, n, n - MAX_MARKED);
     for (size_t i = 0; i < npix; i++)
         if (is_above(st, i, nsigma))
             mark_near(st, i % st->nx, i / st->nx, 1);
@@ -235,7 +236,7 @@ static void mark_batch(struct clean_state *st, float top, float *depth)
         if (fabsf(all->left[i]) > *depth && fabsf(all->left[i]) > least[i])
             high[n++] = fabsf(all->left[i]);
     if (n > MAX_CHOSEN)
-        *depth = fminf(clean_kth_smallest(high, n, n - MAX_CHOSEN), 0.99f * top);
+        *depth = fminf(order_kthf(high, n, n - MAX_CHOSEN), 0.99f * top);
     for (size_t i = 0; i < all->n; i++)
         if (fabsf(all->left[i]) > *depth && fabsf(all->left[i]) > least[i])
             mark_near(st, all->x[i], all->y[i], 1);

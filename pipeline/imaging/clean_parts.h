@@ -46,8 +46,6 @@ struct clean_state {
 
 /* How many sigma the search goes down to now. */
 float clean_floor_sigma(const struct clean_state *st);
-/* The k-th smallest (from 0) of n values, which are reordered. */
-float clean_kth_smallest(float *v, size_t n, size_t k);
 
 /*
  * clean_spare: around what has been found, pixel (x, y), the noise of the whole image holds while

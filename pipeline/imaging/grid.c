@@ -65,25 +65,9 @@ void grid_borrow(struct grid *g, void *memory)
     grid_zero(g);
 }
 
-struct zero {
-    char *at;
-    size_t bytes, parts;
-};
-
-static void zero_parts(void *arg, size_t lo, size_t hi)
-{
-    const struct zero *z = arg;
-    size_t from = z->bytes / z->parts * lo;
-    size_t to = hi == z->parts ? z->bytes : z->bytes / z->parts * hi;
-
-    memset(z->at + from, 0, to - from);
-}
-
 void grid_zero(struct grid *g)
 {
-    struct zero z = {(char *)g->cell, grid_bytes(g), 64};
-
-    parallel_run_by(g->nthread, z.parts, zero_parts, &z);
+    parallel_zero(g->nthread, g->cell, grid_bytes(g));
 }
 
 static float complex *row_start(const struct grid *g, size_t p, size_t row)

@@ -587,25 +587,11 @@ static size_t all_terms(const struct imager *im, bool rough, struct grid_term *t
     return n;
 }
 
-struct zero {
-    float complex *data;
-    size_t n, parts;
-};
-
-static void zero_parts(void *arg, size_t lo, size_t hi)
-{
-    const struct zero *z = arg;
-    size_t from = z->n * lo / z->parts, to = z->n * hi / z->parts;
-
-    memset(z->data + from, 0, (to - from) * sizeof *z->data);
-}
-
-/* A model's nodes to data [nodes]; seen [ny][nx] is worked in. */
+/* Add a model's nodes to data [nodes]; seen [ny][nx] is worked in. */
 static int predict(struct imager *im, const float *model, bool rough, float *seen,
                    float complex *data, struct err *e)
 {
     struct grid_term term[IMAGER_TERMS * NODES_BEAMS];
-    struct zero zero = {data, nodes_count(&im->nodes), 16};
     size_t all = all_terms(im, rough, term);
     struct grid g = im->grid;
     int rc;
@@ -615,8 +601,6 @@ static int predict(struct imager *im, const float *model, bool rough, float *see
              ? err_set(e, -ENOMEM, "no memory for a model of %zu x %zu", im->opts.nx,
                        im->opts.ny)
              : open_planes(im, &g, e);
-    if (rc == 0)
-        parallel_run_by(im->opts.threads, zero.parts, zero_parts, &zero);
     for (size_t at = 0; rc == 0 && at < all; at += g.nplane) {
         size_t some = all - at < g.nplane ? all - at : g.nplane;
 
@@ -629,8 +613,11 @@ static int predict(struct imager *im, const float *model, bool rough, float *see
 int imager_predict(struct imager *im, const float *model, bool rough, struct err *e)
 {
     float *seen = malloc(im->opts.nx * im->opts.ny * sizeof *seen);
-    int rc = predict(im, model, rough, seen, im->data, e);
+    int rc;
 
+    parallel_zero(im->opts.threads, im->data,
+                  nodes_count(&im->nodes) * sizeof *im->data);
+    rc = predict(im, model, rough, seen, im->data, e);
     free(seen);
     return rc;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "core/order.h"
 #include "pipeline/sky/image.h"
 #include "pipeline/sky/qa.h"
 
@@ -60,13 +61,6 @@ static int shrink(struct small *s, const struct image *img, size_t max_side)
     return 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The value that a share of the finite pixels stays below, and the largest of all. */
 static int bright_end(const struct small *s, double *white, double *largest)
 {
@@ -78,9 +72,8 @@ static int bright_end(const struct small *s, double *white, double *largest)
     for (size_t i = 0; i < s->nx * s->ny; i++)
         if (isfinite(s->pix[i]))
             v[n++] = s->pix[i];
-    qsort(v, n, sizeof *v, by_value);
-    *white = n > 0 ? v[(size_t)(WHITE * (double)(n - 1))] : 0.0;
-    *largest = n > 0 ? v[n - 1] : 0.0;
+    *white = n > 0 ? order_kthf(v, n, (size_t)(WHITE * (double)(n - 1))) : 0.0;
+    *largest = n > 0 ? order_kthf(v, n, n - 1) : 0.0;
     free(v);
     return 0;
 }
